@@ -1,0 +1,68 @@
+package knit.am.core
+
+/**
+ * Everything that can happen to an application, whoever reports it.
+ *
+ * Messages come late, twice, and out of order: a grant nobody waits for any more, the end of a container before its
+ * start was confirmed, the end of a container nobody knows. Each event must be harmless in every state.
+ */
+sealed interface Event
+
+/** The Application Master is registered with the RM; [maxResource] is the most YARN grants to one container. */
+data class Registered(
+  val maxResource: Resource,
+) : Event
+
+/** YARN granted a container that answers a request for [requested]. */
+data class Granted(
+  val lease: Lease,
+  val requested: Resource,
+) : Event
+
+/** The NodeManager accepted the launch. */
+data class Started(
+  val containerId: String,
+) : Event
+
+/** The NodeManager refused the launch, or did not answer in time. */
+data class LaunchFailed(
+  val containerId: String,
+  val diagnostics: String,
+) : Event
+
+/** YARN reported the end of a container. [exitStatus] is YARN's number: an exit code, or one of its negative causes. */
+data class Completed(
+  val containerId: String,
+  val exitStatus: Int,
+  val diagnostics: String,
+) : Event
+
+/** Containers on this node are gone, or as good as gone; YARN's own reports of their ends may follow or not. */
+data class NodeLost(
+  val nodeId: String,
+) : Event
+
+/** A client wants more containers. */
+data class AddContainers(
+  val serviceName: String,
+  val count: Int,
+  val resource: Resource?,
+  val environment: Map<String, String>,
+  /** Empty: never deduplicated. */
+  val requestId: String,
+) : Event
+
+/** A client wants containers to stop: by YARN's identifier, or whatever fills a place. */
+data class StopContainers(
+  val containerIds: List<String>,
+  val places: List<Place>,
+) : Event
+
+/** A client, or the node's signal to leave, ends the application. */
+data class EndApplication(
+  val finalStatus: FinalStatus,
+  val diagnostics: String,
+) : Event
+
+/** The containers took too long to stop; see [StartEndingTimer]. */
+object EndingTimedOut : Event

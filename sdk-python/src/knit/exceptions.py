@@ -1,0 +1,261 @@
+"""
+Everything this package raises on purpose.
+
+* KnitError
+  + ConfigurationError              the Hadoop configuration is missing or malformed
+    - ConfigurationNotFoundError      none was found
+  + KerberosRequiredError           the cluster wants Kerberos, which this client does not speak
+  + SpecError                       the specification can run on no cluster (ValueError)
+    - FileMissingError                a file named in it does not exist (FileNotFoundError)
+    - DuplicateFileError              two files would get the same name
+  + ClusterError                    the cluster said no, or nothing; attributes url and status
+    - ClusterUnreachableError         no connection (ConnectionError)
+    - ClusterTimeoutError             no answer in time (TimeoutError)
+    - WrongPortError                  something else answers there, such as Hadoop's RPC
+    - StandbyError                    only standby members of an HA pair answered
+    - AccessDeniedError               401, 403, or a file system permission (PermissionError)
+    - WebHdfsDisabledError            the NameNode does not serve WebHDFS
+    - ClusterFileNotFoundError        a path of the cluster's file system (FileNotFoundError)
+    - ClusterFileExistsError          the same, the other way round (FileExistsError)
+    - SafeModeError                   the NameNode accepts no changes at present
+    - QuotaExceededError              a directory's quota of names or bytes is used up
+    - QueueNotFoundError              no queue of that name, or not one that takes applications
+    - QueueStoppedError               the queue takes no new applications
+    - ResourcesUnavailableError       more than any node has, or than YARN grants
+    - SubmissionError                 YARN refused the application
+    - ClusterResponseError            an answer we cannot read
+  + ApplicationError                the application, or its Application Master, said no
+    - ApplicationNotFoundError        YARN does not know it
+    - ApplicationNotRunningError      it has ended, or has no Application Master yet
+    - ApplicationFailedError          it did not end well; attribute report
+    - ContainerNotFoundError          NOT_FOUND
+    - InvalidRequestError             INVALID_ARGUMENT (ValueError)
+    - WrongStateError                 FAILED_PRECONDITION
+    - ResourceExhaustedError          RESOURCE_EXHAUSTED
+    - PositionOutOfRangeError         OUT_OF_RANGE
+  + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
+  + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done all the same (TimeoutError)
+  + WaitTimeoutError                what was waited for did not come in time (TimeoutError)
+
+Every message says what was tried, what came back and what to do next.
+None holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from knit._report import ApplicationReport
+
+__all__ = [
+    "AccessDeniedError",
+    "ApplicationError",
+    "ApplicationFailedError",
+    "ApplicationNotFoundError",
+    "ApplicationNotRunningError",
+    "ClusterError",
+    "ClusterFileExistsError",
+    "ClusterFileNotFoundError",
+    "ClusterResponseError",
+    "ClusterTimeoutError",
+    "ClusterUnreachableError",
+    "ConfigurationError",
+    "ConfigurationNotFoundError",
+    "ConnectionLostError",
+    "ContainerNotFoundError",
+    "DuplicateFileError",
+    "FileMissingError",
+    "InvalidRequestError",
+    "KerberosRequiredError",
+    "KnitError",
+    "PositionOutOfRangeError",
+    "QueueNotFoundError",
+    "QueueStoppedError",
+    "QuotaExceededError",
+    "ResourceExhaustedError",
+    "ResourcesUnavailableError",
+    "RpcTimeoutError",
+    "SafeModeError",
+    "SpecError",
+    "StandbyError",
+    "SubmissionError",
+    "WaitTimeoutError",
+    "WebHdfsDisabledError",
+    "WrongPortError",
+    "WrongStateError",
+]
+
+
+class KnitError(Exception):
+    """The root of all errors that knit raises on purpose."""
+
+    @property
+    def message(self) -> str:
+        """The sentence for people: what was tried, what came back, what to do."""
+        return str(self.args[0]) if self.args else type(self).__name__
+
+    def __str__(self) -> str:
+        # Not the builtin parents' ideas of it: OSError and KeyError format their arguments.
+        return self.message
+
+
+class ConfigurationError(KnitError):
+    """The Hadoop configuration is malformed, or lacks something that is needed."""
+
+
+class ConfigurationNotFoundError(ConfigurationError):
+    """No Hadoop configuration was found."""
+
+
+class KerberosRequiredError(KnitError):
+    """The cluster authenticates with Kerberos, which this version of knit cannot do."""
+
+
+class SpecError(KnitError, ValueError):
+    """The specification can be run on no cluster: an empty command, a negative count…"""
+
+
+class FileMissingError(SpecError, FileNotFoundError):
+    """A file named in the specification does not exist."""
+
+
+class DuplicateFileError(SpecError):
+    """Two files of one service would get the same name in the working directory."""
+
+
+class ClusterError(KnitError):
+    """
+    The cluster said no, or did not answer.
+
+    Args:
+        message: What was tried, what came back, what to do.
+        url: The address that was tried, without its query.
+        status: The HTTP status that came back, if any did.
+    """
+
+    def __init__(self, message: str, *, url: str | None = None, status: int | None = None) -> None:
+        super().__init__(message)
+        self.url = url
+        """The address that was tried, without its query."""
+        self.status = status
+        """The HTTP status that came back; None if there was no answer."""
+
+
+class ClusterUnreachableError(ClusterError, ConnectionError):
+    """No connection: an unknown host, a refused connection, a failed TLS handshake."""
+
+
+class ClusterTimeoutError(ClusterError, TimeoutError):
+    """The cluster did not answer in time. A change asked for may have been made all the same."""
+
+
+class WrongPortError(ClusterError):
+    """Something answers at this address, but not what should: often Hadoop's RPC port."""
+
+
+class StandbyError(ClusterError):
+    """Every address answered, and each of them is on standby."""
+
+
+class AccessDeniedError(ClusterError, PermissionError):
+    """The cluster knows who is asking, or does not, and refuses."""
+
+
+class WebHdfsDisabledError(ClusterError):
+    """The NameNode's web server answers, but does not serve WebHDFS."""
+
+
+class ClusterFileNotFoundError(ClusterError, FileNotFoundError):
+    """A path of the cluster's file system does not exist."""
+
+
+class ClusterFileExistsError(ClusterError, FileExistsError):
+    """A path of the cluster's file system exists already."""
+
+
+class SafeModeError(ClusterError):
+    """The NameNode is in safe mode and accepts no changes."""
+
+
+class QuotaExceededError(ClusterError):
+    """A directory's quota of names or of space is used up, or the file system is full."""
+
+
+class QueueNotFoundError(ClusterError):
+    """There is no such queue, or it is one that only holds other queues."""
+
+
+class QueueStoppedError(ClusterError):
+    """The queue exists and takes no new applications."""
+
+
+class ResourcesUnavailableError(ClusterError):
+    """More was asked for than any node has, or than YARN grants to one container."""
+
+
+class SubmissionError(ClusterError):
+    """YARN refused the application."""
+
+
+class ClusterResponseError(ClusterError):
+    """The cluster answered something that knit cannot read."""
+
+
+class ApplicationError(KnitError):
+    """The application, or its Application Master, said no."""
+
+
+class ApplicationNotFoundError(ApplicationError):
+    """YARN does not know this application; it may have forgotten it."""
+
+
+class ApplicationNotRunningError(ApplicationError):
+    """The application has ended, or its Application Master has not started yet."""
+
+
+class ApplicationFailedError(ApplicationError):
+    """
+    The application did not end well.
+
+    Args:
+        message: How it ended, in a sentence.
+        report: What YARN says of it.
+    """
+
+    def __init__(self, message: str, *, report: ApplicationReport) -> None:
+        super().__init__(message)
+        self.report = report
+        """What YARN says of the application."""
+
+
+class ContainerNotFoundError(ApplicationError):
+    """The application never held such a container, or has no such service."""
+
+
+class InvalidRequestError(ApplicationError, ValueError):
+    """The Application Master refused a request that makes no sense."""
+
+
+class WrongStateError(ApplicationError):
+    """The application or the container is in a state that does not allow this."""
+
+
+class ResourceExhaustedError(ApplicationError):
+    """The Application Master refused a request that is too large."""
+
+
+class PositionOutOfRangeError(ApplicationError):
+    """A log ends before the offset that was asked for."""
+
+
+class ConnectionLostError(KnitError, ConnectionError):
+    """The Application Master did not answer. Trying again may help."""
+
+
+class RpcTimeoutError(KnitError, TimeoutError):
+    """The Application Master did not answer in time. It may have done what was asked."""
+
+
+class WaitTimeoutError(KnitError, TimeoutError):
+    """What was waited for did not come in time."""

@@ -1,0 +1,175 @@
+"""
+Every check, and every way to try knit, on one page.
+
+``nox`` passes all tests; ``nox -s demo`` shows knit at work; ``nox -t quick`` takes a minute or
+two; ``nox -l`` lists the rest.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # integration/ is a package of this repository, not an installed one
+
+from integration import toolchain  # noqa: E402
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["proto", "am", "sdk", "lint", "types", "integration"]
+# Python versions the machine lacks are skipped, on a build server too.
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+SDK = ROOT / "sdk-python"
+DIST = ROOT / "dist"
+GO_CLIENT = ROOT / "integration" / "go-client"
+
+BUF = "buf-bin==1.75.0"
+RUFF = "ruff==0.17.6"
+TYPES = ["mypy==2.4.1", "types-grpcio", "types-protobuf", "types-PyYAML"]
+TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-timeout>=2.3"]
+
+toolchain.offer_pyenv_interpreters()
+
+
+@nox.session(tags=["quick"])
+def proto(session: nox.Session) -> None:
+    """Lint the contract, and hold it to what main has already promised."""
+    session.install(BUF)
+    session.run("buf", "lint", "proto")
+    session.run("buf", "format", "--diff", "--exit-code", "proto")
+    main = next(
+        (ref for ref in ("refs/remotes/origin/main", "refs/heads/main") if _has_contract(ref)), None
+    )
+    if main is None:
+        session.warn(
+            "There is no main branch with a contract to compare with: buf breaking was left out."
+        )
+    else:
+        session.run("buf", "breaking", "proto", "--against", f".git#ref={main},subdir=proto")
+
+
+@nox.session(venv_backend="none")
+def am(session: nox.Session) -> None:
+    """Build, test and lint the Application Master: by Gradle where it is there, else by Maven."""
+    _build_jar(session, tests=True)
+
+
+@nox.session(tags=["quick"])
+def wheel(session: nox.Session) -> None:
+    """Build the wheel of knit-yarn, the jar inside, into dist/."""
+    session.log(f"built {_wheel(session)}")
+
+
+@nox.session(python=PYTHONS, tags=["quick"])
+def sdk(session: nox.Session) -> None:
+    """Test the SDK, as installed from its wheel, against fakes over real sockets."""
+    session.install(str(_wheel(session)), *TESTS)
+    session.run("pytest", str(SDK / "tests"), *session.posargs)
+
+
+@nox.session(tags=["quick"])
+def lint(session: nox.Session) -> None:
+    """Lint and check the format of everything in Python. (ktlint runs with the jar's build.)"""
+    session.install(RUFF)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--diff", ".")
+
+
+@nox.session(tags=["quick"])
+def types(session: nox.Session) -> None:
+    """Check all types, strictly."""
+    session.install(str(_wheel(session)), *TYPES, *TESTS, "pytest-docker", "nox", "rich")
+    session.run("mypy", "--config-file", str(ROOT / "mypy.ini"))
+
+
+@nox.session
+@nox.parametrize("cluster", ["embedded", "docker"])
+def integration(session: nox.Session, cluster: str) -> None:
+    """Run the suite on a real Hadoop; ``-- --cluster=external`` takes HADOOP_CONF_DIR's."""
+    if cluster == "docker" and not toolchain.docker_answers():
+        session.skip("no Docker engine answers")
+    session.install(str(_wheel(session)), *TESTS, "pytest-docker>=3.1")
+    session.run(
+        "pytest",
+        "integration",
+        f"--cluster={cluster}",
+        *session.posargs,
+        env=_go_client(session),
+    )
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run a small Python program in containers on a real YARN on this machine, before your eyes."""
+    session.install(str(_wheel(session)))
+    session.run("python", "-m", "integration.demo", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def cluster(session: nox.Session) -> None:
+    """Start the embedded cluster, print its HADOOP_CONF_DIR, and take it down on Ctrl-C."""
+    session.run(
+        sys.executable, "-m", "integration.clusters.embedded", *session.posargs, external=True
+    )
+
+
+def _has_contract(ref: str) -> bool:
+    return (
+        subprocess.run(
+            ["git", "cat-file", "-e", f"{ref}:proto/buf.yaml"], cwd=ROOT, capture_output=True
+        ).returncode
+        == 0
+    )
+
+
+def _build_jar(session: nox.Session, *, tests: bool) -> None:
+    try:
+        toolchain.build_jar(ROOT, tests=tests)
+    except toolchain.ToolchainError as error:
+        session.error(str(error))
+
+
+def _wheel(session: nox.Session) -> Path:
+    """The wheel of what is checked out; built again only where something in it has changed."""
+    _build_jar(session, tests=False)
+    sources = [
+        *(ROOT / "proto").rglob("*.proto"),
+        *SDK.rglob("*.py"),
+        SDK / "pyproject.toml",
+        toolchain.jar(ROOT),
+    ]
+    newest = max(
+        path.stat().st_mtime
+        for path in sources
+        if "v1" not in path.parts or path.suffix == ".proto"
+    )
+    built = sorted(DIST.glob("knit_yarn-*.whl"), key=lambda path: path.stat().st_mtime)
+    if not built or built[-1].stat().st_mtime < newest:
+        shutil.rmtree(DIST, ignore_errors=True)
+        session.install("build")
+        session.run(
+            "python", "-m", "build", "--wheel", "--outdir", str(DIST), str(SDK), silent=True
+        )
+        built = list(DIST.glob("knit_yarn-*.whl"))
+    return built[-1]
+
+
+def _go_client(session: nox.Session) -> dict[str, str]:
+    """Build the client in Go, where there is a Go, and tell the suite where it lies."""
+    if shutil.which("go") is None:
+        session.warn("There is no Go here: the client in another language is left out.")
+        return {}
+    session.install(BUF)
+    program = Path(session.create_tmp()).resolve() / "go-client"
+    with session.chdir(GO_CLIENT):
+        session.run("buf", "generate", "../../proto", "--template", "buf.gen.yaml")
+        session.run("go", "build", "-o", str(program), ".", env={"CGO_ENABLED": "0"}, external=True)
+    return {"KNIT_GO_CLIENT": str(program)}

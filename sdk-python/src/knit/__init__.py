@@ -1,0 +1,1 @@
+"""Launch and control non-JVM programs on Apache Hadoop YARN."""

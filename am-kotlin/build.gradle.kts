@@ -1,0 +1,188 @@
+import com.google.protobuf.gradle.id
+import com.google.protobuf.gradle.proto
+import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+
+plugins {
+  alias(libs.plugins.kotlin.jvm)
+  alias(libs.plugins.protobuf)
+  alias(libs.plugins.shadow)
+}
+
+group = "knit"
+version = "1.0.0"
+base.archivesName = "knit-am"
+
+/** Checks sources against .editorconfig; the same release that the Maven build runs. */
+val ktlint: Configuration by configurations.creating {
+  isCanBeConsumed = false
+  attributes.attribute(Bundling.BUNDLING_ATTRIBUTE, objects.named(Bundling.EXTERNAL))
+}
+
+dependencies {
+  implementation(libs.coroutines.core)
+  implementation(libs.collections.immutable)
+  implementation(libs.grpc.api)
+  implementation(libs.grpc.stub)
+  implementation(libs.grpc.protobuf)
+  implementation(libs.grpc.services)
+  implementation(libs.grpc.kotlin.stub)
+  implementation(libs.protobuf.java)
+  runtimeOnly(libs.grpc.okhttp)
+
+  // The cluster's own jars serve these at run time.
+  compileOnly(libs.hadoop.client.api)
+  compileOnly(libs.slf4j.api)
+
+  testImplementation(platform(libs.junit.bom))
+  testImplementation(libs.junit.jupiter)
+  testImplementation(libs.jqwik)
+  testImplementation(libs.coroutines.test)
+  testImplementation(libs.grpc.inprocess)
+  testImplementation(libs.hadoop.client.api)
+  testImplementation(libs.slf4j.api)
+  testRuntimeOnly(libs.hadoop.client.runtime)
+  testRuntimeOnly(libs.junit.launcher)
+
+  ktlint(libs.ktlint.cli)
+}
+
+kotlin {
+  compilerOptions {
+    jvmTarget = JvmTarget.JVM_1_8
+  }
+}
+
+tasks.compileKotlin {
+  compilerOptions.freeCompilerArgs.add("-Xjdk-release=1.8")
+}
+
+tasks.withType<JavaCompile>().configureEach {
+  options.release = 8
+}
+
+sourceSets {
+  main {
+    proto {
+      srcDir(rootProject.layout.projectDirectory.dir("proto"))
+    }
+  }
+}
+
+protobuf {
+  protoc {
+    artifact = libs.protobuf.protoc.get().toString()
+  }
+  plugins {
+    id("grpc") {
+      artifact = libs.grpc.gen.java.get().toString()
+    }
+    id("grpckt") {
+      artifact = "${libs.grpc.gen.kotlin.get()}:jdk8@jar"
+    }
+  }
+  generateProtoTasks {
+    all().configureEach {
+      plugins {
+        id("grpc") {
+          option("@generated=omit")
+        }
+        id("grpckt")
+      }
+    }
+  }
+}
+
+tasks.withType<Test>().configureEach {
+  useJUnitPlatform()
+}
+
+tasks.test {
+  filter {
+    excludeTestsMatching("*IT")
+  }
+}
+
+tasks.withType<AbstractArchiveTask>().configureEach {
+  isPreserveFileTimestamps = false
+  isReproducibleFileOrder = true
+}
+
+tasks.shadowJar {
+  manifest {
+    attributes("Main-Class" to "knit.am.MainKt")
+  }
+  // Shadow 9 drops duplicates before its transformers see them.
+  filesMatching("META-INF/services/**") {
+    duplicatesStrategy = DuplicatesStrategy.INCLUDE
+  }
+  mergeServiceFiles()
+  // Kept whole: services and okio's "-Buffer" names escape the analysis.
+  minimize {
+    exclude(dependency("io.grpc:.*:.*"))
+    exclude(dependency("com.squareup.okio:.*:.*"))
+  }
+  exclude(
+    "META-INF/*.SF",
+    "META-INF/*.DSA",
+    "META-INF/*.RSA",
+    "META-INF/maven/**",
+    "META-INF/versions/**",
+    "META-INF/proguard/**",
+    "META-INF/com.android.tools/**",
+    "META-INF/native/**",
+    "META-INF/native-image/**",
+    "META-INF/services/reactor.*",
+    "META-INF/*.kotlin_module",
+    "META-INF/kotlin-project-structure-metadata.json",
+    "module-info.class",
+    "commonMain/**",
+    "**/*.kotlin_builtins",
+    "**/*.proto",
+    "DebugProbesKt.bin",
+  )
+  listOf(
+    "io.grpc",
+    "io.perfmark",
+    "okio",
+    "com.google",
+    "android.annotation",
+    "javax.annotation",
+    "org.codehaus.mojo",
+    "org.intellij",
+    "org.jetbrains",
+    "org.jspecify",
+    "kotlin",
+    "kotlinx",
+    "_COROUTINE",
+  ).forEach { relocate(it, "knit.shaded.$it") }
+}
+
+tasks.assemble {
+  dependsOn(tasks.shadowJar)
+}
+
+/** Tests of the finished jar: classes named …IT. */
+val jarTest by tasks.registering(Test::class) {
+  description = "Tests the finished jar."
+  group = LifecycleBasePlugin.VERIFICATION_GROUP
+  testClassesDirs = sourceSets.test.get().output.classesDirs
+  classpath = sourceSets.test.get().runtimeClasspath
+  filter {
+    includeTestsMatching("*IT")
+  }
+  val jar = tasks.shadowJar.flatMap { it.archiveFile }
+  inputs.file(jar).withPropertyName("jar")
+  jvmArgumentProviders.add(CommandLineArgumentProvider { listOf("-Dknit.shaded.jar=${jar.get().asFile}") })
+}
+
+val ktlintCheck by tasks.registering(JavaExec::class) {
+  description = "Checks the format of everything in Kotlin."
+  group = LifecycleBasePlugin.VERIFICATION_GROUP
+  classpath = ktlint
+  mainClass = "com.pinterest.ktlint.Main"
+  args("src/**/*.kt", "*.gradle.kts", "../*.gradle.kts")
+}
+
+tasks.check {
+  dependsOn(jarTest, ktlintCheck)
+}

@@ -1,0 +1,5 @@
+plugins {
+  alias(libs.plugins.kotlin.jvm) apply false
+  alias(libs.plugins.protobuf) apply false
+  alias(libs.plugins.shadow) apply false
+}

@@ -23,7 +23,7 @@ JAR_PATTERNS = ("build/libs/knit-am-*-all.jar", "target/knit-am-*-all.jar")
 WITHOUT_JAR = "KNIT_WHEEL_WITHOUT_JAR"
 
 
-class KnitBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+class KnitBuildHook(BuildHookInterface):
     """Adds what is generated to what is packed."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -69,7 +69,9 @@ def _proto_directory(root: Path) -> Path:
     for directory in (root / "proto", root.parent / "proto"):
         if (directory / "knit" / "v1").is_dir():
             return directory
-    raise SystemExit(f"The contract is missing: neither {root / 'proto'} nor {root.parent / 'proto'}.")
+    raise SystemExit(
+        f"The contract is missing: neither {root / 'proto'} nor {root.parent / 'proto'}."
+    )
 
 
 def _jar(root: Path) -> Path | None:
@@ -89,7 +91,7 @@ def _generate(proto: Path, work: Path) -> Path:
     command += [f"--{name}={work}" for name in ("python_out", "grpc_python_out")]
     command += [f"--plugin=protoc-gen-{name}={plugin[name]}" for name in ("mypy", "mypy_grpc")]
     command += [f"--{name}={work}" for name in ("mypy_out", "mypy_grpc_out")]
-    done = subprocess.run(command + protos, capture_output=True, text=True)
+    done = subprocess.run(command + protos, capture_output=True, text=True)  # noqa: S603
     if done.returncode != 0:
         raise SystemExit(f"protoc failed on {proto}:\n{done.stdout}{done.stderr}")
     package = work / "knit" / "v1"

@@ -1,0 +1,188 @@
+"""Files beside a command: what a specification says of them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, cast
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from knit._enums import OpenEnum
+from knit.exceptions import DuplicateFileError, FileMissingError, SpecError
+
+if TYPE_CHECKING:
+    from knit.v1 import application_pb2
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
+"""What YARN unpacks, by the end of the name."""
+
+# Two letters at least, so that a Windows drive is not taken for a scheme.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
+_OWN_NAMES = frozenset(
+    {
+        "container_tokens",
+        "default_container_executor.sh",
+        "default_container_executor_session.sh",
+        "launch_container.sh",
+    }
+)
+
+
+class Visibility(OpenEnum):
+    """Who shares a node's copy of a file."""
+
+    UNKNOWN = 0
+    """A value newer than this SDK."""
+    PRIVATE = 1
+    """All applications of this user on the node."""
+    APPLICATION = 2
+    """Containers of this application on the node."""
+    PUBLIC = 3
+    """Everybody on the node. Only for a URL of the cluster that everybody may read."""
+
+
+def _to_source(value: str | os.PathLike[str]) -> str:
+    source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(source, str):
+        raise SpecError(f"The file {value!r} is neither a path nor a URL.")
+    if not source or "\0" in source:
+        raise SpecError(f"The file {source!r} is not a path: it is empty or holds a null byte.")
+    return source
+
+
+def _check_name(name: object) -> str:
+    if not isinstance(name, str) or not name or name in {".", ".."} or set(name) & {"/", "\0"}:
+        raise SpecError(
+            f"The file name {name!r} is not one: it is the name in the working directory, "
+            "without any slash."
+        )
+    if name in _OWN_NAMES:
+        raise SpecError(f"The file name {name!r} is YARN's own: choose another one.")
+    return name
+
+
+def _to_name(value: str | None) -> str:
+    return cast(str, value)  # None until the source is known: see __attrs_post_init__
+
+
+@attrs.frozen
+class File:
+    """A file or archive that a node copies into the working directory of a command."""
+
+    source: str = attrs.field(converter=_to_source)
+    """
+    A path of this machine (also as `file://`), uploaded at submission, or a URL that the
+    cluster can read (`hdfs://…`), used in place.
+    """
+    name: str = attrs.field(default=None, converter=_to_name)
+    """
+    Its name in the working directory. By default the last part of the source, of an archive
+    without its suffix.
+    """
+    archive: bool = attrs.field(default=False)
+    """
+    Whether the node unpacks it into a directory of its name. The source must end in one of
+    `.tar.gz`, `.tgz`, `.tar`, `.zip`, `.jar`.
+    """
+    visibility: Visibility = attrs.field(default=Visibility.PRIVATE)
+    """Who shares the node's copy."""
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.archive, bool):
+            raise SpecError(f"archive is {self.archive!r}: give True or False.")
+        if not isinstance(self.visibility, Visibility):
+            raise SpecError(f"visibility is {self.visibility!r}: give a knit.Visibility.")
+        base = self._base_name
+        suffix = next((s for s in ARCHIVE_SUFFIXES if base.lower().endswith(s)), None)
+        if self.archive and suffix is None:
+            raise SpecError(
+                f"The archive {self.source} ends in none of {', '.join(ARCHIVE_SUFFIXES)}, "
+                "by which YARN knows how to unpack it."
+            )
+        if self.name is None:
+            base = base[: -len(suffix)] if self.archive and suffix else base
+            object.__setattr__(self, "name", base)
+        _check_name(self.name)
+        if self.visibility == Visibility.PUBLIC and self.local_path is not None:
+            raise SpecError(
+                f"{self.source} is uploaded to a directory that only you can read, so it cannot "
+                "be PUBLIC: put it on the cluster and give its URL."
+            )
+
+    @property
+    def local_path(self) -> Path | None:
+        """The path on this machine; None for a URL of the cluster."""
+        if not _URL.match(self.source):
+            return Path(self.source).expanduser()
+        url = urlsplit(self.source)
+        return Path(unquote(url.path)) if url.scheme.lower() == "file" else None
+
+    @property
+    def _base_name(self) -> str:
+        path = self.local_path
+        if path is not None:
+            # Resolved, since `.` and `..` have no name of their own.
+            return path.name or path.resolve().name
+        return unquote(urlsplit(self.source).path.rstrip("/").rpartition("/")[2])
+
+    def _below(self, directory: Path) -> File:
+        """The same file, with a relative path taken from `directory`."""
+        path = self.local_path
+        if path is None or path.is_absolute():
+            return self
+        return attrs.evolve(self, source=str(directory / path))
+
+    def _check_local(self) -> None:
+        path = self.local_path
+        if path is None:
+            return
+        if path.is_dir():
+            raise SpecError(
+                f"{path} is a directory: pack it (`tar -czf`) and give it as an archive."
+            )
+        if not path.is_file():
+            raise FileMissingError(f"The file {path} does not exist on this machine.")
+        if not os.access(path, os.R_OK):
+            raise SpecError(f"The file {path} cannot be read: check its permissions.")
+
+    @classmethod
+    def _from_proto(cls, name: str, message: application_pb2.LocalResource) -> File:
+        from knit.v1 import application_pb2
+
+        return cls(
+            source=message.url,
+            name=name,
+            archive=message.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE,
+            visibility=Visibility(message.visibility),
+        )
+
+
+FileLike: TypeAlias = "str | os.PathLike[str] | File"
+
+
+def to_files(value: Mapping[str, FileLike] | Iterable[FileLike]) -> Mapping[str, File]:
+    """Returns files by their name, from any way in which a specification may give them."""
+    if isinstance(value, (str, os.PathLike, File)):
+        raise SpecError(f"files is {value!r}: give a list of files, or a mapping of names to them.")
+    if isinstance(value, Mapping):
+        return {_check_name(name): _named(name, file) for name, file in value.items()}
+    files: dict[str, File] = {}
+    for item in value:
+        file = item if isinstance(item, File) else File(item)
+        other = files.setdefault(file.name, file)
+        if other is not file:
+            raise DuplicateFileError(
+                f"{other.source} and {file.source} would both be {file.name!r} in the working "
+                "directory: give one of them another name."
+            )
+    return files
+
+
+def _named(name: str, file: FileLike) -> File:
+    if isinstance(file, File):
+        return file if file.name == name else attrs.evolve(file, name=name)
+    return File(file, name=name)

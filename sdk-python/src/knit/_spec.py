@@ -1,0 +1,354 @@
+"""What an application consists of, as its user writes it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from knit._enums import OpenEnum
+from knit._files import File, to_files
+from knit._resources import LARGEST, Resources
+from knit.exceptions import SpecError
+
+if TYPE_CHECKING:
+    from knit.v1 import application_pb2
+
+LARGEST_SERVICE_BYTES = 64 * 1024
+"""Of one service's command and environment together: they travel in a launch command."""
+LARGEST_SPEC_BYTES = 512 * 1024
+"""Of a whole specification: it travels in the submission."""
+LONGEST_LINGER = timedelta(minutes=5)
+
+_SERVICE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OWN_VARIABLES = frozenset(
+    {
+        "KNIT_APPLICATION_ID",
+        "KNIT_ATTEMPT_NUMBER",
+        "KNIT_CONTAINER_ID",
+        "KNIT_LAUNCH",
+        "KNIT_RANK",
+        "KNIT_SERVICE_NAME",
+    }
+)
+
+
+class FailurePolicy(OpenEnum):
+    """What a rank that failed for good means for the rest of the application."""
+
+    UNKNOWN = 0
+    """A value newer than this SDK."""
+    FAIL_APPLICATION = 1
+    """Everything else is stopped, and the application ends FAILED at once."""
+    FINISH_OTHERS = 2
+    """The others run to their end; the application then ends FAILED."""
+
+
+def _count(least: int) -> Callable[[object, attrs.Attribute[int], object], None]:
+    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
+            raise SpecError(f"{attribute.name} is {value!r}: give a whole number, {least} or more.")
+
+    return check
+
+
+def _text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
+    what = f"The {attribute.name.replace('_', ' ')}"
+    if not isinstance(value, str):
+        raise SpecError(f"{what} is {value!r}: give text.")
+    if not value.strip():
+        raise SpecError(f"{what} is empty.")
+    check_characters(what, value)
+
+
+def check_characters(what: str, value: str) -> None:
+    """Refuses text that no process can be given: null bytes, and halves of characters."""
+    if "\0" in value:
+        raise SpecError(f"{what} holds a null byte, which no process can be given.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SpecError(f"{what} is not valid Unicode: it holds half a character.") from None
+
+
+def _instance_of(kind: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise SpecError(f"{attribute.name} is {value!r}: give a knit.{kind.__name__}.")
+
+    return check
+
+
+def _to_environment(value: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise SpecError("environment is not a mapping of names to values.")
+    for name, text in value.items():
+        if not isinstance(name, str) or not _VARIABLE_NAME.fullmatch(name):
+            raise SpecError(
+                f"The environment variable {name!r} has no valid name: use letters, digits and _."
+            )
+        if name in _OWN_VARIABLES:
+            raise SpecError(f"The environment variable {name} is set by knit: leave it out.")
+        # Its value may be secret, so no message shows it.
+        if not isinstance(text, str):
+            raise SpecError(
+                f"The environment variable {name} is given as {type(text).__name__}: give text, "
+                "in a file within quotes."
+            )
+        check_characters(f"The environment variable {name}", text)
+    return dict(value)
+
+
+@attrs.frozen
+class Service:
+    """A set of like containers: the same command, in so many places (*ranks*)."""
+
+    command: str = attrs.field(validator=_text)
+    """The command, as typed for `bash -c`; it runs exactly as given, whatever it holds."""
+    instances: int = attrs.field(default=1, validator=_count(0), kw_only=True)
+    """How many containers it begins with, of ranks 0 to `instances` - 1. May be 0."""
+    resources: Resources = attrs.field(
+        factory=Resources, validator=_instance_of(Resources), kw_only=True
+    )
+    """The size of each container."""
+    files: Mapping[str, File] = attrs.field(factory=dict, converter=to_files, kw_only=True)
+    """
+    Files beside the command, by their name in the working directory. May be given as a list
+    of paths, URLs and `File`, which then have their own names.
+    """
+    environment: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_to_environment, kw_only=True, repr=False
+    )
+    """Variables set for the command. Values are literal: nothing in them is expanded."""
+    max_restarts: int = attrs.field(default=0, validator=_count(0), kw_only=True)
+    """How many times a rank is started again after its program failed."""
+    max_replacements: int = attrs.field(default=3, validator=_count(0), kw_only=True)
+    """How many times a rank is replaced after YARN took its container away."""
+    failure_policy: FailurePolicy = attrs.field(
+        default=FailurePolicy.FAIL_APPLICATION,
+        validator=_instance_of(FailurePolicy),
+        kw_only=True,
+    )
+    """What the failure of a rank, once its budgets are spent, means for the others."""
+
+    def __attrs_post_init__(self) -> None:
+        size = sum(len(f"{name}={value}".encode()) for name, value in self.environment.items())
+        size += len(self.command.encode())
+        if size > LARGEST_SERVICE_BYTES:
+            raise SpecError(
+                f"Command and environment are {size:,} bytes long, more than the "
+                f"{LARGEST_SERVICE_BYTES:,} that fit a launch: put what is long into a file."
+            )
+
+    @classmethod
+    def _from_proto(cls, message: application_pb2.Service) -> Service:
+        return cls(
+            command=message.command,
+            instances=message.instances,
+            resources=Resources._from_proto(message.resource),
+            files={n: File._from_proto(n, f) for n, f in message.local_resources.items()},
+            environment=message.environment,
+            max_restarts=message.max_restarts,
+            max_replacements=(
+                message.max_replacements if message.HasField("max_replacements") else 3
+            ),
+            failure_policy=FailurePolicy(message.failure_policy or 1),  # not said: as this
+        )
+
+    def _to_proto(
+        self, local_resources: Mapping[str, application_pb2.LocalResource]
+    ) -> application_pb2.Service:
+        """
+        The message for the Application Master.
+
+        Args:
+            local_resources: Each of `files` by its name, as it was found or put on the cluster.
+        """
+        from knit.v1 import application_pb2
+
+        return application_pb2.Service(
+            command=self.command,
+            instances=self.instances,
+            resource=self.resources._to_proto(),
+            environment=self.environment,
+            local_resources={name: local_resources[name] for name in self.files},
+            max_restarts=self.max_restarts,
+            max_replacements=self.max_replacements,
+            failure_policy=application_pb2.FailurePolicy.ValueType(self.failure_policy),
+        )
+
+
+def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
+    if not isinstance(value, Mapping) or not value:
+        raise SpecError("There is no service: an application has one at least.")
+    for name, service in value.items():
+        if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
+            raise SpecError(
+                f"The service name {name!r} is not one: use up to 63 lower-case letters, digits "
+                "and inner hyphens."
+            )
+        if not isinstance(service, Service):
+            raise SpecError(f"The service {name!r} is {service!r}: give a knit.Service.")
+    return dict(value)
+
+
+def _to_tags(value: Iterable[str]) -> tuple[str, ...]:
+    tags = value if not isinstance(value, str) else None
+    if tags is None:
+        raise SpecError(f"tags is the text {value!r}: give a list.")
+    result = tuple(dict.fromkeys(tags))
+    for tag in result:
+        if not isinstance(tag, str) or not re.fullmatch(r"[!-+\--~]{1,100}", tag):
+            raise SpecError(
+                f"The tag {tag!r} is not one: YARN takes 1 to 100 ASCII characters, neither "
+                "spaces nor commas."
+            )
+    return result
+
+
+def _check_linger(_: object, __: attrs.Attribute[timedelta], value: object) -> None:
+    if not isinstance(value, timedelta) or not timedelta() <= value <= LONGEST_LINGER:
+        raise SpecError(f"linger is {value!r}: give a timedelta between 0 and 5 minutes.")
+
+
+@attrs.frozen
+class ApplicationSpec:
+    """
+    What an application consists of.
+
+    It is checked as it is made, as far as that needs neither this machine's files nor the
+    cluster; `Client.check` does the rest.
+
+    Raises:
+        SpecError: It could run on no cluster.
+    """
+
+    name: str = attrs.field(validator=_text)
+    """A name for people. Not unique."""
+    services: Mapping[str, Service] = attrs.field(converter=_to_services)
+    """
+    The services, by name. A name has up to 63 lower-case letters, digits and inner hyphens.
+    """
+    queue: str = attrs.field(default="default", validator=_text, kw_only=True)
+    """Where the scheduler counts the application."""
+    tags: tuple[str, ...] = attrs.field(default=(), converter=_to_tags, kw_only=True)
+    """Words to find the application by; YARN keeps them in lower case."""
+    max_attempts: int = attrs.field(default=1, validator=_count(1), kw_only=True)
+    """How many times YARN may start the Application Master; an attempt begins from nothing."""
+    application_master: Resources = attrs.field(
+        factory=Resources, validator=_instance_of(Resources), kw_only=True
+    )
+    """The size of the Application Master's own container."""
+    linger: timedelta = attrs.field(
+        default=timedelta(seconds=10), validator=_check_linger, kw_only=True
+    )
+    """
+    How long the Application Master stays to answer clients, after the outcome was reported to
+    YARN, since it last heard from one. At most 5 minutes.
+    """
+
+    @classmethod
+    def from_dict(
+        cls, data: Mapping[str, Any], *, directory: str | os.PathLike[str] | None = None
+    ) -> ApplicationSpec:
+        """
+        Reads plain data, as from YAML or JSON; `to_dict` is its inverse.
+
+        Args:
+            data: Keys are the names of the fields; unknown ones are refused.
+            directory: Where relative paths of files begin. Default: they are left as they are,
+                and begin at the working directory.
+
+        Raises:
+            SpecError: Something in it is wrong; the message says where.
+        """
+        from knit import _documents
+
+        return _documents.from_dict(data, Path(directory) if directory is not None else None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns plain data, from which `from_dict` makes an equal specification."""
+        from knit import _documents
+
+        return _documents.to_dict(self)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
+        """
+        Reads a YAML file. Relative paths of files begin at its directory.
+
+        Raises:
+            FileMissingError: There is no such file.
+            SpecError: It is not YAML, or something in it is wrong; the message says where.
+        """
+        from knit import _documents
+
+        return _documents.from_yaml(Path(path))
+
+    def to_yaml(self) -> str:
+        """Returns YAML, from which `from_yaml` makes an equal specification."""
+        from knit import _documents
+
+        return _documents.to_yaml(self)
+
+    def _check_local(self) -> None:
+        """
+        Checks what only this machine knows: its files.
+
+        Raises:
+            FileMissingError: A file does not exist.
+            SpecError: It is a directory, or cannot be read.
+        """
+        for name, service in self.services.items():
+            for file in service.files.values():
+                try:
+                    file._check_local()
+                except SpecError as error:  # noqa: PERF203 - it says where
+                    raise type(error)(f"services.{name}.files: {error}") from None
+
+    def _to_proto(
+        self,
+        local_resources: Mapping[str, Mapping[str, application_pb2.LocalResource]],
+        *,
+        staging_url: str = "",
+        user_name: str = "",
+    ) -> application_pb2.ApplicationSpec:
+        """
+        The message for the Application Master.
+
+        Args:
+            local_resources: By service and name, each file as it lies on the cluster.
+            staging_url: The directory the Application Master removes as it leaves.
+            user_name: Whom containers are to a cluster with simple authentication.
+
+        Raises:
+            SpecError: It is larger than a submission carries.
+        """
+        from google.protobuf import duration_pb2
+
+        from knit.v1 import application_pb2
+
+        linger = duration_pb2.Duration()
+        linger.FromTimedelta(self.linger)
+        message = application_pb2.ApplicationSpec(
+            name=self.name,
+            services={
+                name: service._to_proto(local_resources.get(name, {}))
+                for name, service in self.services.items()
+            },
+            linger=linger,
+            staging_url=staging_url,
+            user_name=user_name,
+        )
+        if message.ByteSize() > LARGEST_SPEC_BYTES:
+            raise SpecError(
+                f"The specification is {message.ByteSize():,} bytes long, more than the "
+                f"{LARGEST_SPEC_BYTES:,} that a submission carries: put what is long into files."
+            )
+        return message

@@ -34,7 +34,7 @@ Everything this package raises on purpose.
     - ResourceExhaustedError          RESOURCE_EXHAUSTED
     - PositionOutOfRangeError         OUT_OF_RANGE
   + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
-  + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done all the same (TimeoutError)
+  + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done (TimeoutError)
   + WaitTimeoutError                what was waited for did not come in time (TimeoutError)
 
 Every message says what was tried, what came back and what to do next.

@@ -1,0 +1,1 @@
+"""The doors of the cluster, without a JVM: configuration, ResourceManager, file system."""

@@ -1,0 +1,357 @@
+"""
+What a failed call to the cluster means, in our words: one place for all of them.
+
+Each message says what was tried, what came back, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import html
+import http.client
+import json
+import re
+import ssl
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+from urllib3 import exceptions as urllib3_errors
+
+from knit.exceptions import (
+    AccessDeniedError,
+    ClusterError,
+    ClusterFileExistsError,
+    ClusterFileNotFoundError,
+    ClusterResponseError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    KerberosRequiredError,
+    KnitError,
+    QuotaExceededError,
+    SafeModeError,
+    StandbyError,
+    WrongPortError,
+)
+
+if TYPE_CHECKING:
+    from knit._cluster.http import Response
+
+
+@attrs.frozen
+class Daemon:
+    """One of the cluster's daemons, and what people need to know to find its web server."""
+
+    name: str
+    """As Hadoop calls it."""
+    web_ports: str
+    """The usual ports of its web server, in words."""
+    property: str
+    """The properties that say where it is."""
+
+
+RESOURCE_MANAGER = Daemon(
+    "ResourceManager",
+    "8088, or 8090 with https",
+    "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
+)
+NAME_NODE = Daemon(
+    "NameNode",
+    "9870, or 9871 with https; 50070 on Hadoop 2",
+    "dfs.namenode.http-address (or knit.webhdfs.url)",
+)
+DATA_NODE = Daemon("DataNode", "9864, or 9865 with https", "dfs.datanode.http.address")
+
+_IPC_ANSWER = "HTTP request to a Hadoop IPC port"
+_STANDBY_TEXT = re.compile(
+    r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
+)
+_STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+
+
+def transport_error(
+    error: Exception, url: str, what: str, daemon: Daemon, timeout: timedelta
+) -> ClusterError:
+    """The error for a request that got no answer we can read as HTTP."""
+    address = url.partition("?")[0]
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    cause = _innermost(error)
+    if isinstance(error, urllib3_errors.NameResolutionError):
+        return ClusterUnreachableError(
+            f"{what}: the host {parts.hostname} is not known here ({_reason(cause)}). Check "
+            f"{daemon.property}, or make the name resolvable on this machine.",
+            url=address,
+        )
+    # A refused connection is a NewConnectionError, which inherits from the timeouts' class.
+    if isinstance(error, urllib3_errors.NewConnectionError):
+        return ClusterUnreachableError(
+            f"{what}: no connection to {place} ({_reason(cause)}). Is the {daemon.name} running "
+            f"there? Its address comes from {daemon.property}; the usual port is "
+            f"{daemon.web_ports}.",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.TimeoutError | TimeoutError):
+        return ClusterTimeoutError(
+            f"{what}: {place} did not answer within {timeout.total_seconds():g} s. Is the "
+            f"{daemon.name} at {address} overloaded, or a firewall in between? "
+            "Try again, or allow more time (timeout=).",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.SSLError | ssl.SSLError):
+        return _tls_error(cause, what, address, place, daemon)
+    if isinstance(cause, http.client.BadStatusLine) and not isinstance(
+        cause, http.client.RemoteDisconnected
+    ):
+        return WrongPortError(
+            f"{what}: {place} answered, but not in HTTP. That is not the {daemon.name}'s web port "
+            f"(usually {daemon.web_ports}), or it wants https. Correct {daemon.property}.",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.LocationParseError | urllib3_errors.InvalidHeader):
+        return ClusterUnreachableError(
+            f"{what}: {address} is not an address that can be called ({_reason(cause)}). "
+            f"Correct {daemon.property}.",
+            url=address,
+        )
+    return ClusterUnreachableError(
+        f"{what}: {place} closed the connection before it had answered ({_reason(cause)}). Either "
+        f"the {daemon.name} is going down, or this is not its web port (usually "
+        f"{daemon.web_ports}). Its address comes from {daemon.property}.",
+        url=address,
+    )
+
+
+def _tls_error(
+    cause: BaseException, what: str, address: str, place: str, daemon: Daemon
+) -> ClusterError:
+    text = str(cause)
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "HTTP_REQUEST" in text:
+        return WrongPortError(
+            f"{what}: {place} does not speak https. Either its policy is http (dfs.http.policy, "
+            f"yarn.http.policy), or the port is another one: usually {daemon.web_ports}. "
+            f"Correct {daemon.property}.",
+            url=address,
+        )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ClusterUnreachableError(
+            f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
+            "Name the authority that signed it, as a PEM file, in knit.tls.ca-file.",
+            url=address,
+        )
+    return ClusterUnreachableError(
+        f"{what}: no TLS connection to {place} ({_reason(cause)}). Check the port and the "
+        "certificate of the server, and knit.tls.ca-file.",
+        url=address,
+    )
+
+
+def is_standby(response: Response) -> bool:
+    """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
+    if response.status == 403 or response.status >= 500:
+        return remote_exception(response).get("exception") in _STANDBY_EXCEPTIONS
+    if "json" in response.headers.get("content-type", ""):
+        return False
+    return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
+
+
+def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
+    location = response.headers.get("location")
+    active = f" It takes {_base(location)} for the active one." if location else ""
+    return StandbyError(
+        f"{what}: the {daemon.name} at {_base(response.url)} is on standby, or not ready yet."
+        f"{active} Name the active one, or both with Hadoop's HA properties; if this is a "
+        "failover, try again in a moment.",
+        url=response.url.partition("?")[0],
+        status=response.status,
+    )
+
+
+def remote_exception(response: Response) -> Mapping[str, Any]:
+    """The `RemoteException` that Hadoop's daemons put in the body of a failure; empty if none."""
+    if not response.body.lstrip().startswith(b"{"):
+        return {}
+    try:
+        found = json.loads(response.body).get("RemoteException")
+    except (ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def check_status(response: Response, what: str, daemon: Daemon) -> None:
+    """Raises the error for a status of 300 or more; a 307 is its caller's affair."""
+    if response.status >= 300 and response.status != 307:
+        raise status_error(response, what, daemon)
+
+
+def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
+    """The error for an answer with a status that says no."""
+    url, status = response.url.partition("?")[0], response.status
+    if _IPC_ANSWER in response.text:
+        return WrongPortError(
+            f"{what}: {_netloc(url)} is a Hadoop RPC port, not the web port of the {daemon.name}, "
+            f"which is usually {daemon.web_ports}. Correct {daemon.property}.",
+            url=url,
+            status=status,
+        )
+    if status == 401:
+        if "negotiate" in response.headers.get("www-authenticate", "").lower():
+            return KerberosRequiredError(
+                f"{what}: {_base(url)} wants Kerberos (401, Negotiate), which this version of knit "
+                "cannot do. Use a cluster with simple authentication, or a gateway that does "
+                "Kerberos for you (knit.resourcemanager.url, knit.webhdfs.url)."
+            )
+        return AccessDeniedError(
+            f"{what}: {url} does not accept who we are (401: {_said(response)}). Check the user "
+            "name (HADOOP_USER_NAME), and whether a gateway wants a password.",
+            url=url,
+            status=status,
+        )
+    remote = remote_exception(response)
+    if remote:
+        return _remote_error(remote, response, what, daemon)
+    if 300 <= status < 400:
+        return ClusterResponseError(
+            f"{what}: {url} sent us on to {response.headers.get('location', 'nowhere')}, as a "
+            f"sign-on page does. Is this really the {daemon.name}'s own address? It comes from "
+            f"{daemon.property}.",
+            url=url,
+            status=status,
+        )
+    if status == 403:
+        return AccessDeniedError(
+            f"{what}: {url} refused (403: {_said(response)}). Ask the cluster's administrators for "
+            "access, or use another user name (HADOOP_USER_NAME).",
+            url=url,
+            status=status,
+        )
+    if status == 404:
+        return WrongPortError(
+            f"{what}: a web server answers at {_base(url)}, but it does not know "
+            f"{urlsplit(url).path} (404), so it is not the {daemon.name}'s, whose port is usually "
+            f"{daemon.web_ports}. "
+            f"Correct {daemon.property}.",
+            url=url,
+            status=status,
+        )
+    return ClusterResponseError(
+        f"{what}: {url} answered with status {status} ({_said(response)}). Look into the log of "
+        f"the {daemon.name}.",
+        url=url,
+        status=status,
+    )
+
+
+def _remote_error(
+    remote: Mapping[str, Any], response: Response, what: str, daemon: Daemon
+) -> ClusterError:
+    name = str(remote.get("exception", ""))
+    said = first_line(str(remote.get("message", "")))
+    url, status = response.url.partition("?")[0], response.status
+    kind: type[ClusterError] = ClusterResponseError
+    hint = f"Look into the log of the {daemon.name}."
+    if name in _STANDBY_EXCEPTIONS:
+        return standby_error(response, what, daemon)
+    if name == "SafeModeException" or "is in safe mode" in said:
+        kind, hint = (
+            SafeModeError,
+            (
+                "Wait until it has left safe mode, or look why it stays there: "
+                "hdfs dfsadmin -safemode get."
+            ),
+        )
+    elif name in ("AccessControlException", "AuthorizationException", "SecurityException"):
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "Use a user name that may (HADOOP_USER_NAME), or ask the cluster's administrators; "
+                "if it is about your home directory, they have to make it and give it to you."
+            ),
+        )
+    elif name in ("FileNotFoundException", "ParentNotDirectoryException"):
+        kind, hint = ClusterFileNotFoundError, "Check the path."
+    elif name == "FileAlreadyExistsException":
+        kind, hint = ClusterFileExistsError, "Use another path, or remove what is there."
+    elif "QuotaExceeded" in name or "QuotaByStorageType" in name:
+        kind, hint = QuotaExceededError, "Remove files you no longer need, or ask for more."
+    elif "could only be" in said or "Failed to find datanode" in said:
+        kind, hint = (
+            QuotaExceededError,
+            (
+                "No DataNode could take the data: all are full, down, or unreachable for the "
+                "NameNode. Look at its web page."
+            ),
+        )
+    return kind(
+        f"{what}: the {daemon.name} at {_base(url)} said no ({name}: {said}). {hint}",
+        url=url,
+        status=status,
+    )
+
+
+def json_problem(response: Response, what: str, daemon: Daemon) -> ClusterError:
+    """The error for a good status with a body that is not a JSON object."""
+    url = response.url.partition("?")[0]
+    if response.body.lstrip()[:1] == b"<":
+        return WrongPortError(
+            f"{what}: {url} answered with a web page ({_said(response)}) where the {daemon.name} "
+            "sends JSON. Something else listens there, or a gateway shows its sign-on page. "
+            f"Correct {daemon.property}.",
+            url=url,
+            status=response.status,
+        )
+    return ClusterResponseError(
+        f"{what}: {url} answered something that is not JSON ({_said(response)}). Is this the "
+        f"{daemon.name}? Its address comes from {daemon.property}.",
+        url=url,
+        status=response.status,
+    )
+
+
+def first_line(message: str, limit: int = 600) -> str:
+    """A Java exception's message without its stack trace."""
+    lines = [line.strip() for line in message.strip().splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("at ", "... "))]
+    text = " ".join(kept[:4])
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _said(response: Response) -> str:
+    """What an answer says, in a few words: the title of a page, else how its text begins."""
+    remote = remote_exception(response)
+    if remote:
+        return first_line(str(remote.get("message", "")))
+    text = response.text
+    title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+    text = title.group(1) if title else re.sub(r"<[^>]*>", " ", text[:2000])
+    return " ".join(html.unescape(text).split())[:160] or "without a word"
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause beneath urllib3's wrapping."""
+    seen: BaseException = error
+    while True:
+        inner = seen.__cause__ or seen.__context__ or _argument(seen)
+        if inner is None:
+            return seen
+        seen = inner
+
+
+def _argument(error: BaseException) -> BaseException | None:
+    return next((value for value in error.args if isinstance(value, BaseException)), None)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _base(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _netloc(url: str) -> str:
+    return urlsplit(url).netloc

@@ -1,0 +1,229 @@
+"""A daemon that may be one of several: tries them in turn and remembers which is active."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from urllib3 import exceptions as urllib3_errors
+
+from knit._cluster.errors import Daemon, check_status, is_standby, standby_error
+from knit._cluster.http import Deadline, HttpClient, Response, base_of
+from knit.exceptions import (
+    ClusterError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    StandbyError,
+    WrongPortError,
+)
+
+#: How long to wait for a pair on standby to finish its failover, and how often to ask.
+STANDBY_PATIENCE = timedelta(seconds=10)
+_STANDBY_PAUSE_SECONDS = 0.5
+#: With others still to try, a host that swallows packets does not get the whole time.
+_CONNECT_SECONDS = 4.0
+#: Of several failures, the first of these says most.
+_TELLING = (WrongPortError, StandbyError, ClusterTimeoutError, ClusterUnreachableError)
+
+
+class _Undecided(Exception):
+    """A request may have been carried out, and must not be sent to another member."""
+
+    def __init__(self, error: ClusterError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class DaemonClient:
+    """
+    Sends requests to whichever of some addresses is the active one. Threads may share it.
+
+    Args:
+        http: The connections.
+        daemon: What answers there.
+        base_urls: Where, likeliest first; at least one.
+    """
+
+    def __init__(self, http: HttpClient, daemon: Daemon, base_urls: Sequence[str]) -> None:
+        self.http = http
+        self.daemon = daemon
+        self.base_urls = tuple(base_urls)
+        # Written without a lock: a stale value costs one more try.
+        self._active = 0
+
+    @property
+    def active_url(self) -> str:
+        """The base URL that answered last, or the first to try."""
+        return self.base_urls[self._active]
+
+    def get_json(
+        self,
+        path: str,
+        *,
+        what: str,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """The JSON object at a path."""
+        response = self.request("GET", path, what=what, deadline=deadline, query=query)
+        return response.json(what, self.daemon)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+    ) -> Response:
+        """
+        Sends one request to the active member and returns its answer.
+
+        Args:
+            method: GET, PUT, POST or DELETE.
+            path: Below the base URL, with its leading slash.
+            what: What is being done, for messages.
+            deadline: For all tries together.
+            query: Parameters.
+            body: The body.
+            headers: More headers.
+            repeatable: Whether doing it twice is the same as once. Default: for GET only. What is
+                not repeatable is sent again only where the first try certainly did nothing.
+
+        Raises:
+            ClusterError: By what it was; see the exceptions' tree.
+            KerberosRequiredError: It wants Kerberos.
+        """
+        repeatable = method == "GET" if repeatable is None else repeatable
+        patience = Deadline.after(min(STANDBY_PATIENCE, deadline.total))
+        while True:
+            failures: list[ClusterError] = []
+            order = self._order()
+            for position, index in enumerate(order):
+                others = len(order) - position - 1 if repeatable else 0
+                try:
+                    response = self._try(
+                        index,
+                        method,
+                        path,
+                        what=what,
+                        deadline=deadline.share(1 + others),
+                        query=query,
+                        body=body,
+                        headers=headers,
+                        repeatable=repeatable,
+                    )
+                except _Undecided as undecided:
+                    raise undecided.error from undecided.error.__cause__
+                except _TELLING as error:
+                    failures.append(error)
+                    if deadline.remaining_seconds <= 0:
+                        break
+                else:
+                    self._active = index
+                    return response
+            standby = any(isinstance(failure, StandbyError) for failure in failures)
+            waiting = min(patience.remaining_seconds, deadline.remaining_seconds)
+            if not standby or len(self.base_urls) == 1 or waiting < _STANDBY_PAUSE_SECONDS:
+                raise _summary(failures, what, self.daemon)
+            time.sleep(_STANDBY_PAUSE_SECONDS)
+
+    def _order(self) -> list[int]:
+        active = self._active
+        return [active, *(index for index in range(len(self.base_urls)) if index != active)]
+
+    def _try(
+        self,
+        index: int,
+        method: str,
+        path: str,
+        *,
+        what: str,
+        deadline: Deadline,
+        query: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str] | None,
+        repeatable: bool,
+    ) -> Response:
+        url = self.base_urls[index] + path
+        for attempt in (1, 2):
+            try:
+                response = self.http.request(
+                    method,
+                    url,
+                    what=what,
+                    daemon=self.daemon,
+                    deadline=deadline,
+                    query=query,
+                    body=body,
+                    headers=headers,
+                    connect_seconds=_CONNECT_SECONDS if len(self.base_urls) > 1 else None,
+                )
+                break
+            except ClusterError as error:
+                if _did_nothing(error):
+                    raise
+                if not repeatable:
+                    raise _Undecided(error) from error
+                # A pooled connection may have been closed by the other side in the meantime.
+                if attempt == 2 or isinstance(error, ClusterTimeoutError | WrongPortError):
+                    raise
+        if is_standby(response) or self._redirects_to_active(response):
+            raise standby_error(response, what, self.daemon)
+        check_status(response, what, self.daemon)
+        return response
+
+    def _redirects_to_active(self, response: Response) -> bool:
+        """A standby RM sends us to the active one, by the name it knows it by."""
+        location = response.headers.get("location", "")
+        return (
+            self.daemon.name == "ResourceManager"
+            and response.status in (302, 307)
+            and base_of(location) != base_of(response.url)
+            and "/ws/v1/" in location
+        )
+
+
+def _did_nothing(error: ClusterError) -> bool:
+    """Whether the request certainly never reached the daemon."""
+    return isinstance(
+        error.__cause__,
+        urllib3_errors.NewConnectionError
+        | urllib3_errors.ConnectTimeoutError
+        | urllib3_errors.SSLError
+        | urllib3_errors.LocationParseError,
+    )
+
+
+def _summary(failures: Sequence[ClusterError], what: str, daemon: Daemon) -> ClusterError:
+    """One error for all members: the most telling one, which names the others too."""
+    chosen = min(failures, key=lambda failure: _rank(failure))
+    others = dict.fromkeys(
+        f"{failure.url}: {_came_back(failure, what)}"
+        for failure in failures
+        if failure is not chosen
+    )
+    if not others:
+        return chosen
+    error = type(chosen)(
+        f"{chosen.message} No other {daemon.name} answered either: {'; '.join(others)}.",
+        url=chosen.url,
+        status=chosen.status,
+    )
+    error.__cause__ = chosen
+    return error
+
+
+def _rank(failure: ClusterError) -> int:
+    return next(rank for rank, kind in enumerate(_TELLING) if isinstance(failure, kind))
+
+
+def _came_back(failure: ClusterError, what: str) -> str:
+    """The part of a message that says what came back, without the advice."""
+    return failure.message.removeprefix(f"{what}: ").partition(". ")[0]

@@ -1,0 +1,479 @@
+"""The ResourceManager's REST API, as far as knit uses it. Hadoop 2.10 to 3.5."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import attrs
+
+from knit._cluster.errors import RESOURCE_MANAGER
+from knit._cluster.failover import DaemonClient
+from knit._cluster.http import Deadline, HttpClient
+from knit._report import ApplicationReport, YarnState
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ClusterError,
+    ClusterResponseError,
+    SubmissionError,
+    WaitTimeoutError,
+    WrongPortError,
+)
+
+_API = "/ws/v1/cluster"
+_JSON = {"Content-Type": "application/json"}
+_KILL_POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
+
+
+@attrs.frozen(kw_only=True)
+class ClusterInfo:
+    """What the RM says of itself."""
+
+    url: str
+    """The base URL that answered."""
+    hadoop_version: str
+    state: str
+    ha_state: str
+    """ACTIVE or STANDBY; ACTIVE too where there is no pair."""
+    started_time: datetime | None
+    server_time: datetime | None
+    """The RM's clock, to the second."""
+
+
+@attrs.frozen(kw_only=True)
+class ClusterMetrics:
+    """Sums over all nodes."""
+
+    active_nodes: int
+    lost_nodes: int
+    unhealthy_nodes: int
+    available_mib: int
+    available_vcores: int
+    total_mib: int
+    total_vcores: int
+
+
+@attrs.frozen(kw_only=True)
+class Node:
+    """A node of the cluster and what it has."""
+
+    node_id: str
+    """`host:port`."""
+    state: str
+    rack: str
+    http_address: str
+    used_mib: int
+    available_mib: int
+    used_vcores: int
+    available_vcores: int
+    containers: int
+    health_report: str
+
+    @property
+    def total_mib(self) -> int:
+        return self.used_mib + self.available_mib
+
+    @property
+    def total_vcores(self) -> int:
+        return self.used_vcores + self.available_vcores
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "RUNNING"
+
+
+@attrs.frozen(kw_only=True)
+class Queue:
+    """A queue of the scheduler."""
+
+    path: str
+    """From the root: `root.a.b`."""
+    is_leaf: bool
+    """Whether applications can be submitted to it; others only hold queues."""
+    state: str = "RUNNING"
+    """RUNNING, STOPPED or DRAINING."""
+    maximum_mib: int | None = None
+    """The most that one container of this queue may have, where it says so."""
+    maximum_vcores: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition(".")[2]
+
+    def is_called(self, name: str) -> bool:
+        """Whether a user means this one, by its path or by its last part."""
+        return name in (self.path, self.name) or f"root.{name}" == self.path
+
+
+@attrs.frozen(kw_only=True)
+class NewApplication:
+    """An identifier for an application to be, and what one container may have at most."""
+
+    application_id: str
+    maximum_mib: int
+    maximum_vcores: int
+
+
+class ResourceManager:
+    """
+    The RM, or an HA pair of them. Threads may share it.
+
+    Args:
+        http: The connections.
+        base_urls: Where it may answer.
+        timeout: For each call that is given no deadline of its own.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        base_urls: Iterable[str],
+        *,
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self.daemon = DaemonClient(http, RESOURCE_MANAGER, tuple(base_urls))
+        self.timeout = timeout
+
+    def _deadline(self, timeout: timedelta | None) -> Deadline:
+        return Deadline.after(self.timeout if timeout is None else timeout)
+
+    def cluster_info(self, *, timeout: timedelta | None = None) -> ClusterInfo:
+        """
+        What the active RM says of itself.
+
+        Its `ws/v1/cluster/info` is answered on standby too, so a second address that says ACTIVE
+        is preferred to a first one that says STANDBY.
+        """
+        what = "Asking the ResourceManager who it is"
+        deadline = self._deadline(timeout)
+        response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
+        info = _object(response.json(what, RESOURCE_MANAGER), "clusterInfo")
+        if not info:
+            raise ClusterResponseError(
+                f"{what}: {response.url} answered without clusterInfo. Is this a ResourceManager?",
+                url=response.url,
+                status=response.status,
+            )
+        if info.get("haState") == "STANDBY" and len(self.daemon.base_urls) > 1:
+            # Any other call is refused on standby, and so finds the active one.
+            self.daemon.get_json(f"{_API}/metrics", what=what, deadline=deadline)
+            response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
+            info = _object(response.json(what, RESOURCE_MANAGER), "clusterInfo")
+        return ClusterInfo(
+            url=response.url.removesuffix(f"{_API}/info"),
+            hadoop_version=str(info.get("hadoopVersion", "")),
+            state=str(info.get("state", "")),
+            ha_state=str(info.get("haState", "ACTIVE")),
+            started_time=_time(info.get("startedOn")),
+            server_time=_http_time(response.headers.get("date")),
+        )
+
+    def metrics(self, *, timeout: timedelta | None = None) -> ClusterMetrics:
+        """Sums over all nodes."""
+        data = self.daemon.get_json(
+            f"{_API}/metrics",
+            what="Asking for the cluster's metrics",
+            deadline=self._deadline(timeout),
+        )
+        found = _object(data, "clusterMetrics")
+        return ClusterMetrics(
+            active_nodes=_int(found, "activeNodes"),
+            lost_nodes=_int(found, "lostNodes"),
+            unhealthy_nodes=_int(found, "unhealthyNodes"),
+            available_mib=_int(found, "availableMB"),
+            available_vcores=_int(found, "availableVirtualCores"),
+            total_mib=_int(found, "totalMB"),
+            total_vcores=_int(found, "totalVirtualCores"),
+        )
+
+    def nodes(self, *, timeout: timedelta | None = None) -> list[Node]:
+        """All nodes, the lost ones included, by their ID."""
+        data = self.daemon.get_json(
+            f"{_API}/nodes", what="Asking for the cluster's nodes", deadline=self._deadline(timeout)
+        )
+        nodes = [
+            Node(
+                node_id=str(node.get("id", "")),
+                state=str(node.get("state", "")),
+                rack=str(node.get("rack", "")),
+                http_address=str(node.get("nodeHTTPAddress", "")),
+                used_mib=_int(node, "usedMemoryMB"),
+                available_mib=_int(node, "availMemoryMB"),
+                used_vcores=_int(node, "usedVirtualCores"),
+                available_vcores=_int(node, "availableVirtualCores"),
+                containers=_int(node, "numContainers"),
+                health_report=str(node.get("healthReport") or ""),
+            )
+            for node in _objects(_object(data, "nodes"), "node")
+        ]
+        return sorted(nodes, key=lambda node: node.node_id)
+
+    def queues(self, *, timeout: timedelta | None = None) -> list[Queue]:
+        """The scheduler's queues, parents before their children; empty if it has none to show."""
+        data = self.daemon.get_json(
+            f"{_API}/scheduler", what="Asking for the queues", deadline=self._deadline(timeout)
+        )
+        scheduler = _object(_object(data, "scheduler"), "schedulerInfo")
+        if "rootQueue" in scheduler:
+            return list(_fair_queues(_object(scheduler, "rootQueue")))
+        if str(scheduler.get("type", "")).startswith("capacityScheduler"):
+            return list(_capacity_queues(scheduler, "root"))
+        # The FIFO scheduler has one queue, which is called default.
+        return [Queue(path="root.default", is_leaf=True)] if scheduler else []
+
+    def new_application(self, *, timeout: timedelta | None = None) -> NewApplication:
+        """An identifier for one application. Nothing comes of one that is not used."""
+        what = "Asking for an application ID"
+        response = self.daemon.request(
+            "POST",
+            f"{_API}/apps/new-application",
+            what=what,
+            deadline=self._deadline(timeout),
+            headers=_JSON,
+            repeatable=True,
+        )
+        data = response.json(what, RESOURCE_MANAGER)
+        maximum = _object(data, "maximum-resource-capability")
+        application_id = str(data.get("application-id", ""))
+        if not application_id.startswith("application_"):
+            raise ClusterResponseError(
+                f"{what}: {response.url} answered without one. Is this a ResourceManager?",
+                url=response.url,
+                status=response.status,
+            )
+        return NewApplication(
+            application_id=application_id,
+            maximum_mib=_int(maximum, "memory"),
+            maximum_vcores=_int(maximum, "vCores"),
+        )
+
+    def submit(self, submission: Mapping[str, Any], *, timeout: timedelta | None = None) -> None:
+        """
+        Hands in an application under the ID it names.
+
+        Returns once the RM has accepted it. YARN takes a second submission with the same ID for
+        the first, so it is repeated after a broken connection.
+
+        Raises:
+            SubmissionError: The RM refused it.
+        """
+        what = f"Submitting {submission.get('application-id')}"
+        try:
+            self.daemon.request(
+                "POST",
+                f"{_API}/apps",
+                what=what,
+                deadline=self._deadline(timeout),
+                body=json.dumps(submission).encode(),
+                headers=_JSON,
+                repeatable=True,
+            )
+        except (ClusterResponseError, WrongPortError) as error:
+            if error.status is None:
+                raise
+            raise SubmissionError(error.message, url=error.url, status=error.status) from error
+
+    def application(
+        self, application_id: str, *, timeout: timedelta | None = None
+    ) -> ApplicationReport:
+        """
+        The report on one application.
+
+        Raises:
+            ApplicationNotFoundError: The RM does not know it, or has forgotten it.
+        """
+        what = f"Asking for {application_id}"
+        with _not_found(application_id, what):
+            data = self.daemon.get_json(
+                f"{_API}/apps/{application_id}", what=what, deadline=self._deadline(timeout)
+            )
+        return ApplicationReport._from_rest(_object(data, "app"))
+
+    def applications(
+        self,
+        *,
+        states: Iterable[YarnState] | None = None,
+        user: str | None = None,
+        queue: str | None = None,
+        name: str | None = None,
+        application_types: Iterable[str] | None = ("knit",),
+        limit: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> list[ApplicationReport]:
+        """Applications that fit all filters, the latest first. None: any."""
+        query: dict[str, str] = {}
+        if application_types is not None:
+            query["applicationTypes"] = ",".join(application_types)
+        if states is not None:
+            query["states"] = ",".join(state.value for state in states)
+        if user is not None:
+            query["user"] = user
+        if queue is not None:
+            query["queue"] = queue
+        if limit is not None and name is None:
+            query["limit"] = str(limit)
+        data = self.daemon.get_json(
+            f"{_API}/apps",
+            what="Asking for the applications",
+            deadline=self._deadline(timeout),
+            query=query,
+        )
+        reports = [
+            ApplicationReport._from_rest(app) for app in _objects(_object(data, "apps"), "app")
+        ]
+        # The API filters by name from Hadoop 3.3 on only.
+        if name is not None:
+            reports = [report for report in reports if report.name == name]
+        reports.sort(key=lambda report: _id_key(report.application_id), reverse=True)
+        return reports[:limit]
+
+    def attempts(
+        self, application_id: str, *, timeout: timedelta | None = None
+    ) -> list[dict[str, Any]]:
+        """The starts of its Application Master, as the RM sends them."""
+        what = f"Asking for the attempts of {application_id}"
+        with _not_found(application_id, what):
+            data = self.daemon.get_json(
+                f"{_API}/apps/{application_id}/appattempts",
+                what=what,
+                deadline=self._deadline(timeout),
+            )
+        return _objects(_object(data, "appAttempts"), "appAttempt")
+
+    def kill(self, application_id: str, *, timeout: timedelta | None = None) -> ApplicationReport:
+        """
+        Ends an application from outside, and waits until YARN says that it has ended.
+
+        One that has ended already stays as it is. Calling it again is safe.
+
+        Raises:
+            ApplicationNotFoundError: The RM does not know it.
+            AccessDeniedError: It belongs to somebody else.
+            WaitTimeoutError: It has not ended in time; the RM will go on trying.
+        """
+        what = f"Killing {application_id}"
+        deadline = self._deadline(timeout)
+        with _not_found(application_id, what):
+            self.daemon.request(
+                "PUT",
+                f"{_API}/apps/{application_id}/state",
+                what=what,
+                deadline=deadline,
+                body=json.dumps({"state": "KILLED"}).encode(),
+                headers=_JSON,
+                repeatable=True,
+            )
+        pauses = iter(_KILL_POLL_SECONDS)
+        while True:
+            report = self.application(
+                application_id, timeout=timedelta(seconds=max(1.0, deadline.remaining_seconds))
+            )
+            if report.state.is_final:
+                return report
+            pause = next(pauses, _KILL_POLL_SECONDS[-1])
+            if deadline.remaining_seconds < pause:
+                raise WaitTimeoutError(
+                    f"{what}: YARN accepted it, but after {deadline.total.total_seconds():g} s the "
+                    f"application is still {report.state.value}. Look again in a moment: "
+                    f"knit status {application_id}"
+                )
+            time.sleep(pause)
+
+
+class _not_found:
+    """Turns the RM's 404 for an application into our error."""
+
+    def __init__(self, application_id: str, what: str) -> None:
+        self._application_id = application_id
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, ClusterError) or error.status not in (400, 404):
+            return
+        if isinstance(error, WrongPortError):
+            return
+        raise ApplicationNotFoundError(
+            f"{self._what}: the ResourceManager does not know this application. Check the ID; "
+            "YARN forgets applications some time after they have ended. Known ones: knit list"
+        ) from error
+
+
+def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterable[Queue]:
+    children = _objects(_object(queue, "queues"), "queue")
+    is_leaf = queue.get("type") == "capacitySchedulerLeafQueueInfo" or (
+        not children and path != "root"
+    )
+    maximum = _object(queue, "maximumAllocation")
+    yield Queue(
+        path=str(queue.get("queuePath") or path),
+        is_leaf=is_leaf,
+        state=str(queue.get("state") or "RUNNING"),
+        maximum_mib=_int(maximum, "memory") or None,
+        maximum_vcores=_int(maximum, "vCores") or None,
+    )
+    for child in children:
+        yield from _capacity_queues(child, f"{path}.{child.get('queueName', '')}")
+
+
+def _fair_queues(queue: Mapping[str, Any]) -> Iterable[Queue]:
+    children: Any = queue.get("childQueues") or {}
+    if isinstance(children, Mapping):
+        children = children.get("queue") or []
+    if isinstance(children, Mapping):
+        children = [children]
+    maximum = _object(queue, "maxContainerAllocation")
+    yield Queue(
+        path=str(queue.get("queueName", "root")),
+        is_leaf=queue.get("type") == "fairSchedulerLeafQueueInfo",
+        maximum_mib=_int(maximum, "memory") or None,
+        maximum_vcores=_int(maximum, "vCores") or None,
+    )
+    for child in children:
+        yield from _fair_queues(child)
+
+
+def _object(data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A member that is an object; an empty one where it is missing, null or something else."""
+    found = data.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _objects(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """A member that is a list of objects. A list of one may come without its brackets."""
+    found = data.get(name)
+    if isinstance(found, dict):
+        return [found]
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _int(data: Mapping[str, Any], name: str) -> int:
+    try:
+        return int(data.get(name) or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _time(millis: object) -> datetime | None:
+    if not isinstance(millis, int) or not millis:
+        return None
+    return datetime.fromtimestamp(millis / 1000, timezone.utc)
+
+
+def _http_time(value: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value) if value else None
+    except ValueError:
+        return None
+
+
+def _id_key(application_id: str) -> tuple[int, ...]:
+    """Orders by the RM's start, then by number: application_1700000000000_0012."""
+    return tuple(int(part) for part in application_id.split("_") if part.isdigit())

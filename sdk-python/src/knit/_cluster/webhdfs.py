@@ -1,0 +1,532 @@
+"""
+The cluster's file system over WebHDFS, or over HttpFS or a gateway that speaks the same.
+
+Reading and writing go to a DataNode, in two steps: the NameNode says which one, then the data
+goes there. No data is sent to the NameNode, and none before a DataNode was named.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta, timezone
+from typing import IO, Any, cast
+from urllib.parse import parse_qs, quote, urlsplit
+
+import attrs
+
+from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
+from knit._cluster.failover import DaemonClient
+from knit._cluster.http import Deadline, HttpClient, Response
+from knit.exceptions import (
+    ClusterError,
+    ClusterFileNotFoundError,
+    ClusterResponseError,
+    ClusterUnreachableError,
+    WebHdfsDisabledError,
+    WrongPortError,
+)
+
+_API = "/webhdfs/v1"
+_OCTETS = {"Content-Type": "application/octet-stream"}
+#: Slower than this, a transfer counts as stuck.
+_SLOWEST_BYTES_PER_SECOND = 128 * 1024
+
+Progress = Callable[[int], None]
+"""Called with the number of bytes that have just been sent."""
+
+
+@attrs.frozen(kw_only=True)
+class FileStatus:
+    """What the file system knows of a file or directory."""
+
+    path: str
+    """Absolute, without the file system's address."""
+    is_directory: bool
+    size_bytes: int
+    modify_time_ms: int
+    """Milliseconds since 1970, as YARN compares it."""
+    access_time_ms: int
+    """The same; 0 where the cluster does not record it."""
+    owner: str
+    group: str
+    permission: str
+    """Octal, such as `644`."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def modify_time(self) -> datetime:
+        return datetime.fromtimestamp(self.modify_time_ms / 1000, timezone.utc)
+
+
+@attrs.frozen(kw_only=True)
+class ContentSummary:
+    """What lies below a directory, and its quotas."""
+
+    size_bytes: int
+    """Without replication."""
+    space_consumed_bytes: int
+    """With it."""
+    file_count: int
+    directory_count: int
+    name_quota: int | None
+    space_quota_bytes: int | None
+
+
+class WebHdfs:
+    """
+    The file system behind a NameNode, or behind an HA pair of them. Threads may share it.
+
+    Args:
+        http: The connections.
+        base_urls: Where it may answer, without `/webhdfs/v1`.
+        timeout: For each call that is given no deadline of its own; for data, for the time in
+            which nothing moves.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        base_urls: tuple[str, ...],
+        *,
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        self.daemon = DaemonClient(http, NAME_NODE, base_urls)
+        self.timeout = timeout
+        self._http = http
+
+    def home_directory(self, *, timeout: timedelta | None = None) -> str:
+        """Our home directory's path. It need not exist."""
+        data = self._json("GET", "/", "GETHOMEDIRECTORY", "Asking for the home directory", timeout)
+        path = data.get("Path")
+        if not isinstance(path, str):
+            raise self._unreadable("Asking for the home directory", "Path")
+        return path
+
+    def status(self, path: str, *, timeout: timedelta | None = None) -> FileStatus:
+        """
+        What there is at a path.
+
+        Raises:
+            ClusterFileNotFoundError: Nothing.
+        """
+        what = f"Looking at {path}"
+        found = self._json("GET", path, "GETFILESTATUS", what, timeout).get("FileStatus")
+        if not isinstance(found, dict):
+            raise self._unreadable(what, "FileStatus")
+        return _file_status(path, found)
+
+    def find(self, path: str, *, timeout: timedelta | None = None) -> FileStatus | None:
+        """What there is at a path; None if nothing."""
+        try:
+            return self.status(path, timeout=timeout)
+        except ClusterFileNotFoundError:
+            return None
+
+    def list_directory(self, path: str, *, timeout: timedelta | None = None) -> list[FileStatus]:
+        """
+        What a directory holds, by name; for a file, the file.
+
+        Raises:
+            ClusterFileNotFoundError: There is no such path.
+        """
+        what = f"Listing {path}"
+        statuses = self._json("GET", path, "LISTSTATUS", what, timeout).get("FileStatuses")
+        found = statuses.get("FileStatus") if isinstance(statuses, dict) else None
+        if not isinstance(found, list):
+            raise self._unreadable(what, "FileStatuses")
+        entries = (
+            _file_status(_join(path, str(entry.get("pathSuffix", ""))), entry) for entry in found
+        )
+        return sorted(entries, key=lambda entry: entry.path)
+
+    def make_directories(
+        self, path: str, *, permission: str = "755", timeout: timedelta | None = None
+    ) -> None:
+        """Makes a directory and its parents. One that is there already is left as it is."""
+        self._json(
+            "PUT",
+            path,
+            "MKDIRS",
+            f"Making the directory {path}",
+            timeout,
+            {"permission": permission},
+            repeatable=True,
+        )
+
+    def rename(self, path: str, to: str, *, timeout: timedelta | None = None) -> bool:
+        """Moves a file. False if the target exists or the source does not."""
+        what = f"Renaming {path} to {to}"
+        data = self._json("PUT", path, "RENAME", what, timeout, {"destination": to})
+        return bool(data.get("boolean"))
+
+    def delete(
+        self, path: str, *, recursive: bool = False, timeout: timedelta | None = None
+    ) -> bool:
+        """Deletes a file or directory. False if there was none. Calling it again is safe."""
+        query = {"recursive": str(recursive).lower()}
+        what = f"Deleting {path}"
+        data = self._json("DELETE", path, "DELETE", what, timeout, query, repeatable=True)
+        return bool(data.get("boolean"))
+
+    def set_times(
+        self,
+        path: str,
+        *,
+        access_time_ms: int | None = None,
+        modify_time_ms: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> None:
+        """Sets the times that are given and leaves the other."""
+        query = {
+            "accesstime": str(-1 if access_time_ms is None else access_time_ms),
+            "modificationtime": str(-1 if modify_time_ms is None else modify_time_ms),
+        }
+        what = f"Setting the times of {path}"
+        self._json("PUT", path, "SETTIMES", what, timeout, query, repeatable=True)
+
+    def set_permission(
+        self, path: str, permission: str, *, timeout: timedelta | None = None
+    ) -> None:
+        """Sets the permission, octal."""
+        query = {"permission": permission}
+        what = f"Setting the permission of {path}"
+        self._json("PUT", path, "SETPERMISSION", what, timeout, query, repeatable=True)
+
+    def content_summary(self, path: str, *, timeout: timedelta | None = None) -> ContentSummary:
+        """What lies below a directory, and its quotas."""
+        what = f"Summing up {path}"
+        found = self._json("GET", path, "GETCONTENTSUMMARY", what, timeout).get("ContentSummary")
+        if not isinstance(found, dict):
+            raise self._unreadable(what, "ContentSummary")
+        return ContentSummary(
+            size_bytes=int(found.get("length", 0)),
+            space_consumed_bytes=int(found.get("spaceConsumed", 0)),
+            file_count=int(found.get("fileCount", 0)),
+            directory_count=int(found.get("directoryCount", 0)),
+            name_quota=_quota(found.get("quota")),
+            space_quota_bytes=_quota(found.get("spaceQuota")),
+        )
+
+    def check_access(
+        self, path: str, action: str = "rwx", *, timeout: timedelta | None = None
+    ) -> None:
+        """
+        Raises unless we may do this.
+
+        Args:
+            path: What to look at.
+            action: Of `r`, `w` and `x`, those that are wanted, `-` for the others.
+            timeout: Default: this object's.
+
+        Raises:
+            AccessDeniedError: We may not.
+            ClusterFileNotFoundError: There is no such path.
+        """
+        what = f"Asking for access to {path}"
+        self._json("GET", path, "CHECKACCESS", what, timeout, {"fsaction": action})
+
+    def create(
+        self,
+        path: str,
+        data: bytes | IO[bytes],
+        *,
+        size_bytes: int | None = None,
+        permission: str = "644",
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        timeout: timedelta | None = None,
+    ) -> None:
+        """
+        Writes a file, and the directories above it.
+
+        Args:
+            path: Where.
+            data: What: bytes, or a binary file, which is read from where it stands.
+            size_bytes: How much of it. Default: to its end, which a pipe does not have.
+            permission: Octal.
+            overwrite: Whether to replace a file that is there.
+            progress: Told of bytes as they leave.
+            timeout: In which nothing moves.
+
+        Raises:
+            ClusterFileExistsError: There is one, and it is not to be replaced.
+            ClusterUnreachableError: The DataNode cannot be reached from here.
+            ClusterError: Anything else; what was written so far may be left behind.
+        """
+        what = f"Writing {path}"
+        stream: IO[bytes] = io.BytesIO(data) if isinstance(data, bytes) else data
+        if size_bytes is None:
+            size_bytes = len(data) if isinstance(data, bytes) else _bytes_left(stream)
+        query = {"overwrite": str(overwrite).lower(), "permission": permission}
+        location = self._locate("PUT", path, "CREATE", what, query, self._deadline(timeout))
+        deadline = Deadline.after((timeout or self.timeout) + _transfer_time(size_bytes))
+        response = self._at_data_node(
+            "PUT",
+            location,
+            what,
+            deadline,
+            body=cast(IO[bytes], _Reader(stream, size_bytes, progress, deadline, what, location)),
+            headers={**_OCTETS, "Content-Length": str(size_bytes)},
+        )
+        check_status(response, what, DATA_NODE)
+
+    def read(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> bytes:
+        """
+        Reads a file, or a part of it, into memory.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+        """
+        return b"".join(
+            self.open(path, offset_bytes=offset_bytes, length_bytes=length_bytes, timeout=timeout)
+        )
+
+    def open(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Reads a file, or a part of it, as it arrives.
+
+        Nothing is asked before the first chunk is. Leaving early closes the connection.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+        """
+        what = f"Reading {path}"
+        query = {"offset": str(offset_bytes)}
+        if length_bytes is not None:
+            query["length"] = str(length_bytes)
+        deadline = self._deadline(timeout)
+        location = self._locate("GET", path, "OPEN", what, query, deadline)
+        # The length is not known here, so each chunk gets the time anew.
+        try:
+            response = self._http.open(
+                "GET", location, what=what, daemon=DATA_NODE, deadline=deadline, authenticate=False
+            )
+        except ClusterError as error:
+            raise _data_node_problem(error, location, what) from error
+        if response.status >= 300:
+            body = b"".join(
+                self._http.chunks(
+                    response, location, what=what, daemon=DATA_NODE, deadline=deadline
+                )
+            )
+            headers = {name.lower(): value for name, value in response.headers.items()}
+            check_status(Response(location, response.status, headers, body), what, DATA_NODE)
+        endless = Deadline.after(timedelta(days=1))
+        yield from self._http.chunks(
+            response, location, what=what, daemon=DATA_NODE, deadline=endless
+        )
+
+    def _deadline(self, timeout: timedelta | None) -> Deadline:
+        return Deadline.after(self.timeout if timeout is None else timeout)
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        what: str,
+        timeout: timedelta | None,
+        query: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+    ) -> dict[str, Any]:
+        response = self._call(
+            method, path, operation, what, query, self._deadline(timeout), repeatable
+        )
+        return response.json(what, NAME_NODE)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        what: str,
+        query: Mapping[str, str] | None,
+        deadline: Deadline,
+        repeatable: bool | None = None,
+    ) -> Response:
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} is not an absolute path")
+        try:
+            return self.daemon.request(
+                method,
+                _API + quote(path, safe="/"),
+                what=what,
+                deadline=deadline,
+                query={"op": operation, **(query or {})},
+                repeatable=repeatable,
+            )
+        except WrongPortError as error:
+            if error.status == 404 and self._is_name_node(deadline):
+                raise WebHdfsDisabledError(
+                    f"{what}: the NameNode at {self.daemon.active_url} answers, but not to WebHDFS "
+                    "(404). Set dfs.webhdfs.enabled to true on it, or run HttpFS and name it in "
+                    "knit.webhdfs.url.",
+                    url=error.url,
+                    status=error.status,
+                ) from error
+            raise
+
+    def _is_name_node(self, deadline: Deadline) -> bool:
+        """Whether a server that does not know WebHDFS is a NameNode all the same."""
+        try:
+            data = self.daemon.get_json(
+                "/jmx",
+                what="Asking the server who it is",
+                deadline=deadline,
+                query={"qry": "Hadoop:service=NameNode,name=JvmMetrics"},
+            )
+        except ClusterError:
+            return False
+        return bool(data.get("beans"))
+
+    def _locate(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        what: str,
+        query: Mapping[str, str],
+        deadline: Deadline,
+    ) -> str:
+        """Asks the NameNode where the data is to go or to come from."""
+        # Hadoop 2 does not know noredirect, and redirects.
+        asked = {**query, "noredirect": "true"}
+        response = self._call(method, path, operation, what, asked, deadline, repeatable=True)
+        location = response.headers.get("location")
+        if location is None:
+            location = response.json(what, NAME_NODE).get("Location")
+        if not isinstance(location, str) or not urlsplit(location).hostname:
+            raise self._unreadable(what, "Location")
+        return location
+
+    def _at_data_node(
+        self,
+        method: str,
+        location: str,
+        what: str,
+        deadline: Deadline,
+        body: IO[bytes] | None,
+        headers: Mapping[str, str],
+    ) -> Response:
+        try:
+            # A gateway sends us to itself, without who we are.
+            known = parse_qs(urlsplit(location).query)
+            return self._http.request(
+                method,
+                location,
+                what=what,
+                daemon=DATA_NODE,
+                deadline=deadline,
+                body=body,
+                headers=headers,
+                authenticate=not ({"user.name", "delegation"} & known.keys()),
+                connect_seconds=self.timeout.total_seconds(),
+            )
+        except ClusterError as error:
+            raise _data_node_problem(error, location, what) from error
+
+    def _unreadable(self, what: str, missing: str) -> ClusterResponseError:
+        return ClusterResponseError(
+            f"{what}: {self.daemon.active_url} answered without {missing}. Is WebHDFS or HttpFS "
+            "what listens there?",
+            url=self.daemon.active_url,
+        )
+
+
+class _Reader(io.RawIOBase):
+    """A part of a file as a request's body: counts what leaves, and stops when the time is up."""
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        size_bytes: int,
+        progress: Progress | None,
+        deadline: Deadline,
+        what: str,
+        url: str,
+    ) -> None:
+        self._stream = stream
+        self._left = size_bytes
+        self._progress = progress
+        self._deadline = deadline
+        self._what = what
+        self._url = url
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        self._deadline.check(self._what, self._url)
+        wanted = self._left if size < 0 else min(size, self._left)
+        data = self._stream.read(wanted) if wanted else b""
+        self._left -= len(data)
+        if data and self._progress is not None:
+            self._progress(len(data))
+        return data
+
+
+def _data_node_problem(error: ClusterError, location: str, what: str) -> ClusterError:
+    """The NameNode names DataNodes as the cluster knows them, which may mean nothing here."""
+    if not isinstance(error, ClusterUnreachableError):
+        return error
+    parts = urlsplit(location)
+    came_back = error.message.removeprefix(f"{what}: ").partition(". ")[0]
+    return ClusterUnreachableError(
+        f"{what}: the NameNode sent us to the DataNode {parts.hostname}:{parts.port}, and that "
+        f"failed: {came_back}. Data goes to and from DataNodes directly, under the names the "
+        "cluster knows them by: make these names and ports reachable from here, or use HttpFS, "
+        "which needs neither, by knit.webhdfs.url.",
+        url=location.partition("?")[0],
+    )
+
+
+def _file_status(path: str, data: Mapping[str, Any]) -> FileStatus:
+    return FileStatus(
+        path=path,
+        is_directory=data.get("type") == "DIRECTORY",
+        size_bytes=int(data.get("length", 0)),
+        modify_time_ms=int(data.get("modificationTime", 0)),
+        access_time_ms=int(data.get("accessTime", 0)),
+        owner=str(data.get("owner", "")),
+        group=str(data.get("group", "")),
+        permission=str(data.get("permission", "")),
+    )
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory.rstrip('/')}/{name}" if name else directory
+
+
+def _quota(value: object) -> int | None:
+    return int(value) if isinstance(value, int | str) and int(value) >= 0 else None
+
+
+def _bytes_left(stream: IO[bytes]) -> int:
+    position = stream.tell()
+    end = stream.seek(0, os.SEEK_END)
+    stream.seek(position)
+    return end - position
+
+
+def _transfer_time(size_bytes: int) -> timedelta:
+    return timedelta(seconds=size_bytes / _SLOWEST_BYTES_PER_SECOND)

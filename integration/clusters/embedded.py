@@ -1,0 +1,440 @@
+"""
+A real Hadoop cluster on this machine: one process per daemon, gone when it ends.
+
+    python -m integration.clusters.embedded
+
+starts it, prints its ``HADOOP_CONF_DIR``, and takes it down on Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import getpass
+import itertools
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+from integration import toolchain
+from integration.clusters import configuration, rest
+from integration.clusters.cluster import Cluster
+from integration.clusters.jars import hadoop_jars, hadoop_version
+from integration.clusters.processes import Processes
+from integration.waiting import wait_until
+
+# Java 24 took away what Hadoop before 3.5 asks for the user's identity.
+NEWEST_JDK_BEFORE_HADOOP_3_5 = 23
+
+NAME_NODE = "namenode"
+DATA_NODE = "datanode"
+RESOURCE_MANAGER = "resourcemanager"
+
+MAIN_CLASSES = {
+    NAME_NODE: "org.apache.hadoop.hdfs.server.namenode.NameNode",
+    DATA_NODE: "org.apache.hadoop.hdfs.server.datanode.DataNode",
+    RESOURCE_MANAGER: "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
+    "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
+}
+HEAPS = {NAME_NODE: "-Xmx128m", DATA_NODE: "-Xmx128m", RESOURCE_MANAGER: "-Xmx256m"}
+NODE_MANAGER_HEAP = "-Xmx192m"
+
+
+class EmbeddedClusterError(Exception):
+    """The cluster cannot be started; the message says why, and what its daemons said last."""
+
+
+class PortTakenError(EmbeddedClusterError):
+    """A daemon found its port taken by somebody else; other ports may do."""
+
+
+class EmbeddedCluster(Cluster):
+    """
+    NameNode, DataNode, ResourceManager and NodeManagers, in a directory and on ports of their own.
+
+    All of it ends with the ``with`` block, and also if this process is killed.
+    """
+
+    name = "embedded"
+    can_stop_nodes = True
+
+    def __init__(
+        self,
+        *,
+        node_count: int = 1,
+        version: str | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.user = getpass.getuser()
+        self.hadoop_version = version or hadoop_version()
+        self._node_count = node_count
+        self._say = say
+        self._node_numbers = itertools.count(1)
+
+    def __enter__(self) -> EmbeddedCluster:
+        """
+        Start the cluster and wait until it is of use.
+
+        Raises:
+            ToolchainError: no JDK, or nothing to download Hadoop with.
+            EmbeddedClusterError: a daemon did not start.
+        """
+        self._java = _find_java(self.hadoop_version)
+        self._jars = hadoop_jars(self.hadoop_version)
+        for attempts_left in (2, 1, 0):
+            try:
+                self._start()
+                return self
+            except PortTakenError:
+                self._processes.end(keep_logs=False)
+                if not attempts_left:
+                    raise
+                self._say("A port was taken meanwhile; starting again on others")
+            except BaseException as error:
+                self._processes.end(keep_logs=isinstance(error, Exception))
+                raise
+        raise AssertionError
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self, *, keep_logs: bool = False) -> None:
+        """Kill everything and remove the directory, but for ``logs`` if they are to be kept."""
+        self._processes.end(keep_logs=keep_logs)
+
+    def create_home(self, user: str) -> None:
+        rest.make_hdfs_directory(
+            self.name_node_url,
+            f"/user/{user}",
+            superuser=self.user,
+            owner=user,
+            permission="700",
+        )
+
+    def stop_node(self, node_id: str) -> None:
+        self._processes.kill(self._node_manager(node_id))
+
+    def suspend_node(self, node_id: str) -> None:
+        self._processes.signal(self._node_manager(node_id), signal.SIGSTOP)
+
+    def resume_node(self, node_id: str) -> None:
+        self._processes.signal(self._node_manager(node_id), signal.SIGCONT)
+
+    def start_node(self) -> None:
+        known = {node.node_id for node in self.nodes()}
+        name = self._start_node_manager()
+        self._wait(
+            lambda: {node.node_id for node in self.nodes()} - known,
+            what=f"{name} did not register with the ResourceManager",
+            daemons=[name, RESOURCE_MANAGER],
+        )
+
+    def evidence(self) -> str:
+        return "\n".join(self._tail(name) for name in self._processes.statuses())
+
+    # -- starting
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        self.directory = Path(tempfile.mkdtemp(prefix="knit-cluster-"))
+        self.directory.chmod(0o755)
+        self.conf_dir = self.directory / "conf"
+        self._logs = self.directory / "logs"
+        self._logs.mkdir()
+        self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
+        self._processes = Processes(self.directory)
+        ports = _free_ports(7)
+        self._name_node, self._name_node_http, *self._resource_manager = ports
+        self.name_node_url = f"http://localhost:{self._name_node_http}"
+        self.resource_manager_url = f"http://localhost:{self._resource_manager[-1]}"
+        self._configure(self.conf_dir)
+
+        for _ in range(self._node_count):
+            self._start_node_manager()
+        self._start_daemon(RESOURCE_MANAGER)
+        self._start_daemon(DATA_NODE)
+        self._start_daemon("format", NAME_NODE, "-format", "-nonInteractive")
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(self._wait_for_hdfs), pool.submit(self._wait_for_yarn)]:
+                done.result()
+        self._say(f"The cluster is up after {time.monotonic() - began:.1f} s")
+
+    def _wait_for_hdfs(self) -> None:
+        self._wait(
+            lambda: self._processes.statuses()["format"] is not None,
+            what="the NameNode's directory was not formatted",
+            daemons=["format"],
+        )
+        self._start_daemon(NAME_NODE)
+        self._wait(
+            lambda: rest.name_node_is_ready(self.name_node_url, data_nodes=1),
+            what="the NameNode did not leave safe mode with a DataNode",
+            daemons=[NAME_NODE, DATA_NODE],
+        )
+        for path in ("/tmp", "/user"):
+            rest.make_hdfs_directory(
+                self.name_node_url,
+                path,
+                superuser=self.user,
+                owner=self.user,
+                permission="1777" if path == "/tmp" else "755",
+            )
+        self.create_home(self.user)
+        self._say("HDFS is ready")
+
+    def _wait_for_yarn(self) -> None:
+        self._wait(
+            lambda: rest.active_nodes(self.resource_manager_url) >= self._node_count,
+            what=f"the ResourceManager did not see {self._node_count} NodeManagers",
+            daemons=[RESOURCE_MANAGER, *self._node_managers()],
+        )
+        self._say("YARN is ready")
+
+    def _wait(self, condition: Callable[[], object], *, what: str, daemons: list[str]) -> None:
+        """Wait, but no longer than the daemons it depends on are alive."""
+
+        def holds() -> object:
+            answer = condition()
+            statuses = self._processes.statuses()
+            for name in ("format", *daemons):
+                if statuses.get(name) and not answer:
+                    raise self._ended(name)
+            return answer
+
+        wait_until(
+            holds,
+            what=what,
+            timeout=timedelta(minutes=3),
+            evidence=lambda: "\n".join(map(self._tail, daemons)),
+        )
+
+    def _ended(self, name: str) -> EmbeddedClusterError:
+        said = self._tail(name)
+        kind = PortTakenError if "java.net.BindException" in said else EmbeddedClusterError
+        return kind(f"{name} ended by itself. {said}")
+
+    def _tail(self, name: str) -> str:
+        log = self._log(name)
+        lines = (
+            log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        )
+        return "\n".join([f"Last lines of {log}:", *(f"  {line}" for line in lines[-40:])])
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    # -- daemons
+
+    def _start_node_manager(self) -> str:
+        name = f"nodemanager-{next(self._node_numbers)}"
+        conf_dir = self.directory / name / "conf"
+        self._configure(
+            conf_dir,
+            {
+                # Containers' logs are worth as much as the daemons' when something went wrong.
+                "yarn.nodemanager.log-dirs": self._logs / f"{name}-containers",
+                "yarn.nodemanager.local-dirs": self.directory / name / "local",
+            },
+        )
+        self._start_daemon(name, "nodemanager", conf_dir=conf_dir)
+        return name
+
+    def _node_managers(self) -> list[str]:
+        return [name for name in self._processes.statuses() if name.startswith("nodemanager-")]
+
+    def _node_manager(self, node_id: str) -> str:
+        port = node_id.rpartition(":")[2]
+        started = re.compile(rf"ContainerManager started at .*:{port}$", re.MULTILINE)
+        for name in self._node_managers():
+            if started.search(self._log(name).read_text(encoding="utf-8", errors="replace")):
+                return name
+        raise EmbeddedClusterError(f"This cluster has no node {node_id}")
+
+    def _start_daemon(
+        self, name: str, kind: str = "", *arguments: str, conf_dir: Path | None = None
+    ) -> None:
+        kind = kind or name
+        home = self.directory / name
+        temporary = home / "tmp"
+        temporary.mkdir(parents=True, exist_ok=True)
+        # The daemons of HDFS want these in a directory, not in a jar.
+        webapps = self.directory / "webapps"
+        for webapp in ("hdfs", "datanode"):
+            (webapps / "webapps" / webapp).mkdir(parents=True, exist_ok=True)
+        conf_dir = conf_dir or self.conf_dir
+        self._processes.start(
+            name,
+            [
+                str(self._java / "bin" / "java"),
+                *_java_flags(self._java),
+                HEAPS.get(kind, NODE_MANAGER_HEAP),
+                f"-Djava.io.tmpdir={temporary}",
+                f"-Dhadoop.log.dir={self._logs}",
+                "-cp",
+                f"{conf_dir}:{webapps}:{self._jars}/*",
+                MAIN_CLASSES[kind],
+                *arguments,
+            ],
+            env=_environment(self._java, conf_dir),
+            cwd=home,
+            log=self._log(name),
+        )
+
+    def _configure(self, conf_dir: Path, yarn: configuration.Properties | None = None) -> None:
+        rpc, tracker, scheduler, admin, http = self._resource_manager
+        configuration.write_configuration(
+            conf_dir,
+            core={
+                "fs.defaultFS": f"hdfs://localhost:{self._name_node}",
+                "hadoop.tmp.dir": self.directory / "tmp",
+            },
+            hdfs={
+                **configuration.HDFS,
+                "dfs.namenode.http-address": f"localhost:{self._name_node_http}",
+                "dfs.namenode.name.dir": (self.directory / NAME_NODE / "name").as_uri(),
+                "dfs.datanode.data.dir": (self.directory / DATA_NODE / "data").as_uri(),
+                "dfs.datanode.hostname": "localhost",
+                "dfs.datanode.address": "localhost:0",
+                "dfs.datanode.http.address": "localhost:0",
+                "dfs.datanode.ipc.address": "localhost:0",
+            },
+            yarn={
+                **configuration.YARN,
+                "yarn.resourcemanager.hostname": "localhost",
+                "yarn.resourcemanager.address": f"localhost:{rpc}",
+                "yarn.resourcemanager.resource-tracker.address": f"localhost:{tracker}",
+                "yarn.resourcemanager.scheduler.address": f"localhost:{scheduler}",
+                "yarn.resourcemanager.admin.address": f"localhost:{admin}",
+                "yarn.resourcemanager.webapp.address": f"localhost:{http}",
+                "yarn.nodemanager.address": "localhost:0",
+                "yarn.nodemanager.localizer.address": "localhost:0",
+                "yarn.nodemanager.webapp.address": "localhost:0",
+                "yarn.nodemanager.resource.memory-mb": configuration.NODE_MEMORY_MIB,
+                "yarn.application.classpath": f"{conf_dir},{self._jars}/*",
+                **(yarn or {}),
+            },
+            capacity_scheduler=configuration.CAPACITY_SCHEDULER,
+        )
+
+
+def _find_java(version: str) -> Path:
+    java = toolchain.find_jdk()
+    feature = toolchain.jdk_version(java)
+    before_3_5 = tuple(map(int, re.findall(r"\d+", version)[:2])) < (3, 5)
+    if before_3_5 and feature > NEWEST_JDK_BEFORE_HADOOP_3_5:
+        raise toolchain.ToolchainError(
+            f"Hadoop {version} runs on Java {toolchain.OLDEST_JDK} to "
+            f"{NEWEST_JDK_BEFORE_HADOOP_3_5}, and {java} is Java {feature}: "
+            "point JAVA_HOME at an older JDK."
+        )
+    return java
+
+
+@functools.cache
+def _java_flags(java: Path) -> tuple[str, ...]:
+    """What makes a daemon small and quick to start."""
+    flags: tuple[str, ...] = (
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Xshare:auto",
+        "-Xss512k",
+        "-Djava.net.preferIPv4Stack=true",
+        "-Dfile.encoding=UTF-8",
+        "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    )
+    if 18 <= toolchain.jdk_version(java) <= NEWEST_JDK_BEFORE_HADOOP_3_5:
+        flags += ("-Djava.security.manager=allow",)
+    return flags
+
+
+def _environment(java: Path, conf_dir: Path) -> dict[str, str]:
+    """Little of the caller's: containers inherit from NodeManagers, and must not depend on it."""
+    kept = ("PATH", "HOME", "USER", "LOGNAME", "TZ")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "LANG": "C.UTF-8",
+        "JAVA_HOME": str(java),
+        "HADOOP_CONF_DIR": str(conf_dir),
+        "MALLOC_ARENA_MAX": "2",
+    }
+
+
+def _free_ports(count: int) -> list[int]:
+    """
+    Ports of this machine that are free now.
+
+    Below those the kernel gives to outgoing connections, so that none of these takes one before
+    its daemon has started; should another server do so, the start is tried again.
+    """
+    try:
+        ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        ephemeral = 32768
+    candidates = list(range(min(20_000, max(ephemeral - 10_000, 1024)), max(ephemeral, 30_000)))
+    random.SystemRandom().shuffle(candidates)
+    return list(itertools.islice(filter(_is_free, candidates), count))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as server:
+        try:
+            server.bind(("localhost", port))
+        except OSError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Treat SIGTERM and SIGHUP as Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        yield
+
+
+def main() -> None:
+    """Start a cluster, say where it is, and stay until Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m integration.clusters.embedded", description=main.__doc__
+    )
+    parser.add_argument("--nodes", type=int, default=1, help="number of NodeManagers (1)")
+    parser.add_argument("--hadoop-version", default=hadoop_version(), help="(%(default)s)")
+    arguments = parser.parse_args()
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    try:
+        with (
+            _ended_by_signals(),
+            EmbeddedCluster(
+                node_count=arguments.nodes, version=arguments.hadoop_version, say=say
+            ) as cluster,
+        ):
+            say(f"ResourceManager {cluster.resource_manager_url}")
+            say(f"NameNode        {cluster.name_node_url}")
+            say(f"HADOOP_CONF_DIR={cluster.conf_dir}")
+            say("Ctrl-C takes it down.")
+            while True:
+                signal.pause()
+    except (toolchain.ToolchainError, EmbeddedClusterError, AssertionError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -22,7 +22,7 @@ from integration import toolchain  # noqa: E402
 nox.needs_version = ">=2024.10.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["proto", "am", "sdk", "lint", "types", "integration"]
+nox.options.sessions = ["proto", "builds", "am", "sdk", "lint", "types", "integration"]
 # Python versions the machine lacks are skipped, on a build server too.
 nox.options.error_on_missing_interpreters = False
 
@@ -54,6 +54,13 @@ def proto(session: nox.Session) -> None:
         )
     else:
         session.run("buf", "breaking", "proto", "--against", f".git#ref={main},subdir=proto")
+
+
+@nox.session(tags=["quick"])
+def builds(session: nox.Session) -> None:
+    """Hold the Gradle and the Maven build of the jar equal."""
+    session.install("pytest>=8", "tomli; python_version < '3.11'")
+    session.run("pytest", "-q", "am-kotlin/test_builds.py")
 
 
 @nox.session(venv_backend="none")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import knit
 from rich.console import Console
 from rich.table import Table
 
-from integration.clusters.embedded import EmbeddedCluster
+from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.toolchain import ToolchainError
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "count.py"
@@ -92,10 +92,9 @@ def table_of(containers: list[knit.Container]) -> Table:
 def run(console: Console) -> None:
     """Do all of it, or raise."""
     stopwatch = Stopwatch(console)
-    with stopwatch.step("start HDFS and YARN on this machine"):
-        cluster = EmbeddedCluster()
-        cluster.start()
-    try:
+    with ExitStack() as stack:
+        with stopwatch.step("start HDFS and YARN on this machine"):
+            cluster = stack.enter_context(EmbeddedCluster(say=console.print))
         with knit.Client.from_config(cluster.conf_dir) as client:
             spec = knit.ApplicationSpec(
                 name="demo",
@@ -122,9 +121,8 @@ def run(console: Console) -> None:
         ended_well = [c for c in containers if c.state is knit.ContainerState.SUCCEEDED]
         if len(ended_well) != INSTANCES + ADDED:
             raise DemoError(f"{len(ended_well)} of {INSTANCES + ADDED} containers ended well")
-    finally:
         with stopwatch.step("take the cluster down"):
-            cluster.stop()
+            stack.close()
     steps = Table("step", "seconds")
     for what, seconds in stopwatch.steps:
         steps.add_row(what, f"{seconds:.2f}")
@@ -135,7 +133,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         run(console)
-    except (DemoError, ToolchainError, knit.KnitError) as error:
+    except (DemoError, EmbeddedClusterError, ToolchainError, knit.KnitError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -39,7 +39,12 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
 _RM_PORTS = {"http": 8088, "https": 8090}
 # Hadoop 3's port first, then the one of Hadoop 2.
 _NN_PORTS = {"http": (9870, 50070), "https": (9871, 50470)}
-_ANY_ADDRESS = ("0.0.0.0", "::", "[::]", "0:0:0:0:0:0:0:0")
+_ANY_ADDRESS = (
+    "0.0.0.0",  # noqa: S104  (recognised, never bound)
+    "::",
+    "[::]",
+    "0:0:0:0:0:0:0:0",
+)
 
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"

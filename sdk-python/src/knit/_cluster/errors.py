@@ -78,6 +78,9 @@ def transport_error(
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     cause = _innermost(error)
+    if isinstance(cause, ClusterError):
+        # Raised by the reader of a body, and wrapped on its way through the library.
+        return cause
     if isinstance(error, urllib3_errors.NameResolutionError):
         return ClusterUnreachableError(
             f"{what}: the host {parts.hostname} is not known here ({_reason(cause)}). Check "

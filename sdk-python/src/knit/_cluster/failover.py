@@ -28,7 +28,7 @@ _CONNECT_SECONDS = 4.0
 _TELLING = (WrongPortError, StandbyError, ClusterTimeoutError, ClusterUnreachableError)
 
 
-class _Undecided(Exception):
+class _UndecidedError(Exception):
     """A request may have been carried out, and must not be sent to another member."""
 
     def __init__(self, error: ClusterError) -> None:
@@ -119,7 +119,7 @@ class DaemonClient:
                         headers=headers,
                         repeatable=repeatable,
                     )
-                except _Undecided as undecided:
+                except _UndecidedError as undecided:
                     raise undecided.error from undecided.error.__cause__
                 except _TELLING as error:
                     failures.append(error)
@@ -170,7 +170,7 @@ class DaemonClient:
                 if _did_nothing(error):
                     raise
                 if not repeatable:
-                    raise _Undecided(error) from error
+                    raise _UndecidedError(error) from error
                 # A pooled connection may have been closed by the other side in the meantime.
                 if attempt == 2 or isinstance(error, ClusterTimeoutError | WrongPortError):
                     raise

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import attrs
@@ -131,7 +131,7 @@ class HttpClient:
         daemon: Daemon,
         deadline: Deadline,
         query: Mapping[str, str] | None = None,
-        body: bytes | IO[bytes] | None = None,
+        body: Any = None,
         headers: Mapping[str, str] | None = None,
         authenticate: bool = True,
         connect_seconds: float | None = None,
@@ -178,7 +178,7 @@ class HttpClient:
         daemon: Daemon,
         deadline: Deadline,
         query: Mapping[str, str] | None = None,
-        body: bytes | IO[bytes] | None = None,
+        body: Any = None,
         headers: Mapping[str, str] | None = None,
         authenticate: bool = True,
         connect_seconds: float | None = None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -288,7 +289,7 @@ class ResourceManager:
             ApplicationNotFoundError: The RM does not know it, or has forgotten it.
         """
         what = f"Asking for {application_id}"
-        with _not_found(application_id, what):
+        with _known(what):
             data = self.daemon.get_json(
                 f"{_API}/apps/{application_id}", what=what, deadline=self._deadline(timeout)
             )
@@ -337,7 +338,7 @@ class ResourceManager:
     ) -> list[dict[str, Any]]:
         """The starts of its Application Master, as the RM sends them."""
         what = f"Asking for the attempts of {application_id}"
-        with _not_found(application_id, what):
+        with _known(what):
             data = self.daemon.get_json(
                 f"{_API}/apps/{application_id}/appattempts",
                 what=what,
@@ -358,7 +359,7 @@ class ResourceManager:
         """
         what = f"Killing {application_id}"
         deadline = self._deadline(timeout)
-        with _not_found(application_id, what):
+        with _known(what):
             self.daemon.request(
                 "PUT",
                 f"{_API}/apps/{application_id}/state",
@@ -385,23 +386,17 @@ class ResourceManager:
             time.sleep(pause)
 
 
-class _not_found:
+@contextmanager
+def _known(what: str) -> Iterator[None]:
     """Turns the RM's 404 for an application into our error."""
-
-    def __init__(self, application_id: str, what: str) -> None:
-        self._application_id = application_id
-        self._what = what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, ClusterError) or error.status not in (400, 404):
-            return
-        if isinstance(error, WrongPortError):
-            return
+    try:
+        yield
+    except ClusterError as error:
+        # 400 is for what does not even look like an ID.
+        if error.status not in (400, 404) or isinstance(error, WrongPortError):
+            raise
         raise ApplicationNotFoundError(
-            f"{self._what}: the ResourceManager does not know this application. Check the ID; "
+            f"{what}: the ResourceManager does not know this application. Check the ID; "
             "YARN forgets applications some time after they have ended. Known ones: knit list"
         ) from error
 

@@ -11,7 +11,7 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import IO, Any, cast
+from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
 
 import attrs
@@ -32,6 +32,13 @@ _API = "/webhdfs/v1"
 _OCTETS = {"Content-Type": "application/octet-stream"}
 #: Slower than this, a transfer counts as stuck.
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
+
+
+class Readable(Protocol):
+    """Anything with a file's `read`."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
 
 Progress = Callable[[int], None]
 """Called with the number of bytes that have just been sent."""
@@ -234,7 +241,7 @@ class WebHdfs:
     def create(
         self,
         path: str,
-        data: bytes | IO[bytes],
+        data: bytes | Readable,
         *,
         size_bytes: int | None = None,
         permission: str = "644",
@@ -260,9 +267,11 @@ class WebHdfs:
             ClusterError: Anything else; what was written so far may be left behind.
         """
         what = f"Writing {path}"
-        stream: IO[bytes] = io.BytesIO(data) if isinstance(data, bytes) else data
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
         if size_bytes is None:
-            size_bytes = len(data) if isinstance(data, bytes) else _bytes_left(stream)
+            if not isinstance(stream, io.IOBase):
+                raise ValueError("size_bytes is needed for what is not a file")
+            size_bytes = _bytes_left(stream)
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
         location = self._locate("PUT", path, "CREATE", what, query, self._deadline(timeout))
         deadline = Deadline.after((timeout or self.timeout) + _transfer_time(size_bytes))
@@ -271,7 +280,7 @@ class WebHdfs:
             location,
             what,
             deadline,
-            body=cast(IO[bytes], _Reader(stream, size_bytes, progress, deadline, what, location)),
+            body=_Reader(stream, size_bytes, progress, deadline, what, location),
             headers={**_OCTETS, "Content-Length": str(size_bytes)},
         )
         check_status(response, what, DATA_NODE)
@@ -425,7 +434,7 @@ class WebHdfs:
         location: str,
         what: str,
         deadline: Deadline,
-        body: IO[bytes] | None,
+        body: Readable | None,
         headers: Mapping[str, str],
     ) -> Response:
         try:
@@ -453,12 +462,12 @@ class WebHdfs:
         )
 
 
-class _Reader(io.RawIOBase):
+class _Reader:
     """A part of a file as a request's body: counts what leaves, and stops when the time is up."""
 
     def __init__(
         self,
-        stream: IO[bytes],
+        stream: Readable,
         size_bytes: int,
         progress: Progress | None,
         deadline: Deadline,
@@ -471,9 +480,6 @@ class _Reader(io.RawIOBase):
         self._deadline = deadline
         self._what = what
         self._url = url
-
-    def readable(self) -> bool:
-        return True
 
     def read(self, size: int = -1) -> bytes:
         self._deadline.check(self._what, self._url)
@@ -521,7 +527,7 @@ def _quota(value: object) -> int | None:
     return int(value) if isinstance(value, int | str) and int(value) >= 0 else None
 
 
-def _bytes_left(stream: IO[bytes]) -> int:
+def _bytes_left(stream: io.IOBase) -> int:
     position = stream.tell()
     end = stream.seek(0, os.SEEK_END)
     stream.seek(position)

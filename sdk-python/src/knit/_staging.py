@@ -1,0 +1,515 @@
+"""
+Files on their way to the cluster.
+
+All of it lies below the user's home directory on HDFS, and only the user can read it:
+
+* `.knit/cache/<sha256><extension>`: contents, named by what they are, so that each travels once.
+* `.knit/applications/<application_id>/application.json`: which of them an application uses, and
+  the keys to talk to it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any, Literal
+from urllib.parse import quote, unquote, urlsplit
+
+import attrs
+
+from knit._cluster.webhdfs import FileStatus, WebHdfs
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ClusterError,
+    ClusterFileNotFoundError,
+    ClusterResponseError,
+    FileMissingError,
+    SpecError,
+)
+
+LocalResourceType = Literal["FILE", "ARCHIVE"]
+LocalResourceVisibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
+
+#: An entry of the cache that nobody used for so long, and no application names, is removed.
+CACHE_LIFETIME = timedelta(days=30)
+#: What a broken upload left behind is removed after this time.
+PART_LIFETIME = timedelta(days=1)
+#: A use within this time of the last one is not noted again.
+_TOUCH_INTERVAL = timedelta(hours=1)
+_PARALLEL_UPLOADS = 4
+_HASH_BLOCK_BYTES = 1 << 20
+_DIRECTORY_PERMISSION = "700"
+_FILE_PERMISSION = "600"
+# YARN unpacks by the end of the URL, so these are kept; of two parts where it takes two.
+_ARCHIVE_EXTENSIONS = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
+
+
+@attrs.frozen(kw_only=True)
+class StagedFile:
+    """A file that containers are to find, wherever it is now."""
+
+    source: Path | str
+    """A path of this machine, or the URL of a file on the cluster, which is used in place."""
+    archive: bool = False
+    """Whether the node unpacks it."""
+    visibility: LocalResourceVisibility = "PRIVATE"
+    """Who shares the node's copy."""
+
+
+@attrs.frozen(kw_only=True)
+class LocalResource:
+    """What YARN has to know of a file to bring it to a node."""
+
+    url: str
+    size_bytes: int
+    modify_time_ms: int
+    """Milliseconds since 1970. YARN refuses the file if it differs by one."""
+    type: LocalResourceType = "FILE"
+    visibility: LocalResourceVisibility = "PRIVATE"
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL; in the cache, the name of the entry."""
+        return unquote(urlsplit(self.url).path).rpartition("/")[2]
+
+
+@attrs.frozen(kw_only=True)
+class StagingProgress:
+    """How far the uploads are."""
+
+    file: str
+    """What this report is about: a path of this machine."""
+    sent_bytes: int
+    """Of all files so far."""
+    total_bytes: int
+    """Of all files that have to be sent and are known by now; it grows while files are hashed."""
+    cached: bool
+    """Whether this file was on the cluster already."""
+
+
+@attrs.frozen
+class _Staged:
+    url: str
+    size_bytes: int
+    modify_time_ms: int
+
+
+ProgressCallback = Callable[[StagingProgress], None]
+"""Called from several threads, one at a time."""
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionKeys:
+    """PEM texts with which a client of an application proves that it is one."""
+
+    ca: str
+    client_cert: str
+    client_key: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class StoredApplication:
+    """What `application.json` holds."""
+
+    cache: tuple[str, ...]
+    """Names of the entries in the cache that the application uses."""
+    keys: ConnectionKeys | None
+
+
+class Staging:
+    """
+    The user's directory `.knit` on the cluster. Threads may share it.
+
+    Args:
+        files: The cluster's file system.
+        default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
+        parallel_uploads: How many files are on their way at once, at most.
+    """
+
+    def __init__(
+        self, files: WebHdfs, default_fs: str, *, parallel_uploads: int = _PARALLEL_UPLOADS
+    ) -> None:
+        self._files = files
+        self._default_fs = default_fs.rstrip("/")
+        self._parallel_uploads = parallel_uploads
+        self._lock = threading.Lock()
+        self._root_path: str | None = None
+        self._prepared = False
+
+    @property
+    def root(self) -> str:
+        """The path of `.knit`. The first use asks the cluster for the home directory."""
+        if self._root_path is None:
+            self._root_path = f"{self._files.home_directory().rstrip('/')}/.knit"
+        return self._root_path
+
+    def url_of(self, application_id: str) -> str:
+        """The staging directory of one application, as a URL for nodes."""
+        return self._url(self._directory_of(application_id))
+
+    def _url(self, path: str) -> str:
+        return self._default_fs + quote(path)
+
+    def _directory_of(self, application_id: str) -> str:
+        return f"{self.root}/applications/{application_id}"
+
+    def stage(
+        self, requests: Sequence[StagedFile], progress: ProgressCallback | None = None
+    ) -> list[LocalResource]:
+        """
+        Brings what is not there yet to the cluster.
+
+        A file that is asked for twice travels once. What fails takes its unfinished upload with
+        it; finished ones stay in the cache, for the next try.
+
+        Args:
+            requests: The files.
+            progress: Told of each file and, as it leaves, of its bytes.
+
+        Returns:
+            What YARN has to know of each, in the order of `requests`.
+
+        Raises:
+            FileMissingError: One does not exist, here or on the cluster.
+            SpecError: One cannot be read, or changed while it was sent.
+            ClusterError: The cluster did not take it.
+        """
+        counter = _Counter(progress)
+        sources = list(dict.fromkeys(request.source for request in requests))
+        if not sources:
+            return []
+
+        def one(source: Path | str) -> _Staged:
+            if isinstance(source, Path):
+                return self._stage_local(source, counter)
+            return self._stage_in_place(source)
+
+        workers = min(self._parallel_uploads, len(sources))
+        with ThreadPoolExecutor(workers, thread_name_prefix="knit-staging") as pool:
+            futures = {source: pool.submit(one, source) for source in sources}
+            try:
+                done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            except BaseException:
+                counter.stop()
+                for future in futures.values():
+                    future.cancel()
+                raise
+        staged = {source: future.result() for source, future in futures.items()}
+        return [
+            LocalResource(
+                url=staged[request.source].url,
+                size_bytes=staged[request.source].size_bytes,
+                modify_time_ms=staged[request.source].modify_time_ms,
+                type="ARCHIVE" if request.archive else "FILE",
+                visibility=request.visibility,
+            )
+            for request in requests
+        ]
+
+    def _stage_local(self, path: Path, counter: _Counter) -> _Staged:
+        digest, size_bytes = _digest(path, counter)
+        name = digest + _extension(path.name)
+        target = f"{self.root}/cache/{name}"
+        found = self._files.find(target)
+        if found is not None and found.size_bytes == size_bytes:
+            self._touch(found)
+            counter.cached(path)
+        else:
+            counter.expect(size_bytes)
+            found = self._upload(path, target, digest, size_bytes, counter)
+        return _Staged(self._url(target), found.size_bytes, found.modify_time_ms)
+
+    def _upload(
+        self, path: Path, target: str, digest: str, size_bytes: int, counter: _Counter
+    ) -> FileStatus:
+        self._prepare()
+        directory, _, name = target.rpartition("/")
+        part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
+        try:
+            with path.open("rb") as file:
+                reader = _HashingReader(file)
+                self._files.create(
+                    part,
+                    reader,
+                    size_bytes=size_bytes,
+                    permission=_FILE_PERMISSION,
+                    progress=lambda count: counter.sent(path, count),
+                )
+            if reader.digest.hexdigest() != digest:
+                raise SpecError(
+                    f"The file {path} changed while it was sent to the cluster. "
+                    "Submit again when nothing writes to it any more."
+                )
+            found = self._move(part, target, size_bytes)
+        except BaseException:
+            with contextlib.suppress(ClusterError):
+                self._files.delete(part)
+            raise
+        return found
+
+    def _move(self, part: str, target: str, size_bytes: int) -> FileStatus:
+        """Renames an upload to its final name, unless somebody else was quicker."""
+        for _ in range(2):
+            if self._files.rename(part, target):
+                return self._files.status(target)
+            there = self._files.find(target)
+            if there is not None and there.size_bytes == size_bytes:
+                # Another client, or our own first try after a broken connection.
+                self._files.delete(part)
+                return there
+            if there is not None:
+                self._files.delete(target)
+        raise ClusterResponseError(
+            f"Staging {target}: the file system would neither take the name nor say what holds "
+            "it. Try again."
+        )
+
+    def _prepare(self) -> None:
+        """Makes the directories, each with its own permission: parents would not get it."""
+        with self._lock:
+            if not self._prepared:
+                for path in (self.root, f"{self.root}/cache", f"{self.root}/applications"):
+                    if self._files.find(path) is None:
+                        self._files.make_directories(path, permission=_DIRECTORY_PERMISSION)
+                self._prepared = True
+
+    def _touch(self, status: FileStatus) -> None:
+        """Notes the use, for the sweep. Never the modification time: YARN compares that."""
+        now_ms = int(time.time() * 1000)
+        if now_ms - status.access_time_ms < _TOUCH_INTERVAL / timedelta(milliseconds=1):
+            return
+        # A cluster may be told not to record access times; then entries are just sent again.
+        with contextlib.suppress(ClusterResponseError):
+            self._files.set_times(status.path, access_time_ms=now_ms)
+
+    def _stage_in_place(self, url: str) -> _Staged:
+        parts = urlsplit(url)
+        own = urlsplit(self._default_fs)
+        if parts.scheme != "hdfs" or parts.netloc not in ("", own.netloc):
+            raise SpecError(
+                f"The file {url} is not on this cluster's file system, {self._default_fs}, so its "
+                "size and time cannot be known. Copy it there, or give a local path."
+            )
+        path = unquote(parts.path)
+        try:
+            status = self._files.status(path)
+        except ClusterFileNotFoundError as error:
+            raise FileMissingError(
+                f"The file {url} does not exist on the cluster. Check its path."
+            ) from error
+        if status.is_directory:
+            raise SpecError(f"{url} is a directory. Name a file; an archive can hold several.")
+        return _Staged(self._url(path), status.size_bytes, status.modify_time_ms)
+
+    def register(
+        self, application_id: str, resources: Iterable[LocalResource], keys: ConnectionKeys | None
+    ) -> None:
+        """Writes down what an application uses and how to talk to it, for its user's eyes only."""
+        self._prepare()
+        cache = self._url(f"{self.root}/cache/")
+        content = {
+            "version": 1,
+            "cache": sorted({r.name for r in resources if r.url.startswith(cache)}),
+            "tls": None if keys is None else attrs.asdict(keys),
+        }
+        self._files.create(
+            f"{self._directory_of(application_id)}/application.json",
+            json.dumps(content).encode(),
+            permission=_FILE_PERMISSION,
+            overwrite=True,
+        )
+
+    def read(self, application_id: str) -> StoredApplication:
+        """
+        What was written down for an application of this user.
+
+        Raises:
+            ApplicationNotFoundError: Nothing: it has ended, or is somebody else's.
+        """
+        path = f"{self._directory_of(application_id)}/application.json"
+        try:
+            data = json.loads(self._files.read(path))
+        except ClusterFileNotFoundError as error:
+            raise ApplicationNotFoundError(
+                f"There is nothing at {path} to talk to {application_id} with. It has ended and "
+                "cleaned up, or another user submitted it, or it is not an application of knit."
+            ) from error
+        except ValueError as error:
+            raise ClusterResponseError(f"{path} on the cluster is not JSON: {error}.") from error
+        return _stored(data, path)
+
+    def read_address(self, application_id: str) -> str | None:
+        """`host:port` as the Application Master left it where YARN cannot say; None if not."""
+        try:
+            content = self._files.read(f"{self._directory_of(application_id)}/address")
+        except ClusterFileNotFoundError:
+            return None
+        return content.decode("utf-8", "replace").strip() or None
+
+    def remove(self, application_id: str) -> None:
+        """Removes an application's own directory. Calling it again is safe."""
+        self._files.delete(self._directory_of(application_id), recursive=True)
+
+    def sweep(self, is_over: Callable[[str], bool]) -> list[str]:
+        """
+        Removes what ended applications left behind, and what nobody used for a long time.
+
+        Args:
+            is_over: Whether the application with this ID has ended, or is not known any more.
+
+        Returns:
+            The paths that were removed.
+        """
+        removed: list[str] = []
+        used: set[str] = set()
+        for entry in self._entries("applications"):
+            if is_over(entry.name):
+                if self._files.delete(entry.path, recursive=True):
+                    removed.append(entry.path)
+                continue
+            try:
+                used.update(self.read(entry.name).cache)
+            except ApplicationNotFoundError:
+                continue
+            except ClusterResponseError:
+                # What it uses is not known, so nothing can be told to be unused.
+                return removed
+        for entry in self._entries("cache"):
+            if entry.name not in used and self._is_stale(entry):
+                # Somebody may have come to use it since the list was made.
+                again = self._files.find(entry.path)
+                if again is not None and self._is_stale(again) and self._files.delete(entry.path):
+                    removed.append(entry.path)
+        return removed
+
+    def _entries(self, directory: str) -> list[FileStatus]:
+        try:
+            return self._files.list_directory(f"{self.root}/{directory}")
+        except ClusterFileNotFoundError:
+            return []
+
+    @staticmethod
+    def _is_stale(entry: FileStatus) -> bool:
+        part = entry.name.startswith(".") and entry.name.endswith(".part")
+        lifetime = PART_LIFETIME if part else CACHE_LIFETIME
+        # An upload under way has the time of its begin.
+        last_ms = max(entry.access_time_ms, entry.modify_time_ms)
+        return time.time() * 1000 - last_ms > lifetime / timedelta(milliseconds=1)
+
+
+class _StoppedError(Exception):
+    """Another file failed, so this one need not go on."""
+
+
+class _Counter:
+    """Adds up what the uploads report and passes it on, one report at a time."""
+
+    def __init__(self, callback: ProgressCallback | None) -> None:
+        self._callback = callback
+        self._lock = threading.Lock()
+        self._sent_bytes = 0
+        self._total_bytes = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def check(self) -> None:
+        if self._stopped:
+            raise _StoppedError
+
+    def expect(self, size_bytes: int) -> None:
+        with self._lock:
+            self._total_bytes += size_bytes
+
+    def cached(self, path: Path) -> None:
+        self._report(path, 0, cached=True)
+
+    def sent(self, path: Path, count: int) -> None:
+        self.check()
+        self._report(path, count, cached=False)
+
+    def _report(self, path: Path, count: int, *, cached: bool) -> None:
+        with self._lock:
+            self._sent_bytes += count
+            if self._callback is not None:
+                self._callback(
+                    StagingProgress(
+                        file=str(path),
+                        sent_bytes=self._sent_bytes,
+                        total_bytes=self._total_bytes,
+                        cached=cached,
+                    )
+                )
+
+
+def _digest(path: Path, counter: _Counter) -> tuple[str, int]:
+    """The file's SHA-256 and size. Read anew each time: that costs a second for a gigabyte."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_HASH_BLOCK_BYTES):
+                counter.check()
+                digest.update(block)
+                size_bytes += len(block)
+    except FileNotFoundError as error:
+        raise FileMissingError(f"The file {path} does not exist on this machine.") from error
+    except OSError as error:
+        raise SpecError(
+            f"The file {path} cannot be read ({error.strerror or error}). "
+            "Check its permissions, and that it is a file."
+        ) from error
+    return digest.hexdigest(), size_bytes
+
+
+class _HashingReader:
+    """A file whose digest is taken once more as it is sent."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self.digest.update(data)
+        return data
+
+
+def _extension(name: str) -> str:
+    """What the name ends in, as far as it is of use and safe in a URL."""
+    lower = name.lower()
+    suffix = Path(lower).suffix
+    plain = suffix if re.fullmatch(r"\.[a-z0-9]{1,10}", suffix) else ""
+    return next((known for known in _ARCHIVE_EXTENSIONS if lower.endswith(known)), plain)
+
+
+def _stored(data: Mapping[str, Any], path: str) -> StoredApplication:
+    try:
+        tls = data["tls"]
+        return StoredApplication(
+            cache=tuple(map(str, data["cache"])),
+            keys=None
+            if tls is None
+            else ConnectionKeys(
+                ca=str(tls["ca"]),
+                client_cert=str(tls["client_cert"]),
+                client_key=str(tls["client_key"]),
+            ),
+        )
+    except (KeyError, TypeError) as error:
+        raise ClusterResponseError(
+            f"{path} on the cluster was written by another version of knit: it lacks {error}. "
+            "Use that version for this application."
+        ) from error

@@ -7,7 +7,13 @@ data class Place(
   val serviceName: String,
   val rank: Int,
 ) : Comparable<Place> {
-  override fun compareTo(other: Place): Int = compareValuesBy(this, other, Place::serviceName, Place::rank)
+  override fun compareTo(other: Place): Int {
+    val byName = serviceName.compareTo(other.serviceName)
+    return if (byName != 0) byName else rank.compareTo(other.rank)
+  }
+
+  /** As people read it: `worker 3`. */
+  override fun toString(): String = "$serviceName $rank"
 }
 
 /** One container, granted or not: its place, and which one at that place it is, from 1. */
@@ -15,7 +21,12 @@ data class ContainerKey(
   val place: Place,
   val attemptNumber: Int,
 ) : Comparable<ContainerKey> {
-  override fun compareTo(other: ContainerKey): Int = compareValuesBy(this, other, ContainerKey::place, ContainerKey::attemptNumber)
+  override fun compareTo(other: ContainerKey): Int {
+    val byPlace = place.compareTo(other.place)
+    return if (byPlace != 0) byPlace else attemptNumber.compareTo(other.attemptNumber)
+  }
+
+  override fun toString(): String = "$place (attempt $attemptNumber)"
 }
 
 /** What YARN granted: the lease, and where it lies. */
@@ -29,20 +40,6 @@ data class Lease(
   val resource: Resource,
 )
 
-/** Why a container ended; the process itself is only one of the possible causes. */
-enum class ExitReason {
-  EXITED,
-  STOPPED,
-  APPLICATION_ENDED,
-  PREEMPTED,
-  OUT_OF_MEMORY,
-  NODE_LOST,
-  DISK_FAILED,
-  LOCALIZATION_FAILED,
-  LAUNCH_FAILED,
-  KILLED_BY_YARN,
-}
-
 /** How a container ended. */
 data class ContainerExit(
   val reason: ExitReason,
@@ -51,7 +48,20 @@ data class ContainerExit(
   val finishTime: Instant,
   /** YARN's own words. */
   val diagnostics: String,
-)
+) {
+  /**
+   * The signal that ended the process, by number; null if none did.
+   *
+   * Read from the shell's code: a program that itself exits with 129 to 159 looks the same.
+   */
+  val signal: Int?
+    get() = exitCode?.minus(SIGNAL_BASE)?.takeIf { it in signals }
+
+  private companion object {
+    const val SIGNAL_BASE = 128
+    val signals = 1..31
+  }
+}
 
 /** One container of the application, from the wish for it to its end. */
 data class Container(
@@ -67,4 +77,7 @@ data class Container(
   /** Set once its end was asked for: what its [ContainerExit.reason] will be. */
   val stopCause: ExitReason? = null,
   val exit: ContainerExit? = null,
-)
+) {
+  /** Without the values of [environment], which may be secret. */
+  override fun toString(): String = "Container($key, $state, lease=$lease, exit=$exit, environment=${environment.keys})"
+}

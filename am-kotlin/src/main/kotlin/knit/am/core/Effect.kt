@@ -1,8 +1,8 @@
 package knit.am.core
 
 /**
- * Everything the core wants done. Carried out outside the core, in any order, at least once each; what comes of it
- * returns as an [Event].
+ * Everything the core wants done. Carried out outside the core, at least once each, those of one container in the order
+ * they were returned in, all others in any; what comes of it returns as an [Event].
  *
  * What is asked of YARN is not an effect: it is a function of the state ([Application.wanted]), and whoever talks to
  * the RM makes what is asked equal to what is wanted.
@@ -13,9 +13,18 @@ sealed interface Effect
 data class Launch(
   val key: ContainerKey,
   val lease: Lease,
-) : Effect
+  /** Over the service's own; see [Container.environment]. */
+  val environment: Map<String, String> = emptyMap(),
+) : Effect {
+  /** Without the values of [environment], which may be secret. */
+  override fun toString(): String = "Launch($key, $lease, environment=${environment.keys})"
+}
 
-/** End the container's process through its NodeManager, and through the RM where that does not answer; [Completed] follows. */
+/**
+ * End the container's process through its NodeManager, and through the RM where that does not answer; [Completed] follows.
+ *
+ * It can come while the launch is still on its way to the NodeManager, and again once that was confirmed.
+ */
 data class StopContainer(
   val lease: Lease,
 ) : Effect
@@ -28,7 +37,12 @@ data class Release(
 /** Send [EndingTimedOut] unless the application has ended by then. */
 object StartEndingTimer : Effect
 
-/** Tell the RM how the application ended; nothing is asked of YARN after that. */
+/**
+ * Tell the RM how the application ended; comes exactly once.
+ *
+ * Nothing is asked of YARN after that. A [Release] that still follows (a late grant) needs no work: with the
+ * application YARN takes every lease back.
+ */
 data class Unregister(
   val outcome: Outcome,
 ) : Effect

@@ -8,6 +8,9 @@ package knit.am.core
  */
 sealed interface Event
 
+/** An [Event] a client waits for the answer to, and that may be refused with an [knit.am.AmException]. */
+sealed interface ClientRequest : Event
+
 /** The Application Master is registered with the RM; [maxResource] is the most YARN grants to one container. */
 data class Registered(
   val maxResource: Resource,
@@ -50,19 +53,22 @@ data class AddContainers(
   val environment: Map<String, String>,
   /** Empty: never deduplicated. */
   val requestId: String,
-) : Event
+) : ClientRequest {
+  /** Without the values of [environment], which may be secret. */
+  override fun toString(): String = "AddContainers($count × $serviceName, $resource, environment=${environment.keys}, '$requestId')"
+}
 
 /** A client wants containers to stop: by YARN's identifier, or whatever fills a place. */
 data class StopContainers(
   val containerIds: List<String>,
   val places: List<Place>,
-) : Event
+) : ClientRequest
 
 /** A client, or the node's signal to leave, ends the application. */
 data class EndApplication(
   val finalStatus: FinalStatus,
   val diagnostics: String,
-) : Event
+) : ClientRequest
 
 /** The containers took too long to stop; see [StartEndingTimer]. */
 object EndingTimedOut : Event

@@ -4,7 +4,15 @@ package knit.am.core
 data class Resource(
   val memoryMib: Long,
   val vcores: Int,
-)
+) {
+  val isPositive: Boolean
+    get() = memoryMib >= 1 && vcores >= 1
+
+  fun fitsIn(limit: Resource): Boolean = memoryMib <= limit.memoryMib && vcores <= limit.vcores
+
+  /** As people read it: `512 MiB and 1 vcores`. */
+  override fun toString(): String = "$memoryMib MiB and $vcores vcores"
+}
 
 /** What a rank that failed for good means for the rest of the application. */
 enum class FailurePolicy { FAIL_APPLICATION, FINISH_OTHERS }
@@ -35,7 +43,32 @@ data class ServiceSpec(
   val maxReplacements: Int = DEFAULT_MAX_REPLACEMENTS,
   val failurePolicy: FailurePolicy = FailurePolicy.FAIL_APPLICATION,
 ) {
+  /** Without [command] and the values of [environment], which may be secret. */
+  override fun toString(): String = "ServiceSpec($instances × $resource, environment=${environment.keys}, $failurePolicy)"
+
   companion object {
     const val DEFAULT_MAX_REPLACEMENTS = 3
   }
 }
+
+/** Why an application of these services cannot be run anywhere, in a sentence for people; null if it can. */
+internal fun problemIn(services: Map<String, ServiceSpec>): String? {
+  if (services.isEmpty()) return "The specification names no service. Add at least one."
+  for ((name, service) in services) {
+    val problem =
+      when {
+        service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
+        !service.resource.isPositive -> "its size is ${service.resource}; both must be at least 1"
+        service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
+        service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
+        else -> null
+      }
+    if (problem != null) return "Service $name cannot be run: $problem."
+  }
+  val total = services.values.sumOf { it.instances.toLong() }
+  if (total <= MAX_CONTAINERS) return null
+  return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
+}
+
+/** How many containers an application may hold, ended ones included: every one stays listed to the end. */
+internal const val MAX_CONTAINERS = 100_000

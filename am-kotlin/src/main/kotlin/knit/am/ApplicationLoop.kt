@@ -1,0 +1,95 @@
+package knit.am
+
+import knit.am.core.Application
+import knit.am.core.ClientRequest
+import knit.am.core.Effect
+import knit.am.core.Event
+import knit.am.core.Transition
+import knit.am.core.on
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineName
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.withContext
+import java.time.Clock
+
+/**
+ * Starts what the core wants done.
+ *
+ * Called on the loop, in order: it must hand the work over and return. Blocking or throwing here stops the application.
+ */
+fun interface EffectHandler {
+  fun handle(effect: Effect)
+}
+
+/**
+ * The one owner of the application's state: only [run] writes it, everyone reads [snapshots].
+ *
+ * Events wait in a queue without a bound. Those of the cluster may be neither lost nor made to hold up the thread that
+ * reports them, and there are only a handful per container; those of clients are as many as there are calls open.
+ */
+class ApplicationLoop(
+  initial: Application,
+  private val clock: Clock,
+  private val effects: EffectHandler,
+  /** Told why [run] is about to fail, before it does. The state can be trusted no more; the process should leave. */
+  private val fatal: (Throwable) -> Unit,
+) {
+  private val inbox = Channel<Message>(Channel.UNLIMITED)
+  private val current = MutableStateFlow(initial)
+
+  /** The application as it is now. A slow collector misses snapshots, never the last one. */
+  val snapshots: StateFlow<Application> = current.asStateFlow()
+
+  /** Hands [event] over and returns at once, from any thread. Once [run] has ended nobody is there to hear it. */
+  fun post(event: Event) {
+    inbox.trySend(Message(event, null))
+  }
+
+  /**
+   * Hands [request] over and returns what came of it, once [snapshots] shows it and its effects are started.
+   *
+   * @throws AmException where it is refused, or where the loop has ended.
+   */
+  suspend fun request(request: ClientRequest): Transition {
+    val answer = CompletableDeferred<Transition>()
+    if (inbox.trySend(Message(request, answer)).isFailure) throw leaving()
+    return answer.await()
+  }
+
+  /** Applies events in order until it is cancelled or one of them cannot be applied, which is a fault of ours. */
+  suspend fun run() {
+    withContext(CoroutineName("application-loop")) {
+      try {
+        for (message in inbox) apply(message)
+      } finally {
+        inbox.close()
+        generateSequence { inbox.tryReceive().getOrNull() }.forEach { it.answer?.completeExceptionally(leaving()) }
+      }
+    }
+  }
+
+  private fun apply(message: Message) {
+    try {
+      val transition = current.value.on(message.event, clock.instant())
+      current.value = transition.application
+      transition.effects.forEach(effects::handle)
+      message.answer?.complete(transition)
+    } catch (refused: AmException) {
+      message.answer?.completeExceptionally(refused)
+    } catch (broken: Throwable) {
+      message.answer?.completeExceptionally(leaving())
+      fatal(broken)
+      throw broken
+    }
+  }
+
+  private fun leaving() = AmException.Unavailable("The Application Master is leaving. Ask YARN how the application ended.")
+
+  private class Message(
+    val event: Event,
+    val answer: CompletableDeferred<Transition>?,
+  )
+}

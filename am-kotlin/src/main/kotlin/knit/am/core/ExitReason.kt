@@ -1,0 +1,107 @@
+package knit.am.core
+
+import java.time.Instant
+
+/** Why a container ended; the process itself is only one of the possible causes. */
+enum class ExitReason {
+  EXITED,
+  STOPPED,
+  APPLICATION_ENDED,
+  PREEMPTED,
+  OUT_OF_MEMORY,
+  NODE_LOST,
+  DISK_FAILED,
+  LOCALIZATION_FAILED,
+  LAUNCH_FAILED,
+  KILLED_BY_YARN,
+}
+
+/**
+ * YARN's exit statuses, as in its `ContainerExitStatus`; a test compares them with Hadoop's own.
+ *
+ * What is not here and above 0 is the exit code of the launch script, which is the program's.
+ */
+internal object ExitStatus {
+  const val INVALID = -1000
+  const val ABORTED = -100
+  const val DISKS_FAILED = -101
+  const val PREEMPTED = -102
+  const val KILLED_EXCEEDED_VMEM = -103
+  const val KILLED_EXCEEDED_PMEM = -104
+  const val KILLED_BY_APPMASTER = -105
+  const val KILLED_BY_RESOURCEMANAGER = -106
+  const val KILLED_AFTER_APP_COMPLETION = -107
+  const val KILLED_BY_CONTAINER_SCHEDULER = -108
+  const val KILLED_FOR_EXCESS_LOGS = -109
+
+  /** Not one of YARN's constants: what a NodeManager reports when it could not start the launch script at all. */
+  const val NOT_LAUNCHED = -1
+}
+
+private val exitCodes = 0..255
+
+/** The end of a container that nobody asked for, from what YARN reports of it. */
+internal fun exitOf(
+  exitStatus: Int,
+  diagnostics: String,
+  now: Instant,
+) = ContainerExit(reasonOf(exitStatus, diagnostics), exitCodeOf(exitStatus), now, diagnostics)
+
+/** The process's exit code, where [exitStatus] is one and not a cause of YARN's. */
+internal fun exitCodeOf(exitStatus: Int): Int? = exitStatus.takeIf { it in exitCodes }
+
+/**
+ * [diagnostics] are read only where YARN itself ended the container: after an exit code they hold what the program
+ * wrote, which may say anything.
+ */
+internal fun reasonOf(
+  exitStatus: Int,
+  diagnostics: String,
+): ExitReason =
+  when (exitStatus) {
+    ExitStatus.INVALID -> {
+      ExitReason.LOCALIZATION_FAILED
+    }
+
+    ExitStatus.ABORTED -> {
+      when {
+        diagnostics.contains("lost", ignoreCase = true) && diagnostics.contains("node", ignoreCase = true) -> ExitReason.NODE_LOST
+
+        // The lease ran out before the NodeManager reported a start.
+        diagnostics.contains("expired", ignoreCase = true) -> ExitReason.LAUNCH_FAILED
+
+        else -> ExitReason.KILLED_BY_YARN
+      }
+    }
+
+    ExitStatus.DISKS_FAILED -> {
+      ExitReason.DISK_FAILED
+    }
+
+    // The scheduler of a node sheds containers for others just as the RM's does.
+    ExitStatus.PREEMPTED, ExitStatus.KILLED_BY_CONTAINER_SCHEDULER -> {
+      ExitReason.PREEMPTED
+    }
+
+    ExitStatus.KILLED_EXCEEDED_VMEM, ExitStatus.KILLED_EXCEEDED_PMEM -> {
+      ExitReason.OUT_OF_MEMORY
+    }
+
+    // While the application lives, only a NodeManager that is shutting down believes it over.
+    ExitStatus.KILLED_AFTER_APP_COMPLETION -> {
+      ExitReason.NODE_LOST
+    }
+
+    ExitStatus.KILLED_BY_APPMASTER, ExitStatus.KILLED_BY_RESOURCEMANAGER, ExitStatus.KILLED_FOR_EXCESS_LOGS -> {
+      ExitReason.KILLED_BY_YARN
+    }
+
+    else -> {
+      when {
+        exitStatus >= 0 -> ExitReason.EXITED
+        diagnostics.contains("localiz", ignoreCase = true) -> ExitReason.LOCALIZATION_FAILED
+        exitStatus == ExitStatus.NOT_LAUNCHED -> ExitReason.LAUNCH_FAILED
+        else -> ExitReason.KILLED_BY_YARN
+      }
+    }
+  }

@@ -1,0 +1,84 @@
+package knit.am.core
+
+/** What the RM is told as the Application Master leaves. */
+enum class FinalStatus { SUCCEEDED, FAILED, KILLED }
+
+/** How an application ends. */
+data class Outcome(
+  val finalStatus: FinalStatus,
+  /** For people: what ended it, and which container was the first to fail. */
+  val diagnostics: String,
+  /** 0 after success; else the exit code of the first container that failed for good, or 1 where that has none. */
+  val exitCode: Int,
+)
+
+/** The outcome where every container has ended and nobody had decided one before. */
+internal fun Application.naturalOutcome(): Outcome {
+  firstFailure?.let { return failureOutcome(it) }
+  val followed = count(ContainerState.FAILED)
+  val diagnostics =
+    listOfNotNull(
+      "${count(ContainerState.SUCCEEDED)} succeeded",
+      count(ContainerState.STOPPED).takeIf { it > 0 }?.let { "$it stopped on request" },
+      followed.takeIf { it > 0 }?.let { "$it failed and were followed by another" },
+    ).joinToString(", ", "Every container has ended: ", ".")
+  return Outcome(FinalStatus.SUCCEEDED, diagnostics, 0)
+}
+
+/** The outcome where the failure of [decisive] ended the application; the exit code is that of the first to fail, which may be another. */
+internal fun Application.failureOutcome(decisive: Container): Outcome {
+  val first = firstFailure ?: decisive
+  val sentence = decisive.failureSentence()
+  val diagnostics = if (first.key == decisive.key) sentence else "$sentence First to fail: ${first.failureSentence()}"
+  return Outcome(FinalStatus.FAILED, diagnostics, first.failureCode)
+}
+
+/** The outcome a client asked for; what failed before counts unless the client calls it a success. */
+internal fun Application.requestedOutcome(request: EndApplication): Outcome {
+  val said = request.diagnostics.trim().ifEmpty { "Stopped by a client before its end." }
+  if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0)
+  val failure = firstFailure ?: return Outcome(request.finalStatus, said, 1)
+  return Outcome(request.finalStatus, "$said First to fail: ${failure.failureSentence()}", failure.failureCode)
+}
+
+private val Container.failureCode: Int
+  get() = exit?.exitCode ?: 1
+
+/** For example: `worker 3 failed: exit code 2 on node2:8041. ValueError: no such table`. */
+internal fun Container.failureSentence(): String {
+  val exit = checkNotNull(exit) { "$key has not ended" }
+  val where = lease?.let { " on ${it.nodeId}" }.orEmpty()
+  val tries = if (key.attemptNumber > 1) " (attempt ${key.attemptNumber})" else ""
+  val detail = lastWords(exit.diagnostics)?.let { " $it" }.orEmpty()
+  return "${key.place}$tries failed: ${exit.inWords()}$where.$detail"
+}
+
+private fun ContainerExit.inWords(): String =
+  when (reason) {
+    ExitReason.EXITED -> signal?.let { "ended by signal $it (exit code $exitCode)" } ?: "exit code ${exitCode ?: "unknown"}"
+    ExitReason.STOPPED -> "stopped on request"
+    ExitReason.APPLICATION_ENDED -> "stopped at the end of the application"
+    ExitReason.PREEMPTED -> "preempted by the scheduler"
+    ExitReason.OUT_OF_MEMORY -> "used more memory than it was granted, and was ended by YARN"
+    ExitReason.NODE_LOST -> "the node was lost:"
+    ExitReason.DISK_FAILED -> "disks failed"
+    ExitReason.LOCALIZATION_FAILED -> "one of its files could not be brought to the node,"
+    ExitReason.LAUNCH_FAILED -> "could not be launched"
+    ExitReason.KILLED_BY_YARN -> "ended by YARN"
+  }
+
+private const val LAST_WORDS_MAX_LENGTH = 300
+
+/** YARN puts a time before its own lines. */
+private val yarnTime = Regex("""^\[\d{4}-\d\d-\d\d [^]]*]\s*""")
+
+/** Lines of YARN's that say nothing the exit code does not. */
+private val frame = Regex("""Container exited with a non-zero exit code.*|Last \d+ bytes of .*|Exit code: .*|Shell output: .*""")
+
+/** The last line of [diagnostics] that tells something: as a rule the last one the program wrote to its stderr. */
+internal fun lastWords(diagnostics: String): String? =
+  diagnostics
+    .lineSequence()
+    .map { it.trim().replace(yarnTime, "") }
+    .lastOrNull { it.isNotBlank() && !frame.matches(it) }
+    ?.let { if (it.length <= LAST_WORDS_MAX_LENGTH) it else it.take(LAST_WORDS_MAX_LENGTH) + "…" }

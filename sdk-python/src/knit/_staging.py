@@ -312,6 +312,27 @@ class Staging:
             raise SpecError(f"{url} is a directory. Name a file; an archive can hold several.")
         return _Staged(self._url(path), status.size_bytes, status.modify_time_ms)
 
+    def probe(self) -> None:
+        """
+        Writes a small file, reads it back and deletes it.
+
+        Raises:
+            ClusterError: That does not work.
+        """
+        self._prepare()
+        content = secrets.token_bytes(16)
+        path = f"{self.root}/cache/.probe.{secrets.token_hex(8)}.part"
+        try:
+            self._files.create(path, content, permission=_FILE_PERMISSION)
+            if self._files.read(path) != content:
+                raise ClusterResponseError(
+                    f"Staging: {path} reads back as something else than was written. Look at the "
+                    "DataNodes' logs, and at any gateway in between."
+                )
+        finally:
+            with contextlib.suppress(ClusterError):
+                self._files.delete(path)
+
     def register(
         self, application_id: str, resources: Iterable[LocalResource], keys: ConnectionKeys | None
     ) -> None:

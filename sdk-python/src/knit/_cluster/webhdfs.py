@@ -107,6 +107,11 @@ class WebHdfs:
         self.timeout = timeout
         self._http = http
 
+    @property
+    def user(self) -> str:
+        """The name the file system knows us by."""
+        return self._http.authentication.user
+
     def home_directory(self, *, timeout: timedelta | None = None) -> str:
         """Our home directory's path. It need not exist."""
         data = self._json("GET", "/", "GETHOMEDIRECTORY", "Asking for the home directory", timeout)

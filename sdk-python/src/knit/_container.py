@@ -1,0 +1,217 @@
+"""Containers, as the Application Master sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import attrs
+
+from knit._enums import OpenEnum
+from knit._resources import Resources
+from knit.exceptions import ApplicationNotRunningError
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from knit._application import Application
+    from knit._logs import LogStream
+    from knit.v1 import container_pb2
+
+
+class ContainerState(OpenEnum):
+    """Where a container is in its life. States in `-ING` pass by themselves."""
+
+    UNKNOWN = 0
+    """A state newer than this SDK."""
+    REQUESTED = 1
+    """Asked for; YARN has not granted it yet."""
+    LAUNCHING = 2
+    """Granted; its NodeManager has been told to start it, and has not confirmed."""
+    RUNNING = 3
+    """Its NodeManager accepted the launch. Its files may still be on their way."""
+    STOPPING = 4
+    """Being stopped on request; YARN has not reported its end."""
+    SUCCEEDED = 5
+    """Final: the process ended with exit code 0."""
+    FAILED = 6
+    """Final: it ended in any other way that nobody asked for."""
+    STOPPED = 7
+    """Final: it ended because a client or the end of the application asked for it."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing comes after it."""
+        return self in (ContainerState.SUCCEEDED, ContainerState.FAILED, ContainerState.STOPPED)
+
+
+class ExitReason(OpenEnum):
+    """Why a container ended."""
+
+    UNKNOWN = 0
+    """A reason newer than this SDK."""
+    EXITED = 1
+    """The process ended by itself, with any exit code, or by a signal not sent by YARN."""
+    STOPPED = 2
+    """A client asked for this container to stop."""
+    APPLICATION_ENDED = 3
+    """The application ended, and with it what still ran."""
+    PREEMPTED = 4
+    """The scheduler took it back for another application."""
+    OUT_OF_MEMORY = 5
+    """It used more memory than granted, physical or virtual, and YARN ended it."""
+    NODE_LOST = 6
+    """Its node was lost, removed, or declared unhealthy."""
+    DISK_FAILED = 7
+    """The node's disks failed or filled up."""
+    LOCALIZATION_FAILED = 8
+    """One of its files could not be brought to the node."""
+    LAUNCH_FAILED = 9
+    """Its NodeManager refused the launch or could not be reached for it."""
+    KILLED_BY_YARN = 10
+    """YARN ended it for a reason that has no name here; see the diagnostics."""
+
+
+@attrs.frozen(kw_only=True)
+class ContainerExit:
+    """How a container ended."""
+
+    reason: ExitReason
+    """Why it ended. The process itself is only one of the possible causes."""
+    exit_code: int | None = None
+    """
+    The process's exit code, 0 to 255; 128 + N after signal N. None if it never ran, if it was
+    ended by YARN, or if YARN did not see it end.
+    """
+    signal: int | None = None
+    """The signal that ended the process, by number. None if none did."""
+    finish_time: datetime | None = None
+    """When the Application Master heard of the end."""
+    diagnostics: str = ""
+    """YARN's own words, for people. Their format changes; do not parse them."""
+
+    @classmethod
+    def _from_proto(cls, message: container_pb2.ContainerExit) -> ContainerExit:
+        return cls(
+            reason=ExitReason(message.reason),
+            exit_code=message.exit_code if message.HasField("exit_code") else None,
+            signal=message.signal if message.HasField("signal") else None,
+            finish_time=to_datetime(message, "finish_time"),
+            diagnostics=message.diagnostics,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Container:
+    """
+    One place of a service, and the container that fills it or filled it, as it was when asked.
+
+    The methods ask and tell the Application Master; the fields stay as they are.
+    """
+
+    service: str
+    """The service this container belongs to."""
+    rank: int
+    """The place in the service, counted from 0. A replacement keeps it."""
+    attempt_number: int
+    """Which container at this rank this is, counted from 1."""
+    container_id: str | None = None
+    """YARN's identifier, `container_…`. None until YARN has granted the container."""
+    state: ContainerState
+    """Where the container is in its life."""
+    node_id: str | None = None
+    """The node it was granted on, `host:port`. None until granted."""
+    node_http_address: str | None = None
+    """The node's web address, `host:port`. None until granted."""
+    resources: Resources
+    """What was asked for until the container is granted, what YARN granted after that."""
+    request_time: datetime | None = None
+    """When the Application Master first asked for it."""
+    start_time: datetime | None = None
+    """When its NodeManager accepted the launch. None before that."""
+    exit: ContainerExit | None = None
+    """How it ended. None before that."""
+    _application: Application | None = attrs.field(
+        default=None, repr=False, eq=False, alias="application"
+    )
+
+    @property
+    def run_time(self) -> timedelta | None:
+        """From its start to its end, or to now. None if it has not started."""
+        if self.start_time is None:
+            return None
+        end = self.exit.finish_time if self.exit is not None else None
+        return (end or datetime.now(timezone.utc)) - self.start_time
+
+    def stop(self, *, timeout: timedelta | None = None) -> Container:
+        """
+        Stops this container, as `Application.stop_containers` does.
+
+        Returns:
+            It as it is now, STOPPING or in a final state.
+        """
+        stopped = self._owner().stop_containers(self, timeout=timeout)
+        return stopped[0] if stopped else self
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        files: Iterable[str] = ("stdout", "stderr"),
+        tail_lines: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> LogStream:
+        """
+        Reads this container's log files, as `Application.logs` does.
+
+        Raises:
+            ApplicationNotRunningError: YARN has not granted it yet, so it has none.
+        """
+        if self.container_id is None:
+            raise ApplicationNotRunningError(
+                f"The logs of {self.service}.{self.rank} cannot be read: YARN has not granted "
+                "the container yet. List the containers again, or follow the application's logs."
+            )
+        return self._owner().logs(
+            follow=follow,
+            containers=[self.container_id],
+            files=files,
+            tail_lines=tail_lines,
+            timeout=timeout,
+        )
+
+    def _owner(self) -> Application:
+        if self._application is None:
+            raise ApplicationNotRunningError(
+                f"The container {self.service}.{self.rank} was not read from an application, so "
+                "nobody can be told about it."
+            )
+        return self._application
+
+    @classmethod
+    def _from_proto(
+        cls, message: container_pb2.Container, application: Application | None = None
+    ) -> Container:
+        return cls(
+            service=message.service_name,
+            rank=message.rank,
+            attempt_number=message.attempt_number,
+            container_id=message.container_id or None,
+            state=ContainerState(message.state),
+            node_id=message.node_id or None,
+            node_http_address=message.node_http_address or None,
+            resources=Resources._from_proto(message.resource),
+            request_time=to_datetime(message, "request_time"),
+            start_time=to_datetime(message, "start_time"),
+            exit=ContainerExit._from_proto(message.exit) if message.HasField("exit") else None,
+            application=application,
+        )
+
+
+def to_datetime(message: object, field: str) -> datetime | None:
+    """Returns a time of a message, aware and in UTC. None where it is absent."""
+    if not message.HasField(field):  # type: ignore[attr-defined]
+        return None
+    timestamp: Timestamp = getattr(message, field)
+    return timestamp.ToDatetime(timezone.utc)

@@ -1,0 +1,480 @@
+"""The way to a cluster: submits applications, and finds those there are."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final
+
+from knit._application import Application
+from knit._cluster.configuration import ClusterConfig
+from knit._files import Visibility
+from knit._report import ApplicationReport, YarnState
+from knit._tls import ApplicationTls, ClientTls
+from knit.exceptions import (
+    ApplicationError,
+    ApplicationNotFoundError,
+    ClusterError,
+    ConfigurationError,
+    KnitError,
+)
+
+if TYPE_CHECKING:
+    from knit._checks import CheckResult, ResourceRequest
+    from knit._cluster.cluster import Cluster
+    from knit._cluster.resource_manager import NewApplication
+    from knit._spec import ApplicationSpec
+    from knit._staging import LocalResource, LocalResourceVisibility, StagingProgress
+    from knit.v1 import application_pb2
+
+JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
+LEAVING_TIME = timedelta(minutes=10)
+"""An Application Master has left so long after its application ended, whatever its linger."""
+IDS_IN_FLIGHT = 100
+"""An ID so much older than ours that YARN does not know is not about to be submitted."""
+
+_APPLICATION_ID = re.compile(r"application_(\d+)_(\d+)")
+_log = logging.getLogger("knit")
+
+
+class _Myself:
+    """Stands for the user of a client, where None means everybody."""
+
+    def __repr__(self) -> str:
+        return "MYSELF"
+
+
+MYSELF: Final = _Myself()
+
+
+class Client:
+    """
+    The way to one cluster.
+
+    It connects as it is used, and threads may share it. Leaving a `with` block closes its
+    connections and those of the handles it gave; applications go on.
+
+    Args:
+        config: Where the cluster is.
+        user: Who we are. Default: `$HADOOP_USER_NAME`, else the system's user.
+        timeout: For each call that is given no other.
+
+    Raises:
+        KerberosRequiredError: The cluster authenticates with Kerberos.
+        ConfigurationError: The user is not known, or the configuration malformed.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        user: str | None = None,
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        from knit._cluster.cluster import Cluster
+
+        self._config = config
+        self._user = user
+        self._timeout = timeout
+        self._cluster = Cluster(config, user=user, timeout=timeout)
+        self._yarn = _Yarn(self._cluster)
+        self._applications: list[Application] = []
+        self._closed = threading.Event()
+
+    @classmethod
+    def from_config(
+        cls,
+        config_dir: str | os.PathLike[str] | None = None,
+        *,
+        properties: Mapping[str, object] | None = None,
+        user: str | None = None,
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> Client:
+        """
+        Makes a client of the cluster that a configuration describes.
+
+        Args:
+            config_dir: A directory with Hadoop's XML files. Default: where the environment says
+                (`$HADOOP_CONF_DIR`), unless there are `properties`, which then are all there is.
+            properties: Properties that are to hold instead of, or in addition to, the files'.
+            user: Who we are.
+            timeout: For each call that is given no other.
+
+        Raises:
+            ConfigurationNotFoundError: There is no configuration.
+            ConfigurationError: It is malformed.
+        """
+        if config_dir is not None:
+            config = ClusterConfig.from_directory(config_dir)
+            if properties:
+                config = config.with_properties(properties)
+        elif properties:
+            config = ClusterConfig.from_properties(properties)
+        else:
+            config = ClusterConfig.from_environment()
+        return cls(config, user=user, timeout=timeout)
+
+    @property
+    def config(self) -> ClusterConfig:
+        """Where the cluster is."""
+        return self._config
+
+    @property
+    def user(self) -> str:
+        """The name the cluster knows us by."""
+        return self._cluster.user
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes every connection; applications go on. Calling it again is safe."""
+        self._closed.set()
+        for application in self._applications:
+            application.close()
+        self._applications.clear()
+        self._cluster.close()
+
+    def check(self, spec: ApplicationSpec) -> None:
+        """
+        Checks all that can be known before a submission, and submits nothing.
+
+        Raises:
+            SpecError: It can run on no cluster, or one of its files is missing.
+            ClusterError: It cannot run on this one; by its kind.
+        """
+        from knit._checks import ClusterFacts, check_maximum, verify
+
+        spec._check_local()
+        requests = _requests(spec)
+        verify(ClusterFacts(self._cluster), queue=spec.queue, requests=requests)
+        new = self._cluster.resource_manager.new_application()
+        for request in requests:
+            check_maximum(request, new.maximum_mib, new.maximum_vcores)
+
+    def submit(
+        self,
+        spec: ApplicationSpec,
+        *,
+        progress: Callable[[StagingProgress], None] | None = None,
+    ) -> Application:
+        """
+        Submits an application.
+
+        It is checked first, while its files are on their way. It returns when YARN has accepted
+        it, and does not wait for it to start. If it fails, nothing of it is left on the cluster
+        but files in the cache.
+
+        Args:
+            spec: What the application consists of.
+            progress: Told how far the uploads are, from other threads.
+
+        Returns:
+            A handle on it, which this client closes.
+
+        Raises:
+            SpecError: It can run on no cluster, or one of its files is missing.
+            ClusterError: It cannot run on this one, or could not be submitted; by its kind.
+        """
+        spec._check_local()
+        if not JAR.is_file():
+            raise ConfigurationError(
+                "This installation of knit lacks the Application Master's jar and cannot submit: "
+                "install the wheel, or build the jar and install again."
+            )
+        began = time.monotonic()
+        staging = self._cluster.staging
+        new, tls, jar, files = self._prepare(spec, progress)
+        _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
+        try:
+            self._hand_in(spec, new, tls, jar, files)
+        except BaseException:
+            with contextlib.suppress(KnitError):
+                staging.remove(new.application_id)
+            raise
+        _log.debug("submitted %s in %.3f s", new.application_id, time.monotonic() - began)
+        self._sweep_later(new.application_id)
+        return self._handle(new.application_id, tls.client)
+
+    def application(self, application_id: str) -> Application:
+        """
+        Returns a handle on an application of this user, running or ended; asks nothing yet.
+
+        Raises:
+            ApplicationNotFoundError: This is not the ID of an application.
+        """
+        if not _APPLICATION_ID.fullmatch(application_id):
+            raise ApplicationNotFoundError(
+                f"{application_id!r} is not the ID of an application: one reads like "
+                "application_1700000000000_0001. Known ones: knit list"
+            )
+        return self._handle(application_id, None)
+
+    def applications(
+        self,
+        *,
+        states: Iterable[YarnState] | None = None,
+        name: str | None = None,
+        user: str | _Myself | None = MYSELF,
+        queue: str | None = None,
+    ) -> list[ApplicationReport]:
+        """
+        Lists applications of knit, the latest first.
+
+        Args:
+            states: Only in these. Default: in any that YARN remembers.
+            name: Only of this name.
+            user: Only of this user. Default: of the client's. None: of everybody.
+            queue: Only in this queue.
+        """
+        return self._cluster.resource_manager.applications(
+            states=states,
+            name=name,
+            user=self.user if isinstance(user, _Myself) else user,
+            queue=queue,
+        )
+
+    def doctor(self, *, queue: str | None = "default") -> list[CheckResult]:
+        """
+        Looks at everything that a submission depends on, and changes nothing that stays.
+
+        Args:
+            queue: A queue to look at; None for none.
+        """
+        from knit._checks import diagnose
+
+        return diagnose(self._config, user=self._user, queue=queue, timeout=self._timeout)
+
+    def _handle(self, application_id: str, tls: ClientTls | None) -> Application:
+        application = Application(self._yarn, application_id, tls=tls, timeout=self._timeout)
+        self._applications.append(application)
+        return application
+
+    def _prepare(
+        self, spec: ApplicationSpec, progress: Callable[[StagingProgress], None] | None
+    ) -> tuple[NewApplication, ApplicationTls, LocalResource, list[LocalResource]]:
+        """All that a submission needs and that can be done at the same time."""
+        from knit._checks import ClusterFacts, check_maximum, verify
+        from knit._staging import StagedFile
+
+        requests = _requests(spec)
+        staged = [
+            StagedFile(
+                source=file.local_path or file.source,
+                archive=file.archive,
+                visibility=_visibility(file.visibility),
+            )
+            for service in spec.services.values()
+            for file in service.files.values()
+        ]
+        failed = threading.Event()
+
+        def report(state: StagingProgress) -> None:
+            if failed.is_set():  # nobody needs the rest of the uploads
+                raise _AbandonedError
+            if progress is not None:
+                progress(state)
+
+        def new_application() -> NewApplication:
+            new = self._cluster.resource_manager.new_application()
+            for request in requests:
+                check_maximum(request, new.maximum_mib, new.maximum_vcores)
+            return new
+
+        facts = ClusterFacts(self._cluster)
+        with ThreadPoolExecutor(4, thread_name_prefix="knit-submit") as pool:
+            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests)
+            news = pool.submit(new_application)
+            keys = pool.submit(ApplicationTls.generate)
+            uploads = pool.submit(
+                self._cluster.staging.stage, [StagedFile(source=JAR), *staged], report
+            )
+            try:
+                # In this order, so that of several failures the most telling one is raised.
+                checks.result()
+                new, tls = news.result(), keys.result()
+                jar, *files = uploads.result()
+            except BaseException:
+                failed.set()
+                raise
+        return new, tls, jar, files
+
+    def _hand_in(
+        self,
+        spec: ApplicationSpec,
+        new: NewApplication,
+        tls: ApplicationTls,
+        jar: LocalResource,
+        files: list[LocalResource],
+    ) -> None:
+        from knit._staging import ConnectionKeys
+        from knit._submission import SPEC_SECRET, AmSubmission
+
+        staging = self._cluster.staging
+        remaining = iter(files)
+        message = spec._to_proto(
+            {
+                name: {file: _to_proto(next(remaining)) for file in service.files}
+                for name, service in spec.services.items()
+            },
+            staging_url=staging.url_of(new.application_id),
+            user_name=self.user,
+        )
+        client = tls.client
+        keys = ConnectionKeys(
+            ca=client.ca.decode(),
+            client_cert=client.cert.decode(),
+            client_key=client.key.decode(),
+        )
+        submission = AmSubmission(
+            application_id=new.application_id,
+            name=spec.name,
+            queue=spec.queue,
+            memory_mib=spec.application_master.memory_mib,
+            vcores=spec.application_master.vcores,
+            jar=jar,
+            application_classpath=self._config.application_classpath,
+            secrets={
+                SPEC_SECRET: message.SerializeToString(),
+                "knit.tls.ca": tls.ca,
+                "knit.tls.cert": tls.cert,
+                "knit.tls.key": tls.key,
+            },
+            tags=spec.tags,
+            max_attempts=spec.max_attempts,
+        ).to_rest()
+        staging.register(new.application_id, [jar, *files], keys)
+        self._cluster.resource_manager.submit(submission)
+
+    def _sweep_later(self, application_id: str) -> None:
+        """Clears up behind earlier applications, beside whatever the caller does next."""
+
+        def sweep() -> None:
+            try:
+                removed = self._cluster.staging.sweep(
+                    lambda other: not self._closed.is_set() and self._is_over(other, application_id)
+                )
+                _log.debug("swept %d entries of the staging directory", len(removed))
+            except Exception as error:  # a later submission does it
+                _log.debug("the sweep of the staging directory ended early: %s", error)
+
+        threading.Thread(target=sweep, name="knit-sweep", daemon=True).start()
+
+    def _is_over(self, other: str, newest: str) -> bool:
+        """Whether nobody needs the staging directory of an application any more."""
+        if not _APPLICATION_ID.fullmatch(other):
+            return False
+        try:
+            report = self._cluster.resource_manager.application(other)
+        except ApplicationNotFoundError:
+            # Forgotten, or not submitted yet: then its ID is about as new as ours.
+            return not _is_in_flight(other, newest)
+        if not report.state.is_final:
+            return False
+        ended = report.finish_time
+        return ended is None or datetime.now(timezone.utc) - ended > LEAVING_TIME
+
+
+class _AbandonedError(Exception):
+    """The submission failed elsewhere, so its uploads end."""
+
+
+class _Yarn:
+    """What handles need of the cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        return self._cluster.resource_manager.application(application_id, timeout=timeout)
+
+    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
+        # If it cannot be removed now, the sweep after a later submission does it.
+        with contextlib.suppress(ClusterError, ConfigurationError):
+            self._cluster.staging.remove(application_id)
+        return report
+
+    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
+        if report.am_address is not None:
+            return report.am_address
+        if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
+            return None
+        # Hadoop 2's reports do not carry it, so the Application Master writes it down.
+        return self._cluster.staging.read_address(report.application_id)
+
+    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
+        keys = self._cluster.staging.read(application_id).keys
+        if keys is None:
+            raise ApplicationError(
+                f"{application_id} was submitted without keys for other clients. Talk to it from "
+                "the program that submitted it."
+            )
+        return ClientTls(
+            ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
+        )
+
+
+def _requests(spec: ApplicationSpec) -> list[ResourceRequest]:
+    from knit._checks import ResourceRequest
+
+    sizes = {"the Application Master": spec.application_master}
+    sizes |= {f"the service {name!r}": s.resources for name, s in spec.services.items()}
+    return [
+        ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
+        for what, size in sizes.items()
+    ]
+
+
+def _visibility(value: Visibility) -> LocalResourceVisibility:
+    names: dict[Visibility, LocalResourceVisibility] = {
+        Visibility.APPLICATION: "APPLICATION",
+        Visibility.PUBLIC: "PUBLIC",
+    }
+    return names.get(value, "PRIVATE")
+
+
+def _is_in_flight(other: str, newest: str) -> bool:
+    (epoch, number), (new_epoch, new_number) = (
+        (int(match[1]), int(match[2]))
+        for match in map(_APPLICATION_ID.fullmatch, (other, newest))
+        if match is not None
+    )
+    return epoch == new_epoch and number > new_number - IDS_IN_FLIGHT
+
+
+def _to_proto(resource: LocalResource) -> application_pb2.LocalResource:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from knit.v1 import application_pb2
+
+    modify_time = Timestamp()
+    modify_time.FromMilliseconds(resource.modify_time_ms)
+    types, visibilities = (
+        application_pb2.LocalResourceType,
+        application_pb2.LocalResourceVisibility,
+    )
+    return application_pb2.LocalResource(
+        url=resource.url,
+        size_bytes=resource.size_bytes,
+        modify_time=modify_time,
+        type=types.Value(f"LOCAL_RESOURCE_TYPE_{resource.type}"),
+        visibility=visibilities.Value(f"LOCAL_RESOURCE_VISIBILITY_{resource.visibility}"),
+    )

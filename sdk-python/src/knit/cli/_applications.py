@@ -1,0 +1,259 @@
+"""Verbs on applications: list, status, kill, wait."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from knit.cli import _values
+from knit.cli._options import Cluster, application_argument, cluster_options, json_option, verb
+from knit.cli._output import jsonable, print_fields, print_json, print_table, say
+
+if TYPE_CHECKING:
+    import knit
+
+STATES = ("new", "new_saving", "submitted", "accepted", "running", "finished", "failed", "killed")
+NOT_FINAL = STATES[:5]
+TIMED_OUT = 124
+"""The exit status of `timeout(1)`, and of ours when time runs out."""
+
+
+@verb("list", short="List applications.", example="knit list --all --name demo")
+@click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only those in this state; repeatable.",
+)
+@click.option("--name", metavar="NAME", help="Only those of this name.")
+@click.option("--queue", metavar="QUEUE", help="Only those in this queue.")
+@click.option("--all-users", is_flag=True, help="Everybody's, not just yours or --user's.")
+@json_option
+@cluster_options()
+def list_(
+    *,
+    cluster: Cluster,
+    every: bool,
+    states: Sequence[str],
+    name: str | None,
+    queue: str | None,
+    all_users: bool,
+    as_json: bool,
+) -> None:
+    """List your applications on the cluster, by default those that have not ended."""
+    import knit
+
+    if every and states:
+        raise click.UsageError("--all and --state exclude each other.")
+    wanted = None if every else [knit.YarnState(s.upper()) for s in states or NOT_FINAL]
+    with cluster.client() as client:
+        ask = functools.partial(client.applications, states=wanted, name=name, queue=queue)
+        reports = ask(user=None) if all_users else ask()
+    if as_json:
+        print_json([report_as_json(report) for report in reports])
+        return
+    print_table(
+        ["application", "name", "user", "queue", "state", "final status", "started", "run time"],
+        [
+            (
+                report.application_id,
+                report.name,
+                report.user,
+                report.queue,
+                report.state,
+                report.final_status if report.state.is_final else None,
+                report.start_time,
+                report.run_time,
+            )
+            for report in reports
+        ],
+    )
+
+
+@verb(
+    "status",
+    short="Show how an application is doing.",
+    example="knit status application_1700000000000_0001",
+)
+@application_argument
+@json_option
+@cluster_options()
+def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
+    """Show how an application is doing, and how many of its containers are in which state."""
+    with cluster.client() as client, client.application(application_id) as app:
+        report = app.report()
+        description, containers = _ask_master(app, report)
+    if as_json:
+        value = report_as_json(report)
+        value["application_master"] = None
+        if description is not None:
+            value["application_master"] = {
+                "state": description.state.name,
+                "outcome": jsonable(outcome_as_dict(description.outcome)),
+                "attempt_number": description.attempt_number,
+                "start_time": jsonable(description.start_time),
+            }
+            value["containers"] = dict(Counter(c.state.name for c in containers))
+        print_json(value)
+        return
+    outcome = description.outcome if description is not None else None
+    print_fields(
+        {
+            "application": report.application_id,
+            "name": report.name,
+            "state": report.state,
+            "final status": report.final_status if report.state.is_final else None,
+            "exit code": outcome.exit_code if outcome is not None else None,
+            "diagnostics": report.diagnostics.strip(),
+            "user": report.user,
+            "queue": report.queue,
+            "tags": report.tags,
+            "started": report.start_time,
+            "ended": report.finish_time,
+            "run time": report.run_time,
+            "attempt": report.attempt_number,
+            "application master": report.am_address,
+            "web page": report.tracking_url,
+            "containers": _count_by_state(containers),
+        }
+    )
+
+
+def _ask_master(
+    app: knit.Application, report: knit.ApplicationReport
+) -> tuple[knit.ApplicationDescription | None, Sequence[knit.Container]]:
+    """What its Application Master says, if it has one that answers; it may just be leaving."""
+    from knit.exceptions import KnitError
+
+    if report.state.name not in ("RUNNING", "FINISHED"):
+        return None, []
+    try:
+        return app.describe(), app.containers()
+    except KnitError as error:
+        if not report.state.is_final:
+            say(f"its Application Master does not say more: {error}")
+        return None, []
+
+
+def _count_by_state(containers: Sequence[knit.Container]) -> str:
+    counts = Counter(container.state for container in containers)
+    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in sorted(counts))
+
+
+@verb("kill", short="End applications at once.", example="knit kill application_1700000000000_0001")
+@click.argument(
+    "application_ids",
+    metavar="APPLICATION...",
+    nargs=-1,
+    required=True,
+    type=_values.application_id,
+)
+@json_option
+@cluster_options()
+def kill(*, cluster: Cluster, application_ids: Sequence[str], as_json: bool) -> int:
+    """
+    Have YARN end applications at once, without asking them, and wait until they have ended.
+
+    `knit stop` asks the application instead, and lets its containers end in order. The exit
+    status is 1 if one of them could not be killed; the others are all the same.
+    """
+    from knit.exceptions import KnitError
+
+    status = 0
+    results: list[dict[str, Any]] = []
+    with cluster.client() as client:
+        for application_id in dict.fromkeys(application_ids):
+            try:
+                with client.application(application_id) as app:
+                    state = app.kill().state
+            except KnitError as error:
+                say(f"{application_id}: {error}")
+                results.append({"application_id": application_id, "error": str(error)})
+                status = 1
+                continue
+            results.append({"application_id": application_id, "state": state.name})
+            if not as_json:
+                click.echo(f"{application_id}\t{state.name}")
+    if as_json:
+        print_json(results)
+    return status
+
+
+@verb(
+    "wait",
+    short="Wait until an application has ended.",
+    example="knit wait application_1700000000000_0001 --timeout 2h",
+)
+@application_argument
+@click.option(
+    "--timeout",
+    "limit",
+    type=_values.duration,
+    metavar="TIME",
+    help="Give up after this long, with exit status 124: 90s, 5m, 1h30m.  [default: never]",
+)
+@json_option
+@cluster_options(timeout=False)
+def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_json: bool) -> int:
+    """
+    Wait until an application has ended.
+
+    The exit status is 0 if it succeeded, else its program's exit code where that is still
+    known, else 1.
+    """
+    from knit.exceptions import WaitTimeoutError
+
+    with cluster.client() as client, client.application(application_id) as app:
+        try:
+            report = app.wait(timeout=limit)
+        except WaitTimeoutError as error:
+            say(str(error))
+            return TIMED_OUT
+        description, _ = _ask_master(app, report)
+    outcome = description.outcome if description is not None else None
+    code = exit_code_of(report, outcome)
+    if as_json:
+        print_json({**report_as_json(report), "exit_code": code})
+    else:
+        click.echo(f"{application_id}\t{ending(report)}")
+        if code and report.diagnostics.strip():
+            say(report.diagnostics.strip())
+    return code
+
+
+def ending(report: knit.ApplicationReport) -> str:
+    """How it ended, in YARN's word: its final status, or the state if it never gave one."""
+    return report.final_status.name if report.state.name == "FINISHED" else report.state.name
+
+
+def exit_code_of(report: knit.ApplicationReport, outcome: knit.ApplicationOutcome | None) -> int:
+    """0 for an application that succeeded, never 0 for another one."""
+    if ending(report) == "SUCCEEDED":
+        return 0
+    return (outcome.exit_code if outcome is not None else 0) or 1
+
+
+def outcome_as_dict(outcome: knit.ApplicationOutcome | None) -> dict[str, Any] | None:
+    """For JSON."""
+    if outcome is None:
+        return None
+    return {
+        "final_status": outcome.final_status.name,
+        "exit_code": outcome.exit_code,
+        "diagnostics": outcome.diagnostics,
+    }
+
+
+def report_as_json(report: knit.ApplicationReport) -> dict[str, Any]:
+    """For JSON: the fields of ApplicationReport, and its run time in seconds."""
+    value: dict[str, Any] = jsonable(attrs.asdict(report, recurse=False))
+    value["run_time"] = jsonable(report.run_time)
+    return value

@@ -1,0 +1,293 @@
+"""Sees a submitted application through: its start, its logs, Ctrl-C on the way, its end."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+from knit.cli._applications import TIMED_OUT, ending, exit_code_of
+from knit.cli._interrupts import Interrupts
+from knit.cli._output import human_duration
+from knit.exceptions import (
+    ApplicationNotRunningError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    ConnectionLostError,
+    KnitError,
+    RpcTimeoutError,
+    StandbyError,
+    WaitTimeoutError,
+)
+
+if TYPE_CHECKING:
+    import knit
+    from knit.cli._log_printer import LogPrinter
+    from knit.cli._progress import Progress
+
+GONE = (ApplicationNotRunningError, ConnectionLostError, RpcTimeoutError, WaitTimeoutError)
+"""What a call says whose Application Master has left or does not answer."""
+SILENT = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
+"""What a call says whose ResourceManager does not answer; it may be restarting."""
+PIPE_CLOSED = 141
+PATIENCE_WITH_STOP = timedelta(seconds=30)
+"""After --timeout the application is asked to stop; after that much more YARN kills it."""
+PATIENCE_WITH_YARN = timedelta(minutes=1)
+"""How long YARN may take to say how an application ended whose Application Master has left."""
+
+
+@attrs.frozen
+class Ended:
+    """The application has ended, or nothing more can be learned from it."""
+
+
+@attrs.frozen
+class Interrupted:
+    """Ctrl-C or SIGTERM, for the first or the second time."""
+
+    count: int
+
+
+@attrs.frozen
+class TimeIsUp:
+    """--timeout, or the patience after it, has run out."""
+
+
+@attrs.frozen
+class PipeClosed:
+    """Nobody reads our output any more."""
+
+
+@attrs.frozen
+class Result:
+    """How the application ended, as far as it became known."""
+
+    exit_code: int
+    ending: str
+    diagnostics: str
+    containers: list[knit.Container]
+
+
+class Follower:
+    """
+    Follows one application to its end.
+
+    One thread reads the logs, one counts containers while they start, and short-lived ones ask
+    the application to stop or YARN to kill it, so that the main thread is always free for the
+    next signal. They talk to it through one queue.
+    """
+
+    def __init__(
+        self,
+        app: knit.Application,
+        *,
+        instances: int,
+        printer: LogPrinter,
+        progress: Progress,
+        interrupts: Interrupts,
+        limit: timedelta | None,
+    ) -> None:
+        self._app = app
+        self._instances = instances
+        self._printer = printer
+        self._progress = progress
+        self._interrupts = interrupts
+        self._limit = limit
+        self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self._done = threading.Event()
+        self._stop_code: int | None = None
+
+    def follow(self) -> Result:
+        """Return once the application has ended, whoever ended it."""
+        self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)))
+        reader = self._start("logs", self._read)
+        self._wait_for_the_end()
+        self._done.set()
+        # After a kill the logs' end may never come: what came so far has been printed.
+        reader.join(timeout=2)
+        return self._result()
+
+    def _wait_for_the_end(self) -> None:
+        deadline = None if self._limit is None else time.monotonic() + self._limit.total_seconds()
+        while True:
+            try:
+                wait = None if deadline is None else max(0.0, deadline - time.monotonic())
+                event = self._events.get(timeout=wait)
+            except queue.Empty:
+                event = TimeIsUp()
+            if isinstance(event, Ended):
+                return
+            if isinstance(event, Interrupted) and event.count == 1:
+                self._stop(self._interrupts.exit_code, "stopped by Ctrl-C at its client")
+                self._progress.step("asking the application to stop; Ctrl-C again kills it")
+            elif isinstance(event, Interrupted):
+                self._kill("having YARN kill the application; Ctrl-C again leaves it alone")
+            elif isinstance(event, PipeClosed):
+                self._stop(PIPE_CLOSED, "stopped because nobody read its client's output any more")
+            elif self._stop_code is None:
+                self._stop(TIMED_OUT, "stopped because the time its client gave it was over")
+                self._progress.warn("the time is over: asking the application to stop")
+                deadline = time.monotonic() + PATIENCE_WITH_STOP.total_seconds()
+            else:
+                deadline = None
+                self._kill("it has not stopped: having YARN kill it")
+
+    def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=work, name=f"knit-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    # Ending it
+
+    def _stop(self, exit_code: int, why: str) -> None:
+        if self._stop_code is None:
+            self._stop_code = exit_code
+
+        def ask() -> None:
+            try:
+                if self._app.report().state.name == "RUNNING":
+                    self._app.stop(diagnostics=why)
+                else:
+                    self._kill_now()  # there is no Application Master to ask yet
+            except ApplicationNotRunningError:
+                return  # it has just ended by itself
+            except KnitError as error:
+                self._progress.warn(f"the application cannot be asked to stop: {error}")
+
+        self._start("stop", ask)
+
+    def _kill(self, sentence: str) -> None:
+        self._progress.step(sentence)
+        self._start("kill", self._kill_now)
+
+    def _kill_now(self) -> None:
+        try:
+            self._app.kill()
+        except KnitError as error:
+            self._progress.warn(f"YARN does not kill the application: {error}")
+        else:
+            self._events.put(Ended())
+
+    # Seeing it run
+
+    def _read(self) -> None:
+        try:
+            while self._await_master():
+                counter = self._start("containers", self._count_containers)
+                try:
+                    with self._app.logs(follow=True) as stream:
+                        self._printer.print_all(stream)
+                    break  # they end with the application
+                except GONE:
+                    # YARN knows whether another Application Master follows.
+                    self._progress.status("the Application Master does not answer")
+                    self._done.wait(1)
+                finally:
+                    counter.join(timeout=0)
+        except BrokenPipeError:
+            self._events.put(PipeClosed())
+            self._await_end()
+        except KnitError as error:
+            self._progress.warn(f"its logs cannot be followed any further: {error}")
+            self._await_end()
+        self._events.put(Ended())
+
+    def _await_master(self) -> bool:
+        """Wait until there is an Application Master; False if the application ends instead."""
+        began = time.monotonic()
+        said, warned = "", False
+        while not self._done.is_set():
+            try:
+                report = self._app.report()
+            except SILENT as error:
+                if not warned:
+                    warned = True
+                    self._progress.warn(f"{error} Trying again; the application goes on.")
+                self._done.wait(2)
+                continue
+            if report.state.is_final:
+                return False
+            if report.state.name == "RUNNING":
+                return True
+            waiting = f"waiting in queue {report.queue}"
+            if report.running_containers or report.attempt_number:
+                waiting = "the Application Master is starting"
+            if waiting != said:
+                said = waiting
+                self._progress.status(waiting)
+            self._done.wait(0.1 if time.monotonic() - began < 15 else 1)
+        return False
+
+    def _await_end(self) -> None:
+        """Wait for YARN's word, when the logs can no longer be followed."""
+        try:
+            self._app.wait()
+        except KnitError as error:
+            self._progress.warn(f"its end cannot be waited for: {error}")
+
+    def _count_containers(self) -> None:
+        """Say how many run, until all that were asked for have started."""
+        said = -1
+        while not self._done.wait(0 if said < 0 else 0.3):
+            try:
+                containers = self._app.containers()
+            except KnitError:
+                return  # the reader of the logs will say so, if it matters
+            started = len(
+                {(c.service, c.rank) for c in containers if c.start_time or c.exit is not None}
+            )
+            if said < 0:
+                self._progress.step("the Application Master is up", timed=True)
+            if started >= self._instances:
+                running = sum(c.state.name == "RUNNING" for c in containers)
+                ended = f", {started - running} ended" if started > running else ""
+                self._progress.step(
+                    f"{running} of {self._instances} containers running{ended}", timed=True
+                )
+                return
+            if started != said:
+                said = started
+                self._progress.status(f"{started} of {self._instances} containers running")
+
+    # Its end
+
+    def _result(self) -> Result:
+        outcome, containers = self._ask_outcome()
+        if outcome is not None:
+            how, diagnostics = outcome.final_status.name, outcome.diagnostics
+            code = 0 if how == "SUCCEEDED" else outcome.exit_code or 1
+        else:
+            report = self._app.wait(timeout=PATIENCE_WITH_YARN)
+            how, diagnostics, code = ending(report), report.diagnostics, exit_code_of(report, None)
+        if self._stop_code is not None:
+            code = self._stop_code
+        return Result(code, how, diagnostics.strip(), containers)
+
+    def _ask_outcome(self) -> tuple[knit.ApplicationOutcome | None, list[knit.Container]]:
+        """The Application Master's own account, after which it may leave."""
+        try:
+            if self._app.report().state.name in ("KILLED", "FAILED"):
+                return None, []  # it has none, or was not asked
+            description = self._app.describe()
+            if description.outcome is None:
+                return None, []
+            containers = list(self._app.containers())
+            self._app.release()
+        except KnitError:
+            return None, []
+        return description.outcome, containers
+
+    def conclude(self, result: Result) -> None:
+        """Say how it ended."""
+        took = human_duration(self._progress.elapsed)
+        sentence = f"{self._app.application_id} {result.ending.lower()} after {took}"
+        if result.ending == "SUCCEEDED":
+            self._progress.step(sentence)
+            return
+        why = f": {result.diagnostics}" if result.diagnostics else ""
+        self._progress.warn(f"{sentence}{why}")

@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM while an application runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """
+    Counts interrupts within its `with`.
+
+    Until `hand_over` the first one is a KeyboardInterrupt, as usual. After that the first and
+    the second are handed to a function, and the third ends this process at once.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        """The first one's number. None before that."""
+        self._count = 0
+        self._receiver: Callable[[int], None] | None = None
+        self._previous: dict[int, object] = {}
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell makes of a process that ends by this signal."""
+        return 128 + (self.signal or signal.SIGINT)
+
+    def hand_over(self, receiver: Callable[[int], None]) -> None:
+        """From now on call `receiver` with 1, then 2. It runs within a signal handler."""
+        self._receiver = receiver
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                # What is ignored stays ignored: nohup, or a shell's background job.
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.signal is None:
+            self.signal = number
+        self._count += 1
+        if self._receiver is None:
+            raise KeyboardInterrupt
+        if self._count > 2:
+            os._exit(self.exit_code)
+        self._receiver(self._count)

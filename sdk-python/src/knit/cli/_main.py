@@ -1,0 +1,143 @@
+"""Where `knit` starts, and the one place that turns errors into a sentence and an exit status."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from knit.cli import _applications, _containers, _doctor, _logs, _run
+from knit.cli._options import Settings
+from knit.cli._output import make_robust
+from knit.exceptions import ConfigurationNotFoundError, KnitError
+
+FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+
+
+class PipeClosedError(Exception):
+    """Whoever read our output has left. (click would make exit status 1 of a BrokenPipeError.)"""
+
+
+class _Group(click.Group):
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise PipeClosedError from error
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"knit {version('knit-yarn')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Group,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="The cluster is the one of HADOOP_CONF_DIR, or of --conf DIR. "
+    "`knit VERB --help` says more.",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version and leave.",
+)
+@click.pass_context
+def knit(ctx: click.Context) -> None:
+    """Run commands in containers on a Hadoop YARN cluster, and control them."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(USAGE)
+
+
+for verb in (
+    _run.run,
+    _applications.list_,
+    _applications.status,
+    _logs.logs,
+    _containers.containers,
+    _containers.add,
+    _containers.stop,
+    _applications.kill,
+    _applications.wait,
+    _doctor.doctor,
+):
+    knit.add_command(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `knit` with these arguments, by default the process's, and return its exit status."""
+    make_robust()
+    settings = Settings(debug=os.environ.get("KNIT_DEBUG", "0") not in ("", "0"))
+    if not settings.debug:
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its warnings are not for users of knit
+    try:
+        status = knit.main(
+            None if arguments is None else list(arguments),
+            prog_name="knit",
+            standalone_mode=False,
+            obj=settings,
+        )
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except (PipeClosedError, BrokenPipeError):
+        _drop_output()
+        return PIPE_CLOSED
+    except click.exceptions.Abort:  # click's word for Ctrl-C
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        try:
+            return _report(error, debug=settings.debug)
+        except BrokenPipeError:
+            _drop_output()
+            return FAILURE
+
+
+def _report(error: Exception, *, debug: bool) -> int:
+    """Say what went wrong in a sentence, and return the exit status that belongs to it."""
+    if isinstance(error, click.UsageError):
+        if error.ctx is not None:
+            click.echo(error.ctx.get_usage(), err=True)
+            click.echo(f"`{error.ctx.command_path} --help` says more.", err=True)
+        click.echo(f"knit: {error.format_message()}", err=True)
+        return USAGE
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, click.ClickException):
+        click.echo(f"knit: {error.format_message()}", err=True)
+        return error.exit_code
+    if isinstance(error, KnitError):
+        hint = " Or say --conf DIR." if isinstance(error, ConfigurationNotFoundError) else ""
+        click.echo(f"knit: {error}{hint}", err=True)
+        return FAILURE
+    # Only the type: what an unexpected error says is not known to be free of secrets.
+    click.echo(
+        f"knit: an unexpected {type(error).__name__} happened, which is a fault of knit; "
+        "-v, or KNIT_DEBUG=1 in the environment, shows where.",
+        err=True,
+    )
+    return FAILURE
+
+
+def _drop_output() -> None:
+    """Send what is still in stdout's buffer nowhere, so that Python's last flush is quiet."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # no file beneath it, or closed
+        sys.stdout = io.StringIO()

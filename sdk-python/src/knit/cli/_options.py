@@ -1,0 +1,130 @@
+"""The options that verbs share, and the client they open."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from knit.cli import _values
+
+if TYPE_CHECKING:
+    import knit
+
+F = Callable[..., Any]
+
+CALL_TIMEOUT = timedelta(seconds=30)
+
+
+@attrs.define
+class Settings:
+    """What holds for the whole call of `knit`."""
+
+    debug: bool = False
+    """Whether errors are shown with where they came from."""
+
+
+@attrs.frozen
+class Cluster:
+    """Which cluster, as whom, and how patiently."""
+
+    conf: str | None
+    user: str | None
+    timeout: timedelta
+    """Of one call."""
+
+    def configuration(self) -> knit.ClusterConfig:
+        """Read where the cluster is."""
+        import knit
+
+        if self.conf is None:
+            return knit.ClusterConfig.from_environment()
+        return knit.ClusterConfig.from_directory(self.conf)
+
+    def client(self) -> knit.Client:
+        """Open a client; leaving its `with` closes it."""
+        import knit
+
+        return knit.Client(self.configuration(), user=self.user, timeout=self.timeout)
+
+
+def _be_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        ctx.find_root().obj.debug = True
+        logging.basicConfig(format="%(relativeCreated)7d ms %(name)s: %(message)s")
+        logging.getLogger("knit").setLevel(logging.DEBUG)
+
+
+def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
+    """
+    Adds --conf, --user, --timeout and -v to a verb, which gets them as one `cluster: Cluster`.
+
+    Args:
+        timeout: False where --timeout limits not a call but the whole, which the verb then
+            declares itself.
+    """
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def wrapper(*args: Any, conf: str | None, user: str | None, **kwargs: Any) -> Any:
+            patience = kwargs.pop("timeout") if timeout else CALL_TIMEOUT
+            return function(*args, cluster=Cluster(conf, user, patience), **kwargs)
+
+        options = [
+            click.option(
+                "--conf",
+                metavar="DIR",
+                help="Directory of the Hadoop configuration.  [default: HADOOP_CONF_DIR]",
+            ),
+            click.option(
+                "--user", metavar="NAME", help="Act as this user.  [default: who you are here]"
+            ),
+            click.option(
+                "-v",
+                "--verbose",
+                is_flag=True,
+                expose_value=False,
+                callback=_be_verbose,
+                help="Show what is done, and where an error came from.",
+            ),
+        ]
+        if timeout:
+            options.insert(
+                2,
+                click.option(
+                    "--timeout",
+                    type=_values.duration,
+                    metavar="TIME",
+                    default="30s",
+                    show_default=True,
+                    help="How long one call to the cluster may take: 90s, 5m, 1h30m.",
+                ),
+            )
+        for option in reversed(options):
+            wrapper = option(wrapper)
+        return wrapper
+
+    return decorate
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+application_argument = click.argument(
+    "application_id", metavar="APPLICATION", type=_values.application_id
+)
+
+
+def verb(name: str, *, short: str, example: str, **settings: Any) -> Callable[[F], click.Command]:
+    """A verb of `knit`: a few words for the list of verbs, and an example for its own help."""
+
+    class Verb(click.Command):
+        def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section("Example"):
+                formatter.write(f"{' ' * formatter.current_indent}{example}\n")
+
+    return click.command(name, cls=Verb, short_help=short, **settings)

@@ -1,0 +1,170 @@
+"""
+What `knit` prints: tables on a terminal, aligned or tab-separated lines elsewhere, and JSON.
+
+rich is imported only where a table goes to a terminal.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import IO, Any
+
+import click
+
+GOOD, BAD, DIM = "green", "red", "bright_black"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COLOURS = {
+    "SUCCEEDED": GOOD,
+    "FINISHED": GOOD,
+    "RUNNING": GOOD,
+    "ok": GOOD,
+    "FAILED": BAD,
+    "KILLED": BAD,
+    "failed": BAD,
+}
+
+
+def make_robust() -> None:
+    """Lets a stream that cannot show a character show its code, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether a person reads this stream, on something that understands colours and movement."""
+    try:
+        return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    except ValueError:  # closed
+        return False
+
+
+def has_colours(stream: IO[str]) -> bool:
+    """Whether to colour what goes there. See https://no-color.org."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR")
+
+
+def say(text: str) -> None:
+    """Print a sentence on how things go, for people: on stderr, so that it is in no pipe."""
+    click.echo(f"knit: {text}", err=True)
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON, in ASCII, at once."""
+    click.echo(json.dumps(value))
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """
+    Print rows under headings.
+
+    Without a terminal the fields are separated by one tab each, and no field is shortened,
+    so that `cut` and `awk -F'\\t'` can read them. Absent values are `-`.
+    """
+    texts = [[_one_line(value) for value in row] for row in rows]
+    if not is_terminal(sys.stdout):
+        for fields in [[heading.upper() for heading in headings], *texts]:
+            click.echo("\t".join(fields))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for fields in texts:
+        table.add_row(*[Text(field, style=_COLOURS.get(field, "")) for field in fields])
+    Console().print(table)
+
+
+def print_fields(fields: Mapping[str, object]) -> None:
+    """Print one thing's fields, a line each, the values aligned. Absent ones are left out."""
+    absent: tuple[object, ...] = (None, "", (), [])
+    shown = {name: _text(value) for name, value in fields.items() if value not in absent}
+    width = max(map(len, shown), default=0) + 2
+    colours = has_colours(sys.stdout)
+    for name, text in shown.items():
+        value = text.replace("\n", "\n" + " " * (width + 1))
+        if colours:
+            name_ = click.style(f"{name}:".ljust(width), bold=True)
+            value = click.style(value, fg=_COLOURS.get(text))
+        else:
+            name_ = f"{name}:".ljust(width)
+        click.echo(f"{name_} {value}")
+
+
+def _one_line(value: object) -> str:
+    return "-" if value in (None, "") else " ".join(_text(value).split())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return human_time(value)
+    if isinstance(value, timedelta):
+        return human_duration(value)
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    # Names and diagnostics are other people's: they must not move the cursor.
+    return _CONTROLS.sub("?", str(value))
+
+
+def human_time(time: datetime, now: datetime | None = None) -> str:
+    """A point in time as people say it: `12 s ago`, today's hour, or the date; local time."""
+    now = now or datetime.now(timezone.utc)
+    age = now - time
+    if timedelta(0) <= age < timedelta(hours=1):
+        return f"{human_duration(age)} ago"
+    local = time.astimezone()
+    if local.date() == now.astimezone().date():
+        return f"{local:%H:%M:%S}"
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
+def human_duration(duration: timedelta) -> str:
+    """A length of time as people say it: `0.8 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    seconds = duration.total_seconds()
+    if seconds < 9.95:
+        return f"{max(0.0, seconds):.1f} s"
+    whole = round(seconds)
+    for size, name, below, below_size in (
+        (86400, "d", "h", 3600),
+        (3600, "h", "min", 60),
+        (60, "min", "s", 1),
+    ):
+        if whole >= size:
+            rest = whole % size // below_size
+            return f"{whole // size} {name}" + (f" {rest} {below}" if rest else "")
+    return f"{whole} s"
+
+
+def human_size(size: int) -> str:
+    """A number of bytes as people say it, in powers of 1024."""
+    amount = float(size)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            return f"{size} B" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} TiB"
+
+
+def jsonable(value: Any) -> Any:
+    """Turns times into ISO 8601, durations into seconds, and enumerations into their names."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    return value.name if isinstance(value, enum.Enum) else value

@@ -1,0 +1,98 @@
+"""How things go, on stderr: a line per step, and on a terminal one more that changes in place."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import click
+
+from knit.cli._output import has_colours, human_duration, is_terminal
+
+
+class Progress:
+    """
+    Says how things go, unless told to be quiet.
+
+    Several threads may call it; `undisturbed` keeps its lines out of what others print.
+    """
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._is_live = not quiet and is_terminal(sys.stderr)
+        self._has_colours = has_colours(sys.stderr)
+        self._lock = threading.RLock()
+        self._status = ""
+        self._began = time.monotonic()
+        self._last_step = self._began
+
+    @property
+    def elapsed(self) -> timedelta:
+        """Since this was made."""
+        return timedelta(seconds=time.monotonic() - self._began)
+
+    def step(self, sentence: str, *, timed: bool = False) -> None:
+        """Say that something was done; `timed` adds how long after the step before."""
+        with self.undisturbed():
+            now = time.monotonic()
+            if timed:
+                sentence += f" ({human_duration(timedelta(seconds=now - self._last_step))})"
+            self._last_step = now
+            self._status = ""
+            if not self._quiet:
+                self._say(sentence, "cyan")
+
+    def warn(self, sentence: str) -> None:
+        """Say what the user should know even if they asked for quiet."""
+        with self.undisturbed():
+            self._say(sentence, "yellow")
+
+    def status(self, text: str) -> None:
+        """Show what is going on now, in place of what was shown before; nothing ends it."""
+        if self._is_live:
+            with self._lock:
+                self._clear()
+                self._status = text
+                self._draw()
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """While others print to the terminal: the status line makes room and comes back."""
+        with self._lock:
+            self._clear()
+            try:
+                yield
+            finally:
+                self._draw()
+
+    def _say(self, sentence: str, colour: str) -> None:
+        try:
+            head = click.style("knit:", fg=colour) if self._has_colours else "knit:"
+            click.echo(f"{head} {sentence}", err=True, color=self._has_colours)
+        except (OSError, ValueError):  # nobody listens; the application matters more
+            self._quiet, self._is_live = True, False
+
+    def _clear(self) -> None:
+        if self._status:
+            self._write("\r\x1b[2K")
+
+    def _draw(self) -> None:
+        if self._status:
+            self._write(f"\x1b[2m{self._status[: _width() - 1]}\x1b[0m")
+
+    def _write(self, text: str) -> None:
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            self._is_live, self._status = False, ""
+
+
+def _width() -> int:
+    import shutil
+
+    return max(20, shutil.get_terminal_size().columns)

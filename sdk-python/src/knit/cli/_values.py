@@ -1,0 +1,127 @@
+"""
+What people type for durations, names, files and applications.
+
+Each function is the `type` of an option or argument: it returns the value or raises
+click.BadParameter, to which click adds the option's name. (Subclasses of click.ParamType cannot
+be typed for click 8.1 and its later versions alike.)
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from click import BadParameter
+
+if TYPE_CHECKING:
+    import knit
+
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", re.ASCII)
+_LONGEST_SECONDS = 10 * 365 * 24 * 3600
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_APPLICATION_ID = re.compile(r"application_\d+_\d{4,}", re.ASCII)
+_CONTAINER_ID = re.compile(r"container_(?:e\d+_)?(\d+_\d{4,})_\d{2,}_\d{6,}", re.ASCII)
+_PLACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?/\d+", re.ASCII)
+
+
+def duration(text: str) -> timedelta:
+    """A length of time: `90`, `90s`, `5m`, `1h30m`, `2d`; never nothing."""
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not text.strip():
+        raise BadParameter(f"{text!r} is no length of time: write it like 90s, 5m or 1h30m.")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = days * 86400 + hours * 3600 + minutes * 60 + seconds
+    if not 0.001 <= total <= _LONGEST_SECONDS:
+        raise BadParameter(f"{text!r} is too short or too long: give 0.001s to 10 years.")
+    return timedelta(seconds=total)
+
+
+def memory(text: str) -> str:
+    """An amount of memory as knit.Resources takes it, kept as it was typed."""
+    from knit import Resources
+    from knit.exceptions import SpecError
+
+    try:
+        Resources(memory=text)
+    except SpecError as error:
+        raise BadParameter(str(error)) from error
+    return text
+
+
+def variable(text: str) -> tuple[str, str]:
+    """`NAME=VALUE`, or `NAME`, whose value is then the caller's own."""
+    name, equals, value = text.partition("=")
+    if not _VARIABLE_NAME.fullmatch(name):
+        # What follows the name may be a secret, so it is not repeated.
+        raise BadParameter(
+            f"{name!r} is no name of a variable: write NAME=VALUE or NAME, "
+            "with letters, digits and underscores in NAME."
+        )
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise BadParameter(f"{name} is not set here: set it, or write {name}=VALUE.")
+    return name, os.environ[name]
+
+
+def file(text: str) -> knit.File:
+    """`PATH` or `PATH#NAME`: a file here or a URL of the cluster, and its name in a container."""
+    return _file(text, archive=False)
+
+
+def archive(text: str) -> knit.File:
+    """The same, to be unpacked into a directory of that name."""
+    return _file(text, archive=True)
+
+
+def _file(text: str, *, archive: bool) -> knit.File:
+    from knit import File
+    from knit.exceptions import SpecError
+
+    path, name = split_file(text)
+    try:
+        return File(path, name=name, archive=archive)
+    except SpecError as error:
+        raise BadParameter(str(error)) from error
+
+
+def split_file(text: str) -> tuple[str, str | None]:
+    """Splits `PATH#NAME`; a `#` in the name of a file that exists belongs to its name."""
+    if "#" not in text or ("://" not in text and os.path.exists(text)):
+        return text, None
+    path, _, name = text.rpartition("#")
+    if not path or not name:
+        raise BadParameter(f"{text!r} lacks a part: write PATH#NAME, or PATH alone.")
+    return path, name
+
+
+def application_id(text: str) -> str:
+    """An application's ID in YARN's own form."""
+    text = text.strip()
+    if _APPLICATION_ID.fullmatch(text):
+        return text
+    container = _CONTAINER_ID.fullmatch(text)
+    if container:
+        raise BadParameter(f"{text} is a container; its application is application_{container[1]}.")
+    raise BadParameter(
+        f"{text!r} is no application's ID; one looks like application_1700000000000_0001. "
+        "`knit list` shows yours."
+    )
+
+
+def container(text: str) -> str:
+    """A container's ID in YARN's own form, or its place as logs show it: `worker/0`."""
+    text = text.strip()
+    if _CONTAINER_ID.fullmatch(text) or _PLACE.fullmatch(text):
+        return text
+    raise BadParameter(
+        f"{text!r} is no container: write its ID, container_1700000000000_0001_01_000002, "
+        "or its service and rank, worker/0. `knit containers` shows both."
+    )
+
+
+def is_place(container: str) -> bool:
+    """Whether a container is named by service and rank, not by ID."""
+    return "/" in container

@@ -1,0 +1,60 @@
+"""How things are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from knit.cli import _output
+from knit.cli._output import human_duration, human_size, human_time
+
+NOW = datetime(2026, 3, 14, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3, "0.0 s"),
+        (0, "0.0 s"),
+        (0.84, "0.8 s"),
+        (9.96, "10 s"),
+        (59.6, "1 min"),
+        (185, "3 min 5 s"),
+        (3600, "1 h"),
+        (7800, "2 h 10 min"),
+        (90000, "1 d 1 h"),
+    ],
+)
+def test_a_length_of_time_is_said_in_two_units_at_most(seconds: float, text: str) -> None:
+    assert human_duration(timedelta(seconds=seconds)) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 40, "5.0 TiB")]
+)
+def test_a_size_is_said_in_powers_of_1024(size: int, text: str) -> None:
+    assert human_size(size) == text
+
+
+def test_a_time_is_said_by_its_age_first_and_its_date_later() -> None:
+    assert human_time(NOW - timedelta(seconds=12), NOW) == "12 s ago"
+    assert human_time(NOW - timedelta(days=400), NOW).startswith("2025-02-0")
+    # A clock of the cluster that is ahead of ours is no reason for nonsense.
+    assert "ago" not in human_time(NOW + timedelta(minutes=1), NOW)
+
+
+def test_without_a_terminal_a_table_is_separated_by_tabs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _output.print_table(["a", "final status"], [("x\ty\n", None), ("\x1b[31m", "é")])
+    assert capsys.readouterr().out == "A\tFINAL STATUS\nx y\t-\n?[31m\té\n"
+
+
+def test_json_holds_iso_times_seconds_and_names() -> None:
+    value = {"at": NOW, "for": timedelta(seconds=1.5), "who": ("a", None)}
+    assert _output.jsonable(value) == {
+        "at": "2026-03-14T12:00:00+00:00",
+        "for": 1.5,
+        "who": ["a", None],
+    }

@@ -14,24 +14,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from knit import exceptions as _exceptions
-from knit._application import (
-    Application,
-    ApplicationDescription,
-    ApplicationOutcome,
-    ApplicationState,
-)
-from knit._client import Client
-from knit._cluster.configuration import ClusterConfig
-from knit._container import Container, ContainerExit, ContainerState, ExitReason
-from knit._files import File, Visibility
-from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
-from knit._report import ApplicationReport, FinalStatus, YarnState
-from knit._resources import Resources
-from knit._spec import ApplicationSpec, FailurePolicy, Service
 from knit.exceptions import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from knit._application import (
+        Application,
+        ApplicationDescription,
+        ApplicationOutcome,
+        ApplicationState,
+    )
     from knit._checks import CheckResult
+    from knit._client import Client
+    from knit._cluster.configuration import ClusterConfig
+    from knit._container import Container, ContainerExit, ContainerState, ExitReason
+    from knit._files import File, Visibility
+    from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
+    from knit._report import ApplicationReport, FinalStatus, YarnState
+    from knit._resources import Resources
+    from knit._spec import ApplicationSpec, FailurePolicy, Service
     from knit._staging import StagingProgress
 
     __version__: str
@@ -66,17 +66,43 @@ __all__ = [
 ]
 __all__ += _exceptions.__all__
 
-# Where what takes long to import is imported, once it is asked for.
-_LAZY = {"CheckResult": "knit._checks", "StagingProgress": "knit._staging"}
+# Each is imported once it is asked for: all of them take 150 ms, which a command feels.
+_MODULES = {
+    "_application": (
+        "Application",
+        "ApplicationDescription",
+        "ApplicationOutcome",
+        "ApplicationState",
+    ),
+    "_checks": ("CheckResult",),
+    "_client": ("Client",),
+    "_cluster.configuration": ("ClusterConfig",),
+    "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
+    "_files": ("File", "Visibility"),
+    "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
+    "_report": ("ApplicationReport", "FinalStatus", "YarnState"),
+    "_resources": ("Resources",),
+    "_spec": ("ApplicationSpec", "FailurePolicy", "Service"),
+    "_staging": ("StagingProgress",),
+}
+_MODULE_OF = {name: f"knit.{module}" for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
     import importlib
 
-    if name == "__version__":
+    value: object
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    elif name == "__version__":
         from importlib.metadata import version
 
-        return version("knit-yarn")
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
-    raise AttributeError(f"module 'knit' has no attribute {name!r}")
+        value = version("knit-yarn")
+    else:
+        raise AttributeError(f"module 'knit' has no attribute {name!r}")
+    globals()[name] = value  # the next time it is simply there
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF, "__version__"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ LARGEST = 2**31 - 1
 """YARN counts MiB and virtual cores in 32 bits."""
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", re.ASCII)
-_BYTES = {
+_BYTES: dict[str, int] = {
     **{name: 1024**power for power, name in enumerate(["b", "kib", "mib", "gib", "tib", "pib"])},
     **{name: 1000**power for power, name in enumerate(["b", "kb", "mb", "gb", "tb", "pb"])},
     # As java -Xmx and Hadoop's own options take them.
@@ -61,7 +62,7 @@ def _parse_text(text: str) -> int:
             f"The memory {text!r} is no amount: write it like '512 MiB', '1.5 GiB' or '2 GB'."
         )
     amount = match[1] + "0" if match[1].endswith(".") else match[1]
-    return -(-Fraction(amount) * factor // MIB)
+    return math.ceil(Fraction(amount) * factor / MIB)
 
 
 def format_memory(mib: int) -> str:

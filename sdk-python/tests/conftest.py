@@ -1,0 +1,34 @@
+"""What the tests of this folder share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from knit import Application, ApplicationSpec, Service
+from knit.testing import FakeApplicationMaster
+
+# A busy machine is no failure.
+settings.register_profile("knit", deadline=None, max_examples=50)
+settings.load_profile("knit")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeApplicationMaster]:
+    """An Application Master with two workers and a server that run."""
+    spec = ApplicationSpec(
+        "demo",
+        {
+            "server": Service("serve", environment={"TOKEN": "secret"}),
+            "worker": Service("work", instances=2),
+        },
+    )
+    with FakeApplicationMaster(spec) as running:
+        yield running
+
+
+@pytest.fixture
+def application(fake: FakeApplicationMaster) -> Application:
+    return fake.application()

@@ -1,0 +1,235 @@
+"""What a handle asks and tells an Application Master."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta, timezone
+
+import pytest
+
+from knit import (
+    Application,
+    ApplicationFailedError,
+    ApplicationNotRunningError,
+    ApplicationOutcome,
+    ApplicationSpec,
+    ApplicationState,
+    ConnectionLostError,
+    Container,
+    ContainerNotFoundError,
+    ContainerState,
+    ExitReason,
+    FinalStatus,
+    InvalidRequestError,
+    LogFile,
+    Resources,
+    Service,
+    SpecError,
+    WaitTimeoutError,
+    WrongStateError,
+    YarnState,
+)
+from knit.testing import FakeApplicationMaster, Fault
+from knit.v1 import container_pb2
+
+SOON = timedelta(seconds=0.3)
+
+
+def test_describing_says_what_was_submitted_without_secrets(application: Application) -> None:
+    description = application.describe()
+    assert description.application_id == application.application_id
+    assert description.state is ApplicationState.RUNNING
+    assert description.outcome is None
+    assert description.name == "demo"
+    assert description.services["worker"].instances == 2
+    assert description.services["server"].environment == {"TOKEN": ""}
+    assert description.start_time is not None
+    assert description.start_time.tzinfo is timezone.utc
+
+
+def test_containers_come_in_order_and_by_choice(application: Application) -> None:
+    assert [(c.service, c.rank) for c in application.containers()] == [
+        ("server", 0),
+        ("worker", 0),
+        ("worker", 1),
+    ]
+    assert len(application.containers(services=["worker"])) == 2
+    assert application.containers(states=[ContainerState.FAILED]) == []
+    with pytest.raises(ContainerNotFoundError, match="nobody"):
+        application.containers(services=["nobody"])
+
+
+def test_a_container_is_what_the_contract_says_of_it(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    server = application.containers()[0]
+    assert server.state is ContainerState.RUNNING
+    assert server.node_id is not None
+    assert server.exit is None
+    assert server.run_time is not None
+    fake.finish(server.container_id, exit_code=137, diagnostics="Killed.")
+    ended = application.containers()[0]
+    assert ended.exit is not None
+    assert (ended.state, ended.exit.exit_code, ended.exit.signal) == (ContainerState.FAILED, 137, 9)
+    assert (ended.exit.reason, ended.exit.diagnostics) == (ExitReason.EXITED, "Killed.")
+    assert ended.exit.finish_time is not None
+    assert ended.start_time is not None
+    assert ended.run_time == ended.exit.finish_time - ended.start_time
+    assert ended == application.containers()[0]
+
+
+def test_values_newer_than_this_sdk_are_read() -> None:
+    message = container_pb2.Container(service_name="w", attempt_number=1)
+    message.state = 99  # type: ignore[assignment]
+    message.exit.reason = 99  # type: ignore[assignment]
+    container = Container._from_proto(message)
+    assert container.state is ContainerState.UNKNOWN
+    assert not container.state.is_final
+    assert container.exit is not None
+    assert container.exit.reason is ExitReason.UNKNOWN
+    assert container.container_id is None
+    assert container.run_time is None
+
+
+def test_containers_are_added_after_the_highest_rank(application: Application) -> None:
+    added = application.add_containers(2, service="worker", resources=Resources("1 GiB", 2))
+    assert [(c.rank, c.state) for c in added] == [
+        (2, ContainerState.REQUESTED),
+        (3, ContainerState.REQUESTED),
+    ]
+    assert added[0].resources == Resources(1024, 2)
+    with pytest.raises(InvalidRequestError):
+        application.add_containers(0, service="worker")
+    with pytest.raises(ContainerNotFoundError):
+        application.add_containers(1, service="nobody")
+    with pytest.raises(SpecError, match="server, worker"):
+        application.add_containers(1)
+
+
+def test_a_lost_answer_adds_no_container_twice(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.fail_next(Fault(status="UNAVAILABLE", done_first=True, count=2))
+    added = application.add_containers(3, service="worker")
+    assert fake.calls == ["AddContainers"] * 3
+    assert [c.rank for c in added] == [2, 3, 4]
+    assert len(application.containers(services=["worker"])) == 5
+
+
+def test_the_only_service_need_not_be_named() -> None:
+    spec = ApplicationSpec("a", {"only": Service("true", instances=0)})
+    with FakeApplicationMaster(spec) as fake:
+        assert fake.application().add_containers(1)[0].service == "only"
+
+
+def test_containers_are_stopped_by_id_by_value_and_by_place(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    first, second, third = application.containers()
+    assert second.container_id is not None
+    assert [c.state for c in application.stop_containers(second.container_id)] == [
+        ContainerState.STOPPING
+    ]
+    assert first.stop().container_id == first.container_id
+    requested = application.add_containers(1, service="worker")
+    assert len(application.stop_containers([third, *requested])) == 2
+    assert {c.state for c in application.containers()} == {ContainerState.STOPPED}
+    assert application.stop_containers(third)[0].state is ContainerState.STOPPED
+    assert application.stop_containers([]) == []
+    with pytest.raises(ContainerNotFoundError):
+        application.stop_containers(["container_1_0001_01_000009"])
+
+
+def test_log_files_are_listed(fake: FakeApplicationMaster, application: Application) -> None:
+    server = application.containers()[0]
+    fake.write(server.container_id, b"12345", file="gc.log")
+    assert application.log_files(server) == [
+        LogFile("gc.log", 5),
+        LogFile("stderr", 0),
+        LogFile("stdout", 0),
+    ]
+    fake.fail_next(Fault(status="UNAVAILABLE"))
+    with pytest.raises(ConnectionLostError):  # the node's answer, so it is not asked again
+        application.log_files(server)
+
+
+def test_stopping_an_application_returns_the_outcome_that_stands(
+    application: Application,
+) -> None:
+    outcome = application.stop(final_status=FinalStatus.SUCCEEDED, diagnostics="Enough.")
+    assert outcome == ApplicationOutcome(
+        final_status=FinalStatus.SUCCEEDED, diagnostics="Enough.", exit_code=0
+    )
+    assert application.stop(diagnostics="Again.") == outcome
+    assert application.describe().state is ApplicationState.ENDED
+    assert application.wait(timeout=SOON).raise_for_status().state is YarnState.FINISHED
+    with pytest.raises(ValueError, match="UNDEFINED"):
+        application.stop(final_status=FinalStatus.UNDEFINED)
+
+
+def test_release_is_for_applications_that_have_ended(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    with pytest.raises(WrongStateError, match="stop it first"):
+        application.release()
+    assert fake.containers()[0].state is ContainerState.RUNNING
+    fake.end()
+    application.release()
+    assert fake.was_released
+    fake.stop()
+    application.release(timeout=timedelta(seconds=1))
+
+
+def test_killing_ends_the_application_at_yarn(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    assert application.kill().state is YarnState.KILLED
+    with pytest.raises(ApplicationNotRunningError, match=r"has ended \(KILLED\)"):
+        application.containers()
+    with pytest.raises(ApplicationFailedError):
+        application.wait().raise_for_status()
+
+
+def test_an_application_that_ended_before_says_why() -> None:
+    with FakeApplicationMaster() as fake:
+        fake.end(FinalStatus.FAILED, exit_code=1, diagnostics="worker.0 exited with 1.")
+        fake.stop()
+        with pytest.raises(ApplicationNotRunningError, match=r"FAILED.*worker\.0 exited with 1"):
+            fake.application().describe()
+
+
+def test_waiting_for_the_end_has_a_deadline(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    with pytest.raises(WaitTimeoutError, match="it is RUNNING"):
+        application.wait(timeout=SOON)
+    ending = threading.Timer(0.2, fake.end)
+    ending.start()
+    report = application.wait(timeout=timedelta(seconds=5), poll=timedelta(seconds=0.05))
+    ending.join()
+    assert report.final_status is FinalStatus.SUCCEEDED
+
+
+def test_connecting_waits_for_the_application_master_until_its_deadline() -> None:
+    fake = FakeApplicationMaster()
+    fake.report_as(YarnState.ACCEPTED)
+    application = fake.application()
+    with pytest.raises(WaitTimeoutError, match=r"to start; .*ACCEPTED in the queue default"):
+        application.connect(timeout=SOON)
+    starting = threading.Timer(0.2, fake.start)
+    starting.start()
+    began = time.monotonic()
+    assert application.connect(timeout=timedelta(seconds=10)).name == "fake"
+    assert time.monotonic() - began >= 0.15
+    starting.join()
+    application.close()
+    fake.stop()
+
+
+def test_leaving_the_block_closes_the_connection(fake: FakeApplicationMaster) -> None:
+    with fake.application() as application:
+        assert application.containers()
+    with pytest.raises(ConnectionLostError):
+        application.containers()
+    assert fake.containers()[0].state is ContainerState.RUNNING

@@ -1,0 +1,58 @@
+"""The public names, pinned: a change here is a change for users."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import knit
+import knit.testing
+
+MODELS = """
+    Application ApplicationDescription ApplicationOutcome ApplicationReport ApplicationSpec
+    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState
+    ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream Resources
+    Service StagingProgress Visibility YarnState
+""".split()  # noqa: SIM905 - one a line would be a page
+ERRORS = """
+    AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
+    ApplicationNotRunningError ClusterError ClusterFileExistsError ClusterFileNotFoundError
+    ClusterResponseError ClusterTimeoutError ClusterUnreachableError ConfigurationError
+    ConfigurationNotFoundError ConnectionLostError ContainerNotFoundError DuplicateFileError
+    FileMissingError InvalidRequestError KerberosRequiredError KnitError PositionOutOfRangeError
+    QueueNotFoundError QueueStoppedError QuotaExceededError ResourceExhaustedError
+    ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError StandbyError SubmissionError
+    WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError
+""".split()  # noqa: SIM905 - one a line would be a page
+
+
+def test_the_public_names_are_these() -> None:
+    assert sorted(knit.__all__) == sorted(MODELS + ERRORS)
+    assert sorted(knit.testing.__all__) == ["FakeApplicationMaster", "Fault"]
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    for name in knit.__all__:
+        assert getattr(knit, name).__name__ == name
+    assert set(knit.__all__) <= set(dir(knit))
+    assert knit.__version__
+
+
+def test_no_public_name_is_a_generated_one() -> None:
+    assert not [n for n in knit.__all__ if getattr(knit, n).__module__.startswith("knit.v1")]
+
+
+def test_importing_knit_imports_nothing_heavy() -> None:
+    """Commands start quickly because each part is imported when it is needed."""
+    code = "import sys, knit; print(*[m for m in sys.modules if m.partition('.')[0] in {H!r}])"
+    heavy = {"attr", "cattrs", "cryptography", "google", "grpc", "rich", "urllib3", "yaml"}
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(H=heavy)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_a_client_needs_no_grpc_before_it_calls() -> None:
+    code = "import sys, knit; knit.Client, knit.Application; print('grpc' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,298 @@
+"""Specifications: what is refused, and that nothing is lost on the way."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from knit import (
+    ApplicationSpec,
+    DuplicateFileError,
+    FailurePolicy,
+    File,
+    FileMissingError,
+    Resources,
+    Service,
+    SpecError,
+    Visibility,
+)
+from knit.v1 import application_pb2
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+WORDS = TEXT.filter(lambda text: text.strip() != "")
+NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
+FILE_NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_ .-]{0,10}", fullmatch=True).filter(
+    lambda name: not name.startswith("launch")
+)
+RESOURCES = st.builds(Resources, st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
+COUNTS = st.integers(0, 2**31 - 1)
+FILES = st.one_of(
+    st.builds(File, FILE_NAMES.map("/data/{}".format), FILE_NAMES),
+    st.builds(
+        File,
+        FILE_NAMES.map("hdfs://cluster/data/{}.tar.gz".format),
+        FILE_NAMES,
+        st.booleans(),
+        st.sampled_from([v for v in Visibility if v]),
+    ),
+)
+SERVICES = st.builds(
+    Service,
+    command=WORDS,
+    instances=COUNTS,
+    resources=RESOURCES,
+    files=st.lists(FILES, max_size=3, unique_by=lambda file: file.name),
+    environment=st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), TEXT, max_size=3),
+    max_restarts=COUNTS,
+    max_replacements=COUNTS,
+    failure_policy=st.sampled_from([p for p in FailurePolicy if p]),
+)
+SPECS = st.builds(
+    ApplicationSpec,
+    name=WORDS,
+    services=st.dictionaries(NAMES, SERVICES, min_size=1, max_size=3),
+    queue=st.from_regex(r"[a-z.]{1,10}", fullmatch=True),
+    tags=st.lists(st.from_regex(r"[a-z]{1,10}", fullmatch=True), max_size=3),
+    max_attempts=st.integers(1, 9),
+    application_master=RESOURCES,
+    linger=st.timedeltas(timedelta(), timedelta(minutes=5)),
+)
+
+
+@given(SPECS)
+def test_a_specification_survives_plain_data(spec: ApplicationSpec) -> None:
+    assert ApplicationSpec.from_dict(spec.to_dict()) == spec
+
+
+@given(spec=SPECS)
+def test_a_specification_survives_yaml(
+    tmp_path_factory: pytest.TempPathFactory, spec: ApplicationSpec
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "spec.yaml"
+    path.write_text(spec.to_yaml(), encoding="utf-8")
+    assert ApplicationSpec.from_yaml(path) == spec
+
+
+@given(SERVICES)
+def test_a_service_survives_the_contract(service: Service) -> None:
+    """Where files lie changes at submission; everything else is as it was."""
+    resources = {
+        file.name: application_pb2.LocalResource(
+            url=file.source,
+            type=(
+                application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+                if file.archive
+                else application_pb2.LOCAL_RESOURCE_TYPE_FILE
+            ),
+            visibility=application_pb2.LocalResourceVisibility.ValueType(file.visibility),
+        )
+        for file in service.files.values()
+    }
+    message = application_pb2.Service.FromString(service._to_proto(resources).SerializeToString())
+    assert Service._from_proto(message) == service
+
+
+def test_a_specification_can_be_copied_and_pickled() -> None:
+    spec = ApplicationSpec("a", {"b": Service("c", environment={"D": "e"}, files=["f"])})
+    assert pickle.loads(pickle.dumps(spec)) == spec
+    assert copy.deepcopy(spec) == spec
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    service = Service("true")
+    assert (service.instances, service.max_restarts, service.max_replacements) == (1, 0, 3)
+    assert service.resources == Resources("512 MiB", 1)
+    unsaid = Service._from_proto(application_pb2.Service(command="true", instances=1))
+    assert unsaid.max_replacements == 3
+    assert unsaid.failure_policy is FailurePolicy.FAIL_APPLICATION
+
+
+def test_values_newer_than_this_sdk_are_read() -> None:
+    assert FailurePolicy(77) is FailurePolicy.UNKNOWN
+    assert Visibility(77) is Visibility.UNKNOWN
+    assert f"{FailurePolicy.FINISH_OTHERS:>14}" == " FINISH_OTHERS"
+    with pytest.raises(ValueError, match="misspelt"):
+        FailurePolicy("misspelt")  # type: ignore[arg-type]
+
+
+REFUSED: list[tuple[str, Callable[[], object]]] = [
+    ("command is empty", lambda: Service("  \n")),
+    ("null byte", lambda: Service("a\0b")),
+    ("Unicode", lambda: Service("\ud800")),
+    ("give text", lambda: Service(3)),  # type: ignore[arg-type]
+    ("instances is -1", lambda: Service("a", instances=-1)),
+    ("instances is True", lambda: Service("a", instances=True)),
+    ("max_restarts is -1", lambda: Service("a", max_restarts=-1)),
+    ("resources is '1 GiB'", lambda: Service("a", resources="1 GiB")),  # type: ignore[arg-type]
+    ("failure_policy", lambda: Service("a", failure_policy="x")),  # type: ignore[arg-type]
+    ("'A-B' has no valid name", lambda: Service("a", environment={"A-B": ""})),
+    ("A is given as int", lambda: Service("a", environment={"A": 1})),  # type: ignore[dict-item]
+    ("KNIT_RANK is set by knit", lambda: Service("a", environment={"KNIT_RANK": "1"})),
+    ("65,537 bytes", lambda: Service("a" * 65535, environment={"A": ""})),
+    ("files is 'a.txt'", lambda: Service("a", files="a.txt")),
+    ("'a/b' is not one", lambda: Service("a", files={"a/b": "c"})),
+    ("YARN's own", lambda: Service("a", files=["launch_container.sh"])),
+    ("ends in none of", lambda: File("a.7z", archive=True)),
+    ("cannot be PUBLIC", lambda: File("a", visibility=Visibility.PUBLIC)),
+    ("neither a path", lambda: File(3)),  # type: ignore[arg-type]
+    ("is empty", lambda: File("")),
+    ("no service", lambda: ApplicationSpec("a", {})),
+    ("'A_b' is not one", lambda: ApplicationSpec("a", {"A_b": Service("c")})),
+    ("give a knit.Service", lambda: ApplicationSpec("a", {"b": "c"})),  # type: ignore[dict-item]
+    ("name is empty", lambda: ApplicationSpec("", {"b": Service("c")})),
+    ("queue is empty", lambda: ApplicationSpec("a", {"b": Service("c")}, queue="")),
+    ("tags is the text", lambda: ApplicationSpec("a", {"b": Service("c")}, tags="d")),
+    ("'d e' is not one", lambda: ApplicationSpec("a", {"b": Service("c")}, tags=["d e"])),
+    ("max_attempts is 0", lambda: ApplicationSpec("a", {"b": Service("c")}, max_attempts=0)),
+    ("5 minutes", lambda: ApplicationSpec("a", {"b": Service("c")}, linger=timedelta(hours=1))),
+]
+
+
+@pytest.mark.parametrize(("sentence", "make"), REFUSED, ids=[sentence for sentence, _ in REFUSED])
+def test_what_can_run_nowhere_is_refused(sentence: str, make: Callable[[], object]) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        make()
+
+
+def test_a_refusal_shows_no_secret() -> None:
+    with pytest.raises(SpecError) as caught:
+        Service("a", environment={"TOKEN": b"hunter2"})  # type: ignore[dict-item]
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in repr(Service("a", environment={"TOKEN": "hunter2"}))
+
+
+def test_a_specification_too_large_for_a_submission_is_refused() -> None:
+    services = {f"s{n}": Service("a" * 60_000) for n in range(9)}
+    with pytest.raises(SpecError, match="more than the 524,288"):
+        ApplicationSpec("a", services)._to_proto({})
+
+
+def test_two_files_of_one_name_are_refused() -> None:
+    with pytest.raises(DuplicateFileError, match=r"x/a\.txt and y/a\.txt"):
+        Service("a", files=["x/a.txt", "y/a.txt"])
+    assert len(Service("a", files=["x/a.txt", File("y/a.txt", "b.txt")]).files) == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "archive", "name"),
+    [
+        ("a/b.txt", False, "b.txt"),
+        ("env.tar.gz", True, "env"),
+        ("env.tar.gz", False, "env.tar.gz"),
+        ("hdfs://cluster/a/my%20env.ZIP", True, "my env"),
+        ("file:///a/b%20c", False, "b c"),
+    ],
+)
+def test_a_file_is_named_after_its_source(source: str, archive: bool, name: str) -> None:
+    assert File(source, archive=archive).name == name
+
+
+def test_a_source_is_a_path_or_a_url() -> None:
+    assert File("a/b").local_path == Path("a/b")
+    assert File(Path("a/b")).source == "a/b"
+    assert File("file:///a/b%20c").local_path == Path("/a/b c")
+    assert File("hdfs://cluster/a").local_path is None
+    assert File("s3a://bucket/a").local_path is None
+
+
+def test_missing_files_are_found_before_anything_is_submitted(tmp_path: Path) -> None:
+    def spec(source: Path) -> ApplicationSpec:
+        return ApplicationSpec("a", {"w": Service("c", files=[source])})
+
+    (tmp_path / "there").touch()
+    spec(tmp_path / "there")._check_local()
+    with pytest.raises(FileMissingError, match=r"services\.w\.files: .*does not exist"):
+        spec(tmp_path / "gone")._check_local()
+    with pytest.raises(SpecError, match="is a directory"):
+        spec(tmp_path)._check_local()
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    return {"name": "demo", "services": {"w": {"command": "c", **changes}}}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "document"),
+    [
+        ("'quue' is not known here: did you mean 'queue'", {**data(), "quue": "a"}),
+        ("services.w: 'comand' is not known here: did you mean 'command'", data(comand="a")),
+        ("services.w.resources: 'cpus' is not known", data(resources={"cpus": 1})),
+        ("services.w.command: this is missing", {"name": "a", "services": {"w": {}}}),
+        ("services.w.instances: '3' is not a whole number", data(instances="3")),
+        ("services.w.resources: The memory 'lots'", data(resources={"memory": "lots"})),
+        ("services.w.failure_policy: 'no' is none of", data(failure_policy="no")),
+        ("services.w.files: 'archiv' is not known", data(files=[{"source": "a", "archiv": True}])),
+        ("services.w.files: 3 is neither", data(files=3)),
+        ("services: a mapping", {"name": "a", "services": ["w"]}),
+        ("services.w: here is 'c'", {"name": "a", "services": {"w": "c"}}),
+        ("linger: 'soon' is no duration", {**data(), "linger": "soon"}),
+        ("here is \\[\\]", []),
+    ],
+)
+def test_a_mistake_in_a_document_is_told_with_its_place(sentence: str, document: Any) -> None:
+    with pytest.raises(SpecError, match=sentence):
+        ApplicationSpec.from_dict(document)
+
+
+def test_a_document_may_be_short(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        """
+        name: demo
+        linger: 1 min
+        services:
+          worker:
+            command: python3 worker.py
+            resources: {memory: 1.5 GiB, vcores: 2}
+            files:
+              - worker.py
+              - {source: env.tar.gz, archive: true}
+            failure_policy: finish-others
+          other:
+            command: |
+              echo "$HOME"
+            files:
+              data: /abs/data.csv
+              table: hdfs://cluster/table
+        """
+    )
+    spec = ApplicationSpec.from_yaml(path)
+    worker, other = spec.services["worker"], spec.services["other"]
+    assert worker.resources == Resources(1536, 2)
+    assert worker.files["worker.py"].local_path == tmp_path / "worker.py"
+    assert worker.files["env"] == File(str(tmp_path / "env.tar.gz"), archive=True)
+    assert worker.failure_policy is FailurePolicy.FINISH_OTHERS
+    assert other.command == 'echo "$HOME"\n'
+    assert other.files["data"].source == "/abs/data.csv"
+    assert other.files["table"].source == "hdfs://cluster/table"
+    assert spec.linger == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "text"),
+    [
+        ("the key 'a.txt' is given twice", "x: {a.txt: b, a.txt: c}"),
+        ("not valid YAML", "a: [b"),
+        ("a mapping of names", "- a"),
+    ],
+)
+def test_a_file_that_is_no_specification_is_refused(
+    tmp_path: Path, sentence: str, text: str
+) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=sentence):
+        ApplicationSpec.from_yaml(path)
+
+
+def test_a_missing_specification_is_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileMissingError):
+        ApplicationSpec.from_yaml(tmp_path / "spec.yaml")

@@ -1,0 +1,103 @@
+"""A look into the cluster's file system that does not go through the code under test."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import attrs
+
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@attrs.frozen
+class Hdfs:
+    """The file system as one user sees it, over WebHDFS."""
+
+    name_node_urls: tuple[str, ...]
+    """Base URLs; the first one that answers and is active serves."""
+    default_fs: str
+    """`hdfs://…`, without a slash at its end."""
+    user: str
+
+    @property
+    def home(self) -> str:
+        return f"/user/{self.user}"
+
+    def url(self, path: str, operation: str, **parameters: object) -> str:
+        """The WebHDFS URL of an operation, at the NameNode that is active."""
+        return self._url(self._active(), path, operation, **parameters)
+
+    def status(self, path: str) -> dict[str, Any] | None:
+        """What WebHDFS says of a path; None if there is nothing."""
+        answer = self._call("GET", path, "GETFILESTATUS")
+        return None if answer is None else dict(answer["FileStatus"])
+
+    def exists(self, path: str) -> bool:
+        return self.status(path) is not None
+
+    def list(self, path: str) -> dict[str, dict[str, Any]]:
+        """The entries of a directory by their names; empty if there is no such directory."""
+        answer = self._call("GET", path, "LISTSTATUS")
+        statuses = [] if answer is None else answer["FileStatuses"]["FileStatus"]
+        return {each["pathSuffix"]: dict(each) for each in statuses}
+
+    def read(self, path: str) -> bytes:
+        with _opener.open(self.url(path, "OPEN"), timeout=30) as response:
+            return bytes(response.read())
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self.url(path, "CREATE", overwrite="true", noredirect="true")
+        with _opener.open(urllib.request.Request(target, method="PUT"), timeout=30) as response:
+            location = json.load(response)["Location"]
+        request = urllib.request.Request(location, data=data, method="PUT")
+        request.add_header("Content-Type", "application/octet-stream")
+        with _opener.open(request, timeout=60):
+            pass
+
+    def make_directory(self, path: str, permission: str = "755") -> None:
+        self._call("PUT", path, "MKDIRS", permission=permission)
+
+    def set_permission(self, path: str, permission: str) -> None:
+        self._call("PUT", path, "SETPERMISSION", permission=permission)
+
+    def delete(self, path: str) -> None:
+        self._call("DELETE", path, "DELETE", recursive="true")
+
+    def staged_applications(self) -> set[str]:
+        """The applications that have a staging directory."""
+        return set(self.list(f"{self.home}/.knit/applications"))
+
+    def cache(self) -> dict[str, int]:
+        """The files of the cache and when each was written, in milliseconds."""
+        return {
+            name: int(status["modificationTime"])
+            for name, status in self.list(f"{self.home}/.knit/cache").items()
+        }
+
+    def _active(self) -> str:
+        for base in self.name_node_urls[:-1]:
+            try:
+                with _opener.open(self._url(base, "/", "GETFILESTATUS"), timeout=10):
+                    return base
+            except OSError:
+                continue
+        return self.name_node_urls[-1]
+
+    def _url(self, base: str, path: str, operation: str, **parameters: object) -> str:
+        query = urlencode({"op": operation, "user.name": self.user, **parameters})
+        return f"{base}/webhdfs/v1{quote(path)}?{query}"
+
+    def _call(self, method: str, path: str, operation: str, **parameters: object) -> Any:
+        request = urllib.request.Request(self.url(path, operation, **parameters), method=method)
+        try:
+            with _opener.open(request, timeout=30) as response:
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+        return json.loads(content) if content else {}

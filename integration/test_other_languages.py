@@ -1,0 +1,63 @@
+"""The contract serves more than Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from integration import wire
+from integration.applications import Applications, Gate, program, wait_for_text
+from integration.hdfs import Hdfs
+
+
+@pytest.fixture(scope="module")
+def go_client() -> str:
+    """The program of `go-client`, where it was built."""
+    path = os.environ.get("KNIT_GO_CLIENT")
+    if not path:
+        pytest.skip("KNIT_GO_CLIENT does not name the client in Go: there was no Go to build it")
+    return path
+
+
+def test_a_client_in_go_lists_containers_and_follows_their_logs(
+    go_client: str, applications: Applications, gate: Gate, hdfs: Hdfs, tmp_path: Path
+) -> None:
+    app = applications.submit(program("wait", instances=2, environment=gate.environment))
+    wait_for_text(app, "waits", 2)
+    keys = wire.Keys.of(hdfs, app.application_id).write(tmp_path)
+    ids = [container.container_id for container in app.containers()]
+    with subprocess.Popen(
+        [go_client, wire.address_of(app), str(keys)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as client:
+        gate.open()
+        out, err = client.communicate(timeout=120)
+    assert client.returncode == 0, err
+    lines = out.splitlines()
+    assert lines[:2] == [
+        f"container worker {rank} {ids[rank]} CONTAINER_STATE_RUNNING" for rank in (0, 1)
+    ]
+    for rank in (0, 1):
+        said = [line for line in lines if line.startswith(f"log worker {rank} ")]
+        assert said == [f"log worker {rank} worker/{rank} {what}" for what in ("waits", "goes on")]
+        length = sum(len(f"worker/{rank} {what}\n") for what in ("waits", "goes on"))
+        assert f"end worker {rank} {length}" in lines
+
+
+def test_a_client_in_go_is_refused_with_the_keys_of_another_application(
+    go_client: str, applications: Applications, gate: Gate, hdfs: Hdfs, tmp_path: Path
+) -> None:
+    service = program("wait", environment=gate.environment)
+    first, second = applications.submit(service), applications.submit(service)
+    wait_for_text(first, "waits", 1)
+    keys = wire.Keys.of(hdfs, second.application_id).write(tmp_path)
+    done = subprocess.run(
+        [go_client, wire.address_of(first), str(keys)], capture_output=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert done.stdout == b""

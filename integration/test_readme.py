@@ -1,0 +1,66 @@
+"""What README.md shows works as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from integration.clusters import Cluster
+from integration.command_line import CommandLine
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLE = re.compile(
+    r"<!-- the suite runs this block as it stands -->\n```python\n(?P<code>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+COMMAND = re.compile(r"^\$ (?P<command>knit run .*)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def readme() -> str:
+    return README.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def environment(cluster: Cluster) -> dict[str, str]:
+    return CommandLine(cluster).environment
+
+
+def test_the_python_example_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
+    example = EXAMPLE.search(readme)
+    assert example is not None
+    done = subprocess.run(
+        [sys.executable, "-c", example["code"]],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = sorted(done.stdout.splitlines())
+    assert len(lines) == 3, done.stdout
+    for rank, line in enumerate(lines):
+        assert line.startswith(f"worker {rank} rank {rank} runs on ")
+
+
+def test_the_command_line_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
+    command = COMMAND.search(readme)
+    assert command is not None
+    done = subprocess.run(
+        ["/bin/bash", "-c", command["command"]],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = sorted(done.stdout.splitlines())
+    assert len(lines) == 3, done.stdout
+    for rank, line in enumerate(lines):
+        assert line.startswith(f"[worker/{rank}] rank {rank} runs on ")

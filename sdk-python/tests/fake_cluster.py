@@ -17,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from knit._cluster.configuration import ClusterConfig
@@ -378,7 +378,7 @@ class FakeNameNode(FakeServer):
     def _redirect(self, request: Request, path: str) -> Answer:
         query = {k: v for k, v in request.query.items() if k != "noredirect"}
         base = self.data_node_url or self.data_node.url
-        location = f"{base}/webhdfs/v1{path}?{urlencode(query)}"
+        location = f"{base}/webhdfs/v1{quote(path)}?{urlencode(query)}"
         if self.knows_noredirect and request.query.get("noredirect") == "true":
             return Answer.json({"Location": location})
         return Answer(307, b"", {"Location": location, "Content-Type": "application/octet-stream"})
@@ -449,6 +449,8 @@ class FakeResourceManager(FakeServer):
         self.submissions: dict[str, dict[str, Any]] = {}
         self.refusal: Answer | None = None
         """What a submission gets, in place of being accepted."""
+        self.refused_queues = {"closed", "root.closed"}
+        """Where the RM accepts an application and the scheduler then does not."""
         self.stays_after_kill = False
         self._lock = threading.RLock()
         super().__init__()
@@ -559,6 +561,15 @@ class FakeResourceManager(FakeServer):
                 "amRPCAddress": "N/A:-1",
                 "diagnostics": "",
             }
+            known = {name for q in self.queues for name in (q.path, q.path.rpartition(".")[2])}
+            if submission["queue"] in self.refused_queues or submission["queue"] not in known:
+                self.applications[application_id].update(
+                    state="FAILED",
+                    finalStatus="FAILED",
+                    finishedTime=_now(),
+                    diagnostics=f"{application_id} submitted to unknown or stopped queue: "
+                    f"{submission['queue']}",
+                )
         return Answer(202, b"", {"Location": f"{self.url}/ws/v1/cluster/apps/{application_id}"})
 
     def _list(self, request: Request) -> Answer:

@@ -66,7 +66,7 @@ class SimpleAuthentication:
     def query(self) -> Mapping[str, str]:
         return {"user.name": self.user}
 
-    def headers(self, url: str) -> Mapping[str, str]:  # noqa: ARG002  (SPNEGO needs the host)
+    def headers(self, url: str) -> Mapping[str, str]:
         return {}
 
 

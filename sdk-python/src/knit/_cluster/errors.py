@@ -264,7 +264,7 @@ def _remote_error(
                 "hdfs dfsadmin -safemode get."
             ),
         )
-    elif name in ("AccessControlException", "AuthorizationException", "SecurityException"):
+    elif name in ("AccessControlException", "AuthorizationException", "ForbiddenException", "SecurityException"):
         kind, hint = (
             AccessDeniedError,
             (

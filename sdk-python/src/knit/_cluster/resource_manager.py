@@ -27,6 +27,8 @@ from knit.exceptions import (
 
 _API = "/ws/v1/cluster"
 _JSON = {"Content-Type": "application/json"}
+_ACCEPT_POLL_SECONDS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.3)
+_NOT_ACCEPTED_YET = (YarnState.NEW, YarnState.NEW_SAVING, YarnState.SUBMITTED)
 _KILL_POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
 
 
@@ -253,17 +255,25 @@ class ResourceManager:
             maximum_vcores=_int(maximum, "vCores"),
         )
 
-    def submit(self, submission: Mapping[str, Any], *, timeout: timedelta | None = None) -> None:
+    def submit(
+        self, submission: Mapping[str, Any], *, timeout: timedelta | None = None
+    ) -> ApplicationReport:
         """
         Hands in an application under the ID it names.
 
-        Returns once the RM has accepted it. YARN takes a second submission with the same ID for
-        the first, so it is repeated after a broken connection.
+        Returns once the scheduler has accepted it, which comes some milliseconds after the RM's
+        own answer; a closed queue or too many applications are told only there. YARN takes a
+        second submission with the same ID for the first, so it is repeated after a broken
+        connection.
+
+        Returns:
+            Its first report; ACCEPTED or further, unless the scheduler takes its time.
 
         Raises:
-            SubmissionError: The RM refused it.
+            SubmissionError: The RM or the scheduler refused it.
         """
-        what = f"Submitting {submission.get('application-id')}"
+        application_id = str(submission.get("application-id"))
+        what = f"Submitting {application_id}"
         try:
             self.daemon.request(
                 "POST",
@@ -278,6 +288,19 @@ class ResourceManager:
             if error.status is None:
                 raise
             raise SubmissionError(error.message, url=error.url, status=error.status) from error
+        for pause in _ACCEPT_POLL_SECONDS:
+            report = self.application(application_id, timeout=timeout)
+            if report.state not in _NOT_ACCEPTED_YET:
+                break
+            time.sleep(pause)
+        if report.state is YarnState.FAILED and report.attempt_number is None:
+            said = report.diagnostics.strip() or "without a reason"
+            raise SubmissionError(
+                f"{what}: the scheduler refused it ({said}). Correct what it complains about, or "
+                "ask the cluster's administrators.",
+                url=self.daemon.active_url,
+            )
+        return report
 
     def application(
         self, application_id: str, *, timeout: timedelta | None = None

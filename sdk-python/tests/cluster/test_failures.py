@@ -1,0 +1,435 @@
+"""What goes wrong on the way to the cluster is told by its kind, with what to do about it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from knit._cluster.auth import SimpleAuthentication
+from knit._cluster.cluster import Cluster
+from knit._cluster.configuration import ClusterConfig
+from knit._cluster.errors import RESOURCE_MANAGER
+from knit._cluster.http import Deadline, HttpClient
+from knit.exceptions import (
+    AccessDeniedError,
+    ClusterError,
+    ClusterResponseError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    ConfigurationError,
+    KerberosRequiredError,
+    KnitError,
+    QuotaExceededError,
+    SafeModeError,
+    StandbyError,
+    WebHdfsDisabledError,
+    WrongPortError,
+)
+from tests.fake_cluster import Answer, FakeCluster, FakeResourceManager, FakeRpcPort, closed_port
+
+SHORT = timedelta(seconds=0.5)
+
+
+def at(rm: str | None = None, nn: str | None = None, timeout: timedelta = SHORT) -> Cluster:
+    properties = {"fs.defaultFS": "hdfs://127.0.0.1:8020"}
+    if rm is not None:
+        properties["knit.resourcemanager.url"] = rm
+    if nn is not None:
+        properties["knit.webhdfs.url"] = nn
+    return Cluster(ClusterConfig.from_properties(properties), user="alice", timeout=timeout)
+
+
+class TestTheWay:
+    def test_a_refused_connection_names_the_daemon_and_its_property(self) -> None:
+        url = f"http://127.0.0.1:{closed_port()}"
+        with at(rm=url) as cluster, pytest.raises(ClusterUnreachableError) as failure:
+            cluster.resource_manager.cluster_info()
+        assert "Is the ResourceManager running" in failure.value.message
+        assert "yarn.resourcemanager.webapp.address" in failure.value.message
+        assert "8088" in failure.value.message
+        assert failure.value.url == f"{url}/ws/v1/cluster/info"
+        assert isinstance(failure.value, ConnectionError)
+
+    def test_an_unknown_host_is_told(self) -> None:
+        with (
+            at(rm="http://no-such-host.invalid:8088") as cluster,
+            pytest.raises(ClusterUnreachableError, match=r"no-such-host\.invalid is not known"),
+        ):
+            cluster.resource_manager.cluster_info()
+
+    def test_an_rpc_port_is_told_with_the_usual_web_port(self) -> None:
+        with (
+            FakeRpcPort() as rpc,
+            at(rm=rpc.url, nn=rpc.url) as cluster,
+        ):
+            with pytest.raises(WrongPortError, match=r"a Hadoop RPC port.*8088"):
+                cluster.resource_manager.cluster_info()
+            with pytest.raises(WrongPortError, match=r"a Hadoop RPC port.*9870"):
+                cluster.files.home_directory()
+
+    def test_a_port_that_speaks_something_else_is_told(self) -> None:
+        with (
+            FakeRpcPort(b"SSH-2.0-OpenSSH_9.2\r\n") as other,
+            at(rm=other.url) as cluster,
+            pytest.raises(WrongPortError, match="not in HTTP"),
+        ):
+            cluster.resource_manager.cluster_info()
+
+    def test_a_port_that_hangs_up_is_told(self) -> None:
+        with (
+            FakeRpcPort(b"") as other,
+            at(rm=other.url) as cluster,
+            pytest.raises(ClusterUnreachableError, match="closed the connection before"),
+        ):
+            cluster.resource_manager.cluster_info()
+
+    def test_https_to_a_plain_port_is_told(self, fake: FakeCluster) -> None:
+        url = fake.resource_manager.url.replace("http:", "https:")
+        with at(rm=url) as cluster, pytest.raises(WrongPortError, match="does not speak https"):
+            cluster.resource_manager.cluster_info()
+
+    def test_proxies_of_the_environment_are_not_asked(
+        self, fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY", "https_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        with at(rm=fake.resource_manager.url) as cluster:
+            assert cluster.resource_manager.cluster_info().ha_state == "ACTIVE"
+
+
+class TestTime:
+    @pytest.fixture
+    def silent(self) -> Iterator[str]:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+    def test_a_server_that_says_nothing_is_left_in_time(self, silent: str) -> None:
+        began = time.monotonic()
+        with at(rm=silent) as cluster, pytest.raises(ClusterTimeoutError, match=r"within 0\.5 s"):
+            cluster.resource_manager.cluster_info()
+        assert time.monotonic() - began < 2
+
+    def test_a_pair_that_says_nothing_takes_no_longer(self, silent: str) -> None:
+        began = time.monotonic()
+        with at(rm=f"{silent},{silent}/x") as cluster, pytest.raises(ClusterTimeoutError):
+            cluster.resource_manager.cluster_info()
+        assert time.monotonic() - began < 2
+
+    def test_an_answer_that_drips_is_left_in_time(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+
+            def drip() -> None:
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                    try:
+                        for _ in range(1000):
+                            connection.sendall(b" ")
+                            time.sleep(0.05)
+                    except OSError:
+                        pass
+
+            threading.Thread(target=drip, daemon=True).start()
+            began = time.monotonic()
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            with at(rm=url) as cluster, pytest.raises(ClusterTimeoutError):
+                cluster.resource_manager.cluster_info()
+            assert time.monotonic() - began < 2
+
+    def test_a_connection_that_was_closed_meanwhile_is_opened_again(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        cluster.resource_manager.cluster_info()
+        first = fake.resource_manager
+        port = first.port
+        # The pooled connection dies with its server; another one comes up at the same place.
+        first.stop()
+        deadline = time.monotonic() + 5
+        with FakeRpcPort(b""):
+            pass
+        replacement = _resource_manager_at(port, deadline)
+        try:
+            assert cluster.resource_manager.new_application().application_id
+        finally:
+            replacement.stop()
+
+
+def _resource_manager_at(port: int, deadline: float) -> FakeResourceManager:
+    """A fake RM on a given port, waiting for the port to be free."""
+    import http.server
+
+    original = http.server.ThreadingHTTPServer.__init__
+
+    def bind(self: object, address: object, handler: object) -> None:
+        while True:
+            try:
+                return original(self, ("127.0.0.1", port), handler)  # type: ignore[arg-type]
+            except OSError:
+                assert time.monotonic() < deadline, f"port {port} did not become free"
+                time.sleep(0.05)
+
+    http.server.ThreadingHTTPServer.__init__ = bind  # type: ignore[assignment,method-assign]
+    try:
+        return FakeResourceManager()
+    finally:
+        http.server.ThreadingHTTPServer.__init__ = original  # type: ignore[method-assign]
+
+
+class TestPairs:
+    @pytest.fixture
+    def other(self) -> Iterator[FakeResourceManager]:
+        server = FakeResourceManager()
+        yield server
+        server.stop()
+
+    def test_the_active_rm_is_found_and_remembered(
+        self, fake: FakeCluster, other: FakeResourceManager
+    ) -> None:
+        fake.resource_manager.standby = True
+        with at(rm=f"{fake.resource_manager.url},{other.url}") as cluster:
+            assert len(cluster.resource_manager.nodes()) == 2
+            asked = len(fake.resource_manager.requests)
+            cluster.resource_manager.metrics()
+            assert len(fake.resource_manager.requests) == asked
+            assert cluster.resource_manager.daemon.active_url == other.url
+
+    def test_a_standby_that_redirects_is_passed_over_too(
+        self, fake: FakeCluster, other: FakeResourceManager
+    ) -> None:
+        fake.resource_manager.standby = True
+        fake.resource_manager.active_url = "http://only-the-cluster-knows-it:8088"
+        with at(rm=f"{fake.resource_manager.url},{other.url}") as cluster:
+            assert cluster.resource_manager.new_application().maximum_mib == 8192
+
+    def test_cluster_info_comes_from_the_active_one(
+        self, fake: FakeCluster, other: FakeResourceManager
+    ) -> None:
+        fake.resource_manager.standby = True
+        with at(rm=f"{fake.resource_manager.url},{other.url}") as cluster:
+            info = cluster.resource_manager.cluster_info()
+        assert (info.ha_state, info.url) == ("ACTIVE", other.url)
+
+    def test_a_dead_member_is_passed_over(self, fake: FakeCluster) -> None:
+        dead = f"http://127.0.0.1:{closed_port()}"
+        with at(rm=f"{dead},{fake.resource_manager.url}") as cluster:
+            assert cluster.resource_manager.cluster_info().hadoop_version == "3.4.2"
+
+    def test_a_single_standby_is_told_at_once(self, fake: FakeCluster) -> None:
+        fake.resource_manager.standby = True
+        fake.resource_manager.active_url = "http://the-other:8088"
+        began = time.monotonic()
+        with (
+            at(rm=fake.resource_manager.url) as cluster,
+            pytest.raises(StandbyError, match="It takes http://the-other:8088 for the active one"),
+        ):
+            cluster.resource_manager.nodes()
+        assert time.monotonic() - began < 1
+
+    def test_a_failover_is_waited_for(self, fake: FakeCluster, other: FakeResourceManager) -> None:
+        fake.resource_manager.standby = other.standby = True
+
+        def activate() -> None:
+            other.standby = False
+
+        timer = threading.Timer(0.7, activate)
+        timer.start()
+        urls = f"{fake.resource_manager.url},{other.url}"
+        with at(rm=urls, timeout=timedelta(seconds=5)) as cluster:
+            assert len(cluster.resource_manager.nodes()) == 2
+        timer.join()
+
+    def test_one_dead_and_one_standby_says_both(self, fake: FakeCluster) -> None:
+        fake.resource_manager.standby = True
+        dead = f"http://127.0.0.1:{closed_port()}"
+        with (
+            at(rm=f"{dead},{fake.resource_manager.url}") as cluster,
+            pytest.raises(StandbyError) as failure,
+        ):
+            cluster.resource_manager.nodes()
+        assert "No other ResourceManager answered either" in failure.value.message
+        assert dead in failure.value.message
+
+    def test_name_nodes_fail_over_by_standby_exception(self, fake: FakeCluster) -> None:
+        with FakeCluster() as second:
+            fake.name_node.standby = True
+            with at(nn=f"{fake.name_node.url},{second.name_node.url}") as cluster:
+                cluster.files.make_directories("/user/alice/x")
+                assert "/user/alice/x" in second.file_system.entries
+                fake.name_node.standby, second.name_node.standby = False, True
+                assert cluster.files.find("/user/alice/x") is None
+
+    def test_what_may_have_been_done_is_not_done_again_elsewhere(self, fake: FakeCluster) -> None:
+        """A rename that broke off is not sent to the other NameNode."""
+        with FakeRpcPort(b"") as broken:
+            with (
+                at(nn=f"{broken.url},{fake.name_node.url}") as cluster,
+                pytest.raises(ClusterUnreachableError),
+            ):
+                cluster.files.rename("/a", "/b")
+            assert not fake.name_node.asked(op="RENAME")
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("answer", "kind", "says"),
+        [
+            (Answer.html(401, "Unauthorized"), AccessDeniedError, "HADOOP_USER_NAME"),
+            (
+                Answer(401, b"", {"WWW-Authenticate": "Negotiate"}),
+                KerberosRequiredError,
+                "wants Kerberos",
+            ),
+            (Answer.html(403, "Forbidden"), AccessDeniedError, "Forbidden"),
+            (Answer.html(200, "Company sign-on"), WrongPortError, "Company sign-on"),
+            (
+                Answer(302, b"", {"Location": "https://sso/login"}),
+                ClusterResponseError,
+                "https://sso/login",
+            ),
+            (Answer.html(502, "Bad gateway"), ClusterResponseError, "Bad gateway"),
+            (Answer(200, b"[1]"), ClusterResponseError, "not JSON"),
+            (Answer(200, b"\xff\xfe"), ClusterResponseError, "not JSON"),
+            (Answer.json({}), ClusterResponseError, "without Path"),
+            (
+                Answer.error(403, "SafeModeException", "Name node is in safe mode.\nat x.y"),
+                SafeModeError,
+                "Wait until it has left safe mode",
+            ),
+            (
+                Answer.error(403, "NSQuotaExceededException", "The NameSpace quota is exceeded"),
+                QuotaExceededError,
+                "Remove files",
+            ),
+            (
+                Answer.error(403, "IOException", "Failed to find datanode, suggest to check"),
+                QuotaExceededError,
+                "No DataNode could take the data",
+            ),
+            (
+                Answer.error(403, "AccessControlException", "Permission denied: user=alice"),
+                AccessDeniedError,
+                "Permission denied: user=alice",
+            ),
+            (
+                Answer.error(500, "RuntimeException", "odd\n\tat some.java.Frame"),
+                ClusterResponseError,
+                "RuntimeException: odd",
+            ),
+        ],
+    )
+    def test_each_has_its_error(
+        self,
+        fake: FakeCluster,
+        cluster: Cluster,
+        answer: Answer,
+        kind: type[KnitError],
+        says: str,
+    ) -> None:
+        fake.name_node.answers_with = lambda _: answer
+        with pytest.raises(kind) as failure:
+            cluster.files.home_directory()
+        assert says in failure.value.message
+        assert "some.java.Frame" not in failure.value.message
+
+    def test_webhdfs_that_is_off_is_told_from_a_wrong_port(self, fake: FakeCluster) -> None:
+        fake.name_node.webhdfs = False
+        with at(nn=fake.name_node.url) as cluster, pytest.raises(WebHdfsDisabledError):
+            cluster.files.home_directory()
+        with at(nn=fake.resource_manager.url) as cluster, pytest.raises(WrongPortError):
+            cluster.files.home_directory()
+        with (
+            at(rm=fake.name_node.url) as cluster,
+            pytest.raises(WrongPortError, match="not the ResourceManager's"),
+        ):
+            cluster.resource_manager.cluster_info()
+
+    def test_no_message_tells_the_query(self, fake: FakeCluster, cluster: Cluster) -> None:
+        for answer in (Answer.html(403, "No"), Answer.html(500, "No"), Answer(302)):
+            fake.name_node.answers_with = lambda _, answer=answer: answer  # type: ignore[misc]
+            with pytest.raises(ClusterError) as failure:
+                cluster.files.home_directory()
+            assert "user.name" not in failure.value.message
+            assert "?" not in (failure.value.url or "")
+
+
+class TestTls:
+    @pytest.fixture(scope="class")
+    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        directory = tmp_path_factory.mktemp("tls")
+        command = (
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+            "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
+            "-keyout key.pem -out cert.pem"
+        )
+        try:
+            subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+        except FileNotFoundError:
+            pytest.skip("openssl makes the certificate")
+        return directory
+
+    @pytest.fixture
+    def secure(self, certificate: Path) -> Iterator[str]:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        server = FakeResourceManager()
+        server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
+        yield server.url.replace("http:", "https:")
+        server.stop()
+
+    def _info(self, url: str, ca_file: str | None) -> int:
+        http = HttpClient(SimpleAuthentication("alice"), ca_file=ca_file)
+        response = http.request(
+            "GET",
+            f"{url}/ws/v1/cluster/info",
+            what="Asking",
+            daemon=RESOURCE_MANAGER,
+            deadline=Deadline.after(timedelta(seconds=5)),
+        )
+        http.close()
+        return response.status
+
+    def test_the_authority_named_is_trusted(self, secure: str, certificate: Path) -> None:
+        assert self._info(secure, str(certificate / "cert.pem")) == 200
+
+    def test_an_unknown_authority_is_told_with_the_property(self, secure: str) -> None:
+        with pytest.raises(ClusterUnreachableError, match=r"not trusted here.*knit\.tls\.ca-file"):
+            self._info(secure, None)
+
+    def test_http_to_a_tls_port_is_told(self, secure: str) -> None:
+        with pytest.raises((WrongPortError, ClusterUnreachableError)) as failure:
+            self._info(secure.replace("https:", "http:"), None)
+        assert "web port" in failure.value.message
+
+    @pytest.mark.parametrize("content", [None, "not a certificate"])
+    def test_a_file_of_authorities_that_is_none_is_told(
+        self, tmp_path: Path, content: str | None
+    ) -> None:
+        path = tmp_path / "ca.pem"
+        if content is not None:
+            path.write_text(content)
+        with pytest.raises(ConfigurationError, match=r"ca\.pem.*knit\.tls\.ca-file"):
+            HttpClient(SimpleAuthentication("alice"), ca_file=str(path))
+
+
+def test_many_threads_share_a_client(fake: FakeCluster, cluster: Cluster) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    asks: list[Callable[[], object]] = [
+        cluster.resource_manager.nodes,
+        cluster.resource_manager.queues,
+        cluster.files.home_directory,
+    ]
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(lambda n: asks[n % 3](), range(150)))
+    assert all(found)

@@ -43,7 +43,7 @@ _R = TypeVar("_R")
 RM_OUTAGE = timedelta(seconds=60)
 """How long `wait` bears a ResourceManager that does not answer."""
 
-FAILURES_OF_ONE_THAT_LEAVES = 3
+FAILURES_OF_ONE_THAT_LEAVES = 6
 """After so many broken calls in a row, an Application Master that has FINISHED has left."""
 
 

@@ -1,0 +1,351 @@
+"""Log streams: whole, in order, once, and never more in memory than is read."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from knit import (
+    Application,
+    ApplicationNotRunningError,
+    ApplicationSpec,
+    ConnectionLostError,
+    ContainerNotFoundError,
+    InvalidRequestError,
+    KnitError,
+    LogChunk,
+    LogLine,
+    RpcTimeoutError,
+    Service,
+    SpecError,
+    _channel,
+    _logs,
+)
+from knit.testing import FakeApplicationMaster, Fault
+
+Files = dict[tuple[str, str], bytes]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_retries() -> Iterator[None]:
+    """What is waited for between tries is not what these tests are about."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_logs, "pauses", lambda *_: _channel.pauses(0.01, 0.1))
+        yield
+
+
+def joined(items: Iterable[LogChunk | LogLine]) -> Files:
+    """The files, put together; fails where an offset is not the next one."""
+    files: defaultdict[tuple[str, str], bytearray] = defaultdict(bytearray)
+    for item in items:
+        file = files[item.container_id, item.file]
+        assert item.offset_bytes == len(file)
+        file += item.data
+    return {key: bytes(data) for key, data in files.items()}
+
+
+def ids(fake: FakeApplicationMaster) -> list[str]:
+    return [c.container_id for c in fake.containers() if c.container_id is not None]
+
+
+def finish_all(fake: FakeApplicationMaster) -> None:
+    for container_id in ids(fake):
+        fake.finish(container_id)
+    fake.end()
+
+
+def test_lines_come_with_where_they_are_from(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    server = fake.containers()[0]
+    assert server.container_id is not None
+    fake.write(server.container_id, "é\r\nno newline".encode())
+    fake.write(server.container_id, b"\xff\n", file="stderr")
+    lines = sorted(application.logs(services=["server"]), key=lambda line: line.file)
+    assert lines[1] == LogLine("server", 0, 1, server.container_id, "stdout", 0, "é\r\n".encode())
+    assert [line.text for line in lines] == ["\ufffd", "é", "no newline"]
+    assert [line.offset_bytes for line in lines] == [0, 0, 4]
+
+
+def test_following_ends_with_the_application_and_includes_later_containers(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    def happen() -> None:
+        first, *_ = ids(fake)
+        for number in range(20):
+            fake.write(first, b"line %d\n" % number)
+            time.sleep(0.005)
+        later = fake.add("worker")[0]
+        fake.write(later.container_id, b"later\n")
+        finish_all(fake)
+
+    happening = threading.Thread(target=happen)
+    happening.start()
+    stream = application.logs(follow=True)
+    texts = [line.text for line in stream]
+    happening.join()
+    assert texts == [f"line {number}" for number in range(20)] + ["later"]
+    assert len(stream.ends) == 8
+    assert all(end.is_complete for end in stream.ends.values())
+
+
+def test_following_containers_ends_with_them(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    container = application.containers()[0]
+    ending = threading.Timer(0.1, lambda: fake.finish(container.container_id))
+    ending.start()
+    fake.write(container.container_id, b"a\nb\nc\n")
+    assert [line.text for line in container.logs(follow=True, tail_lines=2)] == ["b", "c"]
+    ending.join()
+
+
+def test_a_file_that_lost_its_end_says_so(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    first = ids(fake)[0]
+    fake.write(first, b"some")
+    fake.lose_logs(first, "Its node was lost.")
+    stream = application.logs(containers=[first], files=["stdout"], follow=True)
+    assert [line.data for line in stream] == [b"some"]
+    end = stream.ends[first, "stdout"]
+    assert (end.offset_bytes, end.incomplete_reason) == (4, "Its node was lost.")
+    assert not end.is_complete
+
+
+@settings(max_examples=30)
+@given(
+    contents=st.lists(st.binary(max_size=3000), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(1, 2000), max_size=5),
+    chunk_bytes=st.sampled_from([7, 100, 64 * 1024]),
+)
+def test_no_byte_comes_twice_or_is_missing_wherever_the_stream_is_cut(
+    contents: list[bytes], cuts: list[int], chunk_bytes: int
+) -> None:
+    spec = ApplicationSpec("a", {"worker": Service("true", instances=len(contents))})
+    with FakeApplicationMaster(spec, chunk_bytes=chunk_bytes) as fake:
+        wanted = {}
+        for container_id, content in zip(ids(fake), contents, strict=True):
+            fake.write(container_id, content)
+            fake.finish(container_id)
+            if content:
+                wanted[container_id, "stdout"] = content
+        fake.end()
+        for cut in cuts:
+            fake.fail_next(Fault(status="UNAVAILABLE", after_bytes=cut))
+        stream = fake.application().logs(follow=True)
+        assert joined(stream) == wanted
+        assert {key: end.offset_bytes for key, end in stream.ends.items()} == {
+            (container_id, file): len(wanted.get((container_id, file), b""))
+            for container_id in ids(fake)
+            for file in ("stdout", "stderr")
+        }
+
+
+class Relay:
+    """Forwards connections, and cuts each after so many bytes from the server."""
+
+    def __init__(self, target: str, cuts: list[int]) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = host, int(port)
+        self._cuts = list(cuts)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.cuts_made = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(self._target)
+            left = self._cuts.pop(0) if self._cuts else None
+            threading.Thread(target=self._pump, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=self._pump, args=(server, client, left), daemon=True).start()
+
+    def _pump(self, source: socket.socket, target: socket.socket, left: int | None) -> None:
+        try:
+            while data := source.recv(4096):
+                if left is not None and len(data) >= left:
+                    target.sendall(data[:left])
+                    self.cuts_made += 1
+                    break
+                left = left - len(data) if left is not None else None
+                target.sendall(data)
+        except OSError:
+            pass
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def test_connections_that_are_really_cut_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut below TLS, at any byte, some even before the first message."""
+    chance = random.Random(7)
+    spec = ApplicationSpec("a", {"worker": Service("true", instances=3)})
+    with FakeApplicationMaster(spec, chunk_bytes=5000) as fake:
+        wanted = {}
+        for container_id in ids(fake):
+            content = chance.randbytes(400_000)
+            fake.write(container_id, content)
+            wanted[container_id, "stdout"] = content
+        finish_all(fake)
+        assert fake.address is not None
+        cuts = [chance.randrange(1000, 250_000) for _ in range(8)]
+        relay = Relay(fake.address, [*cuts[:4], 100, *cuts[4:]])
+        monkeypatch.setattr(fake, "_address", relay.address)
+        files = joined(fake.application().logs(follow=True).chunks())
+        relay.close()
+    assert files == wanted
+    assert relay.cuts_made >= 5
+
+
+def test_an_application_master_that_comes_back_elsewhere_is_followed() -> None:
+    with FakeApplicationMaster() as fake:
+        first = ids(fake)[0]
+        fake.write(first, b"before\n")
+        lines = iter(fake.application().logs(follow=True))
+        assert next(lines).text == "before"
+        with fake.away():
+            fake.write(first, b"meanwhile\n")
+        finish_all(fake)
+        assert [line.text for line in lines] == ["meanwhile"]
+
+
+def test_a_stream_gives_up_after_so_many_tries_without_progress(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.write(ids(fake)[0], b"some")
+    fake.fail_next(Fault(status="UNAVAILABLE", after_bytes=2))
+    fake.fail_next(Fault(status="UNAVAILABLE", count=1000))
+    with pytest.raises(ConnectionLostError, match="Reading the logs"):
+        list(application.logs())
+    assert fake.calls.count("StreamLogs") == _logs.TRIES_WITHOUT_PROGRESS
+
+
+def test_a_stream_ends_where_the_application_master_has_left(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    lines = iter(application.logs(follow=True))
+    fake.write(ids(fake)[0], b"first\n")
+    assert next(lines).text == "first"
+    application.kill()
+    with pytest.raises(ApplicationNotRunningError, match="KILLED"):
+        next(lines)
+
+
+@pytest.mark.parametrize("status", ["INTERNAL", "RESOURCE_EXHAUSTED", "UNKNOWN"])
+def test_what_is_no_broken_connection_is_not_tried_again(
+    fake: FakeApplicationMaster, application: Application, status: str
+) -> None:
+    fake.fail_next(Fault(status=status))
+    with pytest.raises(KnitError):
+        list(application.logs())
+    assert fake.calls == ["StreamLogs"]
+
+
+def test_what_makes_no_sense_is_refused(application: Application) -> None:
+    with pytest.raises(ContainerNotFoundError):
+        list(application.logs(services=["nobody"]))
+    with pytest.raises(ContainerNotFoundError):
+        list(application.logs(containers="container_1_0001_01_000009"))
+    with pytest.raises(InvalidRequestError):
+        list(application.logs(files=["../x"]))
+    with pytest.raises(InvalidRequestError):
+        list(application.logs(tail_lines=-1))
+    with pytest.raises(SpecError, match="give a list"):
+        application.logs(files="stdout")
+
+
+def test_a_stream_ends_by_its_deadline(application: Application) -> None:
+    began = time.monotonic()
+    with pytest.raises(RpcTimeoutError):
+        list(application.logs(follow=True, timeout=timedelta(seconds=0.3)))
+    assert time.monotonic() - began < 3
+
+
+def wait_for_no_stream(fake: FakeApplicationMaster) -> None:
+    deadline = time.monotonic() + 5
+    while fake.open_streams:
+        assert time.monotonic() < deadline, "the fake still serves a stream"
+        time.sleep(0.01)
+
+
+def test_leaving_the_block_or_the_loop_ends_the_call(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.write(ids(fake)[0], b"a\nb\n")
+    with application.logs(follow=True) as stream:
+        assert next(iter(stream)).text == "a"
+        assert fake.open_streams == 1
+    wait_for_no_stream(fake)
+    for line in application.logs(follow=True):
+        assert line.text == "a"
+        break
+    wait_for_no_stream(fake)
+
+
+def test_another_thread_can_end_a_stream_that_waits(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    stream = application.logs(follow=True)
+    closing = threading.Timer(0.2, stream.close)
+    closing.start()
+    assert list(stream) == []
+    closing.join()
+    wait_for_no_stream(fake)
+
+
+def test_who_reads_slowly_is_sent_to_slowly(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    total = 64 * 1024 * 1024
+    first = ids(fake)[0]
+    fake.write(first, bytes(total))
+    chunks = application.logs(containers=first, files=["stdout"]).chunks()
+    read = len(next(chunks).data)
+    previous = -1
+    while previous != fake.sent_bytes:  # until the sender stands still
+        previous = fake.sent_bytes
+        time.sleep(0.3)
+    assert fake.sent_bytes < total / 2
+    read += sum(len(chunk.data) for chunk in chunks)
+    assert read == total
+
+
+@given(st.lists(st.binary(max_size=50), max_size=20), st.integers(1, 20))
+def test_lines_are_the_files_own_however_they_are_cut(parts: list[bytes], longest: int) -> None:
+    whole = b"".join(parts)
+    lines = _logs._Lines()
+    found: list[LogLine] = []
+    offset = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_logs, "LONGEST_LINE_BYTES", longest)
+        for part in filter(None, parts):
+            found += lines.feed(LogChunk("w", 0, 1, "c", "stdout", offset, part))
+            offset += len(part)
+        found += lines.rest()
+    assert joined(found) == ({("c", "stdout"): whole} if whole else {})
+    assert all(len(line.data) <= longest for line in found)
+    assert all(b"\n" not in line.data[:-1] for line in found)
+    if longest > len(whole):
+        assert [line.data for line in found] == [
+            part for part in re.split(rb"(?<=\n)", whole) if part
+        ]

@@ -26,6 +26,7 @@ from knit.exceptions import (
     ClusterError,
     ConfigurationError,
     KnitError,
+    SubmissionError,
 )
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
 LEAVING_TIME = timedelta(minutes=10)
 """An Application Master has left so long after its application ended, whatever its linger."""
+GIVING_UP_TIME = timedelta(seconds=5)
+"""How long an application whose submission broke is tried to be killed."""
 IDS_IN_FLIGHT = 100
 """An ID so much older than ours that YARN does not know is not about to be submitted."""
 
@@ -361,7 +364,15 @@ class Client:
             max_attempts=spec.max_attempts,
         ).to_rest()
         staging.register(new.application_id, [jar, *files], keys)
-        self._cluster.resource_manager.submit(submission)
+        try:
+            self._cluster.resource_manager.submit(submission)
+        except SubmissionError:
+            raise
+        except BaseException:
+            # Whether YARN has it is not known; it must not run without anybody who knows of it.
+            with contextlib.suppress(KnitError):
+                self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
+            raise
 
     def _sweep_later(self, application_id: str) -> None:
         """Clears up behind earlier applications, beside whatever the caller does next."""

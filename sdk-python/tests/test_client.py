@@ -1,0 +1,359 @@
+"""Submission from end to end, against a cluster that is played in this process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from knit import (
+    AccessDeniedError,
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
+    ApplicationSpec,
+    Client,
+    ConfigurationError,
+    FileMissingError,
+    QueueNotFoundError,
+    QueueStoppedError,
+    Resources,
+    ResourcesUnavailableError,
+    Service,
+    SpecError,
+    StagingProgress,
+    SubmissionError,
+    YarnState,
+    _client,
+)
+from knit._client import _is_in_flight
+from knit.testing import FakeApplicationMaster
+from knit.v1 import application_pb2
+from tests.fake_cluster import Answer, FakeCluster, closed_port
+
+HOME = "/user/alice"
+SPEC = ApplicationSpec("demo", {"worker": Service("work", environment={"TOKEN": "hunter2"})})
+
+
+@pytest.fixture
+def cluster() -> Iterator[FakeCluster]:
+    with FakeCluster() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jar = tmp_path / "knit-am.jar"
+    jar.write_bytes(b"the jar")
+    monkeypatch.setattr(_client, "JAR", jar)
+
+
+@pytest.fixture
+def client(cluster: FakeCluster) -> Iterator[Client]:
+    with Client(cluster.config, user="alice", timeout=timedelta(seconds=5)) as opened:
+        yield opened
+
+
+def staged(cluster: FakeCluster, directory: str) -> list[str]:
+    with cluster.file_system.lock:
+        return [
+            name
+            for name, entry in cluster.file_system.entries.items()
+            if name.startswith(f"{HOME}/.knit/{directory}/") and not entry.is_directory
+        ]
+
+
+def secrets_of(cluster: FakeCluster, application_id: str) -> dict[str, bytes]:
+    submission = cluster.resource_manager.submissions[application_id]
+    entries = submission["am-container-spec"]["credentials"]["secrets"]["entry"]
+    return {entry["key"]: base64.urlsafe_b64decode(entry["value"]) for entry in entries}
+
+
+def test_a_submission_carries_what_the_application_master_needs(
+    cluster: FakeCluster, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("some")
+    spec = ApplicationSpec(
+        "demo",
+        {
+            "one": Service("first", files=[tmp_path / "a.txt"]),
+            "two": Service("second", files={"b.txt": tmp_path / "a.txt"}),
+        },
+        tags=["x"],
+        max_attempts=2,
+    )
+    reports: list[StagingProgress] = []
+    application = client.submit(spec, progress=reports.append)
+
+    submission = cluster.resource_manager.submissions[application.application_id]
+    assert submission["application-type"] == "knit"
+    assert submission["application-name"] == "demo"
+    assert submission["max-app-attempts"] == 2
+    secrets = secrets_of(cluster, application.application_id)
+    assert set(secrets) == {"knit.application", "knit.tls.ca", "knit.tls.cert", "knit.tls.key"}
+    message = application_pb2.ApplicationSpec.FromString(secrets["knit.application"])
+    assert message.user_name == "alice"
+    assert message.staging_url.endswith(f"{HOME}/.knit/applications/{application.application_id}")
+    one = message.services["one"].local_resources["a.txt"]
+    assert one == message.services["two"].local_resources["b.txt"]
+    assert one.size_bytes == 4
+    assert one.modify_time.ToMilliseconds() > 0
+    assert {Path(report.file).name for report in reports} == {"a.txt", "knit-am.jar"}
+
+
+def test_keys_are_for_their_user_only_and_nowhere_else(
+    cluster: FakeCluster, client: Client
+) -> None:
+    application = client.submit(SPEC)
+    (path,) = staged(cluster, "applications")
+    entry = cluster.file_system.entries[path]
+    assert (path.rpartition("/")[2], entry.permission) == ("application.json", "600")
+    assert entry.data is not None
+    stored = json.loads(entry.data)
+    assert set(stored["tls"]) == {"ca", "client_cert", "client_key"}
+    secrets = secrets_of(cluster, application.application_id)
+    assert stored["tls"]["ca"].encode() == secrets["knit.tls.ca"]
+    assert secrets["knit.tls.key"] not in entry.data
+    body = json.dumps(cluster.resource_manager.submissions[application.application_id])
+    assert "PRIVATE KEY" not in body
+    assert "hunter2" not in body
+
+
+def test_the_jar_travels_once(cluster: FakeCluster, client: Client) -> None:
+    client.submit(SPEC)
+    client.submit(SPEC)
+    assert len(staged(cluster, "cache")) == 1
+    assert len([r for r in cluster.data_node.requests if b"the jar" in r.body]) == 1
+    assert len(staged(cluster, "applications")) == 2
+
+
+def test_submitter_and_others_reach_the_application(cluster: FakeCluster, client: Client) -> None:
+    application = client.submit(SPEC)
+    application_id = application.application_id
+    with FakeApplicationMaster(SPEC, application_id=application_id) as fake:
+        # The fake has the keys that travelled in the submission, as the real one has.
+        secrets = secrets_of(cluster, application_id)
+        with pytest.MonkeyPatch.context() as patch:
+            fake.stop()
+            patch.setattr(
+                fake,
+                "tls",
+                type(fake.tls)(
+                    ca=secrets["knit.tls.ca"],
+                    cert=secrets["knit.tls.cert"],
+                    key=secrets["knit.tls.key"],
+                    client=fake.tls.client,
+                ),
+            )
+            fake.start()
+        starting = threading.Timer(
+            0.2,
+            lambda: cluster.resource_manager.change(
+                application_id, state="RUNNING", amRPCAddress=fake.address
+            ),
+        )
+        starting.start()
+        assert application.describe().name == "demo"
+        starting.join()
+        with Client(cluster.config, user="alice") as other:
+            assert len(other.application(application_id).containers()) == 1
+
+
+def test_where_yarn_cannot_say_the_address_is_read_from_staging(
+    cluster: FakeCluster, client: Client
+) -> None:
+    application = client.submit(SPEC)
+    path = f"{HOME}/.knit/applications/{application.application_id}/address"
+    cluster.file_system.write(path, "alice", b"node-1:4711\n")
+    cluster.resource_manager.change(application.application_id, state="RUNNING")
+    yarn = client._yarn
+    report = application.report()
+    assert yarn.address(report, timedelta(seconds=5)) == "node-1:4711"
+
+
+def test_killing_removes_the_staging_directory(cluster: FakeCluster, client: Client) -> None:
+    application = client.submit(SPEC)
+    assert staged(cluster, "applications")
+    assert application.kill().state is YarnState.KILLED
+    assert not staged(cluster, "applications")
+    assert staged(cluster, "cache")
+    with pytest.raises(ApplicationNotRunningError):
+        application.containers()
+
+
+def test_nothing_stays_of_a_refused_submission(cluster: FakeCluster, client: Client) -> None:
+    cluster.resource_manager.refusal = Answer.error(
+        400, "BadRequestException", "java.lang.Exception: no such thing"
+    )
+    with pytest.raises(SubmissionError):
+        client.submit(SPEC)
+    assert not staged(cluster, "applications")
+
+
+def test_an_application_whose_submission_broke_does_not_run_unknown_to_all(
+    cluster: FakeCluster, client: Client
+) -> None:
+    """As after Ctrl-C between YARN's acceptance and its answer."""
+    manager = cluster.resource_manager
+
+    def accept_and_interrupt(submission: object, **_: object) -> None:
+        submit(submission)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    submit = client._cluster.resource_manager.submit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client._cluster.resource_manager, "submit", accept_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(SPEC)
+    assert [app["state"] for app in manager.applications.values()] == ["KILLED"]
+    assert not staged(cluster, "applications")
+
+
+REFUSED = [
+    (QueueNotFoundError, ApplicationSpec("a", {"w": Service("c")}, queue="nowhere")),
+    (QueueStoppedError, ApplicationSpec("a", {"w": Service("c")}, queue="closed")),
+    (
+        ResourcesUnavailableError,
+        ApplicationSpec("a", {"w": Service("c", resources=Resources("1 TiB"))}),
+    ),
+    (
+        ResourcesUnavailableError,
+        ApplicationSpec("a", {"w": Service("c")}, application_master=Resources(512, 5)),
+    ),
+    (FileMissingError, ApplicationSpec("a", {"w": Service("c", files=["/no/such/file"])})),
+]
+
+
+@pytest.mark.parametrize(("error", "spec"), REFUSED)
+def test_what_this_cluster_cannot_run_is_refused_before(
+    cluster: FakeCluster, client: Client, error: type[Exception], spec: ApplicationSpec
+) -> None:
+    with pytest.raises(error):
+        client.submit(spec)
+    with pytest.raises(error):
+        client.check(spec)
+    assert not cluster.resource_manager.submissions
+    assert not staged(cluster, "applications")
+
+
+def test_checking_submits_nothing(cluster: FakeCluster, client: Client) -> None:
+    client.check(SPEC)
+    assert not cluster.resource_manager.submissions
+    assert not staged(cluster, "cache")
+
+
+def test_a_home_that_cannot_be_written_to_is_told(cluster: FakeCluster) -> None:
+    with (
+        Client(cluster.config, user="mallory") as client,
+        pytest.raises(AccessDeniedError, match="/user/mallory"),
+    ):
+        client.submit(SPEC)
+
+
+def test_a_specification_too_large_leaves_nothing(cluster: FakeCluster, client: Client) -> None:
+    services = {f"s{n}": Service("a" * 60_000) for n in range(9)}
+    with pytest.raises(SpecError, match="more than"):
+        client.submit(ApplicationSpec("a", services))
+    assert not cluster.resource_manager.submissions
+    assert not staged(cluster, "applications")
+
+
+def test_without_its_jar_a_client_says_what_to_do(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_client, "JAR", tmp_path / "none.jar")
+    with pytest.raises(ConfigurationError, match="install"):
+        client.submit(SPEC)
+
+
+def test_a_later_submission_sweeps_behind_applications_that_are_over(
+    cluster: FakeCluster, client: Client
+) -> None:
+    def directories() -> set[str]:
+        return {path.split("/")[-2] for path in staged(cluster, "applications")}
+
+    old, recent, running = (client.submit(SPEC).application_id for _ in range(3))
+    long_ago = int((time.time() - 3600) * 1000)
+    cluster.resource_manager.change(old, state="FINISHED", finishedTime=long_ago)
+    # Its Application Master may still answer, to clients that find the keys there.
+    now = int(time.time() * 1000)
+    cluster.resource_manager.change(recent, state="FINISHED", finishedTime=now)
+    newest = client.submit(SPEC).application_id
+    deadline = time.monotonic() + 5
+    while old in directories():
+        assert time.monotonic() < deadline, f"not swept: {directories()}"
+        time.sleep(0.02)
+    assert directories() == {recent, running, newest}
+
+
+@pytest.mark.parametrize(
+    ("other", "in_flight"),
+    [
+        ("application_1700_0205", True),
+        ("application_1700_0150", True),
+        ("application_1700_0001", False),
+        ("application_1600_0205", False),
+    ],
+)
+def test_what_yarn_does_not_know_may_be_about_to_be_submitted(other: str, in_flight: bool) -> None:
+    assert _is_in_flight(other, "application_1700_0200") is in_flight
+
+
+def test_applications_are_listed_by_choice(cluster: FakeCluster, client: Client) -> None:
+    first, second = client.submit(SPEC), client.submit(SPEC)
+    cluster.resource_manager.change(first.application_id, state="FINISHED")
+    with Client(cluster.config, user="bob") as bob:
+        assert bob.applications() == []
+        assert len(bob.applications(user=None)) == 2
+    assert [report.application_id for report in client.applications()] == [
+        second.application_id,
+        first.application_id,
+    ]
+    assert len(client.applications(states=[YarnState.FINISHED])) == 1
+    assert client.applications(name="other") == []
+
+
+def test_an_unknown_application_is_told(client: Client) -> None:
+    with pytest.raises(ApplicationNotFoundError, match="is not the ID"):
+        client.application("../../secret")
+    unknown = client.application("application_1700000000000_0099")
+    with pytest.raises(ApplicationNotFoundError):
+        unknown.report()
+    with pytest.raises(ApplicationNotFoundError):
+        unknown.containers()
+
+
+def test_a_configuration_comes_from_where_it_is_said(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = cluster.write_configuration(tmp_path / "conf")
+    url = f"http://127.0.0.1:{cluster.resource_manager.port}"
+    with Client.from_config(directory, user="alice") as client:
+        assert client.config.resource_managers == (url,)
+        assert client.user == "alice"
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(directory))
+    with Client.from_config(user="alice") as client:
+        assert client.applications() == []
+    with Client.from_config(properties=cluster.properties, user="alice") as client:
+        assert client.applications() == []
+    changed = {"yarn.resourcemanager.webapp.address": f"127.0.0.1:{closed_port()}"}
+    with Client.from_config(directory, properties=changed) as client:
+        assert client.config.resource_managers != (url,)
+
+
+def test_the_doctor_is_content(client: Client) -> None:
+    results = client.doctor()
+    assert [result for result in results if not result.ok] == []
+    assert len(results) > 5
+
+
+def test_leaving_the_block_closes_the_handles(cluster: FakeCluster) -> None:
+    with Client(cluster.config, user="alice") as client:
+        application = client.submit(SPEC)
+    with pytest.raises(ConnectionError):
+        application.containers()

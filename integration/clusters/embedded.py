@@ -181,14 +181,7 @@ class EmbeddedCluster(Cluster):
             what="the NameNode did not leave safe mode with a DataNode",
             daemons=[NAME_NODE, DATA_NODE],
         )
-        for path in ("/tmp", "/user"):
-            rest.make_hdfs_directory(
-                self.name_node_url,
-                path,
-                superuser=self.user,
-                owner=self.user,
-                permission="1777" if path == "/tmp" else "755",
-            )
+        rest.make_base_directories(self.name_node_url, superuser=self.user)
         self.create_home(self.user)
         self._say("HDFS is ready")
 

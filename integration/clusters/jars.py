@@ -23,22 +23,28 @@ def hadoop_version() -> str:
     return match.group(1)
 
 
+def cache_directory() -> Path:
+    """``$KNIT_CACHE_DIR``, by default ``~/.cache/knit``; made if it is not there."""
+    chosen = os.environ.get("KNIT_CACHE_DIR")
+    directory = Path(chosen).resolve() if chosen else Path.home() / ".cache" / "knit"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
 def hadoop_jars(version: str) -> Path:
     """
     Return a directory with the jars of that version, downloaded at the first use.
 
-    The directory is ``hadoop-<version>`` in ``$KNIT_CACHE_DIR``, by default ``~/.cache/knit``.
+    The directory is ``hadoop-<version>`` in the cache.
 
     Raises:
         ToolchainError: there is nothing to download with, or the download failed.
     """
-    base = os.environ.get("KNIT_CACHE_DIR") or Path.home() / ".cache" / "knit"
-    directory = Path(base) / f"hadoop-{version}"
+    directory = cache_directory() / f"hadoop-{version}"
     if directory.is_dir():
         return directory
     jdk = toolchain.find_jdk()
     tool, program = toolchain.find_build_tool(ROOT, jdk)
-    directory.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f"{directory.name}.part-", dir=directory.parent))
     if tool is toolchain.BuildTool.MAVEN:
         command = [program, "-B", "-f", str(POM)]

@@ -54,3 +54,11 @@ def make_hdfs_directory(
     call("PUT", f"{base}MKDIRS&permission={permission}")
     call("PUT", f"{base}SETOWNER&owner={owner}")
     call("PUT", f"{base}SETPERMISSION&permission={permission}")
+
+
+def make_base_directories(name_node_url: str, *, superuser: str) -> None:
+    """Make what every user of HDFS expects: ``/tmp`` for all, ``/user`` for the homes."""
+    for path, permission in (("/tmp", "1777"), ("/user", "755")):
+        make_hdfs_directory(
+            name_node_url, path, superuser=superuser, owner=superuser, permission=permission
+        )

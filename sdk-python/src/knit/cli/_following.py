@@ -104,7 +104,7 @@ class Follower:
 
     def follow(self) -> Result:
         """Return once the application has ended, whoever ended it."""
-        self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)))
+        self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)), most=2)
         reader = self._start("logs", self._read)
         self._wait_for_the_end()
         self._done.set()
@@ -177,18 +177,26 @@ class Follower:
 
     def _read(self) -> None:
         try:
-            while self._await_master():
-                counter = self._start("containers", self._count_containers)
+            has_ended, counter = False, None
+            while not has_ended:
+                report = self._await_master()
+                if report is None:
+                    break
+                # A quick one may have ended before we looked; it then stays a while to answer.
+                has_ended = report.state.is_final
+                if counter is None or not counter.is_alive():
+                    counter = self._start("containers", self._count_containers)
                 try:
                     with self._app.logs(follow=True) as stream:
                         self._printer.print_all(stream)
                     break  # they end with the application
-                except GONE:
+                except GONE as error:
+                    if has_ended:
+                        self._progress.warn(f"the end of its logs may be missing: {error}")
+                        break
                     # YARN knows whether another Application Master follows.
                     self._progress.status("the Application Master does not answer")
                     self._done.wait(1)
-                finally:
-                    counter.join(timeout=0)
         except BrokenPipeError:
             self._events.put(PipeClosed())
             self._await_end()
@@ -197,8 +205,8 @@ class Follower:
             self._await_end()
         self._events.put(Ended())
 
-    def _await_master(self) -> bool:
-        """Wait until there is an Application Master; False if the application ends instead."""
+    def _await_master(self) -> knit.ApplicationReport | None:
+        """Wait until there is an Application Master to ask; None if there will be none."""
         began = time.monotonic()
         said, warned = "", False
         while not self._done.is_set():
@@ -210,10 +218,10 @@ class Follower:
                     self._progress.warn(f"{error} Trying again; the application goes on.")
                 self._done.wait(2)
                 continue
+            if report.state.name in ("RUNNING", "FINISHED"):
+                return report
             if report.state.is_final:
-                return False
-            if report.state.name == "RUNNING":
-                return True
+                return None
             waiting = f"waiting in queue {report.queue}"
             if report.running_containers or report.attempt_number:
                 waiting = "the Application Master is starting"
@@ -221,7 +229,7 @@ class Follower:
                 said = waiting
                 self._progress.status(waiting)
             self._done.wait(0.1 if time.monotonic() - began < 15 else 1)
-        return False
+        return None
 
     def _await_end(self) -> None:
         """Wait for YARN's word, when the logs can no longer be followed."""
@@ -238,6 +246,8 @@ class Follower:
                 containers = self._app.containers()
             except KnitError:
                 return  # the reader of the logs will say so, if it matters
+            if self._done.is_set():
+                return
             started = len(
                 {(c.service, c.rank) for c in containers if c.start_time or c.exit is not None}
             )

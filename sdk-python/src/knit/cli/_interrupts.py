@@ -15,14 +15,15 @@ class Interrupts:
     """
     Counts interrupts within its `with`.
 
-    Until `hand_over` the first one is a KeyboardInterrupt, as usual. After that the first and
-    the second are handed to a function, and the third ends this process at once.
+    Until `hand_over` the first one is a KeyboardInterrupt, as usual. After that they are handed
+    to a function, and one more than it takes ends this process at once.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
         """The first one's number. None before that."""
         self._count = 0
+        self._most = 0
         self._receiver: Callable[[int], None] | None = None
         self._previous: dict[int, object] = {}
 
@@ -31,9 +32,17 @@ class Interrupts:
         """What a shell makes of a process that ends by this signal."""
         return 128 + (self.signal or signal.SIGINT)
 
-    def hand_over(self, receiver: Callable[[int], None]) -> None:
-        """From now on call `receiver` with 1, then 2. It runs within a signal handler."""
+    def hand_over(self, receiver: Callable[[int], None], *, most: int) -> None:
+        """
+        From now on call `receiver` with 1, 2… up to `most`, within a signal handler.
+
+        Whoever takes over from another receiver is told at once if that one was called.
+        """
+        interrupted = self.signal is not None
+        self._count, self._most = int(interrupted), most
         self._receiver = receiver
+        if interrupted:
+            receiver(1)
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
@@ -58,6 +67,6 @@ class Interrupts:
         self._count += 1
         if self._receiver is None:
             raise KeyboardInterrupt
-        if self._count > 2:
+        if self._count > self._most:
             os._exit(self.exit_code)
         self._receiver(self._count)

@@ -14,11 +14,9 @@ import click
 
 from knit.cli import _values
 from knit.cli._options import Cluster, cluster_options, verb
-from knit.cli._output import human_size
 
 if TYPE_CHECKING:
     import knit
-    from knit.cli._progress import Progress
 
 DEFAULT_SERVICE = "worker"
 _OF_A_SERVICE = {
@@ -160,6 +158,7 @@ def run(
     from knit.cli._interrupts import Interrupts
     from knit.cli._log_printer import LogPrinter
     from knit.cli._progress import Progress
+    from knit.cli._submitting import SubmissionInterruptedError, submit
 
     if detach and limit is not None:
         raise click.UsageError("--timeout needs a client that stays; leave out --detach.")
@@ -168,8 +167,8 @@ def run(
     with Interrupts() as interrupts:
         try:
             client = cluster.client()
-            app = _submit(client, application, progress)
-        except KeyboardInterrupt:
+            app = submit(client, application, progress, interrupts)
+        except (KeyboardInterrupt, SubmissionInterruptedError):
             progress.warn("interrupted before the application was submitted")
             return interrupts.exit_code
         with client, app:
@@ -177,7 +176,7 @@ def run(
                 _print_event("submitted", application_id=app.application_id)
             elif detach:
                 click.echo(app.application_id)
-            if detach:
+            if detach and interrupts.signal is None:
                 return 0
             follower = Follower(
                 app,
@@ -201,30 +200,6 @@ def run(
                     containers=[container_as_json(c) for c in result.containers],
                 )
             return result.exit_code
-
-
-def _submit(
-    client: knit.Client, spec: knit.ApplicationSpec, progress: Progress
-) -> knit.Application:
-    """Submit, and say what had to be uploaded for it."""
-    uploaded: dict[str, bool] = {}
-    sent = 0
-
-    def report(state: knit.StagingProgress) -> None:
-        nonlocal sent
-        uploaded[state.file] = not state.cached
-        sent = state.sent_bytes
-        if state.total_bytes:
-            progress.status(f"uploading {human_size(sent)} of {human_size(state.total_bytes)}")
-
-    progress.status("checking the cluster")
-    app = client.submit(spec, progress=report)
-    count = sum(uploaded.values())
-    files = "1 file" if count == 1 else f"{count} files"
-    what = f"{files}, {human_size(sent)}" if count else "nothing: the cluster has it all"
-    progress.step(f"checked the cluster, uploaded {what}")
-    progress.step(f"submitted {app.application_id} to queue {spec.queue}", timed=True)
-    return app
 
 
 def make_spec(

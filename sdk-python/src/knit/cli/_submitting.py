@@ -1,0 +1,87 @@
+"""Submits an application so that Ctrl-C never leaves one behind that nobody knows of."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from knit.cli._output import human_size
+
+if TYPE_CHECKING:
+    import knit
+    from knit.cli._interrupts import Interrupts
+    from knit.cli._progress import Progress
+
+
+class SubmissionInterruptedError(Exception):
+    """The submission was given up before YARN was asked to accept the application."""
+
+
+def submit(
+    client: knit.Client,
+    spec: knit.ApplicationSpec,
+    progress: Progress,
+    interrupts: Interrupts,
+) -> knit.Application:
+    """
+    Submit, and say what had to be uploaded for it.
+
+    It is done in a thread of its own, which Ctrl-C does not tear out of a call: the uploads are
+    given up, but once YARN is asked to accept the application the answer is waited for, so that
+    there is a handle to stop it by. A second Ctrl-C leaves at once.
+
+    Raises:
+        SubmissionInterruptedError: It was given up in time.
+        KnitError: It failed.
+    """
+    answers: queue.SimpleQueue[knit.Application | BaseException | int] = queue.SimpleQueue()
+    uploads = _Uploads(progress, interrupts)
+
+    def work() -> None:
+        try:
+            answers.put(client.submit(spec, progress=uploads.report))
+        except BaseException as error:
+            answers.put(error)
+
+    progress.status("checking the cluster")
+    interrupts.hand_over(answers.put, most=1)
+    threading.Thread(target=work, name="knit-submit", daemon=True).start()
+    while True:
+        answer = answers.get()
+        if isinstance(answer, int):
+            progress.step("taking the submission back; Ctrl-C again leaves at once")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            break
+    progress.step(f"checked the cluster, uploaded {uploads.summary()}")
+    progress.step(f"submitted {answer.application_id} to queue {spec.queue}", timed=True)
+    return answer
+
+
+class _Uploads:
+    """What is uploaded, and what was; its method is called from other threads."""
+
+    def __init__(self, progress: Progress, interrupts: Interrupts) -> None:
+        self._progress = progress
+        self._interrupts = interrupts
+        self._uploaded: dict[str, bool] = {}
+        self._sent_bytes = 0
+
+    def report(self, state: knit.StagingProgress) -> None:
+        if self._interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        self._uploaded[state.file] = not state.cached
+        self._sent_bytes = state.sent_bytes
+        if state.total_bytes:
+            self._progress.status(
+                f"uploading {human_size(state.sent_bytes)} of {human_size(state.total_bytes)}"
+            )
+
+    def summary(self) -> str:
+        count = sum(self._uploaded.values())
+        if not count:
+            return "nothing: the cluster has it all"
+        files = "1 file" if count == 1 else f"{count} files"
+        return f"{files}, {human_size(self._sent_bytes)}"

@@ -1,0 +1,203 @@
+"""
+The command `knit` with a fake Application Master behind it, and plays for its containers.
+
+It is also a program, `python -m tests.cli.playing PLAY knit's arguments…`, for what only a process
+of its own can show: signals, closed pipes, locales.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import knit
+from knit.cli import main
+from knit.cli._options import Cluster
+from knit.testing import FakeApplicationMaster
+
+Play = Callable[[FakeApplicationMaster, knit.Application], None]
+"""What happens on the cluster once the application was submitted."""
+
+GREETING = "grüße\n".encode()
+
+
+class FakeClient:
+    """As much of knit.Client as the verbs use, for one application."""
+
+    def __init__(self, play: Play, fake: FakeApplicationMaster | None = None) -> None:
+        self.play = play
+        self.fake = fake
+        self._is_given = fake is not None
+        self.submitted: list[knit.ApplicationSpec] = []
+
+    def submit(
+        self,
+        spec: knit.ApplicationSpec,
+        *,
+        progress: Callable[[knit.StagingProgress], None] | None = None,
+    ) -> knit.Application:
+        self.submitted.append(spec)
+        if self.play is never_submitted:
+            print("submitting", flush=True)
+            for sent in range(600):
+                time.sleep(0.1)
+                if progress is not None:
+                    progress(
+                        knit.StagingProgress(
+                            file="a", sent_bytes=sent, total_bytes=600, cached=False
+                        )
+                    )
+        if self.play is hanging:
+            print("submitting", flush=True)
+            time.sleep(60)
+        if progress is not None:
+            for sent in (1024, 2048):
+                progress(
+                    knit.StagingProgress(file="a", sent_bytes=sent, total_bytes=2048, cached=False)
+                )
+        if self.play is late:
+            print("submitting", flush=True)
+            time.sleep(1)
+        self.fake = FakeApplicationMaster(spec).start()
+        app = self.fake.application()
+        if self.play is unborn:
+            self.fake.report_as(knit.YarnState.ACCEPTED)
+        threading.Thread(target=self.play, args=(self.fake, app), daemon=True).start()
+        return app
+
+    def application(self, application_id: str) -> knit.Application:
+        if self.fake is None or application_id != self.fake.application_id:
+            raise knit.ApplicationNotFoundError(f"YARN does not know {application_id}.")
+        return self.fake.application()
+
+    def close(self) -> None:
+        if self.fake is not None and not self._is_given:
+            self.fake.stop()
+
+    def __enter__(self) -> FakeClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def playing(client: FakeClient) -> Iterator[FakeClient]:
+    """Lets every verb open this client."""
+    original: Any = Cluster.client
+    setattr(Cluster, "client", lambda _: client)  # noqa: B010
+    try:
+        yield client
+    finally:
+        setattr(Cluster, "client", original)  # noqa: B010
+
+
+# Plays
+
+
+def well(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """Each container says something on both of its streams, and ends well."""
+    for container in fake.containers():
+        fake.write(container.container_id, GREETING)
+        fake.write(container.container_id, b"careful\n", file="stderr")
+        fake.finish(container.container_id)
+    fake.end()
+
+
+def badly(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """The first container ends with exit code 7."""
+    fake.finish(fake.containers()[0].container_id, exit_code=7)
+    fake.end(knit.FinalStatus.FAILED, exit_code=7, diagnostics="worker 0 ended with exit code 7.")
+
+
+def cooperative(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """It says that it runs; asked to stop, it clears up and ends."""
+    container_id = fake.containers()[0].container_id
+
+    def stop(**asked: Any) -> None:
+        fake.write(container_id, f"clearing up: {asked['diagnostics']}\n".encode())
+        time.sleep(0.3)
+        fake.write(container_id, b"cleared up\n")
+        fake.end(knit.FinalStatus.KILLED, exit_code=1, diagnostics=asked["diagnostics"])
+
+    app.stop = stop  # type: ignore[method-assign, assignment]
+    fake.write(container_id, b"running\n")
+
+
+def stubborn(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """It goes on whatever it is asked."""
+    container_id = fake.containers()[0].container_id
+
+    def stop(**asked: Any) -> None:
+        fake.write(container_id, b"no\n")
+
+    app.stop = stop  # type: ignore[method-assign, assignment]
+    fake.write(container_id, b"running\n")
+
+
+def immortal(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """Not even YARN gets rid of it."""
+    stubborn(fake, app)
+
+    def kill(*, timeout: timedelta | None = None) -> knit.ApplicationReport:
+        fake.write(fake.containers()[0].container_id, b"never\n")
+        time.sleep(60)
+        raise AssertionError
+
+    app.kill = kill  # type: ignore[method-assign]
+
+
+def talkative(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """It writes until it is stopped."""
+    container_id = fake.containers()[0].container_id
+    while fake.containers()[0].exit is None:
+        fake.write(container_id, b"and so on\n" * 100)
+        time.sleep(0.01)
+
+
+def returning(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """The connection breaks in the middle, and the Application Master is back elsewhere."""
+    container_id = fake.containers()[0].container_id
+    fake.write(container_id, b"before\n")
+    time.sleep(0.5)
+    fake.restart()
+    fake.write(container_id, b"after\n")
+    fake.finish(container_id)
+    fake.end()
+
+
+def dying(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """The Application Master is gone for good, and YARN says FAILED."""
+    fake.write(fake.containers()[0].container_id, b"last words\n")
+    time.sleep(0.5)
+    fake.report_as(knit.YarnState.FAILED)
+    fake.stop()
+
+
+def unborn(_: FakeApplicationMaster, __: knit.Application) -> None:
+    """It waits in its queue."""
+    print("queued", flush=True)
+
+
+def never_submitted(_: FakeApplicationMaster, __: knit.Application) -> None:
+    """The submission takes for ever."""
+
+
+def hanging(_: FakeApplicationMaster, __: knit.Application) -> None:
+    """YARN does not answer the submission."""
+
+
+def late(_: FakeApplicationMaster, __: knit.Application) -> None:
+    """YARN takes a second to accept it."""
+
+
+if __name__ == "__main__":
+    play: Play = globals()[sys.argv[1]]
+    with playing(FakeClient(play)):
+        status = main(sys.argv[2:])
+    sys.exit(status)

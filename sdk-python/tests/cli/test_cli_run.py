@@ -1,0 +1,122 @@
+"""`knit run`, from submission to exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from knit.cli import main
+from tests.cli import playing
+from tests.cli.playing import FakeClient
+
+
+def run(play: playing.Play, *arguments: str) -> tuple[int, FakeClient]:
+    with playing.playing(FakeClient(play)) as client:
+        return main(["run", *arguments]), client
+
+
+def test_it_submits_shows_lines_and_leaves_with_0(capfd: pytest.CaptureFixture[str]) -> None:
+    status, client = run(playing.well, "-n", "2", "--", "python", "-c", 'print("$HOME")')
+    out, err = capfd.readouterr()
+    assert status == 0
+    assert client.submitted[0].services["worker"].command == "python -c 'print(\"$HOME\")'"
+    assert sorted(out.splitlines()) == ["[worker/0] grüße", "[worker/1] grüße"]
+    lines = err.splitlines()
+    assert "knit: checked the cluster, uploaded 1 file, 2.0 KiB" in lines
+    assert any(line.startswith("knit: submitted application_1700000000000_0001") for line in lines)
+    assert "[worker/1] careful" in lines
+    assert lines[-1].startswith("knit: application_1700000000000_0001 succeeded after ")
+    assert client.fake is not None
+    assert client.fake.was_released
+
+
+def test_it_leaves_with_the_programs_exit_code_and_says_why(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    status, _ = run(playing.badly, "exit 7")
+    assert status == 7
+    assert "failed after" in (err := capfd.readouterr().err)
+    assert "worker 0 ended with exit code 7." in err
+
+
+def test_quiet_leaves_only_what_containers_write(capfd: pytest.CaptureFixture[str]) -> None:
+    status, _ = run(playing.well, "-q", "ls")
+    assert status == 0
+    assert capfd.readouterr() == ("[worker/0] grüße\n", "[worker/0] careful\n")
+
+
+def test_quiet_still_says_why_it_failed(capfd: pytest.CaptureFixture[str]) -> None:
+    run(playing.badly, "-q", "ls")
+    assert "worker 0 ended with exit code 7." in capfd.readouterr().err
+
+
+def test_json_is_an_object_per_line(capfd: pytest.CaptureFixture[str]) -> None:
+    status, _ = run(playing.badly, "--json", "-n", "2", "ls")
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert status == 7
+    assert events[0] == {"event": "submitted", "application_id": "application_1700000000000_0001"}
+    result: dict[str, Any] = events[-1]
+    assert result["event"] == "result"
+    assert (result["final_status"], result["exit_code"]) == ("FAILED", 7)
+    assert [c["state"] for c in result["containers"]] == ["FAILED", "STOPPED"]
+    assert result["containers"][0]["exit"]["exit_code"] == 7
+
+
+def test_json_holds_both_streams(capfd: pytest.CaptureFixture[str]) -> None:
+    run(playing.well, "--json", "ls")
+    events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    logs = {event["file"]: event["text"] for event in events if event["event"] == "log"}
+    assert logs == {"stdout": "grüße", "stderr": "careful"}
+
+
+def test_detached_it_prints_the_id_and_leaves(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(playing.cooperative, "--detach", "ls")[0] == 0
+    assert capfd.readouterr().out == "application_1700000000000_0001\n"
+
+
+def test_detached_and_as_json_it_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(playing.cooperative, "--detach", "--json", "ls")[0] == 0
+    assert json.loads(capfd.readouterr().out)["event"] == "submitted"
+
+
+def test_when_time_is_up_the_application_is_asked_to_stop(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    status, _ = run(playing.cooperative, "--timeout", "1s", "ls")
+    assert status == 124
+    out, err = capfd.readouterr()
+    assert out.splitlines()[-1] == "[worker/0] cleared up"
+    assert "the time is over" in err
+
+
+def test_when_it_does_not_stop_either_yarn_kills_it(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import timedelta
+
+    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
+    assert run(playing.stubborn, "--timeout", "1s", "ls")[0] == 124
+    assert "having YARN kill it" in capfd.readouterr().err
+
+
+def test_a_broken_connection_loses_no_line_and_repeats_none(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(playing.returning, "ls")[0] == 0
+    assert capfd.readouterr().out == "[worker/0] before\n[worker/0] after\n"
+
+
+def test_without_its_application_master_yarns_word_counts(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(playing.dying, "ls")[0] == 1
+    out, err = capfd.readouterr()
+    assert out == "[worker/0] last words\n"
+    assert "application_1700000000000_0001 failed after" in err
+
+
+def test_timeout_and_detach_exclude_each_other(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(playing.well, "--detach", "--timeout", "1s", "ls")[0] == 2
+    assert "leave out --detach" in capfd.readouterr().err

@@ -62,7 +62,7 @@ class Answer:
 class FakeServer:
     """One HTTP server on a port of its own; `answer` says what it does."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.answers_with: Callable[[Request], Answer | None] | None = None
         """Asked first; None from it means the usual answer."""
@@ -110,7 +110,7 @@ class FakeServer:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # a client that hangs up early is none of a test's business
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -431,7 +431,7 @@ class FakeQueue:
 class FakeResourceManager(FakeServer):
     """The RM's REST API on its web port."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         self.standby = False
         self.active_url: str | None = None
         """Where a standby RM sends its clients; None if it knows of no active one."""
@@ -453,7 +453,7 @@ class FakeResourceManager(FakeServer):
         """Where the RM accepts an application and the scheduler then does not."""
         self.stays_after_kill = False
         self._lock = threading.RLock()
-        super().__init__()
+        super().__init__(port)
 
     def answer(self, request: Request) -> Answer:
         path = request.path.removeprefix("/ws/v1/cluster")

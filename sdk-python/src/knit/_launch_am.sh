@@ -96,7 +96,7 @@ knit_find_hadoop() {
 }
 
 java=
-for candidate in "$JAVA_HOME/bin/java" "$JRE_HOME/bin/java" "$(type -P java)"; do
+for candidate in "${JAVA_HOME:+$JAVA_HOME/bin/java}" "${JRE_HOME:+$JRE_HOME/bin/java}" "$(type -P java)"; do
   [ -x "$candidate" ] && java="$candidate" && break
 done
 if [ -z "$java" ]; then

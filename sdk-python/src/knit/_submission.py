@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,8 @@ LAUNCH_COMMAND = (
 )
 
 _SCRIPT = Path(__file__).with_name("_launch_am.sh")
+# Within double quotes, what bash would take for something else than itself or a variable.
+_SPECIAL = re.compile(r'["`\\]|\$(?!\w|\{\w+\})')
 _LARGEST_SPEC_BYTES = 512 * 1024
 _SMALLEST_HEAP_MIB = 64
 _SMALLEST_RESERVE_MIB = 160
@@ -155,9 +158,5 @@ def am_script(memory_mib: int, application_classpath: Iterable[str]) -> str:
 def _for_the_node(entry: str) -> str:
     """One entry as a word of the script: variables are expanded on the node, and nothing else."""
     # Cross-platform configurations write {{X}}, which YARN would replace, but not in here.
-    entry = entry.replace("{{", "${").replace("}}", "}").replace("<CPS>", ":")
-    words = "".join(
-        "\\" + character if character in '"`\\' else character
-        for character in entry.replace("$(", "\\$(")
-    )
-    return f'"{words}"'
+    entry = re.sub(r"\{\{(\w+)\}\}", r"${\1}", entry).replace("<CPS>", ":")
+    return '"' + re.sub(_SPECIAL, r"\\\g<0>", entry) + '"'

@@ -175,8 +175,9 @@ class TestVariables:
     @given(
         st.dictionaries(
             st.sampled_from("abcd"),
-            st.lists(st.sampled_from(["${a}", "${b}", "${c}", "${d}", "${e}", "x", "$", "{", "}"]))
-            .map("".join),
+            st.lists(
+                st.sampled_from(["${a}", "${b}", "${c}", "${d}", "${e}", "x", "$", "{", "}"])
+            ).map("".join),
             min_size=1,
         )
     )

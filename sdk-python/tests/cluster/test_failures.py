@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import threading
@@ -131,12 +132,10 @@ class TestTime:
                 with connection:
                     connection.recv(65536)
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-                    try:
+                    with contextlib.suppress(OSError):
                         for _ in range(1000):
                             connection.sendall(b" ")
                             time.sleep(0.05)
-                    except OSError:
-                        pass
 
             threading.Thread(target=drip, daemon=True).start()
             began = time.monotonic()
@@ -149,39 +148,13 @@ class TestTime:
         self, fake: FakeCluster, cluster: Cluster
     ) -> None:
         cluster.resource_manager.cluster_info()
-        first = fake.resource_manager
-        port = first.port
         # The pooled connection dies with its server; another one comes up at the same place.
-        first.stop()
-        deadline = time.monotonic() + 5
-        with FakeRpcPort(b""):
-            pass
-        replacement = _resource_manager_at(port, deadline)
+        fake.resource_manager.stop()
+        replacement = FakeResourceManager(fake.resource_manager.port)
         try:
             assert cluster.resource_manager.new_application().application_id
         finally:
             replacement.stop()
-
-
-def _resource_manager_at(port: int, deadline: float) -> FakeResourceManager:
-    """A fake RM on a given port, waiting for the port to be free."""
-    import http.server
-
-    original = http.server.ThreadingHTTPServer.__init__
-
-    def bind(self: object, address: object, handler: object) -> None:
-        while True:
-            try:
-                return original(self, ("127.0.0.1", port), handler)  # type: ignore[arg-type]
-            except OSError:
-                assert time.monotonic() < deadline, f"port {port} did not become free"
-                time.sleep(0.05)
-
-    http.server.ThreadingHTTPServer.__init__ = bind  # type: ignore[assignment,method-assign]
-    try:
-        return FakeResourceManager()
-    finally:
-        http.server.ThreadingHTTPServer.__init__ = original  # type: ignore[method-assign]
 
 
 class TestPairs:
@@ -354,28 +327,29 @@ class TestAnswers:
 
     def test_no_message_tells_the_query(self, fake: FakeCluster, cluster: Cluster) -> None:
         for answer in (Answer.html(403, "No"), Answer.html(500, "No"), Answer(302)):
-            fake.name_node.answers_with = lambda _, answer=answer: answer  # type: ignore[misc]
+            fake.name_node.answers_with = lambda _, answer=answer: answer
             with pytest.raises(ClusterError) as failure:
                 cluster.files.home_directory()
             assert "user.name" not in failure.value.message
             assert "?" not in (failure.value.url or "")
 
 
-class TestTls:
-    @pytest.fixture(scope="class")
-    def certificate(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        directory = tmp_path_factory.mktemp("tls")
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-            "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
-            "-keyout key.pem -out cert.pem"
-        )
-        try:
-            subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
-        except FileNotFoundError:
-            pytest.skip("openssl makes the certificate")
-        return directory
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tls")
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
+        "-subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 "
+        "-keyout key.pem -out cert.pem"
+    )
+    try:
+        subprocess.run(command.split(), cwd=directory, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl makes the certificate")
+    return directory
 
+
+class TestTls:
     @pytest.fixture
     def secure(self, certificate: Path) -> Iterator[str]:
         import ssl

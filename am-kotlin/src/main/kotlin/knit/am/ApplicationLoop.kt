@@ -37,7 +37,8 @@ class ApplicationLoop(
   /** Told why [run] is about to fail, before it does. The state can be trusted no more; the process should leave. */
   private val fatal: (Throwable) -> Unit,
 ) {
-  private val inbox = Channel<Message>(Channel.UNLIMITED)
+  /** A message can also be lost between the queue and a [run] that is just being cancelled; its sender must hear of it. */
+  private val inbox = Channel<Message>(Channel.UNLIMITED) { it.answer?.completeExceptionally(leaving()) }
   private val current = MutableStateFlow(initial)
 
   /** The application as it is now. A slow collector misses snapshots, never the last one. */
@@ -65,8 +66,7 @@ class ApplicationLoop(
       try {
         for (message in inbox) apply(message)
       } finally {
-        inbox.close()
-        generateSequence { inbox.tryReceive().getOrNull() }.forEach { it.answer?.completeExceptionally(leaving()) }
+        inbox.cancel()
       }
     }
   }

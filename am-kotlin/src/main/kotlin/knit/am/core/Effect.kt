@@ -35,7 +35,7 @@ data class Release(
 ) : Effect
 
 /** Send [EndingTimedOut] unless the application has ended by then. */
-object StartEndingTimer : Effect
+data object StartEndingTimer : Effect
 
 /**
  * Tell the RM how the application ended; comes exactly once.

@@ -71,4 +71,4 @@ data class EndApplication(
 ) : ClientRequest
 
 /** The containers took too long to stop; see [StartEndingTimer]. */
-object EndingTimedOut : Event
+data object EndingTimedOut : Event

@@ -1,0 +1,164 @@
+package knit.am
+
+import knit.am.core.Effect
+import knit.am.core.Launch
+import knit.am.core.MOST
+import knit.am.core.NOW
+import knit.am.core.Phase
+import knit.am.core.Registered
+import knit.am.core.adding
+import knit.am.core.completed
+import knit.am.core.granted
+import knit.am.core.id
+import knit.am.core.key
+import knit.am.core.registered
+import knit.am.core.service
+import knit.am.core.start
+import knit.am.core.started
+import kotlinx.coroutines.CoroutineStart
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.async
+import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.test.TestScope
+import kotlinx.coroutines.test.runCurrent
+import kotlinx.coroutines.test.runTest
+import kotlinx.coroutines.withContext
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Assertions.fail
+import org.junit.jupiter.api.Test
+import java.time.Clock
+import java.time.ZoneOffset
+
+@OptIn(ExperimentalCoroutinesApi::class)
+class ApplicationLoopTest {
+  private val effects = mutableListOf<Effect>()
+  private val faults = mutableListOf<Throwable>()
+
+  @Test
+  fun eventsAreAppliedInTheOrderTheyWerePosted() =
+    runTest {
+      val loop = running()
+      listOf(granted(1), started(1), completed(1)).forEach(loop::post)
+      runCurrent()
+      assertEquals(Phase.ENDED, loop.snapshots.value.phase)
+      assertEquals(
+        NOW,
+        loop.snapshots.value
+          .container(id(1))
+          ?.startTime,
+      )
+    }
+
+  @Test
+  fun theSnapshotIsPublishedBeforeItsEffectsStart() =
+    runTest {
+      lateinit var loop: ApplicationLoop
+      val seen = mutableListOf<Boolean>()
+      loop =
+        running { effect ->
+          seen += loop.snapshots.value
+            .container((effect as Launch).key)
+            ?.lease == effect.lease
+        }
+      loop.post(granted(1))
+      runCurrent()
+      assertEquals(listOf(true), seen)
+    }
+
+  @Test
+  fun aRequestIsAnsweredWithWhatCameOfIt() =
+    runTest {
+      val loop = running()
+      val transition = loop.request(adding("worker", 1))
+      assertEquals(listOf(key("worker", 1)), transition.subjects)
+      assertSame(transition.application, loop.snapshots.value)
+    }
+
+  @Test
+  fun aRefusedRequestThrowsAndTheLoopGoesOn() =
+    runTest {
+      val loop = running()
+      val before = loop.snapshots.value
+      refusal<AmException.NotFound> { loop.request(adding("nobody", 1)) }
+      assertSame(before, loop.snapshots.value)
+      assertEquals(1, loop.request(adding("worker", 1)).subjects.size)
+      assertEquals(emptyList<Throwable>(), faults)
+    }
+
+  @Test
+  fun aFaultIsReportedAndEndsTheLoop() =
+    runTest {
+      val fault = IllegalStateException("no such thing")
+      val loop = loopOf { throw fault }
+      val run = async { runCatching { loop.run() } }
+      loop.post(granted(1))
+      val waiting = async { refusal<AmException.Unavailable> { loop.request(adding("worker", 1)) } }
+      waiting.await()
+      assertEquals("no such thing", run.await().exceptionOrNull()?.message)
+      assertEquals(listOf<Throwable>(fault), faults)
+    }
+
+  @Test
+  fun aCancelledLoopLeavesNobodyWaiting() =
+    runTest {
+      val loop = loopOf(effects::add)
+      val run = launch { loop.run() }
+      runCurrent()
+      val waiting = async(start = CoroutineStart.UNDISPATCHED) { refusal<AmException.Unavailable> { loop.request(adding("worker", 1)) } }
+      run.cancelAndJoin()
+      waiting.await()
+      refusal<AmException.Unavailable> { loop.request(adding("worker", 1)) }
+      loop.post(granted(1))
+      assertEquals(emptyList<Throwable>(), faults)
+    }
+
+  @Test
+  fun manyThreadsMayPost() =
+    runTest {
+      val number = 2_000
+      val loop = ApplicationLoop(start("worker" to service(instances = number)), clock(), {}, faults::add)
+      loop.post(Registered(MOST))
+      withContext(Dispatchers.Default) {
+        val run = launch { loop.run() }
+        for (i in 1..number) {
+          launch {
+            loop.post(granted(i))
+            loop.post(started(i))
+            loop.post(completed(i))
+          }
+        }
+        loop.snapshots.first { it.phase == Phase.ENDED }
+        run.cancelAndJoin()
+      }
+      assertTrue(
+        loop.snapshots.value.containers
+          .all { it.startTime == NOW },
+      )
+    }
+
+  private fun TestScope.running(handler: EffectHandler = EffectHandler { effects += it }): ApplicationLoop {
+    val loop = loopOf(handler)
+    backgroundScope.launch { loop.run() }
+    return loop
+  }
+
+  private fun loopOf(handler: EffectHandler) = ApplicationLoop(registered("worker" to service()), clock(), handler, faults::add)
+
+  private fun clock(): Clock = Clock.fixed(NOW, ZoneOffset.UTC)
+
+  /** `assertThrows` takes no suspending code. */
+  private suspend inline fun <reified E : AmException> refusal(call: () -> Unit) {
+    try {
+      call()
+    } catch (refused: AmException) {
+      assertTrue(refused is E, "$refused")
+      return
+    }
+    fail<Unit>("not refused")
+  }
+}

@@ -1,0 +1,78 @@
+package knit.am.core
+
+import java.time.Instant
+
+val NOW: Instant = Instant.parse("2026-01-02T03:04:05Z")
+
+val SMALL = Resource(memoryMib = 256, vcores = 1)
+val LARGE = Resource(memoryMib = 4096, vcores = 2)
+val MOST = Resource(memoryMib = 8192, vcores = 4)
+
+fun service(
+  instances: Int = 1,
+  resource: Resource = SMALL,
+  maxRestarts: Int = 0,
+  maxReplacements: Int = 0,
+  failurePolicy: FailurePolicy = FailurePolicy.FAIL_APPLICATION,
+  environment: Map<String, String> = emptyMap(),
+) = ServiceSpec(
+  command = "true",
+  instances = instances,
+  resource = resource,
+  environment = environment,
+  maxRestarts = maxRestarts,
+  maxReplacements = maxReplacements,
+  failurePolicy = failurePolicy,
+)
+
+fun start(vararg services: Pair<String, ServiceSpec>): Application = Application.start("application_1_0001", 1, mapOf(*services), NOW)
+
+/** An application of these services whose Application Master is registered. */
+fun registered(vararg services: Pair<String, ServiceSpec>): Application = start(*services).after(Registered(MOST))
+
+fun Application.after(vararg events: Event): Application =
+  events.fold(this) { application, event -> application.on(event, NOW).application }
+
+/** The number in a container's identifier is all that tells it from others. */
+fun id(number: Int) = "container_$number"
+
+fun lease(
+  number: Int,
+  node: Int = 1,
+  resource: Resource = SMALL,
+) = Lease(id(number), "node$node:8041", "node$node:8042", resource)
+
+fun granted(
+  number: Int,
+  node: Int = 1,
+  resource: Resource = SMALL,
+) = Granted(lease(number, node, resource), resource)
+
+fun started(number: Int) = Started(id(number))
+
+fun completed(
+  number: Int,
+  exitStatus: Int = 0,
+  diagnostics: String = "",
+) = Completed(id(number), exitStatus, diagnostics)
+
+fun stopping(number: Int) = StopContainers(listOf(id(number)), emptyList())
+
+fun adding(
+  serviceName: String,
+  count: Int,
+  resource: Resource? = null,
+  environment: Map<String, String> = emptyMap(),
+  requestId: String = "",
+) = AddContainers(serviceName, count, resource, environment, requestId)
+
+fun key(
+  serviceName: String,
+  rank: Int,
+  attemptNumber: Int = 1,
+) = ContainerKey(Place(serviceName, rank), attemptNumber)
+
+fun Application.stateOf(number: Int): ContainerState? = container(id(number))?.state
+
+/** The states of a service's containers, in order. */
+fun Application.states(serviceName: String = "worker"): List<ContainerState> = containersOf(serviceName).map { it.state }.toList()

@@ -1,0 +1,117 @@
+package knit.am.core
+
+import knit.am.AmException
+import knit.am.core.ContainerState.REQUESTED
+import knit.am.core.ContainerState.RUNNING
+import knit.am.core.ContainerState.STOPPED
+import knit.am.core.ContainerState.STOPPING
+import knit.am.core.ContainerState.SUCCEEDED
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.assertThrows
+
+class RequestsTest {
+  private val application = registered("worker" to service(instances = 2))
+
+  @Test
+  fun addedContainersGetTheRanksAfterTheHighest() {
+    val transition = application.after(granted(1), completed(1)).on(adding("worker", 2, LARGE, mapOf("A" to "b")), NOW)
+    assertEquals(listOf(key("worker", 2), key("worker", 3)), transition.subjects)
+    assertEquals(mapOf(SMALL to 1, LARGE to 2), transition.application.wanted())
+    val added = transition.application.container(key("worker", 3))
+    assertEquals(mapOf("A" to "b"), added?.environment)
+    assertEquals(LARGE, added?.resource)
+  }
+
+  @Test
+  fun aRepeatedRequestAddsNothingAndIsAnsweredAlsoAtTheEnd() {
+    val first = application.on(adding("worker", 2, requestId = "one"), NOW)
+    val again = first.application.on(adding("worker", 2, requestId = "one"), NOW)
+    assertEquals(first.subjects, again.subjects)
+    assertSame(first.application, again.application)
+    val ended = first.application.after(EndApplication(FinalStatus.KILLED, ""))
+    assertEquals(first.subjects, ended.on(adding("worker", 2, requestId = "one"), NOW).subjects)
+    assertEquals(4, ended.size)
+  }
+
+  @Test
+  fun withoutARequestIdEveryCallAdds() {
+    assertEquals(4, application.after(adding("worker", 1), adding("worker", 1)).size)
+  }
+
+  @Test
+  fun whatCannotBeAddedIsRefusedWithWhatToDo() {
+    assertThrows<AmException.NotFound> { application.on(adding("wroker", 1), NOW) }.mentions("There is no service 'wroker'", "worker")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 0), NOW) }.mentions("count is 0")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, Resource(0, 1)), NOW) }.mentions("at least 1")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A B" to "")), NOW) }
+      .mentions("'A B'")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "\u0000")), NOW) }
+      .mentions("NUL")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "x".repeat(65536))), NOW) }
+      .mentions("65536 bytes")
+    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", 1, Resource(8193, 1)), NOW) }.mentions("8192 MiB")
+    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", MAX_CONTAINERS - 1), NOW) }.mentions("100000")
+    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", Int.MAX_VALUE), NOW) }.mentions("100000")
+    assertThrows<AmException.Unavailable> { start("worker" to service()).on(adding("worker", 1), NOW) }.mentions("Call again")
+  }
+
+  @Test
+  fun anEndingApplicationTakesNoMore() {
+    val ending = application.after(granted(1), EndApplication(FinalStatus.KILLED, ""))
+    assertThrows<AmException.ApplicationEnding> { ending.on(adding("worker", 1), NOW) }.mentions("is ending")
+    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1)).on(adding("worker", 1), NOW) }.mentions("has ended")
+  }
+
+  @Test
+  fun aStopNamesContainersByIdentifierAndByPlace() {
+    val running = application.after(granted(1), started(1))
+    val transition = running.on(StopContainers(listOf(id(1)), listOf(Place("worker", 0), Place("worker", 1))), NOW)
+    assertEquals(listOf(key("worker", 0), key("worker", 1)), transition.subjects)
+    assertEquals(listOf(STOPPING, STOPPED), transition.application.states())
+    assertEquals(listOf<Effect>(StopContainer(lease(1))), transition.effects)
+  }
+
+  @Test
+  fun stoppingTwiceIsSafe() {
+    val stopping = application.after(granted(1), stopping(1))
+    val again = stopping.on(stopping(1), NOW)
+    assertSame(stopping, again.application)
+    assertEquals(listOf(key("worker", 0)), again.subjects)
+    assertEquals(emptyList<Effect>(), again.effects)
+  }
+
+  @Test
+  fun aFinalContainerStaysAsItIsAndItsReplacementToo() {
+    val restarting = registered("worker" to service(maxRestarts = 1)).after(granted(1), completed(1, 1))
+    assertSame(restarting, restarting.on(stopping(1), NOW).application)
+    val byPlace = restarting.on(StopContainers(emptyList(), listOf(Place("worker", 0))), NOW)
+    assertEquals(listOf(key("worker", 0, attemptNumber = 2)), byPlace.subjects)
+    assertEquals(Phase.ENDED, byPlace.application.phase)
+  }
+
+  @Test
+  fun stoppingTheLastEndsTheApplicationWell() {
+    val ended = application.after(granted(1), completed(1), StopContainers(emptyList(), listOf(Place("worker", 1))))
+    assertEquals(listOf(SUCCEEDED, STOPPED), ended.states())
+    assertEquals(FinalStatus.SUCCEEDED, ended.outcome?.finalStatus)
+  }
+
+  @Test
+  fun anUnknownNameStopsNone() {
+    val running = application.after(granted(1), started(1))
+    assertThrows<AmException.NotFound> { running.on(StopContainers(listOf(id(1), id(9)), emptyList()), NOW) }.mentions(id(9))
+    assertThrows<AmException.NotFound> { running.on(StopContainers(listOf(id(1)), listOf(Place("worker", 7))), NOW) }
+      .mentions("has no rank 7", "ranks 0 to 1")
+    assertThrows<AmException.NotFound> { running.on(StopContainers(emptyList(), listOf(Place("worker", -1))), NOW) }
+    assertThrows<AmException.NotFound> { running.on(StopContainers(emptyList(), listOf(Place("nobody", 0))), NOW) }
+    assertThrows<AmException.InvalidArgument> { running.on(StopContainers(emptyList(), emptyList()), NOW) }
+    assertEquals(listOf(RUNNING, REQUESTED), running.states())
+  }
+
+  private fun AmException.mentions(vararg words: String) {
+    for (word in words) assertTrue(word in message.orEmpty(), "'$word' in '$message'")
+  }
+}

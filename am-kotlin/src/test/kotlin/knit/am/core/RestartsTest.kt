@@ -1,0 +1,100 @@
+package knit.am.core
+
+import knit.am.core.ContainerState.FAILED
+import knit.am.core.ContainerState.REQUESTED
+import knit.am.core.ContainerState.RUNNING
+import knit.am.core.ContainerState.STOPPED
+import knit.am.core.ContainerState.STOPPING
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Test
+
+class RestartsTest {
+  @Test
+  fun everyReasonIsChargedToItsBudget() {
+    val expected =
+      mapOf(
+        ExitReason.EXITED to Budget.RESTARTS,
+        ExitReason.OUT_OF_MEMORY to Budget.RESTARTS,
+        ExitReason.LOCALIZATION_FAILED to Budget.RESTARTS,
+        ExitReason.KILLED_BY_YARN to Budget.RESTARTS,
+        ExitReason.PREEMPTED to Budget.REPLACEMENTS,
+        ExitReason.NODE_LOST to Budget.REPLACEMENTS,
+        ExitReason.DISK_FAILED to Budget.REPLACEMENTS,
+        ExitReason.LAUNCH_FAILED to Budget.REPLACEMENTS,
+        ExitReason.STOPPED to null,
+        ExitReason.APPLICATION_ENDED to null,
+      )
+    assertEquals(expected, ExitReason.values().associateWith { it.budget })
+  }
+
+  @Test
+  fun aFailedProgramIsStartedAgainWhileItsBudgetLasts() {
+    val once = registered("worker" to service(maxRestarts = 1)).after(granted(1), completed(1, 2))
+    assertEquals(listOf(FAILED, REQUESTED), once.states())
+    assertEquals(mapOf(SMALL to 1), once.wanted())
+    assertEquals(key("worker", 0, attemptNumber = 2), once.latest(Place("worker", 0))?.key)
+
+    val twice = once.after(granted(2), completed(2, 3))
+    assertEquals(listOf(FAILED, FAILED), twice.states())
+    assertEquals(Phase.ENDED, twice.phase)
+  }
+
+  @Test
+  fun theBudgetsAreSpentApart() {
+    val application = registered("worker" to service(maxRestarts = 1, maxReplacements = 1))
+    val spent = application.after(granted(1), completed(1, -102), granted(2), completed(2, 1), granted(3), completed(3, -102))
+    assertEquals(listOf(FAILED, FAILED, FAILED), spent.states())
+    assertEquals(Phase.ENDED, spent.phase)
+  }
+
+  @Test
+  fun eachRankHasBudgetsOfItsOwn() {
+    val application = registered("worker" to service(instances = 2, maxRestarts = 1))
+    val both = application.after(granted(1), granted(2), completed(1, 1), completed(2, 1))
+    assertEquals(listOf(FAILED, REQUESTED, FAILED, REQUESTED), both.states())
+  }
+
+  @Test
+  fun aReplacementInheritsSizeAndEnvironment() {
+    val added = registered("worker" to service(instances = 0, maxReplacements = 1)).after(adding("worker", 1, LARGE, mapOf("A" to "b")))
+    val transition = added.after(granted(1, resource = LARGE), completed(1, -102)).on(granted(2, resource = LARGE), NOW)
+    val launch = transition.effects.single() as Launch
+    assertEquals(key("worker", 0, attemptNumber = 2), launch.key)
+    assertEquals(mapOf("A" to "b"), launch.environment)
+  }
+
+  @Test
+  fun aStoppedContainerIsNotFollowed() {
+    val application = registered("worker" to service(instances = 2, maxRestarts = 5, maxReplacements = 5))
+    val stopped = application.after(granted(1), started(1), stopping(1), completed(1, 1))
+    assertEquals(listOf(STOPPED, REQUESTED), stopped.states())
+    assertEquals(ExitReason.STOPPED, stopped.container(id(1))?.exit?.reason)
+    assertEquals(1, stopped.container(id(1))?.exit?.exitCode)
+  }
+
+  @Test
+  fun aFailureForGoodEndsTheApplicationUnlessTheOthersMayFinish() {
+    val strict = registered("worker" to service(instances = 2)).after(granted(1), granted(2), started(2), completed(1, 3))
+    assertEquals(Phase.ENDING, strict.phase)
+    assertEquals(listOf(FAILED, STOPPING), strict.states())
+
+    val lenient = service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS)
+    val running = registered("worker" to lenient).after(granted(1), granted(2), started(2), completed(1, 3))
+    assertEquals(Phase.RUNNING, running.phase)
+    assertEquals(listOf(FAILED, RUNNING), running.states())
+    assertNull(running.outcome)
+    val ended = running.after(completed(2, 0))
+    assertEquals(FinalStatus.FAILED, ended.outcome?.finalStatus)
+    assertEquals(3, ended.outcome?.exitCode)
+  }
+
+  @Test
+  fun aNodeIsExcludedAfterTwoFailuresThatSpeakAgainstIt() {
+    val application = registered("worker" to service(instances = 4, maxReplacements = 5, maxRestarts = 5))
+    val once = application.after(granted(1), LaunchFailed(id(1), "refused"), granted(2), completed(2, 1), granted(3), completed(3, -102))
+    assertEquals(emptySet<String>(), once.excludedNodes)
+    assertEquals(setOf("node1:8041"), once.after(granted(4), completed(4, -101)).excludedNodes)
+    assertEquals(emptySet<String>(), once.after(granted(4, node = 2), completed(4, -101)).excludedNodes)
+  }
+}

@@ -1,0 +1,305 @@
+package knit.am.core
+
+import knit.am.AmException
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+
+/** One thing that happens in a [SimulatedCluster]; numbers choose among what there is, so that every sequence has a meaning. */
+sealed interface Step
+
+/** The RM grants up to [count] containers of a size somebody waits for, one more than waits with [extra]. */
+data class GrantSome(
+  val count: Int,
+  val node: Int,
+  val extra: Boolean,
+) : Step
+
+data class GrantAgain(
+  val lease: Int,
+) : Step
+
+data class Start(
+  val lease: Int,
+) : Step
+
+data class FailLaunch(
+  val lease: Int,
+) : Step
+
+/** Several ends in one heartbeat, some of them perhaps reported before, perhaps of containers that never started. */
+data class CompleteSome(
+  val leases: List<Int>,
+  val exitStatus: Int,
+) : Step
+
+data class LoseNode(
+  val node: Int,
+) : Step
+
+data class StopLease(
+  val lease: Int,
+) : Step
+
+data class StopPlace(
+  val place: Int,
+) : Step
+
+data class Add(
+  val count: Int,
+  val large: Boolean,
+  val requestId: Int,
+) : Step
+
+data class End(
+  val finalStatus: FinalStatus,
+) : Step
+
+data object TimeOut : Step
+
+data object RegisterAgain : Step
+
+/**
+ * A cluster and its clients, as far as an application can tell, that checks after every event that nothing is wrong.
+ *
+ * What it checks is counted here from scratch, from the containers and from what was sent and received; it shares no
+ * bookkeeping with the core.
+ */
+class SimulatedCluster(
+  services: Map<String, ServiceSpec>,
+) {
+  var application: Application = Application.start("application_1_0001", 1, services, NOW)
+    private set
+
+  private class SimulatedLease(
+    val lease: Lease,
+  ) {
+    var launches = 0
+    var stops = 0
+    var releases = 0
+    var reportedEnd = false
+  }
+
+  private val leases = mutableListOf<SimulatedLease>()
+  private val effects = mutableListOf<Effect>()
+  private val launched = mutableSetOf<ContainerKey>()
+  private val answers = mutableMapOf<String, List<ContainerKey>>()
+
+  init {
+    send(Registered(MOST))
+  }
+
+  fun take(step: Step) {
+    when (step) {
+      is GrantSome -> grant(step)
+      is GrantAgain -> pick(step.lease)?.let { send(Granted(it.lease, it.lease.resource)) }
+      is Start -> pick(step.lease)?.let { if (it.launches > 0) send(Started(it.lease.containerId)) }
+      is FailLaunch -> pick(step.lease)?.let { if (it.launches > 0) send(LaunchFailed(it.lease.containerId, "refused")) }
+      is CompleteSome -> step.leases.mapNotNull(::pick).forEach { complete(it, step.exitStatus) }
+      is LoseNode -> send(NodeLost("node${step.node}:8041"))
+      is StopLease -> pick(step.lease)?.let { request(StopContainers(listOf(it.lease.containerId), emptyList())) }
+      is StopPlace -> stopPlace(step.place)
+      is Add -> add(step)
+      is End -> request(EndApplication(step.finalStatus, "asked for"))
+      is TimeOut -> if (StartEndingTimer in effects) send(EndingTimedOut)
+      is RegisterAgain -> send(Registered(MOST))
+    }
+  }
+
+  /** Everything that is asked for is granted, starts and ends, everything that is stopped ends, until nothing is open. */
+  fun drain(exitStatuses: List<Int>) {
+    var rounds = 0
+    while (application.phase != Phase.ENDED) {
+      assertTrue(rounds++ < 10_000, "it never ends: $application")
+      if (application.size == 0) request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
+      grant(GrantSome(count = 100, node = rounds % 3, extra = false))
+      val alive = leases.filter { !it.reportedEnd && it.releases == 0 }
+      alive.forEach { send(Started(it.lease.containerId)) }
+      alive.forEachIndexed { index, lease -> complete(lease, exitStatuses[(rounds + index) % exitStatuses.size]) }
+    }
+    leases.forEach { complete(it, 0) }
+  }
+
+  private fun pick(number: Int): SimulatedLease? = if (leases.isEmpty()) null else leases[number % leases.size]
+
+  private fun grant(step: GrantSome) {
+    val wanted = application.wanted()
+    val sizes = wanted.flatMap { (size, count) -> List(count) { size } }.take(step.count) + if (step.extra) listOf(SMALL) else emptyList()
+    for (size in sizes) {
+      val lease = SimulatedLease(lease(leases.size + 1, step.node, size))
+      leases += lease
+      send(Granted(lease.lease, size))
+    }
+  }
+
+  private fun complete(
+    lease: SimulatedLease,
+    exitStatus: Int,
+  ) {
+    val before = application.container(lease.lease.containerId)
+    lease.reportedEnd = true
+    send(Completed(lease.lease.containerId, exitStatus, "said so"))
+    if (before == null || before.state.isFinal) return
+    val after = checkNotNull(application.container(lease.lease.containerId))
+    val expected =
+      when {
+        before.state == ContainerState.STOPPING -> ContainerState.STOPPED
+        exitStatus == 0 -> ContainerState.SUCCEEDED
+        else -> ContainerState.FAILED
+      }
+    assertEquals(expected, after.state, "after its end was reported")
+  }
+
+  private fun stopPlace(number: Int) {
+    val keys =
+      application.containers
+        .map { it.key.place }
+        .distinct()
+        .toList()
+    if (keys.isNotEmpty()) request(StopContainers(emptyList(), listOf(keys[number % keys.size])))
+  }
+
+  private fun add(step: Add) {
+    val requestId = if (step.requestId == 0) "" else "request-${step.requestId}"
+    val before = application
+    val resource = if (step.large) LARGE else null
+    val transition = request(AddContainers("worker", step.count, resource, emptyMap(), requestId)) ?: return
+    val known = answers[requestId]
+    assertEquals(known ?: transition.subjects, transition.subjects, "the answer to $requestId")
+    assertEquals(if (known == null) before.size + step.count else before.size, transition.application.size)
+    if (requestId.isNotEmpty()) answers[requestId] = transition.subjects
+  }
+
+  private fun request(request: ClientRequest): Transition? =
+    try {
+      send(request)
+    } catch (_: AmException.ApplicationEnding) {
+      assertTrue(application.phase != Phase.RUNNING)
+      null
+    } catch (_: AmException.NotFound) {
+      val named = (request as StopContainers).containerIds
+      assertTrue(named.any { leaseOf(it).launches == 0 }, "refused to stop $named")
+      null
+    }
+
+  private fun send(event: Event): Transition {
+    val before = application
+    val transition = before.on(event, NOW)
+    application = transition.application
+    transition.effects.forEach { carryOut(it) }
+    try {
+      checkContainers(before)
+      checkCounts()
+      checkLeases()
+      checkBudgets()
+      checkPhase(before)
+    } catch (wrong: AssertionError) {
+      throw AssertionError("after $event: ${wrong.message}\n${application.containers.joinToString("\n")}", wrong)
+    }
+    return transition
+  }
+
+  private fun carryOut(effect: Effect) {
+    effects += effect
+    when (effect) {
+      is Launch -> {
+        val lease = leaseOf(effect.lease.containerId)
+        assertEquals(1, ++lease.launches, "launches on ${effect.lease.containerId}")
+        assertTrue(launched.add(effect.key), "${effect.key} is launched twice")
+        assertEquals(0, lease.releases, "${effect.lease.containerId} was given back before")
+      }
+
+      is StopContainer -> {
+        leaseOf(effect.lease.containerId).stops++
+      }
+
+      is Release -> {
+        assertEquals(1, ++leaseOf(effect.containerId).releases, "releases of ${effect.containerId}")
+      }
+
+      is StartEndingTimer, is Unregister -> {}
+    }
+  }
+
+  private fun leaseOf(containerId: String) = leases.single { it.lease.containerId == containerId }
+
+  /** None vanishes, a final one never changes, none skips a state, ranks and attempts have no gaps, one at most is open per place. */
+  private fun checkContainers(before: Application) {
+    for (old in before.containers) {
+      val now = application.container(old.key) ?: throw AssertionError("${old.key} vanished")
+      if (old.state.isFinal) assertEquals(old, now, "a final container changed")
+    }
+    for ((name, containers) in application.containers.groupBy { it.key.place.serviceName }) {
+      val byRank = containers.groupBy { it.key.place.rank }
+      assertEquals((0 until byRank.size).toList(), byRank.keys.toList(), "ranks of $name")
+      for (attempts in byRank.values) {
+        assertEquals((1..attempts.size).toList(), attempts.map { it.key.attemptNumber }, "attempts of ${attempts[0].key.place}")
+        assertTrue(attempts.dropLast(1).all { it.state == ContainerState.FAILED }, "only a failed one is followed: $attempts")
+      }
+    }
+    for (container in application.containers) {
+      assertEquals(container.state.isFinal, container.exit != null, "exit of $container")
+      if (container.stopCause != null) {
+        assertTrue(container.state == ContainerState.STOPPING || container.state == ContainerState.STOPPED, "was to stop: $container")
+      }
+    }
+  }
+
+  private fun checkCounts() {
+    val requested = application.containers.filter { it.state == ContainerState.REQUESTED }.toList()
+    assertEquals(requested.groupingBy { it.resource }.eachCount(), application.wanted(), "wanted")
+    for (state in ContainerState.values()) {
+      assertEquals(application.containers.count { it.state == state }, application.count(state), "count of $state")
+    }
+    val blamed = application.containers.filter { it.exit?.reason in setOf(ExitReason.LAUNCH_FAILED, ExitReason.DISK_FAILED) }
+    val excluded = blamed.groupingBy { it.lease?.nodeId }.eachCount().filterValues { it >= 2 }
+    assertEquals(excluded.keys, application.excludedNodes, "excluded nodes")
+  }
+
+  /** Each lease is held by an open container, was given back, or YARN reported its end itself. */
+  private fun checkLeases() {
+    val holders = application.containers.filter { it.lease != null }.groupBy { it.lease!!.containerId }
+    for (lease in leases) {
+      val id = lease.lease.containerId
+      val holder = holders[id]?.single()
+      assertEquals(holder, application.container(id), "the container found by $id")
+      assertEquals(holder == null, lease.launches == 0, "launch of $id")
+      val held = holder != null && !holder.state.isFinal
+      assertTrue(held || lease.releases > 0 || lease.reportedEnd, "the lease $id is forgotten")
+      assertTrue(!held || lease.releases == 0, "the lease $id was given back under $holder")
+      if (holder?.state == ContainerState.STOPPING) assertTrue(lease.stops > 0, "$holder is not being stopped")
+    }
+  }
+
+  private fun checkBudgets() {
+    val byYarn = setOf(ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED)
+    for ((place, attempts) in application.containers.groupBy { it.key.place }) {
+      val service = application.services.getValue(place.serviceName)
+      val (taken, failed) = attempts.dropLast(1).partition { it.exit?.reason in byYarn }
+      assertTrue(taken.size <= service.maxReplacements, "$place was replaced ${taken.size} times")
+      assertTrue(failed.size <= service.maxRestarts, "$place was restarted ${failed.size} times")
+      val last = attempts.last()
+      if (last.state != ContainerState.FAILED) continue
+      val left = if (last.exit?.reason in byYarn) service.maxReplacements - taken.size else service.maxRestarts - failed.size
+      assertTrue(left == 0 || application.phase != Phase.RUNNING, "$place had $left tries left")
+      if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) assertTrue(application.phase != Phase.RUNNING, "$place failed for good")
+    }
+  }
+
+  private fun checkPhase(before: Application) {
+    assertTrue(application.phase >= before.phase, "${before.phase} to ${application.phase}")
+    assertEquals(application.phase != Phase.RUNNING, application.outcome != null)
+    if (before.outcome != null) assertEquals(before.outcome, application.outcome, "the first outcome stands")
+    assertEquals(if (application.phase == Phase.ENDED) 1 else 0, effects.count { it is Unregister }, "times it unregistered")
+    val timers = effects.count { it is StartEndingTimer }
+    assertTrue(if (application.phase == Phase.ENDING) timers == 1 else timers <= 1, "$timers timers")
+    val open = application.containers.filterNot { it.state.isFinal }.toList()
+    when (application.phase) {
+      Phase.RUNNING -> assertTrue(open.isNotEmpty() || application.size == 0, "everything has ended, except the application")
+      Phase.ENDING -> assertTrue(open.isNotEmpty() && open.all { it.state == ContainerState.STOPPING }, "still open: $open")
+      Phase.ENDED -> assertEquals(emptyList<Container>(), open)
+    }
+    val outcome = application.outcome ?: return
+    assertTrue(outcome.diagnostics.isNotBlank())
+    assertEquals(outcome.finalStatus == FinalStatus.SUCCEEDED, outcome.exitCode == 0, "$outcome")
+  }
+}

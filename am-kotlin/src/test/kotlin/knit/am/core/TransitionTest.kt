@@ -1,0 +1,212 @@
+package knit.am.core
+
+import knit.am.core.ContainerState.LAUNCHING
+import knit.am.core.ContainerState.REQUESTED
+import knit.am.core.ContainerState.STOPPED
+import knit.am.core.ContainerState.STOPPING
+import knit.am.core.ContainerState.SUCCEEDED
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTimeout
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import java.time.Duration
+
+class TransitionTest {
+  @Test
+  fun itBeginsWithEveryInstanceAskedFor() {
+    val application = start("worker" to service(instances = 2), "chief" to service(resource = LARGE))
+    assertEquals(listOf(key("chief", 0), key("worker", 0), key("worker", 1)), application.containers.map { it.key }.toList())
+    assertEquals(mapOf(SMALL to 2, LARGE to 1), application.wanted())
+    assertTrue(application.containers.all { it.state == REQUESTED && it.requestTime == NOW })
+  }
+
+  @Test
+  fun aGrantGoesToTheLowestThatWaitsForItsSize() {
+    val application = registered("a" to service(resource = LARGE), "b" to service(instances = 2), "c" to service())
+    val transition = application.on(granted(1), NOW)
+    assertEquals(listOf<Effect>(Launch(key("b", 0), lease(1))), transition.effects)
+    val replaced = transition.application.after(granted(2), granted(3), completed(2, 1))
+    assertEquals(Phase.ENDING, replaced.phase)
+  }
+
+  @Test
+  fun theReplacementOfALowRankIsServedBeforeHigherRanks() {
+    val application = registered("worker" to service(instances = 3, maxRestarts = 1)).after(granted(1), completed(1, 1))
+    assertEquals(key("worker", 0, attemptNumber = 2), application.after(granted(2)).container(id(2))?.key)
+  }
+
+  @Test
+  fun aGrantNobodyWaitsForIsGivenBackAndNeverUsed() {
+    val application = registered("worker" to service(maxRestarts = 1)).after(granted(1))
+    val transition = application.on(granted(2), NOW)
+    assertEquals(listOf<Effect>(Release(id(2))), transition.effects)
+    val again = transition.application.after(completed(1, 1)).on(granted(2), NOW)
+    assertEquals(emptyList<Effect>(), again.effects)
+    assertEquals(mapOf(SMALL to 1), again.application.wanted())
+  }
+
+  @Test
+  fun aStartIsKeptWithItsTime() {
+    val running = registered("worker" to service()).after(granted(1)).on(started(1), NOW.plusSeconds(1)).application
+    assertEquals(NOW.plusSeconds(1), running.after(started(1)).container(id(1))?.startTime)
+  }
+
+  @Test
+  fun anEndBeforeTheStartNeedsNoStart() {
+    val ended = registered("worker" to service()).after(granted(1), completed(1), started(1))
+    assertEquals(SUCCEEDED, ended.stateOf(1))
+    assertNull(ended.container(id(1))?.startTime)
+  }
+
+  @Test
+  fun aFailedLaunchAfterAConfirmedStartIsIgnoredAlsoWhileStopping() {
+    val running = registered("worker" to service()).after(granted(1), started(1), stopping(1))
+    val transition = running.on(LaunchFailed(id(1), "already started"), NOW)
+    assertEquals(STOPPING, transition.application.stateOf(1))
+    assertEquals(emptyList<Effect>(), transition.effects)
+  }
+
+  @Test
+  fun allContainersOfALostNodeEndAndTheirLeasesGoBack() {
+    val application = registered("worker" to service(instances = 3)).after(granted(1), granted(2, node = 2), granted(3))
+    val transition = application.on(NodeLost("node1:8041"), NOW)
+    assertEquals(Release(id(1)), transition.effects[0])
+    assertEquals(Release(id(3)), transition.effects[1])
+    assertEquals(
+      ExitReason.NODE_LOST,
+      transition.application
+        .container(id(3))
+        ?.exit
+        ?.reason,
+    )
+    assertEquals(listOf(StopContainer(lease(2, node = 2)), StartEndingTimer), transition.effects.drop(2))
+    assertEquals(
+      ExitReason.NODE_LOST,
+      transition.application
+        .after(completed(3, -100))
+        .container(id(3))
+        ?.exit
+        ?.reason,
+    )
+  }
+
+  @Test
+  fun endingStopsEverythingAndUnregistersOnceAllHasEnded() {
+    val application = registered("worker" to service(instances = 3)).after(granted(1), granted(2), started(2))
+    val ending = application.on(EndApplication(FinalStatus.KILLED, "enough"), NOW)
+    assertEquals(listOf(STOPPING, STOPPING, STOPPED), ending.application.states())
+    assertEquals(listOf(StopContainer(lease(1)), StopContainer(lease(2)), StartEndingTimer), ending.effects)
+    assertEquals(emptyMap<Resource, Int>(), ending.application.wanted())
+
+    val almost = ending.application.after(completed(1, 143))
+    assertEquals(Phase.ENDING, almost.phase)
+    val ended = almost.on(completed(2, 0), NOW)
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.KILLED, "enough", 1))), ended.effects)
+    assertEquals(Phase.ENDED, ended.application.phase)
+    assertEquals(
+      ExitReason.APPLICATION_ENDED,
+      ended.application
+        .container(id(2))
+        ?.exit
+        ?.reason,
+    )
+  }
+
+  @Test
+  fun theFirstOutcomeStands() {
+    val ending = registered("worker" to service()).after(granted(1), EndApplication(FinalStatus.KILLED, "first"))
+    val again = ending.on(EndApplication(FinalStatus.SUCCEEDED, "second"), NOW)
+    assertEquals("first", again.application.outcome?.diagnostics)
+    assertEquals(emptyList<Effect>(), again.effects)
+  }
+
+  @Test
+  fun whatDoesNotStopInTimeIsGivenBack() {
+    val ending = registered("worker" to service()).after(granted(1), EndApplication(FinalStatus.SUCCEEDED, "done"))
+    val ended = ending.on(EndingTimedOut, NOW)
+    assertEquals(listOf(Release(id(1)), Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0))), ended.effects)
+    assertEquals(STOPPED, ended.application.stateOf(1))
+    assertEquals(emptyList<Effect>(), ended.application.on(EndingTimedOut, NOW).effects)
+  }
+
+  @Test
+  fun aGrantThatComesAfterTheEndIsGivenBack() {
+    val ended = registered("worker" to service()).after(EndApplication(FinalStatus.KILLED, ""))
+    assertEquals(Phase.ENDED, ended.phase)
+    assertEquals(listOf<Effect>(Release(id(1))), ended.on(granted(1), NOW).effects)
+  }
+
+  @Test
+  fun withoutAnyContainerItWaitsForOneOrForAClientsEnd() {
+    val empty = registered("worker" to service(instances = 0))
+    assertEquals(Phase.RUNNING, empty.after(started(1), NodeLost("node1:8041")).phase)
+    assertEquals(Phase.ENDED, empty.after(adding("worker", 1), granted(1), completed(1)).phase)
+    val ended = empty.on(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"), NOW)
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "nothing to do", 0))), ended.effects)
+  }
+
+  @Test
+  fun aSizeBeyondTheClustersEndsItWithAClearSentence() {
+    val transition = start("a" to service(), "big" to service(resource = Resource(9000, 1))).on(Registered(MOST), NOW)
+    val outcome = checkNotNull(transition.application.outcome)
+    assertEquals(FinalStatus.FAILED, outcome.finalStatus)
+    assertTrue(outcome.diagnostics.startsWith("Service big wants 9000 MiB and 1 vcores for each container; YARN grants at most 8192 MiB"))
+    assertEquals(listOf<Effect>(Unregister(outcome)), transition.effects)
+  }
+
+  @Test
+  fun aSpecificationThatCannotRunEndsOnceItIsRegistered() {
+    val broken =
+      listOf(
+        start(),
+        start("a" to service(instances = -1)),
+        start("a" to service(resource = Resource(0, 1))),
+        start("a" to service(resource = Resource(1, 0))),
+        start("a" to service(maxRestarts = -1)),
+        start("a" to service(maxReplacements = -1)),
+        start("a" to service(instances = MAX_CONTAINERS), "b" to service()),
+      )
+    for (application in broken) {
+      assertEquals(emptyMap<Resource, Int>(), application.wanted())
+      val ended = application.after(Registered(MOST))
+      assertEquals(Phase.ENDED, ended.phase)
+      assertEquals(FinalStatus.FAILED, ended.outcome?.finalStatus)
+    }
+  }
+
+  @Test
+  fun registeringAgainKeepsTheFirstTime() {
+    val application = start("worker" to service()).on(Registered(MOST), NOW).application
+    val again = application.on(Registered(LARGE), NOW.plusSeconds(9)).application
+    assertEquals(NOW, again.startTime)
+    assertEquals(LARGE, again.maxResource)
+    assertEquals(Phase.RUNNING, again.phase)
+  }
+
+  @Test
+  fun unknownContainersChangeNothing() {
+    val application = registered("worker" to service()).after(granted(1))
+    for (event in listOf(started(9), completed(9), LaunchFailed(id(9), ""), NodeLost("node9:8041"), EndingTimedOut)) {
+      val transition = application.on(event, NOW)
+      assertSame(application, transition.application, "$event")
+      assertEquals(emptyList<Effect>(), transition.effects)
+    }
+    assertEquals(LAUNCHING, application.stateOf(1))
+  }
+
+  /** A scan of all containers on every event would take minutes here; it takes a second or two. */
+  @Test
+  fun manyContainersCostLittleEach() {
+    val number = 20_000
+    assertTimeout(Duration.ofSeconds(60)) {
+      var application = registered("worker" to service(instances = number, maxRestarts = 1))
+      for (i in 1..number) application = application.after(granted(i, node = i % 100), started(i))
+      for (i in 1..number) application = application.after(completed(i, 1))
+      for (i in 1..number) application = application.after(granted(number + i), completed(number + i))
+      assertEquals(number, application.count(SUCCEEDED))
+      assertEquals(FinalStatus.SUCCEEDED, application.outcome?.finalStatus)
+    }
+  }
+}

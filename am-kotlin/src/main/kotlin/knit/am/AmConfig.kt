@@ -1,0 +1,56 @@
+package knit.am
+
+import knit.am.core.ServiceSpec
+import knit.am.security.Tls
+import org.apache.hadoop.yarn.api.records.ContainerId
+import java.time.Duration
+
+/** What the client submitted, in our own types. */
+data class Submission(
+  val name: String,
+  val services: Map<String, ServiceSpec>,
+  /** How long to stay for clients after the end, since the last one was heard. */
+  val linger: Duration,
+  /** The directory to remove when leaving; null where there is none. */
+  val stagingUrl: String?,
+  /** The user whose name containers give to a cluster with simple authentication; null with Kerberos. */
+  val userName: String?,
+) {
+  companion object {
+    val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)
+  }
+}
+
+/** Every setting of this Application Master, read once at its start. */
+class AmConfig(
+  /** YARN's identifier, `application_…`. */
+  val applicationId: String,
+  /** Which start of the Application Master this is, from 1. */
+  val attemptNumber: Int,
+  /** The host where clients reach it, by the name the NodeManager goes by. */
+  val host: String,
+  val submission: Submission,
+  val tls: Tls,
+) {
+  companion object {
+    /** Reads what YARN says in the environment. */
+    fun of(
+      environment: Map<String, String>,
+      submission: Submission,
+      tls: Tls,
+    ): AmConfig {
+      val containerId = environment.required("CONTAINER_ID")
+      val attempt = ContainerId.fromString(containerId).applicationAttemptId
+      return AmConfig(
+        applicationId = attempt.applicationId.toString(),
+        attemptNumber = attempt.attemptId,
+        host = environment.required("NM_HOST"),
+        submission = submission,
+        tls = tls,
+      )
+    }
+
+    private fun Map<String, String>.required(name: String): String =
+      checkNotNull(get(name)) { "The environment lacks $name: the Application Master is started by YARN, not by hand." }
+  }
+}

@@ -1,0 +1,137 @@
+package knit.am
+
+import knit.am.core.Effect
+import knit.am.core.EndingTimedOut
+import knit.am.core.Event
+import knit.am.core.Launch
+import knit.am.core.LaunchFailed
+import knit.am.core.Lease
+import knit.am.core.Outcome
+import knit.am.core.Release
+import knit.am.core.StartEndingTimer
+import knit.am.core.Started
+import knit.am.core.StopContainer
+import knit.am.core.Unregister
+import knit.am.yarn.LaunchSpec
+import knit.am.yarn.NodeManager
+import knit.am.yarn.ResourceManager
+import knit.am.yarn.containerEnvironment
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Job
+import kotlinx.coroutines.currentCoroutineContext
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.launch
+import org.slf4j.LoggerFactory
+import java.util.concurrent.ConcurrentHashMap
+import kotlin.time.Duration.Companion.seconds
+
+/**
+ * Carries out on the cluster what the core wants done; what comes of it is posted.
+ *
+ * What is to be done for different containers runs side by side, for one container one after the other.
+ */
+internal class ClusterEffects(
+  private val scope: CoroutineScope,
+  private val submission: Submission,
+  private val applicationId: String,
+  private val resourceManager: ResourceManager,
+  private val nodeManager: NodeManager,
+) : EffectHandler {
+  private val log = LoggerFactory.getLogger(ClusterEffects::class.java)
+  private val underWay = ConcurrentHashMap<String, Job>()
+
+  /** How the application ended, once it has. */
+  val outcome = CompletableDeferred<Outcome>()
+
+  /** Where events go; set before the first effect. */
+  lateinit var post: (Event) -> Unit
+
+  /** Has the RM told of a release at once; set before the first effect. */
+  lateinit var wakeAllocator: () -> Unit
+
+  override fun handle(effect: Effect) {
+    when (effect) {
+      is Launch -> inTurn(effect.lease.containerId) { launch(effect) }
+      is StopContainer -> inTurn(effect.lease.containerId) { stop(effect.lease) }
+      is Release -> inTurn(effect.containerId) { release(effect.containerId) }
+      is Unregister -> outcome.complete(effect.outcome)
+      is StartEndingTimer -> startEndingTimer()
+    }
+  }
+
+  private fun startEndingTimer() {
+    scope.launch {
+      delay(ENDING_TIMEOUT)
+      post(EndingTimedOut)
+    }
+  }
+
+  /** Only called on the application's loop, so that the order of calls is the order of effects. */
+  private fun inTurn(
+    containerId: String,
+    work: suspend () -> Unit,
+  ) {
+    val previous = underWay[containerId]
+    val job =
+      scope.launch {
+        previous?.join()
+        work()
+      }
+    underWay[containerId] = job
+    job.invokeOnCompletion { underWay.remove(containerId, job) }
+  }
+
+  private suspend fun launch(effect: Launch) {
+    val containerId = effect.lease.containerId
+    try {
+      nodeManager.launch(effect.lease, effect.toSpec())
+      post(Started(containerId))
+    } catch (
+      @Suppress("TooGenericExceptionCaught") failure: Exception,
+    ) {
+      currentCoroutineContext().ensureActive()
+      log.warn("{} could not be launched on {}: {}", containerId, effect.lease.nodeId, failure.toString())
+      post(LaunchFailed(containerId, failure.message ?: failure.toString()))
+    }
+  }
+
+  private suspend fun stop(lease: Lease) {
+    try {
+      nodeManager.stop(lease)
+    } catch (
+      @Suppress("TooGenericExceptionCaught") failure: Exception,
+    ) {
+      currentCoroutineContext().ensureActive()
+      log.info("{} could not be stopped through {}, and is given back instead: {}", lease.containerId, lease.nodeId, failure.toString())
+      release(lease.containerId)
+    }
+  }
+
+  private fun release(containerId: String) {
+    resourceManager.release(containerId)
+    wakeAllocator()
+  }
+
+  private fun Launch.toSpec(): LaunchSpec {
+    val service = submission.services.getValue(key.place.serviceName)
+    return LaunchSpec(
+      command = service.command,
+      environment =
+        containerEnvironment(
+          applicationId = applicationId,
+          key = key,
+          lease = lease,
+          userName = submission.userName,
+          environment = service.environment + environment,
+        ),
+      localResources = service.localResources,
+    )
+  }
+
+  private companion object {
+    /** A NodeManager sends SIGKILL a quarter of a second after SIGTERM, and reports the end within a second or two. */
+    val ENDING_TIMEOUT = 15.seconds
+  }
+}

@@ -1,0 +1,50 @@
+package knit.am.grpc
+
+import knit.am.AmException
+import knit.am.ApplicationLoop
+import knit.am.Submission
+import knit.am.core.EndApplication
+import knit.am.core.Phase
+import knit.v1.ApplicationServiceGrpcKt
+import knit.v1.GetApplicationRequest
+import knit.v1.GetApplicationResponse
+import knit.v1.ShutdownRequest
+import knit.v1.ShutdownResponse
+
+/**
+ * Describes the application and ends it.
+ *
+ * @param release called when a client needs nothing more of an application that has ended
+ */
+internal class ApplicationGrpcService(
+  submission: Submission,
+  private val loop: ApplicationLoop,
+  private val release: () -> Unit,
+) : ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase() {
+  private val spec = submission.toMessage()
+
+  override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
+    val application = loop.snapshots.value
+    val startTime =
+      application.startTime ?: throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
+    val response =
+      GetApplicationResponse
+        .newBuilder()
+        .setApplicationId(application.id)
+        .setAttemptNumber(application.attemptNumber)
+        .setState(application.phase.toMessage())
+        .setSpec(spec)
+        .setStartTime(startTime.toMessage())
+    application.outcome?.let { response.setOutcome(it.toMessage()) }
+    return response.build()
+  }
+
+  override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {
+    val hadEnded = loop.snapshots.value.phase == Phase.ENDED
+    val application = loop.request(EndApplication(request.finalStatus.toDomain(), request.diagnostics)).application
+    if (hadEnded) release()
+    val response = ShutdownResponse.newBuilder().setState(application.phase.toMessage())
+    application.outcome?.let { response.setOutcome(it.toMessage()) }
+    return response.build()
+  }
+}

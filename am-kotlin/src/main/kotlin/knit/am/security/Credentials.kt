@@ -1,0 +1,50 @@
+package knit.am.security
+
+import org.apache.hadoop.io.DataOutputBuffer
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.Credentials
+import java.nio.ByteBuffer
+
+/** What the client put into the submission's credentials, by the name of the secret. */
+object Secrets {
+  const val APPLICATION = "knit.application"
+  const val TLS_AUTHORITY = "knit.tls.ca"
+  const val TLS_CERTIFICATE = "knit.tls.cert"
+  const val TLS_KEY = "knit.tls.key"
+
+  /** Every secret of ours begins with this, and none of them leaves the Application Master. */
+  const val PREFIX = "knit."
+}
+
+/** YARN's name for the token by which the Application Master proves itself to the RM. */
+private val AM_TOKEN_KIND = Text("YARN_AM_RM_TOKEN")
+
+/** Returns a secret, or throws with a sentence that says which one is missing. */
+fun Credentials.secret(name: String): ByteArray =
+  checkNotNull(getSecretKey(Text(name))) {
+    "The submission's credentials hold no secret '$name'. An application is submitted with the knit SDK of the same version."
+  }
+
+/** Returns the application's keys. */
+fun Credentials.tls(): Tls = Tls(secret(Secrets.TLS_AUTHORITY), secret(Secrets.TLS_CERTIFICATE), secret(Secrets.TLS_KEY))
+
+/**
+ * Returns what containers are given: the user's delegation tokens, so that a program can read HDFS.
+ *
+ * Left out are the token that would let a container act as the Application Master, and knit's own secrets.
+ */
+fun Credentials.forContainers(): Credentials {
+  val handedOn = Credentials()
+  allTokens.filter { it.kind != AM_TOKEN_KIND }.forEach { handedOn.addToken(it.service, it) }
+  allSecretKeys
+    .filterNot { it.toString().startsWith(Secrets.PREFIX) }
+    .forEach { handedOn.addSecretKey(it, getSecretKey(it)) }
+  return handedOn
+}
+
+/** Returns the form in which YARN carries credentials to a node. */
+fun Credentials.serialized(): ByteBuffer {
+  val buffer = DataOutputBuffer()
+  writeTokenStorageToStream(buffer)
+  return ByteBuffer.wrap(buffer.data, 0, buffer.length)
+}

@@ -1,0 +1,71 @@
+package knit.am.yarn
+
+import knit.am.core.ContainerKey
+import knit.am.core.Lease
+import knit.am.core.LocalResource
+import java.util.Base64
+
+/** What a container runs: a command as typed for `bash -c`, its variables, and its files. */
+internal data class LaunchSpec(
+  val command: String,
+  val environment: Map<String, String>,
+  val localResources: Map<String, LocalResource>,
+)
+
+/**
+ * What YARN is told to run in every container, whatever the user's command.
+ *
+ * YARN pastes a command into `exec /bin/bash -c "…"`, where `$`, backquotes, backslashes and `"` mean something on the
+ * way, and it rewrites `{{X}}` and `<LOG_DIR>` in commands and variables. So the user's command and variables travel as
+ * one opaque variable, and only this line, escaped for that, is pasted.
+ */
+internal const val LAUNCH_COMMAND =
+  "exec 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr; " +
+    "knit_launch=\\$(printf %s \\\"\\\$KNIT_LAUNCH\\\" | base64 -d) && unset KNIT_LAUNCH && " +
+    "exec /bin/bash -c \\\"\\\$knit_launch\\\""
+
+internal const val LAUNCH_VARIABLE = "KNIT_LAUNCH"
+
+/** Linux passes no single variable or argument of more than 128 KiB to a program. */
+private const val MAX_VARIABLE_BYTES = 128 * 1024 - 64
+
+/** Returns the value of [LAUNCH_VARIABLE]: a script in base64. Throws where it is longer than Linux passes on. */
+internal fun LaunchSpec.encoded(): String {
+  val encoded = Base64.getEncoder().encodeToString(script().toByteArray())
+  require(encoded.length <= MAX_VARIABLE_BYTES) {
+    "The command and its variables are too long: ${encoded.length} bytes once quoted and encoded, of at most $MAX_VARIABLE_BYTES. " +
+      "Put the command into a file and submit that beside it."
+  }
+  return encoded
+}
+
+/** A script that sets the variables and then becomes the command, with nothing in either expanded. */
+internal fun LaunchSpec.script(): String =
+  environment.entries.joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
+    "exec /bin/bash -c ${quoted(command)}\n"
+
+/** [text] as one word of the shell. */
+private fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "'"
+
+/** Variables every container is given where its service sets no others. */
+private val defaultEnvironment = mapOf("LANG" to "C.UTF-8", "PYTHONUNBUFFERED" to "1")
+
+/** Returns the variables of a container: knit's own may not be overridden by [environment], the others may. */
+internal fun containerEnvironment(
+  applicationId: String,
+  key: ContainerKey,
+  lease: Lease,
+  userName: String?,
+  environment: Map<String, String>,
+): Map<String, String> {
+  val user = if (userName == null) emptyMap() else mapOf("HADOOP_USER_NAME" to userName)
+  val own =
+    mapOf(
+      "KNIT_APPLICATION_ID" to applicationId,
+      "KNIT_CONTAINER_ID" to lease.containerId,
+      "KNIT_SERVICE_NAME" to key.place.serviceName,
+      "KNIT_RANK" to key.place.rank.toString(),
+      "KNIT_ATTEMPT_NUMBER" to key.attemptNumber.toString(),
+    )
+  return defaultEnvironment + user + environment + own
+}

@@ -1,0 +1,84 @@
+package knit.am.yarn
+
+import knit.am.core.Completed
+import knit.am.core.FinalStatus
+import knit.am.core.Lease
+import knit.am.core.LocalResource
+import knit.am.core.Resource
+import org.apache.hadoop.yarn.api.records.ContainerStatus
+import org.apache.hadoop.yarn.api.records.FinalApplicationStatus
+import org.apache.hadoop.yarn.api.records.LocalResourceType
+import org.apache.hadoop.yarn.api.records.LocalResourceVisibility
+import org.apache.hadoop.yarn.api.records.NodeReport
+import org.apache.hadoop.yarn.api.records.NodeState
+import org.apache.hadoop.yarn.api.records.URL
+import java.net.URI
+import org.apache.hadoop.yarn.api.records.Container as YarnContainer
+import org.apache.hadoop.yarn.api.records.LocalResource as YarnLocalResource
+import org.apache.hadoop.yarn.api.records.Resource as YarnResource
+
+// The door between YARN's records and our own types.
+
+internal fun YarnResource.toDomain() = Resource(memorySize, virtualCores)
+
+/** YARN's calls of all versions take an int: 2 PiB of memory are enough. */
+internal fun Resource.toYarn(): YarnResource =
+  YarnResource.newInstance(memoryMib.coerceAtMost(Int.MAX_VALUE.toLong()).toInt(), vcores)
+
+internal fun YarnContainer.toDomain() =
+  Lease(
+    containerId = id.toString(),
+    nodeId = nodeId.toString(),
+    nodeHttpAddress = nodeHttpAddress,
+    resource = resource.toDomain(),
+  )
+
+internal fun ContainerStatus.toDomain() = Completed(containerId.toString(), exitStatus, diagnostics.orEmpty())
+
+/** By name, for older versions of YARN lack some of these. */
+private val lostStates = setOf("LOST", "DECOMMISSIONED", "SHUTDOWN", "REBOOTED", "UNHEALTHY")
+
+/** Whether containers on a node in this state are gone, or as good as gone. */
+internal val NodeState.isLost: Boolean
+  get() = name in lostStates
+
+/** [namesHavePorts] is the scheduler's setting for several NodeManagers on one host. */
+internal fun NodeReport.toDomain(namesHavePorts: Boolean) =
+  NodeRoom(
+    nodeId = nodeId.toString(),
+    name = schedulerName(nodeId.toString(), namesHavePorts),
+    rack = rackName.orEmpty(),
+    free =
+      Resource(
+        memoryMib = ((capability?.memorySize ?: 0) - (used?.memorySize ?: 0)).coerceAtLeast(0),
+        vcores = ((capability?.virtualCores ?: 0) - (used?.virtualCores ?: 0)).coerceAtLeast(0),
+      ),
+  )
+
+internal fun schedulerName(
+  nodeId: String,
+  namesHavePorts: Boolean,
+): String = if (namesHavePorts) nodeId else nodeId.substringBeforeLast(':')
+
+internal fun FinalStatus.toYarn(): FinalApplicationStatus =
+  when (this) {
+    FinalStatus.SUCCEEDED -> FinalApplicationStatus.SUCCEEDED
+    FinalStatus.FAILED -> FinalApplicationStatus.FAILED
+    FinalStatus.KILLED -> FinalApplicationStatus.KILLED
+  }
+
+internal fun LocalResource.toYarn(): YarnLocalResource =
+  YarnLocalResource.newInstance(
+    URL.fromURI(URI(url)),
+    when (type) {
+      LocalResource.Type.FILE -> LocalResourceType.FILE
+      LocalResource.Type.ARCHIVE -> LocalResourceType.ARCHIVE
+    },
+    when (visibility) {
+      LocalResource.Visibility.PRIVATE -> LocalResourceVisibility.PRIVATE
+      LocalResource.Visibility.APPLICATION -> LocalResourceVisibility.APPLICATION
+      LocalResource.Visibility.PUBLIC -> LocalResourceVisibility.PUBLIC
+    },
+    sizeBytes,
+    modifyTimeMillis,
+  )

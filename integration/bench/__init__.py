@@ -1,0 +1,1 @@
+"""knit beside skein 0.8.2 on one cluster, and the floor that YARN sets: ``nox -s bench``."""

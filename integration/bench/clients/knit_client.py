@@ -1,0 +1,111 @@
+"""knit as its users use it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from integration.bench.clients.protocol import Marks, now, tell, wait_for_go
+
+STARTED = now()
+
+import knit  # noqa: E402
+
+IMPORTED = now()
+POLL_SECONDS = 0.02
+EMIT = Path(__file__).parent.parent / "emit.py"
+
+
+def specification(arguments: argparse.Namespace) -> knit.ApplicationSpec:
+    return knit.ApplicationSpec(
+        name="bench-knit",
+        services={
+            "worker": knit.Service(
+                command=arguments.command,
+                instances=arguments.instances,
+                resources=knit.Resources(memory=arguments.memory, vcores=1),
+                files=[EMIT] if arguments.step == "follow" else [],
+            )
+        },
+    )
+
+
+def wait_until_running(application: knit.Application, count: int) -> None:
+    while len(application.containers(states=[knit.ContainerState.RUNNING])) < count:
+        time.sleep(POLL_SECONDS)
+
+
+def cold(arguments: argparse.Namespace) -> None:
+    """From nothing to the first line of output, here."""
+    marks: Marks = {"python_started": STARTED, "imported": IMPORTED}
+    with knit.Client.from_config(arguments.conf_dir) as client:
+        marks["client_ready"] = now()
+        with client.submit(specification(arguments)) as application:
+            marks["submitted"] = now()
+            with application.logs(follow=True) as lines:
+                next(iter(lines))
+                marks["heard"] = now()
+            tell(application_id=application.application_id, marks=marks)
+
+
+def submit(arguments: argparse.Namespace) -> None:
+    """Two submissions by one client, one after the other."""
+    with knit.Client.from_config(arguments.conf_dir) as client:
+        for _ in range(2):
+            began = now()
+            application = client.submit(specification(arguments))
+            tell(application_id=application.application_id, nanos=now() - began)
+            wait_for_go()
+
+
+def scale(arguments: argparse.Namespace) -> None:
+    """One container, then more of them, as often as asked for."""
+    with (
+        knit.Client.from_config(arguments.conf_dir) as client,
+        client.submit(specification(arguments)) as application,
+    ):
+        wait_until_running(application, 1)
+        tell(application_id=application.application_id)
+        count = 1
+        for more in arguments.add:
+            wait_for_go()
+            began = now()
+            application.add_containers(more)
+            called = now()
+            count += more
+            wait_until_running(application, count)
+            tell(began=began, call_nanos=called - began, running_nanos=now() - began)
+        wait_for_go()
+
+
+def follow(arguments: argparse.Namespace) -> None:
+    """How long each line was on its way: the containers print the time they write it at."""
+    late: list[int] = []
+    with (
+        knit.Client.from_config(arguments.conf_dir) as client,
+        client.submit(specification(arguments)) as application,
+        application.logs(follow=True, files=["stdout"]) as lines,
+    ):
+        for line in lines:
+            late.append(now() - int(line.text.split()[0]))
+        application.release()
+        application.wait(timeout=timedelta(seconds=60))
+        tell(application_id=application.application_id, late_nanos=late)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("step", choices=["cold", "submit", "scale", "follow"])
+    parser.add_argument("--conf-dir", type=Path, required=True)
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--memory", required=True)
+    parser.add_argument("--instances", type=int, default=1)
+    parser.add_argument("--add", type=int, action="append", default=[])
+    arguments = parser.parse_args()
+    {"cold": cold, "submit": submit, "scale": scale, "follow": follow}[arguments.step](arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Which figures there are, and exactly what each compares."""
+
+from __future__ import annotations
+
+import attrs
+
+KNIT = "knit"
+SKEIN = "skein"
+SKEIN_WARM = "skein, driver running"
+FLOOR = "floor"
+SIDES = (KNIT, SKEIN, SKEIN_WARM, FLOOR)
+
+
+@attrs.frozen
+class Figure:
+    """One line of the report."""
+
+    key: str
+    title: str
+    unit: str
+    means: str
+    """What was compared with what, in a sentence or two."""
+
+
+FIGURES = (
+    Figure(
+        "first_line",
+        "new client process to first line",
+        "s",
+        "From the start of a Python process to the container's first line of output: for knit the "
+        "line as read by the client, for skein and the floor the line as written by the container, "
+        "since nothing brings it to their clients; a comparison in their favour.",
+    ),
+    Figure(
+        "first_line_written",
+        "… to first line written",
+        "s",
+        "From the start of a Python process to the moment the container writes, for every side.",
+    ),
+    Figure(
+        "first_word",
+        "… to first word at the client",
+        "s",
+        "From the start of a Python process to what the client first hears of the container's "
+        "program: knit's log stream; skein's key-value store, which the container writes to with "
+        "skein's own Python client.",
+    ),
+    Figure(
+        "submit",
+        "submit(), first of a process",
+        "s",
+        "The first submission of a process whose client is ready; skein's driver runs already.",
+    ),
+    Figure(
+        "submit_again",
+        "submit(), next one",
+        "s",
+        "The next submission of the same process, on an idle cluster again.",
+    ),
+    Figure(
+        "am_registered",
+        "AM launched to registered",
+        "s",
+        "By the ResourceManager's log, from LAUNCHED to REGISTERED; localization included.",
+    ),
+    Figure(
+        "am_process",
+        "AM process to registered",
+        "s",
+        "From the NodeManager's RUNNING, when the launch script is run, to REGISTERED.",
+    ),
+    Figure(
+        "add_running",
+        "+{add} containers, all RUNNING",
+        "s",
+        "From the call to the moment the client sees all of them RUNNING, asking every 20 ms. "
+        "skein says RUNNING before it has told the NodeManager, knit and the floor once the "
+        "NodeManager has accepted.",
+    ),
+    Figure(
+        "add_began",
+        "+{add} containers, all begun",
+        "s",
+        "From the call to the moment the last container's command runs: each writes the time.",
+    ),
+    Figure(
+        "add_more_running",
+        "+{add_more} containers, all RUNNING",
+        "s",
+        "As above, asked for when the others run.",
+    ),
+    Figure(
+        "add_more_began",
+        "+{add_more} containers, all begun",
+        "s",
+        "As above, asked for when the others run.",
+    ),
+    Figure(
+        "idle_resident",
+        "idle AM, resident memory",
+        "MiB",
+        "VmRSS of the Application Master with its containers running and no client.",
+    ),
+    Figure(
+        "idle_proportional",
+        "idle AM, proportional memory",
+        "MiB",
+        "Pss: shared pages counted in proportion.",
+    ),
+    Figure("idle_cpu", "idle AM, CPU per minute", "ms", "User and system time of all its threads."),
+    Figure("idle_threads", "idle AM, threads", "", "Threads of the Application Master's process."),
+    Figure(
+        "line_slow",
+        "line written to line read, 1/s",
+        "ms",
+        "One container that writes a line a second; the median line of each round. Both clocks are "
+        "this machine's. skein has no live logs.",
+    ),
+    Figure("line_slow_p99", "… 99th percentile", "ms", "The same, 99 of 100 lines are quicker."),
+    Figure(
+        "line_fast",
+        "line written to line read, 1000/s",
+        "ms",
+        "Ten containers that write a hundred lines a second each; the median line of each round.",
+    ),
+    Figure("line_fast_p99", "… 99th percentile", "ms", "The same, 99 of 100 lines are quicker."),
+)

@@ -1,0 +1,126 @@
+"""The measurements: each runs one side once, on an idle cluster, and notes what it finds."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from integration.bench import processes, timeline
+from integration.bench.errors import TooLateError
+from integration.bench.results import Results
+from integration.bench.side import Side
+from integration.bench.statistics import percentile
+from integration.bench.yarn import Yarn
+
+SECOND = 1_000_000_000
+STAMP_PATIENCE_SECONDS = 60.0
+SETTLE_SECONDS = (6.0, 11.0)
+"""
+A running application is left alone for a random time between these before containers are added:
+longer than anybody's idle heartbeat, so that the call falls anywhere between two of them.
+"""
+
+
+@attrs.define
+class Bench:
+    """A cluster with nothing else on it, and a place for what is found."""
+
+    yarn: Yarn
+    daemon_logs: Sequence[Path]
+    directory: Path
+    results: Results
+    _random: random.Random = attrs.field(factory=lambda: random.Random(0))
+
+    def cold(self, side: Side) -> None:
+        """A new client process, to the first line."""
+        stamps = self._new_stamps()
+        with side.client("cold", stamps) as client:
+            answer = client.answer()
+            written = self._stamped(stamps, 1)[0]
+        marks: dict[str, int] = {**answer["marks"], "written": written}
+        marks |= timeline.of_application(answer["application_id"], self.daemon_logs)
+        for name, nanos in marks.items():
+            self.results.moments[side.name][name].append((nanos - client.started_nanos) / SECOND)
+
+        def between(first: str | None, last: str) -> float:
+            return (marks[last] - (marks[first] if first else client.started_nanos)) / SECOND
+
+        note = self.results.note
+        note("first_line", side.name, between(None, "heard" if side.name == "knit" else "written"))
+        note("first_line_written", side.name, between(None, "written"))
+        if "heard" in marks:
+            note("first_word", side.name, between(None, "heard"))
+        note("am_registered", side.name, between("am_launched", "am_registered"))
+        note("am_process", side.name, between("am_process", "am_registered"))
+
+    def submit(self, side: Side) -> None:
+        """Two submissions of one client."""
+        with side.client("submit", self._new_stamps()) as client:
+            for figure in ("submit", "submit_again"):
+                self.results.note(figure, side.name, client.answer()["nanos"] / SECOND)
+                self.yarn.quiesce()
+                client.go()
+
+    def scale(self, side: Side, adds: Sequence[int], idle_seconds: float) -> None:
+        """One container, then more; then a while of doing nothing."""
+        stamps = self._new_stamps()
+        with side.client("scale", stamps, adds) as client:
+            application_id: str = client.answer()["application_id"]
+            self._stamped(stamps, 1)
+            count = 1
+            for figure, add in zip(("add", "add_more"), adds, strict=False):
+                time.sleep(self._random.uniform(*SETTLE_SECONDS))
+                client.go()
+                answer = client.answer()
+                count += add
+                last = self._stamped(stamps, count)[-1]
+                note = self.results.note
+                note(f"{figure}_running", side.name, answer["running_nanos"] / SECOND)
+                note(f"{figure}_began", side.name, (last - answer["began"]) / SECOND)
+            client.go()
+        if idle_seconds:
+            self._idle(side, application_id, idle_seconds)
+
+    def _idle(self, side: Side, application_id: str, seconds: float) -> None:
+        pid = processes.master_of(application_id)
+        time.sleep(5)
+        cost = processes.watch(pid, seconds)
+        self.results.note("idle_resident", side.name, cost.resident_mib)
+        self.results.note("idle_proportional", side.name, cost.proportional_mib)
+        self.results.note("idle_cpu", side.name, cost.cpu_millis_per_minute)
+        self.results.note("idle_threads", side.name, cost.threads)
+
+    def follow(self, side: Side, figure: str, *, containers: int, rate: int, seconds: int) -> None:
+        """How long lines are on their way to the client."""
+        command = f"exec python3 emit.py {rate} {seconds}"
+        with side.client(
+            "follow", self._new_stamps(), command=command, instances=containers
+        ) as client:
+            late = [nanos / 1_000_000 for nanos in client.answer()["late_nanos"]]
+        if len(late) != containers * rate * seconds:
+            raise TooLateError(f"{len(late)} of {containers * rate * seconds} lines came")
+        self.results.note(figure, side.name, percentile(late, 50))
+        self.results.note(f"{figure}_p99", side.name, percentile(late, 99))
+
+    def _new_stamps(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="stamps-", dir=self.directory))
+
+    def _stamped(self, stamps: Path, count: int) -> list[int]:
+        """The times at which so many containers began, in order; waits for them."""
+        deadline = time.monotonic() + STAMP_PATIENCE_SECONDS
+        for _ in itertools.count():
+            found = [text for path in stamps.iterdir() if (text := path.read_text().strip())]
+            if len(found) >= count:
+                return sorted(map(int, found))
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        raise TooLateError(
+            f"{len(found)} of {count} containers had begun after {STAMP_PATIENCE_SECONDS:g} s"
+        )

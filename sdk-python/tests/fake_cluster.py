@@ -250,7 +250,7 @@ class FakeNameNode(FakeServer):
 
     def answer(self, request: Request) -> Answer:
         if request.path == "/jmx":
-            return Answer.json({"beans": [{"name": request.query.get("qry", "")}]})
+            return Answer.json({"beans": [{"name": "Hadoop:service=NameNode,name=JvmMetrics"}]})
         if not request.path.startswith("/webhdfs/v1") or not self.webhdfs:
             return Answer.html(404, "Error 404 Not Found")
         if self.standby:
@@ -456,6 +456,9 @@ class FakeResourceManager(FakeServer):
         super().__init__(port)
 
     def answer(self, request: Request) -> Answer:
+        if request.path == "/jmx":
+            name = "Hadoop:service=ResourceManager,name=JvmMetrics"
+            return Answer.json({"beans": [{"name": name}]})
         path = request.path.removeprefix("/ws/v1/cluster")
         if request.path == path:
             return Answer.html(404, "Error 404 Not Found")

@@ -244,6 +244,9 @@ def check_resources(
         return check_nodes(facts)
     most_mib = max(node.total_mib for node in running)
     most_vcores = max(node.total_vcores for node in running)
+    if queue is not None:
+        most_mib = min(most_mib, queue.maximum_mib or most_mib)
+        most_vcores = min(most_vcores, queue.maximum_vcores or most_vcores)
     url = facts.info.url
     for request in requests:
         fits = [
@@ -263,7 +266,7 @@ def check_resources(
             )
         if queue is not None:
             check_maximum(request, queue.maximum_mib, queue.maximum_vcores, url=url)
-    return f"Each container fits a node; the largest has {most_mib} MiB."
+    return f"Each container fits a node; the most that one can have is {most_mib} MiB."
 
 
 def check_maximum(

@@ -151,7 +151,27 @@ class ClusterTimeoutError(ClusterError, TimeoutError):
 
 
 class WrongPortError(ClusterError):
-    """Something answers at this address, but not what should: often Hadoop's RPC port."""
+    """
+    Something answers at this address, but not what should: often Hadoop's RPC port.
+
+    Args:
+        message: What was tried, what came back, what to do.
+        url: The address that was tried, without its query.
+        status: The HTTP status that came back, if any did.
+        answered_by: What does answer there, where that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str | None = None,
+        status: int | None = None,
+        answered_by: str | None = None,
+    ) -> None:
+        super().__init__(message, url=url, status=status)
+        self.answered_by = answered_by
+        """What does answer there, such as `DataNode`; None where that is not known."""
 
 
 class StandbyError(ClusterError):

@@ -317,11 +317,17 @@ class TestAnswers:
         fake.name_node.webhdfs = False
         with at(nn=fake.name_node.url) as cluster, pytest.raises(WebHdfsDisabledError):
             cluster.files.home_directory()
-        with at(nn=fake.resource_manager.url) as cluster, pytest.raises(WrongPortError):
+        with (
+            at(nn=fake.resource_manager.url) as cluster,
+            pytest.raises(WrongPortError, match="the ResourceManager's web server answers"),
+        ):
             cluster.files.home_directory()
         with (
             at(rm=fake.name_node.url) as cluster,
-            pytest.raises(WrongPortError, match="not the ResourceManager's"),
+            pytest.raises(
+                WrongPortError,
+                match=r"the NameNode's web server answers.*not the ResourceManager's",
+            ),
         ):
             cluster.resource_manager.cluster_info()
 

@@ -130,7 +130,10 @@ def _tls_error(
     cause: BaseException, what: str, address: str, place: str, daemon: Daemon
 ) -> ClusterError:
     text = str(cause)
-    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text or "HTTP_REQUEST" in text:
+    if any(
+        sign in text
+        for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "_EOF_")
+    ):
         return WrongPortError(
             f"{what}: {place} does not speak https. Either its policy is http (dfs.http.policy, "
             f"yarn.http.policy), or the port is another one: usually {daemon.web_ports}. "
@@ -230,19 +233,25 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
             status=status,
         )
     if status == 404:
-        return WrongPortError(
-            f"{what}: a web server answers at {_base(url)}, but it does not know "
-            f"{urlsplit(url).path} (404), so it is not the {daemon.name}'s, whose port is usually "
-            f"{daemon.web_ports}. "
-            f"Correct {daemon.property}.",
-            url=url,
-            status=status,
-        )
+        return not_the_daemon(url, what, daemon, None)
     return ClusterResponseError(
         f"{what}: {url} answered with status {status} ({_said(response)}). Look into the log of "
         f"the {daemon.name}.",
         url=url,
         status=status,
+    )
+
+
+def not_the_daemon(url: str, what: str, daemon: Daemon, found: str | None) -> WrongPortError:
+    """The error for a web server that does not know the path, and what it is if that is known."""
+    answers = f"the {found}'s" if found else "a"
+    return WrongPortError(
+        f"{what}: {answers} web server answers at {_base(url)}, and it does not know "
+        f"{urlsplit(url).path} (404), so this is not the {daemon.name}'s, whose port is usually "
+        f"{daemon.web_ports}. Correct {daemon.property}.",
+        url=url,
+        status=404,
+        answered_by=found,
     )
 
 
@@ -256,6 +265,9 @@ def _remote_error(
     hint = f"Look into the log of the {daemon.name}."
     if name in _STANDBY_EXCEPTIONS:
         return standby_error(response, what, daemon)
+    if said.startswith("Invalid operation") and daemon is NAME_NODE:
+        # Of all that WebHDFS offers, a DataNode only moves data.
+        return not_the_daemon(url, what, daemon, DATA_NODE.name)
     if name == "SafeModeException" or "is in safe mode" in said:
         kind, hint = (
             SafeModeError,
@@ -264,7 +276,12 @@ def _remote_error(
                 "hdfs dfsadmin -safemode get."
             ),
         )
-    elif name in ("AccessControlException", "AuthorizationException", "ForbiddenException", "SecurityException"):
+    elif name in (
+        "AccessControlException",
+        "AuthorizationException",
+        "ForbiddenException",
+        "SecurityException",
+    ):
         kind, hint = (
             AccessDeniedError,
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -9,7 +10,13 @@ from typing import Any
 
 from urllib3 import exceptions as urllib3_errors
 
-from knit._cluster.errors import Daemon, check_status, is_standby, standby_error
+from knit._cluster.errors import (
+    Daemon,
+    check_status,
+    is_standby,
+    not_the_daemon,
+    standby_error,
+)
 from knit._cluster.http import Deadline, HttpClient, Response, base_of
 from knit.exceptions import (
     ClusterError,
@@ -176,8 +183,30 @@ class DaemonClient:
                     raise
         if is_standby(response) or self._redirects_to_active(response):
             raise standby_error(response, what, self.daemon)
-        check_status(response, what, self.daemon)
+        try:
+            check_status(response, what, self.daemon)
+        except WrongPortError as error:
+            found = error.answered_by or self._identify(self.base_urls[index], deadline)
+            if found is None:
+                raise
+            raise not_the_daemon(response.url, what, self.daemon, found) from error
         return response
+
+    def _identify(self, base_url: str, deadline: Deadline) -> str | None:
+        """Which of Hadoop's daemons a web server belongs to; None if it does not say."""
+        try:
+            response = self.http.request(
+                "GET",
+                f"{base_url}/jmx",
+                what="Asking a web server who it is",
+                daemon=self.daemon,
+                deadline=deadline,
+                query={"qry": "Hadoop:service=*,name=JvmMetrics"},
+            )
+        except ClusterError:
+            return None
+        match = re.search(r"Hadoop:service=(\w+),name=JvmMetrics", response.text)
+        return match.group(1) if match and response.status == 200 else None
 
     def _redirects_to_active(self, response: Response) -> bool:
         """A standby RM sends us to the active one, by the name it knows it by."""

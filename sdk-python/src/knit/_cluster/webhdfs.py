@@ -18,7 +18,7 @@ import attrs
 
 from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
 from knit._cluster.failover import DaemonClient
-from knit._cluster.http import Deadline, HttpClient, Response
+from knit._cluster.http import Deadline, HttpClient, Response, base_of
 from knit.exceptions import (
     ClusterError,
     ClusterFileNotFoundError,
@@ -390,28 +390,15 @@ class WebHdfs:
                 repeatable=repeatable,
             )
         except WrongPortError as error:
-            if error.status == 404 and self._is_name_node(deadline):
+            if error.answered_by == NAME_NODE.name:
                 raise WebHdfsDisabledError(
-                    f"{what}: the NameNode at {self.daemon.active_url} answers, but not to WebHDFS "
-                    "(404). Set dfs.webhdfs.enabled to true on it, or run HttpFS and name it in "
+                    f"{what}: the NameNode at {base_of(error.url or '')} answers, but not to "
+                    "WebHDFS (404). Set dfs.webhdfs.enabled to true on it, or run HttpFS and name it in "
                     "knit.webhdfs.url.",
                     url=error.url,
                     status=error.status,
                 ) from error
             raise
-
-    def _is_name_node(self, deadline: Deadline) -> bool:
-        """Whether a server that does not know WebHDFS is a NameNode all the same."""
-        try:
-            data = self.daemon.get_json(
-                "/jmx",
-                what="Asking the server who it is",
-                deadline=deadline,
-                query={"qry": "Hadoop:service=NameNode,name=JvmMetrics"},
-            )
-        except ClusterError:
-            return False
-        return bool(data.get("beans"))
 
     def _locate(
         self,

@@ -300,4 +300,5 @@ class Follower:
             self._progress.step(sentence)
             return
         why = f": {result.diagnostics}" if result.diagnostics else ""
+        self._progress.status("")
         self._progress.warn(f"{sentence}{why}")

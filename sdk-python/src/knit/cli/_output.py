@@ -19,6 +19,7 @@ import click
 
 GOOD, BAD, DIM = "green", "red", "bright_black"
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_WHOLE = ("application", "container", "check")
 _COLOURS = {
     "SUCCEEDED": GOOD,
     "FINISHED": GOOD,
@@ -79,7 +80,8 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> No
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
-        table.add_column(heading, overflow="fold")
+        # An ID in two parts can be neither read nor copied.
+        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
     for fields in texts:
         table.add_row(*[Text(field, style=_COLOURS.get(field, "")) for field in fields])
     Console().print(table)

@@ -55,8 +55,8 @@ def submit(
             raise answer
         else:
             break
-    progress.step(f"checked the cluster, uploaded {uploads.summary()}")
-    progress.step(f"submitted {answer.application_id} to queue {spec.queue}", timed=True)
+    progress.step(f"checked the cluster, uploaded {uploads.summary()}", timed=True)
+    progress.step(f"submitted {answer.application_id} to queue {spec.queue}")
     return answer
 
 

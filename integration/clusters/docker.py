@@ -26,6 +26,11 @@ class DockerCluster(Cluster):
     name = "docker"
     can_stop_nodes = True
 
+    @staticmethod
+    def is_here() -> bool:
+        """Whether this process runs in a client of the cluster."""
+        return "KNIT_COMPOSE_PROJECT" in os.environ
+
     def __init__(self) -> None:
         self.conf_dir = Path(os.environ["HADOOP_CONF_DIR"])
         self.user = os.environ["HADOOP_USER_NAME"]

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.parser import Parser
 from importlib import metadata
 from pathlib import Path
+from typing import IO
 
 from integration import toolchain
 from integration.clusters.docker_image import DockerError, docker, hadoop_image
@@ -37,7 +38,8 @@ from integration.clusters.jars import ROOT, cache_directory, hadoop_version
 PROJECT = "knit"
 COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 CLIENT_PYTHON = "/tmp/venv/bin/python"
-_REPOSITORY_IN_CLIENT = "/knit"
+REPOSITORY_IN_CLIENT = "/knit"
+TEST_PACKAGES = ("pytest", "hypothesis", "pytest-timeout")
 
 
 def compose_command() -> str:
@@ -65,17 +67,25 @@ class Client:
         )
 
     def start(
-        self, command: Sequence[str], *, env: Mapping[str, str], stdout: int | None = None
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        stdout: int | None = None,
+        stderr: IO[str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start a program; paths within the repository are translated in its environment."""
         options = [
-            f"--env={name}={value.replace(str(ROOT), _REPOSITORY_IN_CLIENT)}"
+            f"--env={name}={value.replace(str(ROOT), REPOSITORY_IN_CLIENT)}"
             for name, value in env.items()
         ]
         if stdout is None and sys.stdin.isatty() and sys.stdout.isatty():
             options.append("-it")
         return subprocess.Popen(
-            ["docker", "exec", *options, self.container, *command], stdout=stdout, text=True
+            ["docker", "exec", *options, self.container, *command],
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
         )
 
 
@@ -131,14 +141,31 @@ def dockerized_cluster(
             docker_cleanup=[],
         ),
     ):
-        found = docker(
-            *("ps", "--quiet", f"--filter=label=com.docker.compose.project={PROJECT}"),
-            "--filter=label=com.docker.compose.service=client",
-        ).split()
-        client = Client(found[0])
+        client = Client(_containers()["client"])
         say(f"The cluster is up after {time.monotonic() - began:.1f} s")
         client.install([f"/dist/{wheel.name}", *map(_pinned, extras)])
         yield client
+
+
+def keep_logs() -> Path:
+    """Copy the logs of all daemons and of YARN's containers to a new directory, and return it."""
+    directory = Path(tempfile.mkdtemp(prefix="knit-docker-logs-"))
+    for service, container in _containers().items():
+        with (directory / f"{service}.log").open("wb") as log:
+            subprocess.run(["docker", "logs", container], stdout=log, stderr=log)
+        if service.startswith("node-"):
+            source, target = f"{container}:/var/lib/hadoop/yarn/logs", directory / service
+            subprocess.run(["docker", "cp", source, str(target)], capture_output=True)
+    return directory
+
+
+def _containers() -> Mapping[str, str]:
+    """The id of each of the cluster's containers, by the name of its service."""
+    lines = docker(
+        *("ps", "--all", f"--filter=label=com.docker.compose.project={PROJECT}"),
+        '--format={{.Label "com.docker.compose.service"}} {{.ID}}',
+    ).splitlines()
+    return {service: container for service, _, container in (line.partition(" ") for line in lines)}
 
 
 @contextlib.contextmanager
@@ -237,7 +264,7 @@ def main() -> None:
         print(line, flush=True)
 
     try:
-        with dockerized_cluster(say, extras=["pytest", "hypothesis", "pytest-timeout"]) as client:
+        with dockerized_cluster(say, extras=TEST_PACKAGES) as client:
             if command:
                 if command[0] == "python":
                     command[0] = CLIENT_PYTHON

@@ -97,7 +97,7 @@ def transport_error(
         )
     if isinstance(error, urllib3_errors.TimeoutError | TimeoutError):
         return ClusterTimeoutError(
-            f"{what}: {place} did not answer within {timeout.total_seconds():g} s. Is the "
+            f"{what}: {place} did not answer within {timeout.total_seconds():.3g} s. Is the "
             f"{daemon.name} at {address} overloaded, or a firewall in between? "
             "Try again, or allow more time (timeout=).",
             url=address,

@@ -53,7 +53,7 @@ class Deadline:
         """Raises ClusterTimeoutError once the time is up."""
         if self.remaining_seconds <= 0:
             raise ClusterTimeoutError(
-                f"{what}: {plain(url)} did not answer within {self.total.total_seconds():g} s. "
+                f"{what}: {plain(url)} did not answer within {self.total.total_seconds():.3g} s. "
                 "Try again, or allow more time (timeout=).",
                 url=plain(url),
             )

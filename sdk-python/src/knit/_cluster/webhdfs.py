@@ -392,9 +392,9 @@ class WebHdfs:
         except WrongPortError as error:
             if error.answered_by == NAME_NODE.name:
                 raise WebHdfsDisabledError(
-                    f"{what}: the NameNode at {base_of(error.url or '')} answers, but not to "
-                    "WebHDFS (404). Set dfs.webhdfs.enabled to true on it, or run HttpFS and name it in "
-                    "knit.webhdfs.url.",
+                    f"{what}: the NameNode at {base_of(error.url or '')} answers, "
+                    "but not to WebHDFS (404). Set dfs.webhdfs.enabled to true on it, or run "
+                    "HttpFS and name it in knit.webhdfs.url.",
                     url=error.url,
                     status=error.status,
                 ) from error

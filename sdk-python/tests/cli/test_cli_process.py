@@ -143,8 +143,7 @@ def test_when_nobody_reads_any_more_the_application_is_stopped_quietly() -> None
         assert process.wait(timeout=20) == 141
         assert process.stderr is not None
         err = process.stderr.read()
-    assert "Traceback" not in err
-    assert "BrokenPipe" not in err
+    assert err == ""
 
 
 def test_a_closed_pipe_is_quiet_for_other_verbs_too() -> None:

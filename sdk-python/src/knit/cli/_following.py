@@ -293,12 +293,14 @@ class Follower:
         return description.outcome, containers
 
     def conclude(self, result: Result) -> None:
-        """Say how it ended."""
+        """Say how it ended, unless nobody listens."""
+        self._progress.status("")
+        if result.exit_code == PIPE_CLOSED and self._stop_code == PIPE_CLOSED:
+            return
         took = human_duration(self._progress.elapsed)
         sentence = f"{self._app.application_id} {result.ending.lower()} after {took}"
         if result.ending == "SUCCEEDED":
             self._progress.step(sentence)
             return
         why = f": {result.diagnostics}" if result.diagnostics else ""
-        self._progress.status("")
         self._progress.warn(f"{sentence}{why}")

@@ -81,6 +81,16 @@ def test_a_specification_survives_yaml(
     assert ApplicationSpec.from_yaml(path) == spec
 
 
+@pytest.mark.parametrize(
+    "text", ["a\x85b", "\u2028", "a\r\n", " \n x", "'\"", "- a: b", "yes", "\ufeff"]
+)
+def test_text_that_yaml_would_change_is_kept(tmp_path: Path, text: str) -> None:
+    spec = ApplicationSpec("a", {"b": Service("c", environment={"D": text})})
+    path = tmp_path / "spec.yaml"
+    path.write_text(spec.to_yaml(), encoding="utf-8")
+    assert ApplicationSpec.from_yaml(path) == spec
+
+
 @given(SERVICES)
 def test_a_service_survives_the_contract(service: Service) -> None:
     """Where files lie changes at submission; everything else is as it was."""

@@ -75,8 +75,20 @@ def from_yaml(path: Path) -> ApplicationSpec:
 
 def to_yaml(spec: ApplicationSpec) -> str:
     """See `ApplicationSpec.to_yaml`."""
-    text: str = yaml.safe_dump(to_dict(spec), sort_keys=False, allow_unicode=True)
+    text: str = yaml.dump(to_dict(spec), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without its silent loss: what it would fold as an exotic line break is escaped."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if set(value) & set("\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 class _Loader(yaml.SafeLoader):

@@ -49,25 +49,26 @@ class Stopwatch:
         self.steps.append((what, time.monotonic() - began))
 
 
-def watch(app: knit.Application, watch_: Stopwatch, submitted: float) -> None:
+def watch(app: knit.Application, stopwatch: Stopwatch, submitted: float) -> None:
     """Print the containers' lines as they come, and add containers once all have been heard."""
-    console = watch_.console
+    console = stopwatch.console
     heard: set[int] = set()
-    asked: float | None = None
+    asked = 0.0
     with app.logs(follow=True) as lines:
         for line in lines:
             console.print(f"[bold]{line.service}/{line.rank}[/] | ", end="")
             console.print(line.text, markup=False, highlight=False)
-            if not heard:
-                watch_.note("submitted to first line of output", submitted)
+            if line.rank in heard:
+                continue
             heard.add(line.rank)
-            if asked is None and heard >= set(range(INSTANCES)):
+            if len(heard) == 1:
+                stopwatch.note("submitted to first line of output", submitted)
+            if heard == set(range(INSTANCES)):
                 console.print(f"[green]adding {ADDED} containers while these run[/]")
                 asked = time.monotonic()
                 app.add_containers(ADDED)
-            elif asked is not None and len(heard) == INSTANCES + ADDED:
-                watch_.note(f"{ADDED} more containers asked for to their first lines", asked)
-                asked = time.monotonic() + 1e9  # said once
+            if len(heard) == INSTANCES + ADDED:
+                stopwatch.note(f"{ADDED} more containers asked for to their first lines", asked)
     if heard != set(range(INSTANCES + ADDED)):
         raise DemoError(f"only these ranks were heard from: {sorted(heard)}")
 

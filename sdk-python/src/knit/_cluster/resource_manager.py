@@ -402,8 +402,8 @@ class ResourceManager:
             pause = next(pauses, _KILL_POLL_SECONDS[-1])
             if deadline.remaining_seconds < pause:
                 raise WaitTimeoutError(
-                    f"{what}: YARN accepted it, but after {deadline.total.total_seconds():.3g} s the "
-                    f"application is still {report.state.value}. Look again in a moment: "
+                    f"{what}: YARN accepted it, but after {deadline.total.total_seconds():.3g} s "
+                    f"the application is still {report.state.value}. Look again in a moment: "
                     f"knit status {application_id}"
                 )
             time.sleep(pause)

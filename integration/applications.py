@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import knit
@@ -77,7 +77,11 @@ class Gate:
 class Applications:
     """The applications of one test or of one module; those that still run at its end are killed."""
 
+    open: ClassVar[list[Applications]] = []
+    """All that have not been closed."""
+
     def __init__(self, client: knit.Client, hdfs: Hdfs) -> None:
+        self.open.append(self)
         self.client = client
         self._hdfs = hdfs
         self._apps: list[knit.Application] = []
@@ -112,6 +116,7 @@ class Applications:
 
     def close(self) -> None:
         """Kill what still runs."""
+        self.open.remove(self)
         for app in self._apps:
             with contextlib.suppress(knit.KnitError):
                 app.kill(timeout=timedelta(seconds=30))
@@ -143,6 +148,7 @@ def finish(app: knit.Application, files: tuple[str, ...] = ("stdout", "stderr"))
 
 def read_logs(app: knit.Application, **options: Any) -> dict[LogKey, bytes]:
     """Read logs to their ends, and hold the stream to giving each byte once and in order."""
+    options.setdefault("timeout", PATIENCE)
     logs: dict[LogKey, bytearray] = {}
     starts: dict[LogKey, int] = {}
     with app.logs(**options) as stream:

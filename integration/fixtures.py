@@ -12,7 +12,7 @@ from integration.applications import Applications, Gate
 from integration.clusters import Cluster
 from integration.hdfs import Hdfs
 
-LONGEST_TEST_SECONDS = 300
+LONGEST_TEST_SECONDS = 240
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -27,10 +27,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Show what is known of a failed test's applications."""
     report = yield
     if report.failed and call.when != "teardown":
-        arguments = getattr(item, "funcargs", {})
-        for name in ("applications", "module_applications"):
-            if isinstance(found := arguments.get(name), Applications):
-                report.sections.append((name, found.evidence()))
+        for applications in Applications.open:
+            report.sections.append(("applications", applications.evidence()))
     return report
 
 

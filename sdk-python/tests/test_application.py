@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta, timezone
+from pathlib import Path
 
+import grpc
 import pytest
 
 from knit import (
@@ -31,7 +33,8 @@ from knit import (
     YarnState,
 )
 from knit.testing import FakeApplicationMaster, Fault
-from knit.v1 import container_pb2
+from knit.v1 import application_service_pb2, container_pb2
+from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
 SOON = timedelta(seconds=0.3)
 
@@ -233,3 +236,31 @@ def test_leaving_the_block_closes_the_connection(fake: FakeApplicationMaster) ->
     with pytest.raises(ConnectionLostError):
         application.containers()
     assert fake.containers()[0].state is ContainerState.RUNNING
+
+
+def test_what_an_endpoint_saves_is_enough_to_connect(
+    application: Application, tmp_path: Path
+) -> None:
+    saved = application.endpoint().save(tmp_path)
+    application.endpoint().save(tmp_path)  # saving again replaces the files
+    credentials = grpc.ssl_channel_credentials(
+        (saved / "ca.pem").read_bytes(),
+        (saved / "key.pem").read_bytes(),
+        (saved / "cert.pem").read_bytes(),
+    )
+    name = (saved / "server_name").read_text()
+    with grpc.secure_channel(
+        (saved / "address").read_text(),
+        credentials,
+        [("grpc.ssl_target_name_override", name), ("grpc.enable_http_proxy", 0)],
+    ) as channel:
+        response = ApplicationServiceStub(channel).GetApplication(
+            application_service_pb2.GetApplicationRequest(), timeout=10
+        )
+    assert response.application_id == application.application_id
+
+
+def test_an_endpoint_never_shows_its_key(application: Application) -> None:
+    endpoint = application.endpoint()
+    assert "PRIVATE" not in repr(endpoint)
+    assert endpoint.address in repr(endpoint)

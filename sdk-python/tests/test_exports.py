@@ -10,7 +10,7 @@ import knit.testing
 
 MODELS = """
     Application ApplicationDescription ApplicationOutcome ApplicationReport ApplicationSpec
-    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState
+    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState Endpoint
     ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream Resources
     Service StagingProgress Visibility YarnState
 """.split()  # noqa: SIM905 - one a line would be a page

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from knit._client import Client
     from knit._cluster.configuration import ClusterConfig
     from knit._container import Container, ContainerExit, ContainerState, ExitReason
+    from knit._endpoint import Endpoint
     from knit._files import File, Visibility
     from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
     from knit._report import ApplicationReport, FinalStatus, YarnState
@@ -49,6 +50,7 @@ __all__ = [
     "Container",
     "ContainerExit",
     "ContainerState",
+    "Endpoint",
     "ExitReason",
     "FailurePolicy",
     "File",
@@ -78,6 +80,7 @@ _MODULES = {
     "_client": ("Client",),
     "_cluster.configuration": ("ClusterConfig",),
     "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
+    "_endpoint": ("Endpoint",),
     "_files": ("File", "Visibility"),
     "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
     "_report": ("ApplicationReport", "FinalStatus", "YarnState"),

@@ -34,6 +34,7 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     import grpc
 
+    from knit._endpoint import Endpoint
     from knit._resources import Resources
     from knit.v1 import application_pb2, application_service_pb2, log_service_pb2
 
@@ -216,6 +217,18 @@ class Application:
             ApplicationNotRunningError: The application ended before.
         """
         return self.describe(timeout=timeout)
+
+    def endpoint(self, *, timeout: timedelta | None = None) -> Endpoint:
+        """
+        Waits until the Application Master has an address, and says how any client reaches it.
+
+        Raises:
+            WaitTimeoutError: It has not started in time: the queue may be full.
+            ApplicationNotRunningError: The application has ended.
+        """
+        from knit._endpoint import Endpoint
+
+        return Endpoint._of(*self._locate(Deadline.after(timeout or self._timeout), 0))
 
     def describe(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
         """Asks the Application Master what the application consists of and how it is doing."""

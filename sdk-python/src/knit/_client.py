@@ -363,16 +363,19 @@ class Client:
             tags=spec.tags,
             max_attempts=spec.max_attempts,
         ).to_rest()
-        staging.register(new.application_id, [jar, *files], keys)
-        try:
-            self._cluster.resource_manager.submit(submission)
-        except SubmissionError:
-            raise
-        except BaseException:
-            # Whether YARN has it is not known; it must not run without anybody who knows of it.
-            with contextlib.suppress(KnitError):
-                self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
-            raise
+        # Closing even a small file takes HDFS about half a second, in which YARN can begin.
+        with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
+            registered = pool.submit(staging.register, new.application_id, [jar, *files], keys)
+            try:
+                self._cluster.resource_manager.submit(submission)
+                registered.result()
+            except SubmissionError:
+                raise
+            except BaseException:
+                # YARN may have it; it must not run without anybody who knows of it.
+                with contextlib.suppress(KnitError):
+                    self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
+                raise
 
     def _sweep_later(self, application_id: str) -> None:
         """Clears up behind earlier applications, beside whatever the caller does next."""

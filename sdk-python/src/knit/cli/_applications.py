@@ -257,3 +257,35 @@ def report_as_json(report: knit.ApplicationReport) -> dict[str, Any]:
     value: dict[str, Any] = jsonable(attrs.asdict(report, recurse=False))
     value["run_time"] = jsonable(report.run_time)
     return value
+
+
+@verb(
+    "credentials",
+    short="Save what a client in another language needs.",
+    example="knit credentials application_1700000000000_0001 ./keys",
+)
+@application_argument
+@click.argument("directory", type=click.Path(file_okay=False))
+@json_option
+@cluster_options()
+def credentials(*, cluster: Cluster, application_id: str, directory: str, as_json: bool) -> None:
+    """
+    Save the address and the certificates of a running application in DIRECTORY.
+
+    It will hold address, server_name, ca.pem, cert.pem and key.pem, for you alone to read.
+    Whoever has key.pem controls the application.
+    """
+    with cluster.client() as client, client.application(application_id) as app:
+        endpoint = app.endpoint()
+    saved = endpoint.save(directory)
+    if as_json:
+        print_json(
+            {
+                "application_id": application_id,
+                "address": endpoint.address,
+                "server_name": endpoint.server_name,
+                "directory": str(saved),
+            }
+        )
+    else:
+        say(f"{endpoint.address} (certificates in {saved})")

@@ -74,6 +74,7 @@ for verb in (
     _containers.stop,
     _applications.kill,
     _applications.wait,
+    _applications.credentials,
     _doctor.doctor,
 ):
     knit.add_command(verb)

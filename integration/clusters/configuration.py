@@ -20,6 +20,7 @@ log4j.appender.stderr.layout.ConversionPattern=%d{ISO8601} %-5p %c{1}: %m%n
 log4j.logger.SecurityLogger=WARN
 log4j.logger.org.apache.hadoop.hdfs.StateChange=WARN
 log4j.logger.BlockStateChange=WARN
+log4j.logger.http.requests=WARN
 """
 
 HDFS: Properties = {

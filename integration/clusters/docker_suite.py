@@ -83,9 +83,10 @@ class RunInClient:
         elif "finished" in message:
             hook.pytest_runtest_logfinish(nodeid=message["finished"], location=location)
         else:
-            report = hook.pytest_report_from_serializable(
-                config=self._config, data=message["report"]
-            )
+            data = message["report"]
+            if isinstance(data["longrepr"], list):  # why a test was skipped; JSON has no tuples
+                data["longrepr"] = tuple(data["longrepr"])
+            report = hook.pytest_report_from_serializable(config=self._config, data=data)
             hook.pytest_runtest_logreport(report=report)
 
     def _arguments(self, session: pytest.Session) -> list[str]:

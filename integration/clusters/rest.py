@@ -9,12 +9,12 @@ from typing import Any
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get(url: str, *, timeout_seconds: float = 10) -> Any:
+def get(url: str, *, timeout_seconds: float = 30) -> Any:
     """GET a JSON document."""
     return call("GET", url, timeout_seconds=timeout_seconds)
 
 
-def call(method: str, url: str, body: object = None, *, timeout_seconds: float = 10) -> Any:
+def call(method: str, url: str, body: object = None, *, timeout_seconds: float = 60) -> Any:
     """Send a request, with a JSON body if there is one, and return the JSON answer, or None."""
     request = urllib.request.Request(url, method=method, headers={"Accept": "application/json"})
     if body is not None:

@@ -93,7 +93,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["quick"])
 def types(session: nox.Session) -> None:
     """Check all types, strictly."""
-    session.install(str(_wheel(session)), *TYPES, *TESTS, "pytest-docker", "nox", "rich")
+    session.install(str(_wheel(session)), *TYPES, *TESTS, "pytest-docker", "nox", "hatchling")
     session.run("mypy", "--config-file", str(ROOT / "mypy.ini"))
 
 
@@ -137,27 +137,18 @@ def _has_contract(ref: str) -> bool:
     )
 
 
-def _build_jar(session: nox.Session, *, tests: bool) -> None:
+def _build_jar(session: nox.Session, *, tests: bool) -> Path:
     try:
-        toolchain.build_jar(ROOT, tests=tests)
+        return toolchain.build_jar(ROOT, tests=tests)
     except toolchain.ToolchainError as error:
         session.error(str(error))
 
 
 def _wheel(session: nox.Session) -> Path:
     """The wheel of what is checked out; built again only where something in it has changed."""
-    _build_jar(session, tests=False)
-    sources = [
-        *(ROOT / "proto").rglob("*.proto"),
-        *SDK.rglob("*.py"),
-        SDK / "pyproject.toml",
-        toolchain.jar(ROOT),
-    ]
-    newest = max(
-        path.stat().st_mtime
-        for path in sources
-        if "v1" not in path.parts or path.suffix == ".proto"
-    )
+    sources = [_build_jar(session, tests=False), SDK / "pyproject.toml", SDK / "hatch_build.py"]
+    sources += [*(ROOT / "proto").rglob("*.proto"), *SDK.glob("src/knit/**/*.*")]
+    newest = max(path.stat().st_mtime for path in sources if not _is_generated(path))
     built = sorted(DIST.glob("knit_yarn-*.whl"), key=lambda path: path.stat().st_mtime)
     if not built or built[-1].stat().st_mtime < newest:
         shutil.rmtree(DIST, ignore_errors=True)
@@ -167,6 +158,11 @@ def _wheel(session: nox.Session) -> Path:
         )
         built = list(DIST.glob("knit_yarn-*.whl"))
     return built[-1]
+
+
+def _is_generated(path: Path) -> bool:
+    """Whether the wheel's own build makes this file."""
+    return bool({"v1", "_jar", "__pycache__"} & set(path.parts)) and path.suffix != ".proto"
 
 
 def _go_client(session: nox.Session) -> dict[str, str]:

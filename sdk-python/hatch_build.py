@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -23,7 +23,14 @@ JAR_PATTERNS = ("build/libs/knit-am-*-all.jar", "target/knit-am-*-all.jar")
 WITHOUT_JAR = "KNIT_WHEEL_WITHOUT_JAR"
 
 
-class KnitBuildHook(BuildHookInterface):
+if TYPE_CHECKING:
+    # Generic for a type checker only.
+    _Hook = BuildHookInterface[Any]
+else:
+    _Hook = BuildHookInterface
+
+
+class KnitBuildHook(_Hook):
     """Adds what is generated to what is packed."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:

@@ -10,9 +10,9 @@ import knit.testing
 
 MODELS = """
     Application ApplicationDescription ApplicationOutcome ApplicationReport ApplicationSpec
-    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState Endpoint
-    ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream Resources
-    Service StagingProgress Visibility YarnState
+    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState
+    Endpoint ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream
+    Resources Service StagingProgress Visibility YarnState
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError

@@ -17,8 +17,19 @@ from tests.cli.playing import FakeClient
 from tests.fake_cluster import Answer, FakeCluster, closed_port
 
 APP = "application_1700000000000_0001"
-VERBS = ("run", "list", "status", "logs", "containers", "add", "stop", "kill", "wait")
-VERBS += ("credentials", "doctor")
+VERBS = (
+    "run",
+    "list",
+    "status",
+    "logs",
+    "containers",
+    "add",
+    "stop",
+    "kill",
+    "wait",
+    "credentials",
+    "doctor",
+)
 
 
 @pytest.fixture

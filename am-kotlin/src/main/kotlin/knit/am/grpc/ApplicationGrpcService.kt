@@ -26,7 +26,8 @@ internal class ApplicationGrpcService(
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
     val application = loop.snapshots.value
     val startTime =
-      application.startTime ?: throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
+      application.startTime
+        ?: throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
     val response =
       GetApplicationResponse
         .newBuilder()

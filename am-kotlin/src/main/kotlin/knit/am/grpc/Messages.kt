@@ -172,8 +172,11 @@ internal fun Outcome.toMessage(): ApplicationOutcome =
 internal fun FinalStatusMessage.toDomain(): FinalStatus =
   when (this) {
     FinalStatusMessage.FINAL_STATUS_UNSPECIFIED, FinalStatusMessage.FINAL_STATUS_KILLED -> FinalStatus.KILLED
+
     FinalStatusMessage.FINAL_STATUS_SUCCEEDED -> FinalStatus.SUCCEEDED
+
     FinalStatusMessage.FINAL_STATUS_FAILED -> FinalStatus.FAILED
+
     FinalStatusMessage.UNRECOGNIZED -> throw AmException.InvalidArgument(
       "This Application Master does not know that final status: say SUCCEEDED, FAILED or KILLED.",
     )

@@ -67,14 +67,15 @@ class LogStreams(
     private var isFirst = true
 
     suspend fun run() {
-      applications.transformWhile { application ->
-        emit(application)
-        goesOn(application)
-      }.collect { application ->
-        take(application)
-        // Snapshots come one for each event, and each costs a look at every container.
-        delay(LOOK_MILLIS)
-      }
+      applications
+        .transformWhile { application ->
+          emit(application)
+          goesOn(application)
+        }.collect { application ->
+          take(application)
+          // Snapshots come one for each event, and each costs a look at every container.
+          delay(LOOK_MILLIS)
+        }
       // Readers of what has ended must know, and the last snapshot may have been passed over.
       take(applications.value)
     }

@@ -1,5 +1,6 @@
 package knit.am.log
 
+import org.w3c.dom.Element
 import java.io.BufferedInputStream
 import java.io.Closeable
 import java.io.EOFException
@@ -14,7 +15,6 @@ import javax.net.ssl.HttpsURLConnection
 import javax.net.ssl.SSLSocketFactory
 import javax.xml.XMLConstants
 import javax.xml.parsers.DocumentBuilderFactory
-import org.w3c.dom.Element
 
 /** How to reach NodeManagers' web servers where YARN's HTTP policy asks for TLS. */
 class NodeTls(

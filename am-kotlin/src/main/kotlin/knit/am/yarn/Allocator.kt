@@ -8,6 +8,7 @@ import knit.am.core.NodeLost
 import knit.am.core.Phase
 import knit.am.core.Resource
 import kotlinx.coroutines.CoroutineName
+import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Deferred
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
@@ -15,6 +16,7 @@ import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.distinctUntilChanged
+import kotlinx.coroutines.flow.drop
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.map
 import kotlinx.coroutines.launch
@@ -56,18 +58,18 @@ internal class Allocator(
     registration: Registration,
     report: Deferred<Result<List<NodeRoom>?>>,
   ) = coroutineScope {
-      planner = Planner(registration.countsVcores)
-      nodes.refresh { report.await().getOrThrow() }
-      val watch =
-        launch(CoroutineName("allocator-watch")) {
-          applications.map { Wish.of(it) }.distinctUntilChanged().collect { wake() }
-        }
-      while (applications.value.phase != Phase.ENDED) {
-        heartbeat()
-        withTimeoutOrNull(if (failures > 0) pace.afterFailures(failures) else pace.interval()) { wake.receive() }
+    planner = Planner(registration.countsVcores)
+    nodes.refresh { report.await().getOrThrow() }
+    val watch =
+      launch(CoroutineName("allocator-watch")) {
+        applications.map { Wish.of(it) }.distinctUntilChanged().collect { wake() }
       }
-      watch.cancel()
+    while (applications.value.phase != Phase.ENDED) {
+      heartbeat()
+      withTimeoutOrNull(if (failures > 0) pace.afterFailures(failures) else pace.interval()) { wake.receive() }
     }
+    watch.cancel()
+  }
 
   private suspend fun heartbeat() {
     val application = applications.value
@@ -96,7 +98,10 @@ internal class Allocator(
 
   private suspend fun handle(allocation: Allocation) {
     allocation.completed.forEach { completed ->
-      applications.value.container(completed.containerId)?.lease?.let { nodes.give(it.nodeId, it.resource) }
+      applications.value
+        .container(completed.containerId)
+        ?.lease
+        ?.let { nodes.give(it.nodeId, it.resource) }
       post(completed)
     }
     allocation.lostNodes.forEach {

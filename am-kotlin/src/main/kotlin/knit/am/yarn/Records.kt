@@ -22,8 +22,7 @@ import org.apache.hadoop.yarn.api.records.Resource as YarnResource
 internal fun YarnResource.toDomain() = Resource(memorySize, virtualCores)
 
 /** YARN's calls of all versions take an int: 2 PiB of memory are enough. */
-internal fun Resource.toYarn(): YarnResource =
-  YarnResource.newInstance(memoryMib.coerceAtMost(Int.MAX_VALUE.toLong()).toInt(), vcores)
+internal fun Resource.toYarn(): YarnResource = YarnResource.newInstance(memoryMib.coerceAtMost(Int.MAX_VALUE.toLong()).toInt(), vcores)
 
 internal fun YarnContainer.toDomain() =
   Lease(

@@ -1,0 +1,300 @@
+package knit.am
+
+import io.grpc.Grpc
+import io.grpc.InsecureChannelCredentials
+import io.grpc.ManagedChannel
+import io.grpc.Status
+import io.grpc.StatusException
+import io.grpc.StatusRuntimeException
+import io.grpc.TlsChannelCredentials
+import io.grpc.health.v1.HealthCheckRequest
+import io.grpc.health.v1.HealthCheckResponse
+import io.grpc.health.v1.HealthGrpc
+import io.grpc.reflection.v1.ServerReflectionGrpc
+import io.grpc.reflection.v1.ServerReflectionRequest
+import io.grpc.reflection.v1.ServerReflectionResponse
+import io.grpc.stub.StreamObserver
+import knit.am.core.ServiceSpec
+import knit.am.core.service
+import knit.am.log.FakeLogSource
+import knit.am.security.Tls
+import knit.am.yarn.FakeNodeManager
+import knit.am.yarn.FakeResourceManager
+import knit.am.yarn.LeftBehindException
+import knit.v1.AddContainersRequest
+import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineStub
+import knit.v1.ApplicationState
+import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineStub
+import knit.v1.ContainerState
+import knit.v1.FinalStatus
+import knit.v1.GetApplicationRequest
+import knit.v1.ListContainersRequest
+import knit.v1.ListLogFilesRequest
+import knit.v1.LogServiceGrpcKt.LogServiceCoroutineStub
+import knit.v1.Place
+import knit.v1.ShutdownRequest
+import knit.v1.StopContainersRequest
+import knit.v1.StreamLogsRequest
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.Deferred
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.Timeout
+import java.io.IOException
+import java.time.Clock
+import java.time.Duration
+import java.util.concurrent.TimeUnit
+
+/** The whole Application Master over real mutual TLS, with YARN faked. */
+@Timeout(60)
+class ApplicationMasterTest {
+  private val resourceManager = FakeResourceManager().apply { isGenerous = true }
+  private val nodeManager = FakeNodeManager()
+  private val published = CompletableDeferred<String>()
+  private val staging =
+    object : Staging {
+      override suspend fun publish(address: String) {
+        published.complete(address)
+      }
+
+      override suspend fun remove() = Unit
+    }
+
+  private fun resource(name: String) = checkNotNull(javaClass.getResourceAsStream("/tls/$name")) { name }
+
+  private fun master(
+    spec: ServiceSpec,
+    linger: Duration,
+  ) = ApplicationMaster(
+    config =
+      AmConfig(
+        applicationId = "application_1_0001",
+        attemptNumber = 1,
+        host = "localhost",
+        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann"),
+        tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
+      ),
+    resourceManager = resourceManager,
+    nodeManager = nodeManager,
+    logSource = FakeLogSource(),
+    staging = staging,
+    clock = Clock.systemUTC(),
+    nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+  )
+
+  private fun channel(
+    port: Int,
+    certificate: String? = "client",
+  ): ManagedChannel {
+    val credentials = TlsChannelCredentials.newBuilder().trustManager(resource("ca.pem"))
+    if (certificate != null) credentials.keyManager(resource("$certificate.pem"), resource("$certificate.key"))
+    return Grpc
+      .newChannelBuilderForAddress("localhost", port, credentials.build())
+      .overrideAuthority("knit-application-master")
+      .build()
+  }
+
+  private class Running(
+    val channel: ManagedChannel,
+    val port: Int,
+    val outcome: Deferred<knit.am.core.Outcome>,
+  ) {
+    val applications = ApplicationServiceCoroutineStub(channel)
+    val containers = ContainerServiceCoroutineStub(channel)
+    val logs = LogServiceCoroutineStub(channel)
+  }
+
+  private fun withMaster(
+    spec: ServiceSpec = service(),
+    linger: Duration = Duration.ofSeconds(30),
+    test: suspend Running.() -> Unit,
+  ) = runBlocking(Dispatchers.Default) {
+    coroutineScope {
+      val outcome = async { master(spec, linger).run() }
+      val port =
+        published
+          .await()
+          .substringAfter(':')
+          .toInt()
+      val channel = channel(port)
+      try {
+        Running(channel, port, outcome).test()
+      } finally {
+        outcome.cancel()
+        channel.shutdownNow().awaitTermination(5, TimeUnit.SECONDS)
+      }
+    }
+  }
+
+  private suspend fun Running.awaitState(
+    state: ContainerState,
+    count: Int = 1,
+  ) = withTimeout(20_000) {
+    val request = ListContainersRequest.newBuilder().addStates(state).build()
+    while (containers.listContainers(request).containersCount < count) delay(20)
+  }
+
+  private suspend fun refusal(call: suspend () -> Unit): Status.Code =
+    try {
+      call()
+      Status.Code.OK
+    } catch (refused: StatusException) {
+      refused.status.code
+    } catch (refused: StatusRuntimeException) {
+      refused.status.code
+    }
+
+  @Test
+  fun anApplicationRunsToItsEndAndAClientReleasesIt() =
+    withMaster(service(instances = 2, environment = mapOf("MINE" to "secret"))) {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING, 2)
+      assertEquals(port, resourceManager.registeredPort)
+      assertEquals(
+        setOf("0", "1"),
+        nodeManager.launched.values
+          .map { it.environment["KNIT_RANK"] }
+          .toSet(),
+      )
+      val application = applications.getApplication(GetApplicationRequest.getDefaultInstance())
+      assertEquals(ApplicationState.APPLICATION_STATE_RUNNING, application.state)
+      assertEquals(mapOf("MINE" to ""), application.spec.getServicesOrThrow("worker").environmentMap)
+
+      resourceManager.complete("container_1")
+      resourceManager.complete("container_2")
+      val log = logs.streamLogs(StreamLogsRequest.newBuilder().setFollow(true).build()).toList()
+      assertEquals(4, log.count { it.hasEnd() })
+      withTimeout(10_000) { while (resourceManager.outcomes.isEmpty()) delay(10) }
+      assertFalse(outcome.isCompleted, "it lingers")
+      val ended = applications.shutdown(ShutdownRequest.getDefaultInstance())
+      assertEquals(FinalStatus.FINAL_STATUS_SUCCEEDED, ended.outcome.finalStatus)
+      withTimeout(5_000) { outcome.await() }
+    }
+
+  @Test
+  fun withoutClientsItLeavesByItself() =
+    withMaster(linger = Duration.ofMillis(300)) {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING)
+      resourceManager.complete("container_1", exitStatus = 3)
+      assertEquals(3, withTimeout(10_000) { outcome.await() }.exitCode)
+    }
+
+  @Test
+  fun aClientAddsAndStopsContainers() =
+    withMaster(service(instances = 1)) {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING)
+      val request =
+        AddContainersRequest
+          .newBuilder()
+          .setServiceName("worker")
+          .setCount(2)
+          .setRequestId("once")
+          .build()
+      val added = containers.addContainers(request).containersList
+      assertEquals(listOf(1, 2), added.map { it.rank })
+      assertEquals(added.map { it.rank }, containers.addContainers(request).containersList.map { it.rank })
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING, 3)
+      val stop = StopContainersRequest.newBuilder().addPlaces(Place.newBuilder().setServiceName("worker").setRank(2)).build()
+      assertEquals(
+        ContainerState.CONTAINER_STATE_STOPPING,
+        containers
+          .stopContainers(stop)
+          .containersList
+          .single()
+          .state,
+      )
+      withTimeout(5_000) { while (nodeManager.stopped.isEmpty()) delay(10) }
+    }
+
+  @Test
+  fun aDeadNodeStallsNobodyAndItsContainerIsReplaced() {
+    nodeManager.dead += "node1:8041"
+    resourceManager.rooms = listOf(knit.am.yarn.room(1), knit.am.yarn.room(2))
+    withMaster(service(instances = 4, maxReplacements = 3)) {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING, 4)
+      assertTrue(resourceManager.released.isNotEmpty())
+      assertEquals(setOf("node1:8041"), resourceManager.demands.last().excludedNodes)
+    }
+  }
+
+  @Test
+  fun refusalsHaveTheStatusesOfTheContract() =
+    withMaster {
+      val table =
+        listOf<Pair<Status.Code, suspend () -> Unit>>(
+          Status.Code.NOT_FOUND to { containers.listContainers(ListContainersRequest.newBuilder().addServiceNames("nobody").build()) },
+          Status.Code.NOT_FOUND to { logs.listLogFiles(ListLogFilesRequest.newBuilder().setContainerId("container_99").build()) },
+          Status.Code.NOT_FOUND to { logs.streamLogs(StreamLogsRequest.newBuilder().addContainerIds("container_99").build()).toList() },
+          Status.Code.INVALID_ARGUMENT to { logs.streamLogs(StreamLogsRequest.newBuilder().addFileNames("../x").build()).toList() },
+          Status.Code.INVALID_ARGUMENT to { containers.stopContainers(StopContainersRequest.getDefaultInstance()) },
+          Status.Code.INVALID_ARGUMENT to { applications.shutdown(ShutdownRequest.newBuilder().setFinalStatusValue(99).build()) },
+        )
+      for ((code, call) in table) assertEquals(code, refusal { call() })
+    }
+
+  @Test
+  fun aStrangerGetsNothingNotEvenReflection() =
+    withMaster {
+      for (certificate in listOf(null, "stranger")) {
+        val stranger = channel(port, certificate)
+        try {
+          val health = HealthGrpc.newBlockingStub(stranger)
+          assertEquals(Status.Code.UNAVAILABLE, refusal { health.check(HealthCheckRequest.getDefaultInstance()) })
+          assertEquals(Status.Code.UNAVAILABLE, Status.fromThrowable(reflect(stranger)).code)
+        } finally {
+          stranger.shutdownNow()
+        }
+      }
+      val plaintext = Grpc.newChannelBuilderForAddress("localhost", port, InsecureChannelCredentials.create()).build()
+      assertEquals(
+        Status.Code.UNAVAILABLE,
+        refusal { HealthGrpc.newBlockingStub(plaintext).check(HealthCheckRequest.getDefaultInstance()) },
+      )
+      plaintext.shutdownNow()
+      val own = HealthGrpc.newBlockingStub(channel).check(HealthCheckRequest.getDefaultInstance())
+      assertEquals(HealthCheckResponse.ServingStatus.SERVING, own.status)
+      assertTrue(reflect(channel) is Answered)
+    }
+
+  private class Answered : Exception()
+
+  /** Asks for the list of services; returns why it ended. */
+  private suspend fun reflect(channel: ManagedChannel): Throwable {
+    val end = CompletableDeferred<Throwable>()
+    val observer =
+      object : StreamObserver<ServerReflectionResponse> {
+        override fun onNext(value: ServerReflectionResponse) {
+          end.complete(Answered())
+        }
+
+        override fun onError(failure: Throwable) {
+          end.complete(failure)
+        }
+
+        override fun onCompleted() = Unit
+      }
+    ServerReflectionGrpc
+      .newStub(channel)
+      .serverReflectionInfo(observer)
+      .onNext(ServerReflectionRequest.newBuilder().setListServices("").build())
+    return withTimeout(10_000) { end.await() }
+  }
+
+  @Test
+  fun anAttemptThatIsLeftBehindEndsWithoutAWord() {
+    resourceManager.failure = LeftBehindException(IOException("unknown attempt"))
+    assertThrows(LeftBehindException::class.java) {
+      runBlocking(Dispatchers.Default) { master(service(), Duration.ZERO).run() }
+    }
+    assertEquals(emptyList<Any>(), resourceManager.outcomes)
+  }
+}

@@ -1,0 +1,118 @@
+package knit.am.grpc
+
+import knit.am.AmException
+import knit.am.Submission
+import knit.am.core.ContainerState
+import knit.am.core.FailurePolicy
+import knit.am.core.LocalResource
+import knit.am.core.Resource
+import knit.am.core.ServiceSpec
+import knit.am.core.after
+import knit.am.core.completed
+import knit.am.core.granted
+import knit.am.core.id
+import knit.am.core.registered
+import knit.am.core.service
+import knit.am.core.started
+import knit.v1.ApplicationSpec
+import knit.v1.FinalStatus
+import knit.v1.Service
+import knit.v1.StreamLogsRequest
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Test
+import java.time.Duration
+
+class MessagesTest {
+  private val resource =
+    LocalResource("hdfs://nn/a%20b.zip", 12, 1_700_000_000_123, LocalResource.Type.ARCHIVE, LocalResource.Visibility.PUBLIC)
+
+  private val submission =
+    Submission(
+      name = "demo",
+      services =
+        mapOf(
+          "worker" to
+            ServiceSpec(
+              command = "python w.py",
+              instances = 3,
+              resource = Resource(1024, 2),
+              environment = mapOf("TOKEN" to "secret"),
+              localResources = mapOf("env" to resource),
+              maxRestarts = 1,
+              maxReplacements = 0,
+              failurePolicy = FailurePolicy.FINISH_OTHERS,
+            ),
+        ),
+      linger = Duration.ofMillis(2_500),
+      stagingUrl = "hdfs://nn/user/ann/.knit/applications/application_1_0001",
+      userName = "ann",
+    )
+
+  @Test
+  fun aSubmissionSurvivesTheWireButForTheValuesOfVariables() {
+    val blanked = submission.copy(services = submission.services.mapValues { it.value.copy(environment = mapOf("TOKEN" to "")) })
+    assertEquals(blanked, submissionOf(submission.toMessage().toByteArray()))
+    assertFalse("secret" in submission.toMessage().toString())
+  }
+
+  @Test
+  fun whatIsNotSaidHasItsDefault() {
+    val read =
+      ApplicationSpec
+        .newBuilder()
+        .putServices("worker", Service.newBuilder().build())
+        .build()
+        .toDomain()
+    assertEquals(Submission.DEFAULT_LINGER, read.linger)
+    assertEquals(null, read.stagingUrl)
+    assertEquals(ServiceSpec.DEFAULT_MAX_REPLACEMENTS, read.services.getValue("worker").maxReplacements)
+    assertEquals(FailurePolicy.FAIL_APPLICATION, read.services.getValue("worker").failurePolicy)
+  }
+
+  @Test
+  fun aContainerShowsWhatItHasAndNothingElse() {
+    val application = registered("worker" to service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS)).after(granted(1), started(1), completed(1, 137))
+    val (ended, waiting) = application.containersOf("worker").map { it.toMessage() }.toList()
+    assertEquals(id(1), ended.containerId)
+    assertEquals(137, ended.exit.exitCode)
+    assertEquals(9, ended.exit.signal)
+    assertEquals(ContainerState.FAILED.toMessage(), ended.state)
+    assertEquals("", waiting.containerId)
+    assertFalse(waiting.hasExit() || waiting.hasStartTime())
+  }
+
+  @Test
+  fun everyStateHasItsOwnMessage() {
+    assertEquals(
+      ContainerState.values().size,
+      ContainerState
+        .values()
+        .map { it.toMessage() }
+        .toSet()
+        .size,
+    )
+  }
+
+  @Test
+  fun anUnknownFinalStatusIsRefused() {
+    assertThrows(AmException.InvalidArgument::class.java) { FinalStatus.UNRECOGNIZED.toDomain() }
+    assertEquals(knit.am.core.FinalStatus.KILLED, FinalStatus.FINAL_STATUS_UNSPECIFIED.toDomain())
+  }
+
+  @Test
+  fun logsAreOfStdoutAndStderrUnlessSaid() {
+    assertEquals(listOf("stdout", "stderr"), StreamLogsRequest.getDefaultInstance().toDomain().fileNames)
+    assertEquals(null, StreamLogsRequest.getDefaultInstance().toDomain().tailLines)
+    assertEquals(
+      0L,
+      StreamLogsRequest
+        .newBuilder()
+        .setTailLines(0)
+        .build()
+        .toDomain()
+        .tailLines,
+    )
+  }
+}

@@ -1,0 +1,125 @@
+package knit.am.log
+
+import knit.am.AmException
+import knit.am.core.Application
+import knit.am.core.Event
+import knit.am.core.after
+import knit.am.core.completed
+import knit.am.core.granted
+import knit.am.core.id
+import knit.am.core.registered
+import knit.am.core.service
+import knit.am.core.started
+import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.async
+import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.toList
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.test.advanceTimeBy
+import kotlinx.coroutines.test.runTest
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Test
+
+@OptIn(ExperimentalCoroutinesApi::class)
+class LogStreamsTest {
+  private val applications = MutableStateFlow<Application>(registered("worker" to service(instances = 2), "chief" to service()))
+  private val source = FakeLogSource()
+  private val streams = LogStreams(applications, source)
+
+  private fun happens(vararg events: Event) {
+    applications.value = applications.value.after(*events)
+  }
+
+  private fun query(
+    containerIds: Set<String> = emptySet(),
+    serviceNames: Set<String> = emptySet(),
+    fileNames: List<String> = listOf("stdout"),
+    follow: Boolean = false,
+    tailLines: Long? = null,
+    positions: Map<Pair<String, String>, Long> = emptyMap(),
+  ) = LogQuery(containerIds, serviceNames, fileNames, follow, tailLines, positions)
+
+  private fun List<LogItem>.ended() = filter { it.piece is LogPiece.End }.map { it.container.lease?.containerId to it.fileName }
+
+  @Test
+  fun withoutFollowItEndsWithWhatThereIs() =
+    runTest {
+      happens(granted(1), started(1))
+      val items = streams.stream(query(fileNames = listOf("stdout", "stderr"))).toList()
+      assertEquals(setOf(id(1) to "stdout", id(1) to "stderr"), items.ended().toSet())
+    }
+
+  @Test
+  fun withFollowItTakesInWhatStartsLaterAndEndsWithTheApplication() =
+    runTest {
+      happens(granted(1), started(1))
+      val items = async { streams.stream(query(follow = true)).toList() }
+      advanceTimeBy(100)
+      happens(granted(2), started(2), completed(1))
+      advanceTimeBy(100)
+      happens(granted(3), started(3), completed(2))
+      advanceTimeBy(1_000)
+      assertFalse(items.isCompleted)
+      happens(completed(3))
+      assertEquals(
+        setOf(id(1), id(2), id(3)),
+        items
+          .await()
+          .ended()
+          .map { it.first }
+          .toSet(),
+      )
+    }
+
+  @Test
+  fun withFollowOfNamedContainersItEndsWithThem() =
+    runTest {
+      happens(granted(1), started(1), granted(2), started(2))
+      val items = async { streams.stream(query(containerIds = setOf(id(1)), follow = true)).toList() }
+      advanceTimeBy(100)
+      happens(completed(1))
+      assertEquals(listOf(id(1) to "stdout"), items.await().ended())
+    }
+
+  @Test
+  fun aServiceCanBeNamed() =
+    runTest {
+      happens(granted(1), started(1), granted(2), started(2), granted(3), started(3))
+      val items = streams.stream(query(serviceNames = setOf("chief"))).toList()
+      assertEquals(setOf("chief"), items.map { it.container.key.place.serviceName }.toSet())
+    }
+
+  @Test
+  fun positionsGoBeforeTailLinesAndWhatStartsLaterIsSentWhole() =
+    runTest {
+      happens(granted(1), started(1), granted(2), started(2))
+      val following =
+        launch { streams.stream(query(follow = true, tailLines = 5, positions = mapOf((id(2) to "stdout") to 7L))).collect {} }
+      advanceTimeBy(100)
+      happens(granted(3), started(3))
+      advanceTimeBy(100)
+      following.cancel()
+      assertEquals(
+        mapOf(
+          (id(1) to "stdout") to LogStart.TailLines(5),
+          (id(2) to "stdout") to LogStart.Offset(7),
+          (id(3) to "stdout") to LogStart.Offset(0),
+        ),
+        source.starts.toMap(),
+      )
+    }
+
+  @Test
+  fun whatCannotBeIsRefused() {
+    happens(granted(1))
+    assertThrows(AmException.NotFound::class.java) { streams.stream(query(containerIds = setOf("container_99"))) }
+    assertThrows(AmException.NotFound::class.java) { streams.stream(query(serviceNames = setOf("nobody"))) }
+    assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(tailLines = -1)) }
+    assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(positions = mapOf((id(1) to "stdout") to -1L))) }
+    for (name in listOf("../secret", "a/b", "..", "")) {
+      assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(fileNames = listOf(name))) }
+    }
+  }
+}

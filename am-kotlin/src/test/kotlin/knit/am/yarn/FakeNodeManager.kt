@@ -1,0 +1,28 @@
+package knit.am.yarn
+
+import knit.am.core.Lease
+import java.io.IOException
+
+/** Accepts what it is told to launch and to stop, except on nodes that are [dead]. */
+internal class FakeNodeManager : NodeManager {
+  val launched = LinkedHashMap<String, LaunchSpec>()
+  val stopped = mutableListOf<String>()
+  val dead = mutableSetOf<String>()
+
+  override suspend fun launch(
+    lease: Lease,
+    spec: LaunchSpec,
+  ) {
+    refuseIfDead(lease)
+    launched[lease.containerId] = spec
+  }
+
+  override suspend fun stop(lease: Lease) {
+    refuseIfDead(lease)
+    stopped += lease.containerId
+  }
+
+  private fun refuseIfDead(lease: Lease) {
+    if (lease.nodeId in dead) throw IOException("${lease.nodeId} does not answer")
+  }
+}

@@ -70,11 +70,17 @@ sourceSets {
 
 protobuf {
   protoc {
-    artifact = libs.protobuf.protoc.get().toString()
+    artifact =
+      libs.protobuf.protoc
+        .get()
+        .toString()
   }
   plugins {
     id("grpc") {
-      artifact = libs.grpc.gen.java.get().toString()
+      artifact =
+        libs.grpc.gen.java
+          .get()
+          .toString()
     }
     id("grpckt") {
       artifact = "${libs.grpc.gen.kotlin.get()}:jdk8@jar"
@@ -165,7 +171,10 @@ tasks.assemble {
 val jarTest by tasks.registering(Test::class) {
   description = "Tests the finished jar."
   group = LifecycleBasePlugin.VERIFICATION_GROUP
-  testClassesDirs = sourceSets.test.get().output.classesDirs
+  testClassesDirs =
+    sourceSets.test
+      .get()
+      .output.classesDirs
   classpath = sourceSets.test.get().runtimeClasspath
   filter {
     includeTestsMatching("*IT")

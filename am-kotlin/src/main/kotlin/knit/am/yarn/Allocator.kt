@@ -61,8 +61,13 @@ internal class Allocator(
     planner = Planner(registration.countsVcores)
     nodes.refresh { report.await().getOrThrow() }
     val watch =
-      launch(CoroutineName("allocator-watch")) {
-        applications.map { Wish.of(it) }.distinctUntilChanged().collect { wake() }
+      // Undispatched, so that the first, which the first heartbeat sends, is seen before that and need not wake it.
+      launch(CoroutineName("allocator-watch"), CoroutineStart.UNDISPATCHED) {
+        applications
+          .map { Wish.of(it) }
+          .distinctUntilChanged()
+          .drop(1)
+          .collect { wake() }
       }
     while (applications.value.phase != Phase.ENDED) {
       heartbeat()

@@ -73,7 +73,10 @@ class MessagesTest {
 
   @Test
   fun aContainerShowsWhatItHasAndNothingElse() {
-    val application = registered("worker" to service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS)).after(granted(1), started(1), completed(1, 137))
+    val application =
+      registered(
+        "worker" to service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS),
+      ).after(granted(1), started(1), completed(1, 137))
     val (ended, waiting) = application.containersOf("worker").map { it.toMessage() }.toList()
     assertEquals(id(1), ended.containerId)
     assertEquals(137, ended.exit.exitCode)

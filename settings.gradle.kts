@@ -14,4 +14,4 @@ dependencyResolutionManagement {
 
 rootProject.name = "knit"
 
-include("am-kotlin")
+include("am-kotlin", "integration:hadoop")

@@ -13,7 +13,7 @@ internal class LaunchContexts(
 ) {
   fun of(spec: LaunchSpec): ContainerLaunchContext =
     ContainerLaunchContext.newInstance(
-      spec.localResources.mapValues { it.value.toYarn() },
+      spec.distinctResources().mapValues { it.value.toYarn() },
       mapOf(LAUNCH_VARIABLE to spec.encoded()),
       listOf(LAUNCH_COMMAND),
       null,

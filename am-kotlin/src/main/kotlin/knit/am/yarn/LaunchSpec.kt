@@ -39,10 +39,39 @@ internal fun LaunchSpec.encoded(): String {
   return encoded
 }
 
-/** A script that sets the variables and then becomes the command, with nothing in either expanded. */
+/**
+ * A script that sets the variables and then becomes the command, with nothing in either expanded.
+ *
+ * The command waits in `$1`, which no variable of the service can replace. `PATH` comes last, for programs are run before.
+ */
 internal fun LaunchSpec.script(): String =
-  environment.entries.joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
-    "exec /bin/bash -c ${quoted(command)}\n"
+  links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
+    "set -- ${marked(command)}\n" +
+    environment.entries
+      .sortedBy { it.key == "PATH" }
+      .joinToString("") { (name, value) -> "export $name=${marked(value)} && $name=\${$name%x}\n" } +
+    "exec /bin/bash -c \"\${1%x}\"\n"
+
+/** The files YARN is told of: of those that are one file under several names it would bring only one. */
+internal fun LaunchSpec.distinctResources(): Map<String, LocalResource> = localResources - links().map { it.first }.toSet()
+
+/** Names that stand for the same file as another one, with that one. */
+private fun LaunchSpec.links(): List<Pair<String, String>> =
+  localResources.entries
+    .groupBy({ it.value.url to it.value.type }, { it.key })
+    .values
+    .flatMap { names -> names.drop(1).map { it to names.first() } }
+
+/**
+ * [text] and an `x` as one word of the shell: quoted, or encoded where that is shorter, for each quote in it makes four.
+ *
+ * The `x` keeps the newlines at the end of [text], which the shell would drop.
+ */
+private fun marked(text: String): String {
+  val quoted = quoted(text) + "x"
+  val encoded = "\"\$(printf %s ${Base64.getEncoder().encodeToString(text.toByteArray())} | base64 -d && printf x)\""
+  return if (quoted.toByteArray().size <= encoded.length) quoted else encoded
+}
 
 /** [text] as one word of the shell. */
 private fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "'"

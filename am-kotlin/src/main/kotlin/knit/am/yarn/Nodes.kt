@@ -22,8 +22,17 @@ internal class Nodes(
     return known.values.filterNot { it.nodeId in excluded }.ifEmpty { known.values.toList() }
   }
 
-  /** Which of [excluded] to tell the RM: none, if that would leave no node, or if we cannot know whether it would. */
-  fun avoidable(excluded: Set<String>): Set<String> = if (known.keys.any { it !in excluded }) excluded else emptySet()
+  /**
+   * Which of [excluded] to tell the RM: none, if that would leave no node, or if we cannot know whether it would.
+   *
+   * The RM knows them by name, as a rule their host's: one that shares it with a welcome node must not take that with it.
+   */
+  fun avoidable(excluded: Set<String>): Set<String> {
+    val welcome = known.values.filterNot { it.nodeId in excluded }
+    if (welcome.isEmpty()) return emptySet()
+    val names = welcome.mapTo(HashSet()) { it.name }
+    return excluded.filterTo(HashSet()) { nodeId -> nodeId !in names && nodeId.substringBeforeLast(':') !in names }
+  }
 
   fun add(node: NodeRoom) {
     known[node.nodeId] = node

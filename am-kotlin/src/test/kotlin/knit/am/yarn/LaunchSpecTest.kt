@@ -1,6 +1,7 @@
 package knit.am.yarn
 
 import knit.am.core.ContainerKey
+import knit.am.core.LocalResource
 import knit.am.core.Place
 import knit.am.core.lease
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -84,11 +85,27 @@ class LaunchSpecTest {
   }
 
   @Test
-  fun aLongCommandIsRunAndOneTooLongIsRefused() {
+  fun aLongCommandIsRunWhateverItHolds() {
     val long = "x".repeat(60 * 1024)
     assertEquals(long.length, run(spec("printf %s $long")).stdout.length)
-    val tooLong = assertThrows(IllegalArgumentException::class.java) { spec("printf %s ${"'".repeat(60 * 1024)}").encoded() }
+    assertEquals("ok\n", run(spec("x=${"'".repeat(60 * 1024)}; echo ok")).stdout)
+    val quotes = "'".repeat(60 * 1024) + "\n"
+    assertEquals(quotes, run(spec("printf %s \"\$VALUE\"", mapOf("VALUE" to quotes, "PATH" to "/nowhere"))).stdout)
+  }
+
+  @Test
+  fun whatLinuxDoesNotPassOnIsRefused() {
+    val tooLong = assertThrows(IllegalArgumentException::class.java) { spec("printf %s ${"x".repeat(100 * 1024)}").encoded() }
     assertTrue("file" in tooLong.message.orEmpty())
+  }
+
+  @Test
+  fun oneFileUnderTwoNamesIsBroughtOnceAndLinked() {
+    val file = LocalResource("hdfs://nn/a", 1, 2, LocalResource.Type.FILE, LocalResource.Visibility.PRIVATE)
+    val spec = LaunchSpec("cat \"second 'name'\" first", emptyMap(), mapOf("first" to file, "second 'name'" to file))
+    assertEquals(setOf("first"), spec.distinctResources().keys)
+    directory.resolve("first").toFile().writeText("content\n")
+    assertEquals("content\ncontent\n", run(spec).stdout)
   }
 
   @Test

@@ -39,6 +39,8 @@ YARN: Properties = {
     "yarn.log-aggregation-enable": "true",
     # Memory is really limited, and soon noticed; virtual memory says nothing.
     "yarn.nodemanager.pmem-check-enabled": "true",
+    # Else Hadoop 3.3 and later leave it to cgroups, which are not there.
+    "yarn.nodemanager.resource.memory.enforced": "false",
     "yarn.nodemanager.vmem-check-enabled": "false",
     "yarn.nodemanager.container-monitor.interval-ms": 1000,
     "yarn.nodemanager.resource.cpu-vcores": NODE_VCORES,

@@ -304,6 +304,8 @@ class EmbeddedCluster(Cluster):
             yarn={
                 **configuration.YARN,
                 "yarn.resourcemanager.hostname": "localhost",
+                # Several nodes on one host are told apart.
+                "yarn.scheduler.include-port-in-node-name": "true",
                 "yarn.resourcemanager.address": f"localhost:{rpc}",
                 "yarn.resourcemanager.resource-tracker.address": f"localhost:{tracker}",
                 "yarn.resourcemanager.scheduler.address": f"localhost:{scheduler}",

@@ -151,7 +151,7 @@ def seconds_to_list(app: knit.Application) -> float:
 def test_a_log_of_500_megabytes_arrives_whole(applications: Applications, cluster: Cluster) -> None:
     if cluster.name == "external":
         pytest.skip("a log of this size may be more than somebody's cluster has room for")
-    app = applications.submit(program("bulk", 500))
+    app = applications.submit(program("bulk", 500), linger=timedelta(minutes=2))
 
     def received() -> Iterator[bytes]:
         with app.logs(follow=True, files=["stdout"]) as stream:

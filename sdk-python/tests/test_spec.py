@@ -150,6 +150,8 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("files is 'a.txt'", lambda: Service("a", files="a.txt")),
     ("'a/b' is not one", lambda: Service("a", files={"a/b": "c"})),
     ("YARN's own", lambda: Service("a", files=["launch_container.sh"])),
+    ("does not leave as it is", lambda: Service("a", files=["b/$HOME.txt"])),
+    ("does not leave as it is", lambda: Service("a", files={'say "hello"': "b"})),
     ("ends in none of", lambda: File("a.7z", archive=True)),
     ("cannot be PUBLIC", lambda: File("a", visibility=Visibility.PUBLIC)),
     ("neither a path", lambda: File(3)),  # type: ignore[arg-type]

@@ -22,6 +22,8 @@ ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
 
 # Two letters at least, so that a Windows drive is not taken for a scheme.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
+# YARN puts names between double quotes of a shell, and does not escape them.
+_EXPANDED_BY_YARN = frozenset('"$`\\\n')
 _OWN_NAMES = frozenset(
     {
         "container_tokens",
@@ -59,6 +61,11 @@ def _check_name(name: object) -> str:
         raise SpecError(
             f"The file name {name!r} is not one: it is the name in the working directory, "
             "without any slash."
+        )
+    if unsafe := sorted(set(name) & _EXPANDED_BY_YARN):
+        raise SpecError(
+            f"The file name {name!r} holds {' '.join(map(repr, unsafe))}, which YARN does not leave "
+            "as it is: give the file another name."
         )
     if name in _OWN_NAMES:
         raise SpecError(f"The file name {name!r} is YARN's own: choose another one.")

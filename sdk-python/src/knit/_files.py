@@ -64,8 +64,8 @@ def _check_name(name: object) -> str:
         )
     if unsafe := sorted(set(name) & _EXPANDED_BY_YARN):
         raise SpecError(
-            f"The file name {name!r} holds {' '.join(map(repr, unsafe))}, which YARN does not leave "
-            "as it is: give the file another name."
+            f"The file name {name!r} holds {' '.join(map(repr, unsafe))}, which YARN does not "
+            "leave as it is: give the file another name."
         )
     if name in _OWN_NAMES:
         raise SpecError(f"The file name {name!r} is YARN's own: choose another one.")

@@ -120,6 +120,13 @@ def demo(session: nox.Session) -> None:
     session.run("python", "-m", "integration.demo", *session.posargs)
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure knit beside skein and YARN's floor; ``-- --cluster=docker`` on three nodes."""
+    session.install(str(_wheel(session)), "pytest-docker>=3.1")
+    session.run("python", "-m", "integration.bench", *session.posargs)
+
+
 @nox.session(venv_backend="none")
 def cluster(session: nox.Session) -> None:
     """Start the embedded cluster, print its HADOOP_CONF_DIR, and take it down on Ctrl-C."""

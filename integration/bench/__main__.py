@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import getpass
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,11 +20,20 @@ from integration.bench.measures import Bench
 from integration.bench.results import Results, none
 from integration.bench.side import Side, floor_side, knit_side, skein_sides
 from integration.bench.yarn import Yarn
+from integration.clusters.cluster import Cluster
+from integration.clusters.docker import DockerCluster
+from integration.clusters.docker_host import (
+    CLIENT_PYTHON,
+    REPOSITORY_IN_CLIENT,
+    dockerized_cluster,
+)
+from integration.clusters.docker_image import DockerError, docker
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.clusters.jars import hadoop_jars, hadoop_version
 from integration.toolchain import ToolchainError
 
 ROOT = Path(__file__).parents[2]
+SKEIN_VENV = ROOT / ".nox" / "bench-skein"
 STEPS = ("cold", "submit", "scale", "follow")
 
 
@@ -82,60 +91,102 @@ def run(bench: Bench, sides: list[Side], arguments: argparse.Namespace, console:
 
 
 def sides_of(
-    yarn: Yarn, jars: Path, directory: Path, arguments: argparse.Namespace, console: Console
+    yarn: Yarn, directory: Path, arguments: argparse.Namespace, console: Console
 ) -> list[Side]:
     """Those that can be run here."""
     sides = [knit_side(yarn.conf_dir)]
     try:
-        python = skein_setup.install(arguments.skein_venv)
-        env = skein_setup.environment(directory / "skein", yarn.conf_dir, jars)
+        if arguments.skein_packages:
+            python = skein_setup.installed(arguments.skein_packages, directory / "python")
+        else:
+            python = skein_setup.install(SKEIN_VENV)
+        env = skein_setup.environment(directory / "skein", yarn)
         skein_setup.make_credentials(python, env)
         sides += skein_sides(python, env)
     except SkeinMissingError as error:
         console.print(str(error), markup=False, style="yellow")
-    sides.append(floor_side(yarn, floor_setup.build(directory / "floor", jars), directory))
+    jar = arguments.floor_jar or floor_setup.build(
+        directory / "floor", hadoop_jars(hadoop_version())
+    )
+    sides.append(floor_side(yarn, jar, directory))
     return [side for side in sides if side.name in arguments.sides]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    parser.add_argument("--cluster", choices=["embedded", "docker"], default="embedded")
     parser.add_argument("--rounds", type=int, default=5, help="after one to warm up (5)")
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="(all)")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, help="(all that the cluster allows)")
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="(all)")
-    parser.add_argument("--add", type=int, nargs="+", default=[10], help="containers to add (10)")
-    parser.add_argument("--nodes", type=int, default=1, help="NodeManagers (1)")
+    parser.add_argument("--add", type=int, nargs="+", help="(10; on docker 10, then 50)")
     parser.add_argument("--idle-seconds", type=float, default=60, help="of the idle AM (60)")
     parser.add_argument("--follow-seconds", type=int, default=20, help="of log lines (20)")
-    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
-    parser.add_argument("--skein-venv", type=Path, default=ROOT / ".nox" / "bench-skein")
-    return parser.parse_args(argv)
+    parser.add_argument("--json", type=Path, help="(build/bench-CLUSTER.json)")
+    parser.add_argument("--floor-jar", type=Path, help="a floor that is built already")
+    parser.add_argument("--skein-packages", type=Path, help="where skein is installed already")
+    arguments = parser.parse_args(argv)
+    docker = arguments.cluster == "docker"
+    arguments.json = arguments.json or ROOT / "build" / f"bench-{arguments.cluster}.json"
+    arguments.steps = arguments.steps or (["submit", "scale"] if docker else STEPS)
+    arguments.add = arguments.add or ([10, 50] if docker else [10])
+    return arguments
 
 
-def main(argv: list[str] | None = None) -> int:
-    arguments = parse(argv)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    jars = hadoop_jars(hadoop_version())
-    with (
-        tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch,
-        EmbeddedCluster(node_count=arguments.nodes, say=console.print) as cluster,
-    ):
-        directory = Path(scratch)
-        yarn = Yarn.of(cluster.conf_dir, getpass.getuser())
+def measure(
+    cluster: Cluster, host: str, logs: list[Path], arguments: argparse.Namespace, console: Console
+) -> None:
+    """All of it, on a cluster that runs; logs are its daemons', where this machine has them."""
+    with tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch:
+        yarn = Yarn.of(cluster.conf_dir, cluster.user)
         results = Results(cluster.hadoop_version, cluster.name, list(arguments.add))
-        logs = sorted((cluster.directory / "logs").glob("*manager*.log"))
-        bench = Bench(yarn, logs, directory, results)
+        bench = Bench(yarn, logs, host, results)
         try:
-            run(bench, sides_of(yarn, jars, directory, arguments, console), arguments, console)
+            run(bench, sides_of(yarn, Path(scratch), arguments, console), arguments, console)
         finally:
             report.show(results, console)
+
+
+def in_docker(argv: list[str], arguments: argparse.Namespace, console: Console) -> None:
+    """Do it in a client of the dockerized cluster, where its names mean something."""
+    built = ROOT / "build" / "bench-floor"
+    shutil.rmtree(built, ignore_errors=True)
+    jar = floor_setup.build(built, hadoop_jars(hadoop_version()))
+    argv = [*argv, "--json", "/tmp/bench.json", "--floor-jar", str(jar)]
+    try:
+        skein = skein_setup.install(SKEIN_VENV)
+        packages = skein.parents[1] / "lib" / "python3.11" / "site-packages"
+        argv += ["--skein-packages", str(packages)]
+    except SkeinMissingError as error:
+        console.print(str(error), markup=False, style="yellow")
+    with dockerized_cluster(console.print) as client:
+        argv = [word.replace(str(ROOT), REPOSITORY_IN_CLIENT) for word in argv]
+        status = client.start([CLIENT_PYTHON, "-m", "integration.bench", *argv], env={}).wait()
+        if status != 0:
+            raise BenchError(f"The bench in the cluster's client left with {status}")
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        docker("cp", f"{client.container}:/tmp/bench.json", str(arguments.json))
+
+
+def main(argv: list[str]) -> int:
+    arguments = parse(argv)
+    console = Console(width=None if sys.stdout.isatty() else 170)
+    if arguments.cluster == "embedded":
+        with EmbeddedCluster(say=console.print) as embedded:
+            logs = sorted((embedded.directory / "logs").glob("*manager*.log"))
+            measure(embedded, "localhost", logs, arguments, console)
+    elif DockerCluster.is_here():
+        with DockerCluster() as dockerized:
+            measure(dockerized, "client", [], arguments, console)
+    else:
+        in_docker(argv, arguments, console)
     console.print(f"written to {arguments.json}")
     return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
-    except (BenchError, EmbeddedClusterError, ToolchainError) as problem:
+        sys.exit(main(sys.argv[1:]))
+    except (BenchError, EmbeddedClusterError, DockerError, ToolchainError) as problem:
         sys.exit(f"bench: {problem}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -70,6 +70,12 @@ FIGURES = (
         "From the NodeManager's RUNNING, when the launch script is run, to REGISTERED.",
     ),
     Figure(
+        "am_start_cpu",
+        "AM's CPU until the first line",
+        "s",
+        "User and system time of the Application Master when the first line is out.",
+    ),
+    Figure(
         "add_running",
         "+{add} containers, all RUNNING",
         "s",
@@ -81,7 +87,7 @@ FIGURES = (
         "add_began",
         "+{add} containers, all begun",
         "s",
-        "From the call to the moment the last container's command runs: each writes the time.",
+        "From the call to the moment the last container's command runs: each tells the time.",
     ),
     Figure(
         "add_more_running",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import random
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +13,11 @@ from integration.bench import processes, timeline
 from integration.bench.errors import TooLateError
 from integration.bench.results import Results
 from integration.bench.side import Side
+from integration.bench.stamps import heard_from_containers
 from integration.bench.statistics import percentile
 from integration.bench.yarn import Yarn
 
 SECOND = 1_000_000_000
-STAMP_PATIENCE_SECONDS = 60.0
 SETTLE_SECONDS = (6.0, 11.0)
 """
 A running application is left alone for a random time between these before containers are added:
@@ -33,18 +31,24 @@ class Bench:
 
     yarn: Yarn
     daemon_logs: Sequence[Path]
-    directory: Path
+    host: str
+    """This machine's name, as containers can resolve it."""
     results: Results
     _random: random.Random = attrs.field(factory=lambda: random.Random(0))
 
     def cold(self, side: Side) -> None:
         """A new client process, to the first line."""
-        stamps = self._new_stamps()
-        with side.client("cold", stamps) as client:
+        with (
+            heard_from_containers(self.host) as stamps,
+            side.client("cold", stamps.command(side.word)) as client,
+        ):
             answer = client.answer()
-            written = self._stamped(stamps, 1)[0]
-        marks: dict[str, int] = {**answer["marks"], "written": written}
-        marks |= timeline.of_application(answer["application_id"], self.daemon_logs)
+            marks: dict[str, int] = {**answer["marks"], "written": stamps.wait_for(1)[0]}
+        application_id: str = answer["application_id"]
+        if self.daemon_logs:
+            marks |= timeline.of_application(application_id, self.daemon_logs)
+            cpu = processes.cpu_seconds(processes.master_of(application_id))
+            self.results.note("am_start_cpu", side.name, cpu)
         for name, nanos in marks.items():
             self.results.moments[side.name][name].append((nanos - client.started_nanos) / SECOND)
 
@@ -56,12 +60,13 @@ class Bench:
         note("first_line_written", side.name, between(None, "written"))
         if "heard" in marks:
             note("first_word", side.name, between(None, "heard"))
-        note("am_registered", side.name, between("am_launched", "am_registered"))
-        note("am_process", side.name, between("am_process", "am_registered"))
+        if self.daemon_logs:
+            note("am_registered", side.name, between("am_launched", "am_registered"))
+            note("am_process", side.name, between("am_process", "am_registered"))
 
     def submit(self, side: Side) -> None:
         """Two submissions of one client."""
-        with side.client("submit", self._new_stamps()) as client:
+        with side.client("submit", "exec sleep 3600") as client:
             for figure in ("submit", "submit_again"):
                 self.results.note(figure, side.name, client.answer()["nanos"] / SECOND)
                 self.yarn.quiesce()
@@ -69,22 +74,24 @@ class Bench:
 
     def scale(self, side: Side, adds: Sequence[int], idle_seconds: float) -> None:
         """One container, then more; then a while of doing nothing."""
-        stamps = self._new_stamps()
-        with side.client("scale", stamps, adds) as client:
+        with (
+            heard_from_containers(self.host) as stamps,
+            side.client("scale", stamps.command(), adds=adds) as client,
+        ):
             application_id: str = client.answer()["application_id"]
-            self._stamped(stamps, 1)
+            stamps.wait_for(1)
             count = 1
             for figure, add in zip(("add", "add_more"), adds, strict=False):
                 time.sleep(self._random.uniform(*SETTLE_SECONDS))
                 client.go()
                 answer = client.answer()
                 count += add
-                last = self._stamped(stamps, count)[-1]
+                last = stamps.wait_for(count)[-1]
                 note = self.results.note
                 note(f"{figure}_running", side.name, answer["running_nanos"] / SECOND)
                 note(f"{figure}_began", side.name, (last - answer["began"]) / SECOND)
             client.go()
-        if idle_seconds:
+        if idle_seconds and self.daemon_logs:
             self._idle(side, application_id, idle_seconds)
 
     def _idle(self, side: Side, application_id: str, seconds: float) -> None:
@@ -99,28 +106,9 @@ class Bench:
     def follow(self, side: Side, figure: str, *, containers: int, rate: int, seconds: int) -> None:
         """How long lines are on their way to the client."""
         command = f"exec python3 emit.py {rate} {seconds}"
-        with side.client(
-            "follow", self._new_stamps(), command=command, instances=containers
-        ) as client:
+        with side.client("follow", command, instances=containers) as client:
             late = [nanos / 1_000_000 for nanos in client.answer()["late_nanos"]]
         if len(late) != containers * rate * seconds:
             raise TooLateError(f"{len(late)} of {containers * rate * seconds} lines came")
         self.results.note(figure, side.name, percentile(late, 50))
         self.results.note(f"{figure}_p99", side.name, percentile(late, 99))
-
-    def _new_stamps(self) -> Path:
-        return Path(tempfile.mkdtemp(prefix="stamps-", dir=self.directory))
-
-    def _stamped(self, stamps: Path, count: int) -> list[int]:
-        """The times at which so many containers began, in order; waits for them."""
-        deadline = time.monotonic() + STAMP_PATIENCE_SECONDS
-        for _ in itertools.count():
-            found = [text for path in stamps.iterdir() if (text := path.read_text().strip())]
-            if len(found) >= count:
-                return sorted(map(int, found))
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
-        raise TooLateError(
-            f"{len(found)} of {count} containers had begun after {STAMP_PATIENCE_SECONDS:g} s"
-        )

@@ -49,6 +49,11 @@ def master_of(application_id: str) -> int:
     )
 
 
+def cpu_seconds(pid: int) -> float:
+    """What the process has used since it began, user and system time."""
+    return _cpu_ticks(pid) / _TICKS_PER_SECOND
+
+
 def watch(pid: int, seconds: float) -> Cost:
     """What the process costs during the next seconds."""
     cpu_before, began = _cpu_ticks(pid), time.monotonic()

@@ -19,13 +19,6 @@ CONTAINER_MIB = 64
 CLIENT_PATIENCE_SECONDS = 180.0
 
 
-def worker(stamps: Path, then: str = "") -> str:
-    """A command that writes the time to a file and to its output, and then sleeps."""
-    directory = shlex.quote(str(stamps))
-    write = f"t=$(date +%s%N); echo $t; mkdir -p {directory}; echo $t > {directory}/$CONTAINER_ID"
-    return "; ".join(filter(None, [write, then, "exec sleep 3600"]))
-
-
 @attrs.frozen
 class Side:
     """Starts clients of one kind."""
@@ -38,20 +31,14 @@ class Side:
     """Of the step and the containers' command, what the client is called with."""
     _prepared: Callable[[], AbstractContextManager[object]] = nullcontext
     """What has to run while the client does, and is not measured."""
-    _cold_suffix: str = ""
+    word: str = ""
     """What a container does after its first line, so that the client hears of it."""
 
     @contextmanager
     def client(
-        self,
-        step: str,
-        stamps: Path,
-        adds: Sequence[int] = (),
-        command: str = "",
-        instances: int = 1,
+        self, step: str, command: str, *, adds: Sequence[int] = (), instances: int = 1
     ) -> Iterator[ClientProcess]:
         """A client process that has just been started on a step."""
-        command = command or worker(stamps, self._cold_suffix if step == "cold" else "")
         arguments = [step, *self._arguments(step, command)]
         for add in adds:
             arguments += ["--add", str(add)]
@@ -87,9 +74,9 @@ def skein_sides(python: Path, env: Mapping[str, str]) -> list[Side]:
             *("--driver", driver, "--command", command, "--memory", f"{CONTAINER_MIB} MiB")
         ]
 
-    suffix = f"{shlex.quote(str(python))} -c {shlex.quote(tell)}"
+    word = f"{shlex.quote(str(python))} -c {shlex.quote(tell)}"
     return [
-        Side(SKEIN, python, "skein_client", env, arguments("own"), cold_suffix=suffix),
+        Side(SKEIN, python, "skein_client", env, arguments("own"), word=word),
         Side(
             SKEIN_WARM,
             python,
@@ -97,7 +84,7 @@ def skein_sides(python: Path, env: Mapping[str, str]) -> list[Side]:
             env,
             arguments("running"),
             prepared=lambda: skein_setup.driver_running(python, env),
-            cold_suffix=suffix,
+            word=word,
         ),
     ]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from integration import toolchain
 from integration.bench.errors import ClientFailedError, SkeinMissingError
+from integration.bench.yarn import Yarn
 
 VERSION = "0.8.2"
 # skein imports distutils and pkg_resources, and its generated code is refused by protobuf 4.
@@ -64,24 +65,43 @@ def _imports(python: Path) -> bool:
     )
 
 
-def environment(directory: Path, conf_dir: Path, jars: Path) -> dict[str, str]:
+def environment(directory: Path, yarn: Yarn) -> dict[str, str]:
     """
     What skein needs in its environment to reach the cluster.
 
-    The ``yarn`` command is a script that prints, which is quicker than the JVM a real one starts.
+    The configuration is the cluster's, with the class path named where it names none: skein finds
+    Hadoop's jars on the nodes by it only. The ``yarn`` command is a script that prints, which is
+    quicker than the JVM a real one starts.
     """
     commands = directory / "bin"
     commands.mkdir(parents=True, exist_ok=True)
-    yarn = commands / "yarn"
-    class_path = ":".join([str(conf_dir), *sorted(map(str, jars.glob("*.jar")))])
-    yarn.write_text(f"#!/bin/sh\necho '{class_path}'\n", encoding="utf-8")
-    yarn.chmod(0o755)
+    program = commands / "yarn"
+    conf_dir = yarn.with_class_path(directory / "conf")
+    class_path = ":".join([str(conf_dir), *yarn.jars()])
+    program.write_text(f"#!/bin/sh\necho '{class_path}'\n", encoding="utf-8")
+    program.chmod(0o755)
     return {
         "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}",
-        "JAVA_HOME": str(toolchain.find_jdk()),
+        "JAVA_HOME": str(Path(shutil.which("java") or "/usr/bin/java").resolve().parents[1]),
         "HADOOP_CONF_DIR": str(conf_dir),
         "SKEIN_CONFIG": str(directory / "config"),
     }
+
+
+def installed(packages: Path, directory: Path) -> Path:
+    """
+    Return a Python that finds skein among packages installed elsewhere, for another machine's.
+
+    Raises:
+        SkeinMissingError: this machine's Python does not take them.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    python = directory / "python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{packages}:$PYTHONPATH" exec python3 "$@"\n')
+    python.chmod(0o755)
+    if not _imports(python):
+        raise SkeinMissingError(f"skein is left out: python3 does not import it from {packages}")
+    return python
 
 
 def make_credentials(python: Path, env: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +16,12 @@ import attrs
 
 from integration.bench.errors import ClusterFailedError, TooLateError
 
+OF_A_DISTRIBUTION = ",".join(
+    ["/etc/hadoop/conf", "/opt/hadoop"]
+    + [f"/opt/hadoop/share/hadoop/{part}/*" for part in ("common", "hdfs", "yarn")]
+    + [f"/opt/hadoop/share/hadoop/{part}/lib/*" for part in ("common", "hdfs", "yarn")]
+)
+"""The class path on the dockerized cluster, whose configuration names none on purpose."""
 LIVE = "NEW,NEW_SAVING,SUBMITTED,ACCEPTED,RUNNING"
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -50,13 +57,31 @@ class Yarn:
                 resource_manager=f"http://{found['yarn.resourcemanager.webapp.address']}",
                 name_node=f"http://{found['dfs.namenode.http-address']}",
                 default_fs=found["fs.defaultFS"],
-                class_path=found["yarn.application.classpath"],
+                class_path=found.get("yarn.application.classpath", OF_A_DISTRIBUTION),
                 user=user,
             )
         except KeyError as missing:
             raise ClusterFailedError(
                 f"{conf_dir} sets no {missing}, which the bench needs"
             ) from None
+
+    def jars(self) -> list[str]:
+        """The jars of the class path, as they lie on this machine too."""
+        globs = [Path(each) for each in self.class_path.split(",") if each.endswith("/*")]
+        return sorted(str(jar) for each in globs for jar in each.parent.glob("*.jar"))
+
+    def with_class_path(self, directory: Path) -> Path:
+        """A copy of the configuration that names the class path."""
+        shutil.copytree(self.conf_dir, directory, dirs_exist_ok=True)
+        path = directory / "yarn-site.xml"
+        tree = ET.parse(path)
+        named = [node.findtext("name", "").strip() for node in tree.getroot().iter("property")]
+        if "yarn.application.classpath" not in named:
+            node = ET.SubElement(tree.getroot(), "property")
+            ET.SubElement(node, "name").text = "yarn.application.classpath"
+            ET.SubElement(node, "value").text = self.class_path
+            tree.write(path)
+        return directory
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One request to the ResourceManager's REST API, and its answer."""

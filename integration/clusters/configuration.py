@@ -48,7 +48,9 @@ YARN: Properties = {
     "yarn.nodemanager.disk-health-checker.min-free-space-per-disk-mb": 0,
     # Lost nodes are noticed in ten to fifteen seconds instead of ten minutes.
     "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
-    "yarn.am.liveness-monitor.expiry-interval-ms": 60_000,
+    # Also how long the ResourceManager suffers an Application Master that has reported its end and
+    # still answers its clients, which knit's do for five minutes at most.
+    "yarn.am.liveness-monitor.expiry-interval-ms": 330_000,
 }
 
 # What Hadoop's own capacity-scheduler.xml says, but for the shares of the queues.

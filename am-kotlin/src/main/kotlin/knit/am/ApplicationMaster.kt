@@ -62,8 +62,12 @@ internal class ApplicationMaster(
   suspend fun run(): Outcome =
     coroutineScope {
       // What takes its time at the start is done side by side: YARN's client, the report of the nodes, the server.
-      launch(CoroutineName("prepare")) { resourceManager.prepare() }
-      val report = async(CoroutineName("node-report")) { runCatching { resourceManager.nodes() } }
+      val prepared = launch(CoroutineName("prepare")) { resourceManager.prepare() }
+      val report =
+        async(CoroutineName("node-report")) {
+          prepared.join()
+          runCatching { resourceManager.nodes() }
+        }
       val effects = ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager)
       val application = Application.start(config.applicationId, config.attemptNumber, config.submission.services, clock.instant())
       val loop = ApplicationLoop(application, clock, effects) { log.error("The application's state is broken", it) }

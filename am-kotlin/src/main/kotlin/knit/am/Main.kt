@@ -1,11 +1,13 @@
 package knit.am
 
+import io.grpc.Server
 import knit.am.grpc.submissionOf
 import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
 import knit.am.security.Secrets
 import knit.am.security.forContainers
+import knit.am.security.ownCredentials
 import knit.am.security.secret
 import knit.am.security.serialized
 import knit.am.security.tls
@@ -16,8 +18,8 @@ import knit.am.yarn.LeftBehindException
 import knit.am.yarn.RealNodeManager
 import knit.am.yarn.RealResourceManager
 import kotlinx.coroutines.Dispatchers
-import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.security.Credentials
@@ -27,6 +29,8 @@ import org.apache.hadoop.yarn.conf.YarnConfiguration
 import org.slf4j.LoggerFactory
 import java.time.Clock
 import java.util.concurrent.TimeUnit
+import java.util.logging.Level
+import java.util.logging.Logger
 import kotlin.system.exitProcess
 
 /** How many calls to NodeManagers, and how many to their web servers, wait at a time. */
@@ -34,6 +38,9 @@ private const val PARALLEL_CALLS = 64
 
 private const val EXIT_BROKEN = 70
 private const val EXIT_LEFT_BEHIND = 75
+
+/** Held here, for a level is forgotten with its logger. gRPC tells of every stranger who fails to connect, with a stack trace. */
+private val grpcLog = Logger.getLogger(Server::class.java.name.substringBeforeLast('.')).apply { level = Level.WARNING }
 
 /**
  * Started by YARN, once for each attempt. Exits with 0 whenever the RM knows how the application ended; with anything
@@ -64,17 +71,19 @@ fun main() {
 
 private suspend fun start() =
   coroutineScope {
-    val configuration = async(Dispatchers.IO) { YarnConfiguration() }
-    val credentials = UserGroupInformation.getCurrentUser().credentials
+    // Hadoop's configuration and identity take as long to load as the server does: each gets a core.
+    val configuration = lazy { YarnConfiguration().also(UserGroupInformation::setConfiguration) }
+    launch(Dispatchers.IO) { configuration.value }
+    val credentials = ownCredentials(System.getenv())
     val config = AmConfig.of(System.getenv(), submissionOf(credentials.secret(Secrets.APPLICATION)), credentials.tls())
-    val staging = HdfsStaging(configuration.await(), config.applicationId, config.submission.stagingUrl, Dispatchers.IO)
-    applicationMaster(config, configuration.await(), credentials, staging).run()
+    val staging = HdfsStaging(configuration, config.applicationId, config.submission.stagingUrl, Dispatchers.IO)
+    applicationMaster(config, configuration, credentials, staging).run()
     staging.remove()
   }
 
 private fun applicationMaster(
   config: AmConfig,
-  configuration: Configuration,
+  configuration: Lazy<Configuration>,
   credentials: Credentials,
   staging: Staging,
 ): ApplicationMaster {
@@ -82,17 +91,12 @@ private fun applicationMaster(
   val tokens = credentials.forContainers().serialized()
   return ApplicationMaster(
     config = config,
-    resourceManager = RealResourceManager(RealResourceManager.configure(configuration), leases, Dispatchers.IO),
+    resourceManager = RealResourceManager(configuration, leases, Dispatchers.IO),
     nodeManager =
-      RealNodeManager(
-        RealNodeManager.configure(configuration),
-        leases,
-        LaunchContexts(tokens),
-        Dispatchers.IO.limitedParallelism(PARALLEL_CALLS),
-      ),
+      RealNodeManager(configuration, leases, LaunchContexts(tokens), Dispatchers.IO.limitedParallelism(PARALLEL_CALLS)),
     logSource =
       LiveLogSource(
-        NodeLogClient(lazy { nodeTls(configuration) }, config.submission.userName),
+        NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),
         Dispatchers.IO.limitedParallelism(PARALLEL_CALLS),
       ),
     staging = staging,

@@ -3,6 +3,8 @@ package knit.am.security
 import org.apache.hadoop.io.DataOutputBuffer
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.Credentials
+import java.io.DataInputStream
+import java.io.File
 import java.nio.ByteBuffer
 
 /** What the client put into the submission's credentials, by the name of the secret. */
@@ -16,8 +18,19 @@ object Secrets {
   const val PREFIX = "knit."
 }
 
+private const val TOKEN_FILE = "HADOOP_TOKEN_FILE_LOCATION"
+
 /** YARN's name for the token by which the Application Master proves itself to the RM. */
 private val AM_TOKEN_KIND = Text("YARN_AM_RM_TOKEN")
+
+/** Returns what YARN gave this process, read without Hadoop's machinery for identities, which takes its time to load. */
+fun ownCredentials(environment: Map<String, String>): Credentials {
+  val file =
+    checkNotNull(environment[TOKEN_FILE]) {
+      "The environment lacks $TOKEN_FILE: the Application Master is started by YARN, not by hand."
+    }
+  return DataInputStream(File(file).inputStream().buffered()).use { stream -> Credentials().apply { readTokenStorageStream(stream) } }
+}
 
 /** Returns a secret, or throws with a sentence that says which one is missing. */
 fun Credentials.secret(name: String): ByteArray =

@@ -17,7 +17,7 @@ import java.net.URI
  * Loading that takes a while, so it is used where nobody waits: after the end, and on Hadoop 2.
  */
 internal class HdfsStaging(
-  private val configuration: Configuration,
+  private val configuration: Lazy<Configuration>,
   private val applicationId: String,
   private val url: String?,
   private val dispatcher: CoroutineDispatcher,
@@ -28,7 +28,7 @@ internal class HdfsStaging(
     if (url == null || !VersionInfo.getVersion().startsWith("2.")) return
     attempt("The address could not be left in $url, so that clients cannot connect") {
       val file = Path(Path(URI(url)), ADDRESS_FILE)
-      FileSystem.create(file.getFileSystem(configuration), file, FsPermission(OWNER_ONLY)).use { it.write(address.toByteArray()) }
+      FileSystem.create(file.getFileSystem(configuration.value), file, FsPermission(OWNER_ONLY)).use { it.write(address.toByteArray()) }
     }
   }
 
@@ -38,7 +38,7 @@ internal class HdfsStaging(
       val directory = Path(URI(url))
       // Whatever went wrong with the URL: a directory that is not this application's is left alone.
       check(directory.name == applicationId) { "it is not named after the application" }
-      directory.getFileSystem(configuration).delete(directory, true)
+      directory.getFileSystem(configuration.value).delete(directory, true)
     }
   }
 

@@ -13,7 +13,7 @@ import java.io.IOException
 
 /** NodeManagers behind YARN's own client, any number of them at a time, with a limit to how long each may take. */
 internal class RealNodeManager(
-  configuration: Configuration,
+  nodeConfiguration: Lazy<Configuration>,
   private val leases: Leases,
   private val contexts: LaunchContexts,
   private val dispatcher: CoroutineDispatcher,
@@ -22,7 +22,7 @@ internal class RealNodeManager(
     NMClient.createNMClient().apply {
       // The end of this process is no reason to end the containers: YARN does where it should.
       cleanupRunningContainersOnStop(false)
-      init(configuration)
+      init(quickToGiveUp(nodeConfiguration.value))
       start()
     }
   }
@@ -49,11 +49,11 @@ internal class RealNodeManager(
       ?: throw IOException("NodeManager ${lease.nodeId} did not $verb the container within ${CALL_TIMEOUT_MILLIS / 1000} s")
   }
 
-  companion object {
-    private const val CALL_TIMEOUT_MILLIS = 30_000L
+  private companion object {
+    const val CALL_TIMEOUT_MILLIS = 30_000L
 
     /** Returns the node's configuration, changed so that a node that is down is given up after seconds, not minutes. */
-    fun configure(configuration: Configuration): Configuration =
+    fun quickToGiveUp(configuration: Configuration): Configuration =
       YarnConfiguration(configuration).apply {
         setLong("yarn.client.nodemanager-connect.max-wait-ms", 10_000)
         setLong("yarn.client.nodemanager-connect.retry-interval-ms", 1_000)

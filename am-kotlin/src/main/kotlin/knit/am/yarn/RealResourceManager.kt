@@ -25,12 +25,13 @@ import java.util.IdentityHashMap
  * An RM that restarts is registered with again, and told again what is asked of it; that is the client's doing too.
  */
 internal class RealResourceManager(
-  configuration: Configuration,
+  nodeConfiguration: Lazy<Configuration>,
   private val leases: Leases,
   private val dispatcher: CoroutineDispatcher,
 ) : ResourceManager {
   private val log = LoggerFactory.getLogger(RealResourceManager::class.java)
-  private val namesHavePorts = configuration.getBoolean(NAMES_HAVE_PORTS, false)
+  private val configuration by lazy { quickToReturn(nodeConfiguration.value) }
+  private val namesHavePorts by lazy { configuration.getBoolean(NAMES_HAVE_PORTS, false) }
   private val client: AMRMClient<ContainerRequest> by lazy {
     AMRMClient.createAMRMClient<ContainerRequest>().apply {
       init(configuration)
@@ -141,13 +142,13 @@ internal class RealResourceManager(
     )
   }
 
-  companion object {
-    private const val NAMES_HAVE_PORTS = "yarn.scheduler.include-port-in-node-name"
-    private const val MAX_TOKEN_FAILURES = 5
-    private const val RETRY_MILLIS = 1_000L
+  private companion object {
+    const val NAMES_HAVE_PORTS = "yarn.scheduler.include-port-in-node-name"
+    const val MAX_TOKEN_FAILURES = 5
+    const val RETRY_MILLIS = 1_000L
 
     /** Returns the node's configuration, changed so that an RM that comes back is found within a second or two. */
-    fun configure(configuration: Configuration): Configuration =
+    fun quickToReturn(configuration: Configuration): Configuration =
       YarnConfiguration(configuration).apply {
         val retry = getLong(YarnConfiguration.RESOURCEMANAGER_CONNECT_RETRY_INTERVAL_MS, RETRY_MILLIS)
         setLong(YarnConfiguration.RESOURCEMANAGER_CONNECT_RETRY_INTERVAL_MS, retry.coerceIn(1, RETRY_MILLIS))

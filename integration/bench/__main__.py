@@ -20,7 +20,6 @@ from integration.bench.measures import Bench
 from integration.bench.results import Results, none
 from integration.bench.side import Side, floor_side, knit_side, skein_sides
 from integration.bench.yarn import Yarn
-from integration.clusters.cluster import Cluster
 from integration.clusters.docker import DockerCluster
 from integration.clusters.docker_host import (
     CLIENT_PYTHON,
@@ -133,11 +132,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def measure(
-    cluster: Cluster, host: str, logs: list[Path], arguments: argparse.Namespace, console: Console
+    cluster: EmbeddedCluster | DockerCluster,
+    host: str,
+    logs: list[Path],
+    arguments: argparse.Namespace,
+    console: Console,
 ) -> None:
     """All of it, on a cluster that runs; logs are its daemons', where this machine has them."""
     with tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch:
-        yarn = Yarn.of(cluster.conf_dir, cluster.user)
+        yarn = Yarn.of(cluster)
         results = Results(cluster.hadoop_version, cluster.name, list(arguments.add))
         bench = Bench(yarn, logs, host, results)
         try:

@@ -15,6 +15,8 @@ from typing import Any
 import attrs
 
 from integration.bench.errors import ClusterFailedError, TooLateError
+from integration.clusters.docker import DockerCluster
+from integration.clusters.embedded import EmbeddedCluster
 
 OF_A_DISTRIBUTION = ",".join(
     ["/etc/hadoop/conf", "/opt/hadoop"]
@@ -49,21 +51,18 @@ class Yarn:
     user: str
 
     @classmethod
-    def of(cls, conf_dir: Path, user: str) -> Yarn:
-        found = properties(conf_dir)
-        try:
-            return cls(
-                conf_dir=conf_dir,
-                resource_manager=f"http://{found['yarn.resourcemanager.webapp.address']}",
-                name_node=f"http://{found['dfs.namenode.http-address']}",
-                default_fs=found["fs.defaultFS"],
-                class_path=found.get("yarn.application.classpath", OF_A_DISTRIBUTION),
-                user=user,
-            )
-        except KeyError as missing:
-            raise ClusterFailedError(
-                f"{conf_dir} sets no {missing}, which the bench needs"
-            ) from None
+    def of(cls, cluster: EmbeddedCluster | DockerCluster) -> Yarn:
+        found = properties(cluster.conf_dir)
+        if "fs.defaultFS" not in found:
+            raise ClusterFailedError(f"{cluster.conf_dir} sets no fs.defaultFS")
+        return cls(
+            conf_dir=cluster.conf_dir,
+            resource_manager=cluster.resource_manager_url,
+            name_node=cluster.name_node_url,
+            default_fs=found["fs.defaultFS"],
+            class_path=found.get("yarn.application.classpath", OF_A_DISTRIBUTION),
+            user=cluster.user,
+        )
 
     def jars(self) -> list[str]:
         """The jars of the class path, as they lie on this machine too."""

@@ -79,7 +79,7 @@ FIGURES = (
         "add_running",
         "+{add} containers, all RUNNING",
         "s",
-        "From the call to the moment the client sees all of them RUNNING, asking every 20 ms. "
+        "From the call to the moment the client sees all of them RUNNING, asking every 50 ms. "
         "skein says RUNNING before it has told the NodeManager, knit and the floor once the "
         "NodeManager has accepted.",
     ),

@@ -14,7 +14,7 @@ STARTED = now()
 import knit  # noqa: E402
 
 IMPORTED = now()
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 EMIT = Path(__file__).parent.parent / "emit.py"
 
 

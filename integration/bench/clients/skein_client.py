@@ -19,7 +19,7 @@ STARTED = now()
 import skein  # type: ignore[import-not-found]  # noqa: E402
 
 IMPORTED = now()
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.05
 SAID = "said"
 
 

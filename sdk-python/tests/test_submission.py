@@ -48,6 +48,17 @@ def submission(**changes: Any) -> AmSubmission:
     return AmSubmission(**values)
 
 
+def test_the_application_master_acts_as_the_user_where_the_node_runs_it_as_another() -> None:
+    script = am_script(512, (), "o'hara")
+    told = subprocess.run(
+        ["bash", "-c", script.split("\n", 1)[0] + '; printf %s "$HADOOP_USER_NAME"'],
+        capture_output=True,
+        check=True,
+    )
+    assert told.stdout == b"o'hara"
+    assert "HADOOP_USER_NAME" not in am_script(512, ())
+
+
 class TestBody:
     def test_it_says_what_yarn_wants_to_know(self) -> None:
         body = submission(tags=("a",), max_attempts=3).to_rest()

@@ -354,6 +354,7 @@ class Client:
             vcores=spec.application_master.vcores,
             jar=jar,
             application_classpath=self._config.application_classpath,
+            user_name=None if self._config.kerberos else self.user,
             secrets={
                 SPEC_SECRET: message.SerializeToString(),
                 "knit.tls.ca": tls.ca,

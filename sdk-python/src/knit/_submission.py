@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -51,6 +52,8 @@ class AmSubmission:
     jar: LocalResource
     application_classpath: tuple[str, ...]
     """`yarn.application.classpath`: where a node finds Hadoop's jars."""
+    user_name: str | None = None
+    """Whose name it gives to a cluster with simple authentication: its process may be another's."""
     secrets: Mapping[str, bytes] = attrs.field(repr=False)
     """For the Application Master's eyes only: the specification and its keys."""
     tags: tuple[str, ...] = ()
@@ -72,7 +75,7 @@ class AmSubmission:
                 f"The specification takes {size} bytes, more than the {_LARGEST_SPEC_BYTES} that a "
                 "submission can carry. Put long commands and large values into files."
             )
-        script = am_script(self.memory_mib, self.application_classpath)
+        script = am_script(self.memory_mib, self.application_classpath, self.user_name)
         body: dict[str, Any] = {
             "application-id": self.application_id,
             "application-name": self.name,
@@ -134,7 +137,9 @@ def heap_mib(memory_mib: int) -> int:
     return max(_SMALLEST_HEAP_MIB, memory_mib - reserve)
 
 
-def am_script(memory_mib: int, application_classpath: Iterable[str]) -> str:
+def am_script(
+    memory_mib: int, application_classpath: Iterable[str], user_name: str | None = None
+) -> str:
     """
     The bash script that finds Java and Hadoop on a node and becomes the Application Master.
 
@@ -142,9 +147,11 @@ def am_script(memory_mib: int, application_classpath: Iterable[str]) -> str:
         memory_mib: The size of its container.
         application_classpath: Where the client's configuration says that Hadoop's jars are, with
             the node's own variables in it.
+        user_name: Who it is to a cluster with simple authentication. None: who the tokens say.
     """
     settings = "\n".join(
         (
+            *([f"export HADOOP_USER_NAME={shlex.quote(user_name)}"] if user_name else []),
             f"application_classpath=({' '.join(map(_for_the_node, application_classpath))})",
             f"heap_mib={heap_mib(memory_mib)}",
             f"jar_name={JAR_NAME}",

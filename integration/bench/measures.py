@@ -23,6 +23,8 @@ SETTLE_SECONDS = (6.0, 11.0)
 A running application is left alone for a random time between these before containers are added:
 longer than anybody's idle heartbeat, so that the call falls anywhere between two of them.
 """
+IDLE_AFTER_SECONDS = 32.0
+"""An Application Master that has just added containers still looks after them more often."""
 
 
 @attrs.define
@@ -96,7 +98,7 @@ class Bench:
 
     def _idle(self, side: Side, application_id: str, seconds: float) -> None:
         pid = processes.master_of(application_id)
-        time.sleep(5)
+        time.sleep(IDLE_AFTER_SECONDS)
         cost = processes.watch(pid, seconds)
         self.results.note("idle_resident", side.name, cost.resident_mib)
         self.results.note("idle_proportional", side.name, cost.proportional_mib)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from integration import toolchain
-from integration.bench.errors import ClientFailedError, SkeinMissingError
+from integration.bench.errors import ClientFailedError, SkeinMissingError, TooLateError
 from integration.bench.yarn import Yarn
 
 VERSION = "0.8.2"
+DRIVER_PATIENCE_SECONDS = 60
 # skein imports distutils and pkg_resources, and its generated code is refused by protobuf 4.
 REQUIREMENTS = [f"skein=={VERSION}", "grpcio==1.85.1", "protobuf==3.20.3", "setuptools<80"]
 
@@ -118,21 +121,36 @@ def make_credentials(python: Path, env: dict[str, str]) -> None:
 
 @contextmanager
 def driver_running(python: Path, env: Mapping[str, str]) -> Iterator[None]:
-    """skein's global driver, started before and stopped after."""
+    """
+    skein's global driver, started before and stopped after.
 
-    def call(what: str) -> None:
-        done = subprocess.run(
-            [python, "-c", f"import skein; skein.Client.{what}"],
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if done.returncode != 0:
-            raise ClientFailedError(f"skein.Client.{what}: {done.stderr[-1000:]}")
-
-    call("start_global_driver(log=False)")
+    It is started as a driver that ends with the process that started it, and made the global one by
+    the file that skein writes for it: so none is left behind, also if this process is killed.
+    """
+    program = (
+        "import skein, sys; client = skein.Client(log=False); "
+        "print(client.address, flush=True); sys.stdin.read(); client.close()"
+    )
+    holder = subprocess.Popen(
+        [python, "-c", program],
+        env={**os.environ, **env},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout is not None
     try:
+        if not select.select([holder.stdout], [], [], DRIVER_PATIENCE_SECONDS)[0]:
+            raise TooLateError(f"skein's driver did not start in {DRIVER_PATIENCE_SECONDS} s")
+        address = holder.stdout.readline().strip()
+        if not address:
+            raise ClientFailedError(f"skein's driver did not start: exit code {holder.wait()}")
+        known = {"address": address, "pid": holder.pid}
+        (Path(env["SKEIN_CONFIG"]) / "driver").write_text(json.dumps(known), encoding="utf-8")
         yield
     finally:
-        call("stop_global_driver()")
+        try:
+            holder.communicate(timeout=20)  # closes its input, which ends it
+        except subprocess.TimeoutExpired:
+            holder.kill()
+            holder.wait()

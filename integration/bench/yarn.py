@@ -114,9 +114,11 @@ class Yarn:
         return [app["id"] for app in apps["app"]]
 
     def nodes(self) -> list[str]:
-        """The host names of the nodes that run."""
+        """What the scheduler calls the nodes that run: the names to use in requests."""
         nodes = self.call("GET", "nodes?states=RUNNING")["nodes"] or {"node": []}
-        return [node["nodeHostName"] for node in nodes["node"]]
+        with_ports = properties(self.conf_dir).get("yarn.scheduler.include-port-in-node-name")
+        key = "id" if with_ports == "true" else "nodeHostName"
+        return [node[key] for node in nodes["node"]]
 
     def kill(self, application_id: str) -> None:
         self.call("PUT", f"apps/{application_id}/state", {"state": "KILLED"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -187,6 +188,8 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Clients, drivers and the cluster end with this process, also if it is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         sys.exit(main(sys.argv[1:]))
     except (BenchError, EmbeddedClusterError, DockerError, ToolchainError) as problem:

@@ -171,17 +171,24 @@ def two_nodes(cluster: Cluster) -> Iterator[int]:
         cluster.start_node()
 
 
+def spread_over_nodes(
+    applications: Applications, gate: Gate, instances: int
+) -> tuple[knit.Application, list[knit.Container], str]:
+    """Containers that wait at the gate, as they run, and a node without the Application Master."""
+    app = applications.submit(program("wait", instances=instances, environment=gate.environment))
+    wait_for_text(app, "waits", instances)
+    master = urlsplit(app.report().am_logs_url or "").netloc
+    containers = app.containers(states=[ContainerState.RUNNING])
+    elsewhere = sorted({str(c.node_id) for c in containers if c.node_http_address != master})
+    assert elsewhere, f"every container runs beside the Application Master\n{evidence.of(app)}"
+    return app, containers, elsewhere[0]
+
+
 def test_containers_of_a_lost_node_are_replaced_elsewhere(
     applications: Applications, gate: Gate, cluster: Cluster, two_nodes: int
 ) -> None:
     instances = 4 * two_nodes
-    app = applications.submit(program("wait", instances=instances, environment=gate.environment))
-    wait_for_text(app, "waits", instances)
-    master = urlsplit(app.report().am_logs_url or "").netloc
-    before = app.containers(states=[ContainerState.RUNNING])
-    elsewhere = sorted({str(c.node_id) for c in before if c.node_http_address != master})
-    assert elsewhere, f"every container runs beside the Application Master\n{evidence.of(app)}"
-    lost_node = elsewhere[0]
+    app, before, lost_node = spread_over_nodes(applications, gate, instances)
     lost = {c.rank: c for c in before if c.node_id == lost_node}
 
     cluster.stop_node(lost_node)
@@ -223,17 +230,11 @@ def test_a_node_that_hangs_holds_up_no_other(
     applications: Applications, gate: Gate, cluster: Cluster, two_nodes: int
 ) -> None:
     """Calls of the Application Master, logs of the other nodes and new containers go on."""
-    instances = 4 * two_nodes
-    app = applications.submit(program("wait", instances=instances, environment=gate.environment))
-    wait_for_text(app, "waits", instances)
-    master = urlsplit(app.report().am_logs_url or "").netloc
-    before = app.containers(states=[ContainerState.RUNNING])
-    elsewhere = sorted({str(c.node_id) for c in before if c.node_http_address != master})
-    assert elsewhere, f"every container runs beside the Application Master\n{evidence.of(app)}"
-    with suspended(cluster, elsewhere[0]):
+    app, before, hung_node = spread_over_nodes(applications, gate, 4 * two_nodes)
+    with suspended(cluster, hung_node):
         app.containers(timeout=timedelta(seconds=5))
         for container in before:
-            if container.node_id != elsewhere[0]:
+            if container.node_id != hung_node:
                 with container.logs(timeout=timedelta(seconds=20)) as stream:
                     assert [line.text for line in stream] == [f"worker/{container.rank} waits"]
     gate.open()

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from integration import wire
 from integration.applications import Applications, Gate, program, wait_for_text
-from integration.hdfs import Hdfs
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +21,15 @@ def go_client() -> str:
 
 
 def test_a_client_in_go_lists_containers_and_follows_their_logs(
-    go_client: str, applications: Applications, gate: Gate, hdfs: Hdfs, tmp_path: Path
+    go_client: str, applications: Applications, gate: Gate, tmp_path: Path
 ) -> None:
     app = applications.submit(program("wait", instances=2, environment=gate.environment))
     wait_for_text(app, "waits", 2)
-    keys = wire.Keys.of(hdfs, app.application_id).write(tmp_path)
+    endpoint = app.endpoint()
+    keys = endpoint.save(tmp_path)
     ids = [container.container_id for container in app.containers()]
     with subprocess.Popen(
-        [go_client, wire.address_of(app), str(keys)],
+        [go_client, endpoint.address, str(keys)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -50,14 +49,14 @@ def test_a_client_in_go_lists_containers_and_follows_their_logs(
 
 
 def test_a_client_in_go_is_refused_with_the_keys_of_another_application(
-    go_client: str, applications: Applications, gate: Gate, hdfs: Hdfs, tmp_path: Path
+    go_client: str, applications: Applications, gate: Gate, tmp_path: Path
 ) -> None:
     service = program("wait", environment=gate.environment)
     first, second = applications.submit(service), applications.submit(service)
     wait_for_text(first, "waits", 1)
-    keys = wire.Keys.of(hdfs, second.application_id).write(tmp_path)
+    keys = second.endpoint().save(tmp_path)
     done = subprocess.run(
-        [go_client, wire.address_of(first), str(keys)], capture_output=True, timeout=120
+        [go_client, first.endpoint().address, str(keys)], capture_output=True, timeout=120
     )
     assert done.returncode == 1
     assert done.stdout == b""

@@ -30,20 +30,21 @@ def environment(cluster: Cluster) -> dict[str, str]:
     return CommandLine(cluster).environment
 
 
-def test_the_python_example_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
-    example = EXAMPLE.search(readme)
-    assert example is not None
+def three_lines(command: list[str], environment: dict[str, str], directory: Path) -> list[str]:
+    """What a command of the README prints, in order: a line of each of its three containers."""
     done = subprocess.run(
-        [sys.executable, "-c", example["code"]],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
+        command, env=environment, cwd=directory, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     lines = sorted(done.stdout.splitlines())
     assert len(lines) == 3, done.stdout
+    return lines
+
+
+def test_the_python_example_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
+    example = EXAMPLE.search(readme)
+    assert example is not None
+    lines = three_lines([sys.executable, "-c", example["code"]], environment, tmp_path)
     for rank, line in enumerate(lines):
         assert line.startswith(f"worker {rank} rank {rank} runs on ")
 
@@ -51,16 +52,6 @@ def test_the_python_example_runs(readme: str, environment: dict[str, str], tmp_p
 def test_the_command_line_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
     command = COMMAND.search(readme)
     assert command is not None
-    done = subprocess.run(
-        ["/bin/bash", "-c", command["command"]],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = sorted(done.stdout.splitlines())
-    assert len(lines) == 3, done.stdout
+    lines = three_lines(["/bin/bash", "-c", command["command"]], environment, tmp_path)
     for rank, line in enumerate(lines):
         assert line.startswith(f"[worker/{rank}] rank {rank} runs on ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import attrs
 import grpc
@@ -27,12 +26,6 @@ class Keys:
         path = f"{hdfs.home}/.knit/applications/{application_id}/application.json"
         tls = json.loads(hdfs.read(path))["tls"]
         return cls(tls["ca"].encode(), tls["client_cert"].encode(), tls["client_key"].encode())
-
-    def write(self, directory: Path) -> Path:
-        """Write them as the files that clients in other languages read."""
-        for name, content in (("ca", self.ca), ("cert", self.cert), ("key", self.key)):
-            (directory / f"{name}.pem").write_bytes(content)
-        return directory
 
 
 def address_of(app: knit.Application) -> str:

@@ -625,12 +625,12 @@ class Application:
             if report.state.is_final:
                 raise _not_running(report)
             state = report.state.value
-            said = f" YARN says: {report.diagnostics.strip()}" if report.diagnostics else ""
+            said = f" (YARN says: {report.diagnostics.strip()})" if report.diagnostics else ""
             self._pause(
                 next(pause),
                 deadline,
                 f"the Application Master of {self._application_id} to start; the application is "
-                f"{state} in the queue {report.queue}.{said}",
+                f"{state} in the queue {report.queue}{said}",
             )
 
 

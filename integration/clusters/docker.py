@@ -46,7 +46,7 @@ class DockerCluster(Cluster):
             evidence=self.evidence,
         )
         wait_until(
-            lambda: rest.active_nodes(self.resource_manager_url) >= len(NODES),
+            lambda: rest.resource_manager_is_ready(self.resource_manager_url, nodes=len(NODES)),
             what=f"the ResourceManager did not see {len(NODES)} NodeManagers",
             evidence=self.evidence,
         )

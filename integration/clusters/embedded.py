@@ -187,7 +187,9 @@ class EmbeddedCluster(Cluster):
 
     def _wait_for_yarn(self) -> None:
         self._wait(
-            lambda: rest.active_nodes(self.resource_manager_url) >= self._node_count,
+            lambda: rest.resource_manager_is_ready(
+                self.resource_manager_url, nodes=self._node_count
+            ),
             what=f"the ResourceManager did not see {self._node_count} NodeManagers",
             daemons=[RESOURCE_MANAGER, *self._node_managers()],
         )

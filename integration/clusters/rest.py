@@ -38,12 +38,14 @@ def name_node_is_ready(url: str, *, data_nodes: int) -> bool:
     )
 
 
-def active_nodes(url: str) -> int:
-    """How many nodes a ResourceManager counts as active; -1 if it does not answer."""
+def resource_manager_is_ready(url: str, *, nodes: int) -> bool:
+    """Whether a ResourceManager is active, which it becomes after its web server, with nodes."""
     try:
-        return int(get(f"{url}/ws/v1/cluster/metrics")["clusterMetrics"]["activeNodes"])
+        state = get(f"{url}/ws/v1/cluster/info")["clusterInfo"].get("haState", "ACTIVE")
+        metrics = get(f"{url}/ws/v1/cluster/metrics")["clusterMetrics"]
     except (OSError, ValueError):
-        return -1
+        return False
+    return state == "ACTIVE" and int(metrics["activeNodes"]) >= nodes
 
 
 def make_hdfs_directory(

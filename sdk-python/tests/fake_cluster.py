@@ -436,6 +436,8 @@ class FakeResourceManager(FakeServer):
 
     def __init__(self, port: int = 0) -> None:
         self.standby = False
+        self.starting = False
+        """Whether it answers, but is not active yet."""
         self.active_url: str | None = None
         """Where a standby RM sends its clients; None if it knows of no active one."""
         self.nodes = [FakeNode("node-1:45454"), FakeNode("node-2:45454", memory_mib=4096)]
@@ -504,7 +506,7 @@ class FakeResourceManager(FakeServer):
     def _info(self) -> dict[str, Any]:
         return {
             "state": "STARTED",
-            "haState": "STANDBY" if self.standby else "ACTIVE",
+            "haState": "STANDBY" if self.standby else "INITIALIZING" if self.starting else "ACTIVE",
             "startedOn": WELL_DATED_FOREVER,
             "hadoopVersion": "3.4.2",
         }

@@ -160,6 +160,13 @@ class TestVerify:
         with pytest.raises(StandbyError):
             run(cluster)
 
+    def test_a_resource_manager_that_still_starts(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        hadoop.resource_manager.starting = True
+        with pytest.raises(StandbyError, match="is still starting"):
+            run(cluster)
+
     def test_of_several_failures_the_most_basic_is_raised(self, hadoop: FakeCluster) -> None:
         with FakeRpcPort() as rpc:
             config = hadoop.config.with_properties(

@@ -283,6 +283,49 @@ class TestFailures:
             staging.stage([StagedFile(source=big), StagedFile(source=Path("/no/such"))])
         assert [name for name in cached(hadoop) if name.endswith(".part")] == []
 
+    def test_a_file_that_a_data_node_makes_late_is_removed_too(
+        self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
+    ) -> None:
+        """It may still be about to ask the NameNode for it when the client breaks off."""
+        first_delete = threading.Event()
+        creations = []
+
+        def create_after_the_delete(request: Request) -> Answer | None:
+            def create() -> None:
+                assert first_delete.wait(5)
+                hadoop.data_node.answer(request)
+
+            creation = threading.Thread(target=create)
+            creation.start()
+            creations.append(creation)
+            raise ConnectionAbortedError
+
+        def notice(request: Request) -> Answer | None:
+            if request.query.get("op") != "DELETE" or first_delete.is_set():
+                return None
+            answer = hadoop.name_node.answer(request)
+            first_delete.set()
+            return answer
+
+        hadoop.data_node.answers_with = create_after_the_delete
+        hadoop.name_node.answers_with = notice
+        with pytest.raises(ClusterError):
+            staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
+        for creation in creations:
+            creation.join(5)
+        assert creations
+        assert cached(hadoop) == []
+
+    def test_nothing_is_sent_before_it_may(
+        self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
+    ) -> None:
+        def refuse() -> None:
+            raise SpecError("not on this cluster")
+
+        with pytest.raises(SpecError, match="not on this cluster"):
+            staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))], before_upload=refuse)
+        assert not hadoop.name_node.asked(op="CREATE")
+
 
 def test_a_file_on_the_cluster_is_used_in_place(hadoop: FakeCluster, staging: Staging) -> None:
     entry = hadoop.file_system.write("/data/my env.zip", "bob", b"zip")

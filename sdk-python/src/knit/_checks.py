@@ -102,6 +102,12 @@ class ClusterFacts:
 def check_resource_manager(facts: ClusterFacts) -> str:
     """The RM answers on its web port, and is active."""
     info = facts.info
+    if info.ha_state == "INITIALIZING":
+        raise StandbyError(
+            f"The ResourceManager at {info.url} answers, but is still starting. Try again in a few "
+            "seconds.",
+            url=info.url,
+        )
     if info.ha_state not in ("ACTIVE", ""):
         raise StandbyError(
             f"The ResourceManager at {info.url} answers, but is {info.ha_state}. Name the active "

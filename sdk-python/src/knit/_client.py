@@ -181,9 +181,9 @@ class Client:
         """
         Submits an application.
 
-        It is checked first, while its files are on their way. It returns when YARN has accepted
-        it, and does not wait for it to start. If it fails, nothing of it is left on the cluster
-        but files in the cache.
+        It is checked first: what cannot run is refused before a byte of a file is sent. It returns
+        when YARN has accepted it, and does not wait for it to start. If it fails, nothing of it is
+        left on the cluster but files in the cache.
 
         Args:
             spec: What the application consists of.
@@ -306,8 +306,16 @@ class Client:
             checks = pool.submit(verify, facts, queue=spec.queue, requests=requests)
             news = pool.submit(new_application)
             keys = pool.submit(ApplicationTls.generate)
+
+            def checked() -> None:
+                checks.result()
+                news.result()
+
             uploads = pool.submit(
-                self._cluster.staging.stage, [StagedFile(source=JAR), *staged], report
+                self._cluster.staging.stage,
+                [StagedFile(source=JAR), *staged],
+                report,
+                before_upload=checked,
             )
             try:
                 # In this order, so that of several failures the most telling one is raised.

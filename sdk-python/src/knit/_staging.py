@@ -43,6 +43,9 @@ LocalResourceVisibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
 CACHE_LIFETIME = timedelta(days=30)
 #: What a broken upload left behind is removed after this time.
 PART_LIFETIME = timedelta(days=1)
+#: A DataNode makes the file on its own time: it may do so after the client broke off.
+_LATE_CREATION = timedelta(seconds=2)
+_DISCARD_INTERVAL = timedelta(milliseconds=100)
 #: A use within this time of the last one is not noted again.
 _TOUCH_INTERVAL = timedelta(hours=1)
 _PARALLEL_UPLOADS = 4
@@ -163,7 +166,11 @@ class Staging:
         return f"{self.root}/applications/{application_id}"
 
     def stage(
-        self, requests: Sequence[StagedFile], progress: ProgressCallback | None = None
+        self,
+        requests: Sequence[StagedFile],
+        progress: ProgressCallback | None = None,
+        *,
+        before_upload: Callable[[], None] = lambda: None,
     ) -> list[LocalResource]:
         """
         Brings what is not there yet to the cluster.
@@ -174,6 +181,8 @@ class Staging:
         Args:
             requests: The files.
             progress: Told of each file and, as it leaves, of its bytes.
+            before_upload: Called before each file that is not there yet is sent; what it raises
+                ends the staging. Meanwhile files are read and looked for.
 
         Returns:
             What YARN has to know of each, in the order of `requests`.
@@ -190,7 +199,7 @@ class Staging:
 
         def one(source: Path | str) -> _Staged:
             if isinstance(source, Path):
-                return self._stage_local(source, counter)
+                return self._stage_local(source, counter, before_upload)
             return self._stage_in_place(source)
 
         workers = min(self._parallel_uploads, len(sources))
@@ -217,7 +226,9 @@ class Staging:
             for request in requests
         ]
 
-    def _stage_local(self, path: Path, counter: _Counter) -> _Staged:
+    def _stage_local(
+        self, path: Path, counter: _Counter, before_upload: Callable[[], None]
+    ) -> _Staged:
         digest, size_bytes = _digest(path, counter)
         name = digest + _extension(path.name)
         target = f"{self.root}/cache/{name}"
@@ -227,6 +238,7 @@ class Staging:
             counter.cached(path)
         else:
             counter.expect(size_bytes)
+            before_upload()
             found = self._upload(path, target, digest, size_bytes, counter)
         return _Staged(self._url(target), found.size_bytes, found.modify_time_ms)
 
@@ -252,11 +264,17 @@ class Staging:
                     "Submit again when nothing writes to it any more."
                 )
             found = self._move(part, target, size_bytes)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(ClusterError):
-                self._files.delete(part)
+                self._discard(part, answered=getattr(error, "status", None) is not None)
             raise
         return found
+
+    def _discard(self, part: str, *, answered: bool) -> None:
+        """Removes an upload that broke, also one that its DataNode has yet to make a file of."""
+        give_up = time.monotonic() + _LATE_CREATION / timedelta(seconds=1)
+        while not self._files.delete(part) and not answered and time.monotonic() < give_up:
+            time.sleep(_DISCARD_INTERVAL / timedelta(seconds=1))
 
     def _move(self, part: str, target: str, size_bytes: int) -> FileStatus:
         """Renames an upload to its final name, unless somebody else was quicker."""

@@ -175,7 +175,7 @@ class WrongPortError(ClusterError):
 
 
 class StandbyError(ClusterError):
-    """Every address answered, and each of them is on standby."""
+    """Every address answered, and each of them is on standby, or still starting."""
 
 
 class AccessDeniedError(ClusterError, PermissionError):

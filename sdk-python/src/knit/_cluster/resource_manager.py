@@ -41,7 +41,7 @@ class ClusterInfo:
     hadoop_version: str
     state: str
     ha_state: str
-    """ACTIVE or STANDBY; ACTIVE too where there is no pair."""
+    """ACTIVE, STANDBY or INITIALIZING; ACTIVE too where there is no pair."""
     started_time: datetime | None
     server_time: datetime | None
     """The RM's clock, to the second."""

@@ -4,11 +4,14 @@ Everything this package raises on purpose.
 * KnitError
   + ConfigurationError              the Hadoop configuration is missing or malformed
     - ConfigurationNotFoundError      none was found
+    - HDFSConfigException             it names another cluster than the arguments of `Knit` do
   + KerberosRequiredError           the cluster wants Kerberos, which this client does not speak
   + SpecError                       the specification can run on no cluster (ValueError)
     - FileMissingError                a file named in it does not exist (FileNotFoundError)
     - DuplicateFileError              two files would get the same name
-  + ClusterError                    the cluster said no, or nothing; attributes url and status
+  + PythonEnvironmentError          an environment cannot be packed, or is none
+    - CondaException                  one cannot be made by conda
+  + ClusterError, a YARNException   the cluster said no, or nothing; attributes url and status
     - ClusterUnreachableError         no connection (ConnectionError)
     - ClusterTimeoutError             no answer in time (TimeoutError)
     - WrongPortError                  something else answers there, such as Hadoop's RPC
@@ -24,7 +27,7 @@ Everything this package raises on purpose.
     - ResourcesUnavailableError       more than any node has, or than YARN grants
     - SubmissionError                 YARN refused the application
     - ClusterResponseError            an answer we cannot read
-  + ApplicationError                the application, or its Application Master, said no
+  + ApplicationError, likewise      the application, or its Application Master, said no
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
     - ApplicationFailedError          it did not end well; attribute report
@@ -36,6 +39,9 @@ Everything this package raises on purpose.
   + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
   + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done (TimeoutError)
   + WaitTimeoutError                what was waited for did not come in time (TimeoutError)
+
+The names of knit 0.1.1 are KnitException, which is KnitError; YARNException, the parent of
+ClusterError and ApplicationError; HDFSConfigException and CondaException.
 
 Every message says what was tried, what came back and what to do next.
 None holds a secret.
@@ -60,16 +66,20 @@ __all__ = [
     "ClusterResponseError",
     "ClusterTimeoutError",
     "ClusterUnreachableError",
+    "CondaException",
     "ConfigurationError",
     "ConfigurationNotFoundError",
     "ConnectionLostError",
     "ContainerNotFoundError",
     "DuplicateFileError",
     "FileMissingError",
+    "HDFSConfigException",
     "InvalidRequestError",
     "KerberosRequiredError",
     "KnitError",
+    "KnitException",
     "PositionOutOfRangeError",
+    "PythonEnvironmentError",
     "QueueNotFoundError",
     "QueueStoppedError",
     "QuotaExceededError",
@@ -84,6 +94,7 @@ __all__ = [
     "WebHdfsDisabledError",
     "WrongPortError",
     "WrongStateError",
+    "YARNException",
 ]
 
 
@@ -100,12 +111,32 @@ class KnitError(Exception):
         return self.message
 
 
+KnitException = KnitError
+"""What knit 0.1.1 called it."""
+
+
 class ConfigurationError(KnitError):
     """The Hadoop configuration is malformed, or lacks something that is needed."""
 
 
 class ConfigurationNotFoundError(ConfigurationError):
     """No Hadoop configuration was found."""
+
+
+class HDFSConfigException(ConfigurationError):  # noqa: N818 - a name of knit 0.1.1
+    """The arguments of `Knit` name another cluster than the Hadoop configuration does."""
+
+
+class PythonEnvironmentError(KnitError):
+    """A Python environment cannot be packed, or is none that containers can use."""
+
+
+class CondaException(PythonEnvironmentError):  # noqa: N818 - a name of knit 0.1.1
+    """A conda environment cannot be made."""
+
+
+class YARNException(KnitError):  # noqa: N818 - a name of knit 0.1.1
+    """The cluster or one of its applications said no, or nothing."""
 
 
 class KerberosRequiredError(KnitError):
@@ -124,7 +155,7 @@ class DuplicateFileError(SpecError):
     """Two files of one service would get the same name in the working directory."""
 
 
-class ClusterError(KnitError):
+class ClusterError(YARNException):
     """
     The cluster said no, or did not answer.
 
@@ -222,7 +253,7 @@ class ClusterResponseError(ClusterError):
     """The cluster answered something that knit cannot read."""
 
 
-class ApplicationError(KnitError):
+class ApplicationError(YARNException):
     """The application, or its Application Master, said no."""
 
 

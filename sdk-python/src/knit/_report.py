@@ -95,6 +95,8 @@ class ApplicationReport:
     """Which start of its Application Master this is, from 1. None before the first."""
     am_logs_url: str | None = None
     """Where the Application Master's logs can be read."""
+    raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+    """All that the ResourceManager sent, under its own names; they differ between versions."""
 
     @property
     def run_time(self) -> timedelta | None:
@@ -146,6 +148,7 @@ class ApplicationReport:
             running_containers=max(0, int(data.get("runningContainers") or 0)),
             attempt_number=_attempt_number(logs),
             am_logs_url=logs,
+            raw=dict(data),
         )
 
 

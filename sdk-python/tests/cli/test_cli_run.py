@@ -76,6 +76,22 @@ def test_detached_it_prints_the_id_and_leaves(capfd: pytest.CaptureFixture[str])
     assert capfd.readouterr().out == "application_1700000000000_0001\n"
 
 
+def test_start_prints_the_id_and_leaves(capfd: pytest.CaptureFixture[str]) -> None:
+    from knit.cli import main
+
+    with playing.playing(playing.FakeClient(playing.cooperative)) as client:
+        assert main(["start", "-n", "2", "--env", "A=1", "echo", "a b"]) == 0
+    out = capfd.readouterr().out
+    assert client.fake is not None
+    assert out == f"{client.fake.application_id}\n"
+    (service,) = client.submitted[0].services.values()
+    assert (service.command, service.instances, service.environment) == (
+        "echo 'a b'",
+        2,
+        {"A": "1"},
+    )
+
+
 def test_detached_and_as_json_it_says_so_once(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(playing.cooperative, "--detach", "--json", "ls")[0] == 0
     assert json.loads(capfd.readouterr().out)["event"] == "submitted"

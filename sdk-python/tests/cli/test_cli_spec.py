@@ -10,7 +10,7 @@ import pytest
 
 import knit
 from knit.cli._main import knit as group
-from knit.cli._run import make_spec
+from knit.cli._specifying import make_spec
 
 
 def spec_of(*arguments: str) -> knit.ApplicationSpec:

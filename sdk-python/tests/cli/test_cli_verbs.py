@@ -19,6 +19,7 @@ from tests.fake_cluster import Answer, FakeCluster, closed_port
 APP = "application_1700000000000_0001"
 VERBS = (
     "run",
+    "start",
     "list",
     "status",
     "logs",
@@ -29,6 +30,7 @@ VERBS = (
     "wait",
     "credentials",
     "doctor",
+    "completion",
 )
 
 

@@ -80,7 +80,7 @@ class ClusterConfig:
         Reads what the environment points at.
 
         That is `$HADOOP_CONF_DIR`, `$YARN_CONF_DIR` (for the files the first one lacks), else
-        `$HADOOP_HOME/etc/hadoop`, else `/etc/hadoop/conf`.
+        `$HADOOP_HOME/etc/hadoop`, else `$HADOOP_INSTALL/hadoop/conf`, else `/etc/hadoop/conf`.
 
         Raises:
             ConfigurationNotFoundError: None of them holds a configuration.
@@ -101,6 +101,8 @@ class ClusterConfig:
         if named:
             return cls._from_directories([directory for _, directory in named])
         usual = [Path("/etc/hadoop/conf"), Path("/etc/hadoop")]
+        if environment.get("HADOOP_INSTALL"):  # as knit 0.1.1 looked
+            usual.insert(0, Path(environment["HADOOP_INSTALL"], "hadoop", "conf"))
         if environment.get("HADOOP_HOME"):
             usual.insert(0, Path(environment["HADOOP_HOME"], "etc", "hadoop"))
         for directory in usual:

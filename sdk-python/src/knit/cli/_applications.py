@@ -12,7 +12,14 @@ import attrs
 import click
 
 from knit.cli import _values
-from knit.cli._options import Cluster, application_argument, cluster_options, json_option, verb
+from knit.cli._options import (
+    Cluster,
+    application_argument,
+    cluster_options,
+    complete_application,
+    json_option,
+    verb,
+)
 from knit.cli._output import jsonable, print_fields, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -155,6 +162,7 @@ def _count_by_state(containers: Sequence[knit.Container]) -> str:
     nargs=-1,
     required=True,
     type=_values.application_id,
+    shell_complete=complete_application,
 )
 @json_option
 @cluster_options()
@@ -254,7 +262,10 @@ def outcome_as_dict(outcome: knit.ApplicationOutcome | None) -> dict[str, Any] |
 
 def report_as_json(report: knit.ApplicationReport) -> dict[str, Any]:
     """For JSON: the fields of ApplicationReport, and its run time in seconds."""
-    value: dict[str, Any] = jsonable(attrs.asdict(report, recurse=False))
+    fields = attrs.asdict(
+        report, recurse=False, filter=lambda attribute, _: attribute.name != "raw"
+    )
+    value: dict[str, Any] = jsonable(fields)
     value["run_time"] = jsonable(report.run_time)
     return value
 

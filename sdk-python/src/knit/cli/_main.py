@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from knit.cli import _applications, _containers, _doctor, _logs, _run
+from knit.cli import _applications, _completion, _containers, _doctor, _logs, _run
 from knit.cli._options import Settings
 from knit.cli._output import make_robust
 from knit.exceptions import ConfigurationNotFoundError, KnitError
@@ -66,6 +66,7 @@ def knit(ctx: click.Context) -> None:
 
 for verb in (
     _run.run,
+    _run.start,
     _applications.list_,
     _applications.status,
     _logs.logs,
@@ -76,6 +77,7 @@ for verb in (
     _applications.wait,
     _applications.credentials,
     _doctor.doctor,
+    _completion.completion,
 ):
     knit.add_command(verb)
 

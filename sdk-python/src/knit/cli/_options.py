@@ -14,6 +14,8 @@ import click
 from knit.cli import _values
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     import knit
 
 F = Callable[..., Any]
@@ -114,8 +116,37 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+COMPLETION_TIMEOUT = timedelta(seconds=2)
+"""Whoever presses Tab does not wait longer for a cluster."""
+
+
+def complete_application(
+    ctx: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The user's applications that have not ended, the latest first, with their names."""
+    from click.shell_completion import CompletionItem
+
+    import knit
+
+    cluster = Cluster(ctx.params.get("conf"), ctx.params.get("user"), COMPLETION_TIMEOUT)
+    try:
+        with cluster.client() as client:
+            running = [s for s in knit.YarnState if not s.is_final and s.name != "UNKNOWN"]
+            reports = client.applications(states=running)
+    except knit.KnitError:
+        return []  # a shell has no place for a sentence
+    return [
+        CompletionItem(report.application_id, help=report.name)
+        for report in reports
+        if report.application_id.startswith(incomplete)
+    ]
+
+
 application_argument = click.argument(
-    "application_id", metavar="APPLICATION", type=_values.application_id
+    "application_id",
+    metavar="APPLICATION",
+    type=_values.application_id,
+    shell_complete=complete_application,
 )
 
 

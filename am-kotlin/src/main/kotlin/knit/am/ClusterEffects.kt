@@ -127,6 +127,7 @@ internal class ClusterEffects(
           environment = service.environment + environment,
         ),
       localResources = service.localResources,
+      pythonEnvironment = service.pythonEnvironment,
     )
   }
 

@@ -42,6 +42,8 @@ data class ServiceSpec(
   /** How often one rank is replaced after YARN took its container away. */
   val maxReplacements: Int = DEFAULT_MAX_REPLACEMENTS,
   val failurePolicy: FailurePolicy = FailurePolicy.FAIL_APPLICATION,
+  /** Which of [localResources] is the Python environment that is made ready for the command. */
+  val pythonEnvironment: String? = null,
 ) {
   /** Without [command] and the values of [environment], which may be secret. */
   override fun toString(): String = "ServiceSpec($instances × $resource, environment=${environment.keys}, $failurePolicy)"
@@ -61,7 +63,7 @@ internal fun problemIn(services: Map<String, ServiceSpec>): String? {
         !service.resource.isPositive -> "its size is ${service.resource}; both must be at least 1"
         service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
         service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
-        else -> null
+        else -> service.problemInEnvironment()
       }
     if (problem != null) return "Service $name cannot be run: $problem."
   }
@@ -69,6 +71,25 @@ internal fun problemIn(services: Map<String, ServiceSpec>): String? {
   if (total <= MAX_CONTAINERS) return null
   return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
 }
+
+/** Why [ServiceSpec.pythonEnvironment] cannot be one, as the end of a sentence; null if it can. */
+private fun ServiceSpec.problemInEnvironment(): String? {
+  val name = pythonEnvironment ?: return null
+  val resource = localResources[name]
+  val problem =
+    when {
+      resource == null && localResources.isEmpty() -> "which is none of its local resources: it has none"
+      resource == null -> "which is none of its local resources (${localResources.keys.joinToString()})"
+      resource.type != LocalResource.Type.ARCHIVE -> "a local resource of type FILE; it must be an ARCHIVE, for only those are unpacked"
+      !resource.isUnpacked -> "which nodes do not unpack: its URL must end with .zip, .jar, .tar, .tar.gz or .tgz"
+      else -> null
+    }
+  return problem?.let { "python_environment is '$name', $it" }
+}
+
+/** Whether nodes know this kind of archive, which they tell by the end of its URL; what they do not know they leave packed. */
+private val LocalResource.isUnpacked: Boolean
+  get() = listOf(".zip", ".jar", ".tar", ".tar.gz", ".tgz").any { url.endsWith(it, ignoreCase = true) }
 
 /** How many containers an application may hold, ended ones included: every one stays listed to the end. */
 internal const val MAX_CONTAINERS = 100_000

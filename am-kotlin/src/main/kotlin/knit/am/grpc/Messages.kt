@@ -82,6 +82,7 @@ private fun Service.toDomain() =
         FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS -> FailurePolicy.FINISH_OTHERS
         else -> FailurePolicy.FAIL_APPLICATION
       },
+    pythonEnvironment = pythonEnvironment.ifEmpty { null },
   )
 
 private fun ServiceSpec.toMessage(): Service =
@@ -99,7 +100,8 @@ private fun ServiceSpec.toMessage(): Service =
         FailurePolicy.FAIL_APPLICATION -> FailurePolicyMessage.FAILURE_POLICY_FAIL_APPLICATION
         FailurePolicy.FINISH_OTHERS -> FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS
       },
-    ).build()
+    ).setPythonEnvironment(pythonEnvironment.orEmpty())
+    .build()
 
 private fun LocalResourceMessage.toDomain() =
   LocalResource(

@@ -5,11 +5,12 @@ import knit.am.core.Lease
 import knit.am.core.LocalResource
 import java.util.Base64
 
-/** What a container runs: a command as typed for `bash -c`, its variables, and its files. */
+/** What a container runs: a command as typed for `bash -c`, its variables, its files, and which of these is its Python environment. */
 internal data class LaunchSpec(
   val command: String,
   val environment: Map<String, String>,
   val localResources: Map<String, LocalResource>,
+  val pythonEnvironment: String? = null,
 )
 
 /**
@@ -40,13 +41,15 @@ internal fun LaunchSpec.encoded(): String {
 }
 
 /**
- * A script that sets the variables and then becomes the command, with nothing in either expanded.
+ * A script that activates the Python environment, sets the variables and then becomes the command, with nothing in
+ * either expanded.
  *
  * The command waits in `$1`, which no variable of the service can replace. `PATH` comes last, for programs are run before.
  */
 internal fun LaunchSpec.script(): String =
   links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
     "set -- ${marked(command)}\n" +
+    pythonEnvironment?.let(::activationOf).orEmpty() +
     environment.entries
       .sortedBy { it.key == "PATH" }
       .joinToString("") { (name, value) -> "export $name=${marked(value)} && $name=\${$name%x}\n" } +
@@ -74,7 +77,7 @@ private fun marked(text: String): String {
 }
 
 /** [text] as one word of the shell. */
-private fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "'"
+internal fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "'"
 
 /** Variables every container is given where its service sets no others. */
 private val defaultEnvironment = mapOf("LANG" to "C.UTF-8", "PYTHONUNBUFFERED" to "1")

@@ -43,6 +43,7 @@ class MessagesTest {
               maxRestarts = 1,
               maxReplacements = 0,
               failurePolicy = FailurePolicy.FINISH_OTHERS,
+              pythonEnvironment = "env",
             ),
         ),
       linger = Duration.ofMillis(2_500),
@@ -69,6 +70,7 @@ class MessagesTest {
     assertEquals(null, read.stagingUrl)
     assertEquals(ServiceSpec.DEFAULT_MAX_REPLACEMENTS, read.services.getValue("worker").maxReplacements)
     assertEquals(FailurePolicy.FAIL_APPLICATION, read.services.getValue("worker").failurePolicy)
+    assertEquals(null, read.services.getValue("worker").pythonEnvironment)
   }
 
   @Test

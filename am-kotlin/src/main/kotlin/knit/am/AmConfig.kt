@@ -3,6 +3,8 @@ package knit.am
 import knit.am.core.ServiceSpec
 import knit.am.security.Tls
 import org.apache.hadoop.yarn.api.records.ContainerId
+import java.nio.file.Path
+import java.nio.file.Paths
 import java.time.Duration
 
 /** What the client submitted, in our own types. */
@@ -31,6 +33,8 @@ class AmConfig(
   val host: String,
   val submission: Submission,
   val tls: Tls,
+  /** Where YARN keeps this process's log files; null where it names no place. */
+  val logDirectory: Path?,
 ) {
   companion object {
     /** Reads what YARN says in the environment. */
@@ -47,6 +51,7 @@ class AmConfig(
         host = environment.required("NM_HOST"),
         submission = submission,
         tls = tls,
+        logDirectory = environment["LOG_DIRS"]?.substringBefore(',')?.let { Paths.get(it) },
       )
     }
 

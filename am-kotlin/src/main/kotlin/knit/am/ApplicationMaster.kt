@@ -8,6 +8,7 @@ import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.ClientActivity
 import knit.am.grpc.ContainerGrpcService
 import knit.am.grpc.LogGrpcService
+import knit.am.log.ContainerJournal
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
 import knit.am.yarn.Allocator
@@ -46,6 +47,7 @@ internal class ApplicationMaster(
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
   private val logSource: LogSource,
+  private val journal: ContainerJournal,
   private val staging: Staging,
   private val clock: Clock,
   private val nowMillis: () -> Long,
@@ -68,7 +70,7 @@ internal class ApplicationMaster(
           prepared.join()
           runCatching { resourceManager.nodes() }
         }
-      val effects = ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager)
+      val effects = ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager, journal)
       val application = Application.start(config.applicationId, config.attemptNumber, config.submission.services, clock.instant())
       val loop = ApplicationLoop(application, clock, effects) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, nowMillis)

@@ -12,6 +12,7 @@ import knit.am.core.StartEndingTimer
 import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
+import knit.am.log.ContainerJournal
 import knit.am.yarn.LaunchSpec
 import knit.am.yarn.NodeManager
 import knit.am.yarn.ResourceManager
@@ -38,6 +39,7 @@ internal class ClusterEffects(
   private val applicationId: String,
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
+  private val journal: ContainerJournal,
 ) : EffectHandler {
   private val log = LoggerFactory.getLogger(ClusterEffects::class.java)
   private val underWay = ConcurrentHashMap<String, Job>()
@@ -85,6 +87,7 @@ internal class ClusterEffects(
 
   private suspend fun launch(effect: Launch) {
     val containerId = effect.lease.containerId
+    journal.note(effect.key, effect.lease)
     try {
       nodeManager.launch(effect.lease, effect.toSpec())
       post(Started(containerId))

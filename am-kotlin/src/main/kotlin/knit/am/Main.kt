@@ -2,6 +2,7 @@ package knit.am
 
 import io.grpc.Server
 import knit.am.grpc.submissionOf
+import knit.am.log.ContainerJournal
 import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
@@ -99,6 +100,7 @@ private fun applicationMaster(
         NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),
         Dispatchers.IO.limitedParallelism(PARALLEL_CALLS),
       ),
+    journal = ContainerJournal(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },

@@ -16,6 +16,7 @@ import io.grpc.reflection.v1.ServerReflectionResponse
 import io.grpc.stub.StreamObserver
 import knit.am.core.ServiceSpec
 import knit.am.core.service
+import knit.am.log.ContainerJournal
 import knit.am.log.FakeLogSource
 import knit.am.security.Tls
 import knit.am.yarn.FakeNodeManager
@@ -50,7 +51,9 @@ import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
+import org.junit.jupiter.api.io.TempDir
 import java.io.IOException
+import java.nio.file.Path
 import java.time.Clock
 import java.time.Duration
 import java.util.concurrent.TimeUnit
@@ -58,6 +61,9 @@ import java.util.concurrent.TimeUnit
 /** The whole Application Master over real mutual TLS, with YARN faked. */
 @Timeout(60)
 class ApplicationMasterTest {
+  @TempDir
+  lateinit var logDirectory: Path
+
   private val resourceManager = FakeResourceManager().apply { isGenerous = true }
   private val nodeManager = FakeNodeManager()
   private val published = CompletableDeferred<String>()
@@ -82,11 +88,13 @@ class ApplicationMasterTest {
         attemptNumber = 1,
         host = "localhost",
         submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann"),
+        logDirectory = logDirectory,
         tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
       ),
     resourceManager = resourceManager,
     nodeManager = nodeManager,
     logSource = FakeLogSource(),
+    journal = ContainerJournal(logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
@@ -213,6 +221,20 @@ class ApplicationMasterTest {
           .state,
       )
       withTimeout(5_000) { while (nodeManager.stopped.isEmpty()) delay(10) }
+    }
+
+  @Test
+  fun everyContainerThatIsLaunchedIsNotedBesideTheLogs() =
+    withMaster(service(instances = 1, maxRestarts = 1)) {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING)
+      resourceManager.complete("container_1", exitStatus = 3)
+      withTimeout(20_000) { while ("container_2" !in nodeManager.launched) delay(20) }
+      assertEquals(
+        (1..2).map { number ->
+          """{"container_id":"container_$number","service":"worker","rank":0,"attempt_number":$number,"node_id":"node1:8041"}"""
+        },
+        logDirectory.resolve("containers.jsonl").toFile().readLines(),
+      )
     }
 
   @Test

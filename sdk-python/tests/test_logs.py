@@ -111,6 +111,22 @@ def test_following_containers_ends_with_them(
     ending.join()
 
 
+def test_last_lines_are_not_looked_for_again_after_a_break(
+    fake: FakeApplicationMaster, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is written between the look and the first byte would be missed."""
+    first = ids(fake)[0]
+    fake.write(first, b"a\nb\n")
+    container = application.containers()[0]
+    fake.fail_next(Fault(status="UNAVAILABLE", after_bytes=0))
+    with container.logs(files=["stdout"], tail_lines=1, follow=True) as stream:
+        # What the stream does between the break and its next try.
+        monkeypatch.setattr(stream._closed, "wait", lambda _: fake.write(first, b"c\nd\n"))
+        lines = iter(stream)
+        assert [next(lines).text for _ in range(3)] == ["b", "c", "d"]
+    assert fake.calls.count("StreamLogs") == 2
+
+
 def test_a_file_that_lost_its_end_says_so(
     fake: FakeApplicationMaster, application: Application
 ) -> None:

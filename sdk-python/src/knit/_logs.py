@@ -251,6 +251,9 @@ class LogStream:
             return self._accept_chunk(response.chunk)
         if kind == "end":
             return self._accept_end(response.end)
+        if kind == "begin":
+            begin = response.begin
+            self._positions.setdefault((begin.container_id, begin.file_name), begin.offset_bytes)
         return None  # newer than this SDK
 
     def _accept_chunk(self, chunk: log_service_pb2.LogChunk) -> LogChunk | None:

@@ -243,6 +243,8 @@ class _LogService(log_service_pb2_grpc.LogServiceServicer):
                             tail = request.HasField("tail_lines") and key[0] in known_at_first
                             start = self._tail(*key, request.tail_lines) if tail else 0
                         files[key] = _File(container, name, start)
+                        if request.HasField("tail_lines") and key not in given:
+                            yield files[key].beginning()
                     for response in self._advance(files[key], context, follow=request.follow):
                         progress = True
                         yield response
@@ -309,7 +311,15 @@ class _File:
     offset: int
     ended: bool = False
 
-    def describe(self, message: log_service_pb2.LogChunk | log_service_pb2.LogEnd) -> None:
+    def beginning(self) -> log_service_pb2.StreamLogsResponse:
+        response = log_service_pb2.StreamLogsResponse()
+        self.describe(response.begin)
+        return response
+
+    def describe(
+        self,
+        message: log_service_pb2.LogBegin | log_service_pb2.LogChunk | log_service_pb2.LogEnd,
+    ) -> None:
         message.container_id = self.container.container_id
         message.service_name = self.container.service_name
         message.rank = self.container.rank

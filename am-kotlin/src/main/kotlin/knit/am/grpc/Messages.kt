@@ -26,6 +26,7 @@ import knit.v1.ApplicationSpec
 import knit.v1.ApplicationState
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.LogBegin
 import knit.v1.LogChunk
 import knit.v1.LogEnd
 import knit.v1.Service
@@ -266,6 +267,19 @@ internal fun LogItem.toMessage(): StreamLogsResponse {
   val containerId = container.lease?.containerId.orEmpty()
   val message = StreamLogsResponse.newBuilder()
   when (val piece = piece) {
+    is LogPiece.Begin -> {
+      message.setBegin(
+        LogBegin
+          .newBuilder()
+          .setContainerId(containerId)
+          .setServiceName(key.place.serviceName)
+          .setRank(key.place.rank)
+          .setAttemptNumber(key.attemptNumber)
+          .setFileName(fileName)
+          .setOffsetBytes(piece.offsetBytes),
+      )
+    }
+
     is LogPiece.Chunk -> {
       message.setChunk(
         LogChunk

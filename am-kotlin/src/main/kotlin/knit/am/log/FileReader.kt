@@ -61,7 +61,7 @@ internal class FileReader(
 
   /** Sends what there is; returns the end if this was it, else waits until there may be more. */
   private suspend fun pass(before: Container): LogPiece.End? {
-    val from = offset ?: tailOffset((start as LogStart.TailLines).count).also { offset = it }
+    val from = offset ?: beginAt(tailOffset((start as LogStart.TailLines).count))
     val content = openAt(from)
     val length = content?.lengthBytes ?: shrunkLength
     if (length < from && before.state.isFinal) return endOfShrunk(from, length)
@@ -70,6 +70,12 @@ internal class FileReader(
     if (!follow || (before.state.isFinal && offset == length)) return LogPiece.End(offset ?: from, "")
     if (!before.state.isFinal) pause(sent)
     return null
+  }
+
+  private suspend fun beginAt(bytes: Long): Long {
+    collector?.emit(LogPiece.Begin(bytes))
+    offset = bytes
+    return bytes
   }
 
   private suspend fun sendAll(content: LogContent): Long {
@@ -177,7 +183,7 @@ internal class FileReader(
       // It may yet be written, or the container is not that far.
       if (!follow) return LogPiece.End(at, "")
       // A file that comes to be from now on is sent whole.
-      offset = at
+      if (offset == null) beginAt(0)
       pollMillis = (pollMillis * 3 / 2).coerceAtMost(MAX_MISSING_POLL_MILLIS)
       pauseOrEnd(pollMillis)
       return null

@@ -10,8 +10,13 @@ data class LogFile(
   val sizeBytes: Long,
 )
 
-/** A part of a log file, or its end. */
+/** A part of a log file, its beginning, or its end. */
 sealed interface LogPiece {
+  /** Where the first byte to be sent lies: the first piece, where a client could not know that. */
+  class Begin(
+    val offsetBytes: Long,
+  ) : LogPiece
+
   /** [data] is never empty, and never longer than [MAX_CHUNK_BYTES]. */
   class Chunk(
     val offsetBytes: Long,
@@ -48,7 +53,7 @@ interface LogSource {
   suspend fun files(container: Container): List<LogFile>
 
   /**
-   * A container's log file from [start] on: chunks in order, then one [LogPiece.End].
+   * A container's log file from [start] on: a [LogPiece.Begin] for the last lines, chunks in order, one [LogPiece.End].
    *
    * Cold: whoever collects slowly is sent to slowly, at no cost to anyone else. With [follow] it goes on until the
    * container is in a final state, without it until where the file ended when it was read. A node that is gone is not

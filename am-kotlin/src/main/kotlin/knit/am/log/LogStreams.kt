@@ -129,6 +129,10 @@ class LogStreams(
             else -> LogStart.Offset(0)
           }
         scope.launch {
+          // The last lines' place is told by who finds it.
+          if (query.tailLines != null && position == null && startsLater) {
+            scope.send(LogItem(current.value, fileName, LogPiece.Begin(0)))
+          }
           source.read(current, fileName, start, query.follow).collect { scope.send(LogItem(current.value, fileName, it)) }
         }
       }

@@ -56,12 +56,13 @@ class LiveLogSourceTest {
     follow: Boolean = false,
   ): List<LogPiece> = runBlocking { source.read(container, "stdout", start, follow).toList() }
 
-  /** The bytes; checks that offsets have neither gap nor overlap, and that there is one end, at the end. */
+  /** The bytes; checks that offsets have neither gap nor overlap, and that a beginning and the end are where they belong. */
   private fun List<LogPiece>.bytes(): ByteArray {
     val out = ByteArrayOutputStream()
-    val chunks = dropLast(1).map { it as LogPiece.Chunk }
+    val begin = first() as? LogPiece.Begin
+    val chunks = drop(if (begin == null) 0 else 1).dropLast(1).map { it as LogPiece.Chunk }
     val end = last() as LogPiece.End
-    var next = chunks.firstOrNull()?.offsetBytes ?: end.offsetBytes
+    var next = begin?.offsetBytes ?: chunks.firstOrNull()?.offsetBytes ?: end.offsetBytes
     for (chunk in chunks) {
       assertEquals(next, chunk.offsetBytes)
       assertTrue(chunk.data.isNotEmpty() && chunk.data.size <= MAX_CHUNK_BYTES)
@@ -174,7 +175,10 @@ class LiveLogSourceTest {
     for ((given, expected) in table) {
       val (content, count) = given
       node.files["stdout"] = content.toByteArray()
-      assertEquals(expected, read(LogStart.TailLines(count)).text(), "the last $count lines")
+      val pieces = read(LogStart.TailLines(count))
+      assertEquals(expected, pieces.text(), "the last $count lines")
+      val begin = pieces.filterIsInstance<LogPiece.Begin>().single().offsetBytes
+      assertEquals(content.removeSuffix(expected).length.toLong(), begin, "where the last $count lines begin")
     }
   }
 

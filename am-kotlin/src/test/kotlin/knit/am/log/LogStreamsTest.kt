@@ -95,8 +95,13 @@ class LogStreamsTest {
   fun positionsGoBeforeTailLinesAndWhatStartsLaterIsSentWhole() =
     runTest {
       happens(granted(1), started(1), granted(2), started(2))
+      val begun = mutableMapOf<String?, Long>()
       val following =
-        launch { streams.stream(query(follow = true, tailLines = 5, positions = mapOf((id(2) to "stdout") to 7L))).collect {} }
+        launch {
+          streams.stream(query(follow = true, tailLines = 5, positions = mapOf((id(2) to "stdout") to 7L))).collect { item ->
+            (item.piece as? LogPiece.Begin)?.let { begun[item.container.lease?.containerId] = it.offsetBytes }
+          }
+        }
       advanceTimeBy(100)
       happens(granted(3), started(3))
       advanceTimeBy(100)
@@ -109,6 +114,8 @@ class LogStreamsTest {
         ),
         source.starts.toMap(),
       )
+      // The fake source tells no beginnings, and of the second file the client knows it.
+      assertEquals(mapOf<String?, Long>(id(3) to 0L), begun)
     }
 
   @Test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import threading
 import time
@@ -20,6 +21,9 @@ from knit import (
     Client,
     ConfigurationError,
     FileMissingError,
+    KnitError,
+    PackingProgress,
+    PythonEnvironmentError,
     QueueNotFoundError,
     QueueStoppedError,
     Resources,
@@ -34,6 +38,7 @@ from knit import (
 from knit._client import _is_in_flight
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
+from tests.environments.making import make_venv
 from tests.fake_cluster import Answer, FakeCluster, closed_port
 
 HOME = "/user/alice"
@@ -357,3 +362,67 @@ def test_leaving_the_block_closes_the_handles(cluster: FakeCluster) -> None:
         application = client.submit(SPEC)
     with pytest.raises(ConnectionError):
         application.containers()
+
+
+def test_an_archive_of_an_environment_travels_as_one(
+    cluster: FakeCluster, client: Client, tmp_path: Path
+) -> None:
+    archive = tmp_path / "env.tar.gz"
+    archive.write_bytes(gzip.compress(b"an environment"))
+    (tmp_path / "a.txt").write_text("some")
+    spec = ApplicationSpec(
+        "demo",
+        {
+            "one": Service("first", files=[tmp_path / "a.txt"], python_environment=archive),
+            "two": Service("second", files={"b.txt": tmp_path / "a.txt"}),
+        },
+    )
+    application = client.submit(spec)
+
+    secrets = secrets_of(cluster, application.application_id)
+    message = application_pb2.ApplicationSpec.FromString(secrets["knit.application"])
+    one, two = message.services["one"], message.services["two"]
+    assert one.python_environment == "PYTHON_DIR"
+    found = one.local_resources["PYTHON_DIR"]
+    assert found.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert found.url.endswith(".tar.gz")
+    assert found.size_bytes == archive.stat().st_size
+    assert one.local_resources["a.txt"] == two.local_resources["b.txt"]
+    assert two.python_environment == ""
+    assert set(two.local_resources) == {"b.txt"}
+
+
+def test_an_environment_is_packed_once_and_travels_once(
+    cluster: FakeCluster, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    venv = make_venv(tmp_path / "venv")
+    spec = ApplicationSpec("demo", {"one": Service("first", python_environment=venv)})
+    packing: list[PackingProgress] = []
+    staging: list[StagingProgress] = []
+    for _ in range(2):
+        client.submit(spec, progress=staging.append, packing_progress=packing.append)
+
+    assert [state.cached for state in packing].count(True) == 1
+    assert packing[-1].cached
+    assert {s.cached for s in staging if s.file.endswith(".tar.gz")} == {False, True}
+    assert staging[-1].cached
+
+
+def test_an_environment_is_checked_before_anything_is_asked(
+    cluster: FakeCluster, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "env.zip").write_text("this is no archive")
+    refused: list[tuple[str | Path, type[KnitError]]] = [
+        (tmp_path / "nothing", FileMissingError),
+        (tmp_path, PythonEnvironmentError),
+        (tmp_path / "env.zip", PythonEnvironmentError),
+        ("/usr", PythonEnvironmentError),
+    ]
+    for source, error in refused:
+        spec = ApplicationSpec("demo", {"one": Service("first", python_environment=source)})
+        for act in (client.submit, client.check):
+            with pytest.raises(error, match=r"services\.one\.python_environment: "):
+                act(spec)
+    assert cluster.resource_manager.submissions == {}
+    assert cluster.resource_manager.requests == []

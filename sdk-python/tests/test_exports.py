@@ -12,7 +12,8 @@ MODELS = """
     Application ApplicationDescription ApplicationOutcome ApplicationReport ApplicationSpec
     ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState
     Endpoint ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream
-    Resources Service StagingProgress Visibility YarnState
+    PackingProgress RUNNING_ENVIRONMENT Resources Service StagingProgress Visibility YarnState
+    pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
@@ -33,15 +34,17 @@ def test_the_public_names_are_these() -> None:
 
 
 def test_every_public_name_is_there_and_listed() -> None:
-    for name in set(knit.__all__) - {"KnitException"}:
+    for name in set(knit.__all__) - {"KnitException", "RUNNING_ENVIRONMENT"}:
         assert getattr(knit, name).__name__ == name
+    assert knit.RUNNING_ENVIRONMENT == "running"
     assert knit.KnitException is knit.KnitError
     assert set(knit.__all__) <= set(dir(knit))
     assert knit.__version__
 
 
 def test_no_public_name_is_a_generated_one() -> None:
-    assert not [n for n in knit.__all__ if getattr(knit, n).__module__.startswith("knit.v1")]
+    modules = {name: getattr(getattr(knit, name), "__module__", "") for name in knit.__all__}
+    assert not [name for name, module in modules.items() if module.startswith("knit.v1")]
 
 
 def test_importing_knit_imports_nothing_heavy() -> None:

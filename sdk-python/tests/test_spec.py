@@ -51,6 +51,7 @@ SERVICES = st.builds(
     resources=RESOURCES,
     files=st.lists(FILES, max_size=3, unique_by=lambda file: file.name),
     environment=st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), TEXT, max_size=3),
+    python_environment=st.none() | st.sampled_from(["running", "/env", "hdfs://cluster/env.zip"]),
     max_restarts=COUNTS,
     max_replacements=COUNTS,
     failure_policy=st.sampled_from([p for p in FailurePolicy if p]),
@@ -94,6 +95,8 @@ def test_text_that_yaml_would_change_is_kept(tmp_path: Path, text: str) -> None:
 @given(SERVICES)
 def test_a_service_survives_the_contract(service: Service) -> None:
     """Where files lie changes at submission; everything else is as it was."""
+    source = service.python_environment
+    environment = [] if source is None else [File(source, "PYTHON_DIR")]
     resources = {
         file.name: application_pb2.LocalResource(
             url=file.source,
@@ -104,7 +107,7 @@ def test_a_service_survives_the_contract(service: Service) -> None:
             ),
             visibility=application_pb2.LocalResourceVisibility.ValueType(file.visibility),
         )
-        for file in service.files.values()
+        for file in [*service.files.values(), *environment]
     }
     message = application_pb2.Service.FromString(service._to_proto(resources).SerializeToString())
     assert Service._from_proto(message) == service
@@ -133,6 +136,28 @@ def test_values_newer_than_this_sdk_are_read() -> None:
         FailurePolicy("misspelt")  # type: ignore[arg-type]
 
 
+def test_an_environment_in_yaml_lies_beside_the_file(tmp_path: Path) -> None:
+    for said, meant in [
+        ("env", str(tmp_path / "env")),
+        ("/env.tar.gz", "/env.tar.gz"),
+        ("running", "running"),
+        ("hdfs://nn/env.zip", "hdfs://nn/env.zip"),
+        ("null", None),
+    ]:
+        path = tmp_path / "spec.yaml"
+        path.write_text(
+            f"name: a\nservices:\n  b:\n    command: c\n    python_environment: {said}\n"
+        )
+        spec = ApplicationSpec.from_yaml(path)
+        assert spec.services["b"].python_environment == meant
+    assert "python_environment" not in spec.to_yaml()
+
+
+def test_a_path_is_never_taken_for_the_running_environment() -> None:
+    assert Service("a", python_environment=Path("running")).python_environment == "./running"
+    assert Service("a", python_environment="running").python_environment == "running"
+
+
 REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("command is empty", lambda: Service("  \n")),
     ("null byte", lambda: Service("a\0b")),
@@ -156,6 +181,13 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("cannot be PUBLIC", lambda: File("a", visibility=Visibility.PUBLIC)),
     ("neither a path", lambda: File(3)),  # type: ignore[arg-type]
     ("is empty", lambda: File("")),
+    ("give a path or a URL", lambda: Service("a", python_environment=3)),  # type: ignore[arg-type]
+    ("is no path", lambda: Service("a", python_environment="")),
+    ("knows how to unpack", lambda: Service("a", python_environment="hdfs:///env.7z")),
+    (
+        "Python environment's name",
+        lambda: Service("a", python_environment="/env", files=["x/PYTHON_DIR"]),
+    ),
     ("no service", lambda: ApplicationSpec("a", {})),
     ("'A_b' is not one", lambda: ApplicationSpec("a", {"A_b": Service("c")})),
     ("give a knit.Service", lambda: ApplicationSpec("a", {"b": "c"})),  # type: ignore[dict-item]

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from knit._cluster.configuration import ClusterConfig
     from knit._container import Container, ContainerExit, ContainerState, ExitReason
     from knit._endpoint import Endpoint
-    from knit._files import File, Visibility
+    from knit._environments import PackingProgress, pack_environment
+    from knit._files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
     from knit._report import ApplicationReport, FinalStatus, YarnState
     from knit._resources import Resources
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "RUNNING_ENVIRONMENT",
     "Application",
     "ApplicationDescription",
     "ApplicationOutcome",
@@ -60,11 +62,13 @@ __all__ = [
     "LogFile",
     "LogLine",
     "LogStream",
+    "PackingProgress",
     "Resources",
     "Service",
     "StagingProgress",
     "Visibility",
     "YarnState",
+    "pack_environment",
 ]
 __all__ += _exceptions.__all__
 
@@ -81,7 +85,8 @@ _MODULES = {
     "_cluster.configuration": ("ClusterConfig",),
     "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
     "_endpoint": ("Endpoint",),
-    "_files": ("File", "Visibility"),
+    "_environments": ("PackingProgress", "pack_environment"),
+    "_files": ("RUNNING_ENVIRONMENT", "File", "Visibility"),
     "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
     "_report": ("ApplicationReport", "FinalStatus", "YarnState"),
     "_resources": ("Resources",),

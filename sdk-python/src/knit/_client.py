@@ -8,7 +8,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from knit._application import Application
 from knit._cluster.configuration import ClusterConfig
-from knit._files import Visibility
+from knit._files import ENVIRONMENT_NAME, Visibility
 from knit._report import ApplicationReport, YarnState
 from knit._tls import ApplicationTls, ClientTls
 from knit.exceptions import (
@@ -33,8 +33,14 @@ if TYPE_CHECKING:
     from knit._checks import CheckResult, ResourceRequest
     from knit._cluster.cluster import Cluster
     from knit._cluster.resource_manager import NewApplication
-    from knit._spec import ApplicationSpec
-    from knit._staging import LocalResource, LocalResourceVisibility, StagingProgress
+    from knit._environments import PackingProgress
+    from knit._spec import ApplicationSpec, Service
+    from knit._staging import (
+        LocalResource,
+        LocalResourceVisibility,
+        StagedFile,
+        StagingProgress,
+    )
     from knit.v1 import application_pb2
 
 JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
@@ -161,6 +167,7 @@ class Client:
 
         Raises:
             SpecError: It can run on no cluster, or one of its files is missing.
+            PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one; by its kind.
         """
         from knit._checks import ClusterFacts, check_maximum, verify
@@ -177,23 +184,27 @@ class Client:
         spec: ApplicationSpec,
         *,
         progress: Callable[[StagingProgress], None] | None = None,
+        packing_progress: Callable[[PackingProgress], None] | None = None,
     ) -> Application:
         """
         Submits an application.
 
-        It is checked first: what cannot run is refused before a byte of a file is sent. It returns
+        It is checked first: what cannot run is refused before a byte of a file is sent. Python
+        environments given as directories are packed, unless they were and are the same. It returns
         when YARN has accepted it, and does not wait for it to start. If it fails, nothing of it is
         left on the cluster but files in the cache.
 
         Args:
             spec: What the application consists of.
             progress: Told how far the uploads are, from other threads.
+            packing_progress: Told how far the packing of an environment is, from another thread.
 
         Returns:
             A handle on it, which this client closes.
 
         Raises:
             SpecError: It can run on no cluster, or one of its files is missing.
+            PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one, or could not be submitted; by its kind.
         """
         spec._check_local()
@@ -204,7 +215,7 @@ class Client:
             )
         began = time.monotonic()
         staging = self._cluster.staging
-        new, tls, jar, files = self._prepare(spec, progress)
+        new, tls, jar, files = self._prepare(spec, progress, packing_progress)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
             self._hand_in(spec, new, tls, jar, files)
@@ -271,22 +282,16 @@ class Client:
         return application
 
     def _prepare(
-        self, spec: ApplicationSpec, progress: Callable[[StagingProgress], None] | None
+        self,
+        spec: ApplicationSpec,
+        progress: Callable[[StagingProgress], None] | None,
+        packing_progress: Callable[[PackingProgress], None] | None,
     ) -> tuple[NewApplication, ApplicationTls, LocalResource, list[LocalResource]]:
         """All that a submission needs and that can be done at the same time."""
         from knit._checks import ClusterFacts, check_maximum, verify
         from knit._staging import StagedFile
 
         requests = _requests(spec)
-        staged = [
-            StagedFile(
-                source=file.local_path or file.source,
-                archive=file.archive,
-                visibility=_visibility(file.visibility),
-            )
-            for service in spec.services.values()
-            for file in service.files.values()
-        ]
         failed = threading.Event()
 
         def report(state: StagingProgress) -> None:
@@ -294,6 +299,12 @@ class Client:
                 raise _AbandonedError
             if progress is not None:
                 progress(state)
+
+        def report_packing(state: PackingProgress) -> None:
+            if failed.is_set():
+                raise _AbandonedError
+            if packing_progress is not None:
+                packing_progress(state)
 
         def new_application() -> NewApplication:
             new = self._cluster.resource_manager.new_application()
@@ -311,12 +322,11 @@ class Client:
                 checks.result()
                 news.result()
 
-            uploads = pool.submit(
-                self._cluster.staging.stage,
-                [StagedFile(source=JAR), *staged],
-                report,
-                before_upload=checked,
-            )
+            def uploaded() -> list[LocalResource]:
+                staged = [StagedFile(source=JAR), *_staged(spec, report_packing)]
+                return self._cluster.staging.stage(staged, report, before_upload=checked)
+
+            uploads = pool.submit(uploaded)
             try:
                 # In this order, so that of several failures the most telling one is raised.
                 checks.result()
@@ -342,7 +352,7 @@ class Client:
         remaining = iter(files)
         message = spec._to_proto(
             {
-                name: {file: _to_proto(next(remaining)) for file in service.files}
+                name: {file: _to_proto(next(remaining)) for file in _names(service)}
                 for name, service in spec.services.items()
             },
             staging_url=staging.url_of(new.application_id),
@@ -464,6 +474,32 @@ def _requests(spec: ApplicationSpec) -> list[ResourceRequest]:
         ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
         for what, size in sizes.items()
     ]
+
+
+def _staged(
+    spec: ApplicationSpec, packing_progress: Callable[[PackingProgress], None]
+) -> Iterator[StagedFile]:
+    """What the services need, each in the order of `_names`; environments are packed for it."""
+    from knit._staging import StagedFile
+
+    for service in spec.services.values():
+        for file in service.files.values():
+            yield StagedFile(
+                source=file.local_path or file.source,
+                archive=file.archive,
+                visibility=_visibility(file.visibility),
+            )
+        if service.python_environment is not None:
+            from knit._environments import to_stage
+
+            source = to_stage(service.python_environment, packing_progress)
+            yield StagedFile(source=source, archive=True)
+
+
+def _names(service: Service) -> list[str]:
+    """Of what a service finds in its working directory."""
+    environment = [] if service.python_environment is None else [ENVIRONMENT_NAME]
+    return [*service.files, *environment]
 
 
 def _visibility(value: Visibility) -> LocalResourceVisibility:

@@ -16,7 +16,7 @@ import yaml
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from knit._enums import OpenEnum
-from knit._files import File, Visibility, to_files
+from knit._files import RUNNING_ENVIRONMENT, File, Visibility, to_files, to_local_path
 from knit._resources import Resources, format_memory
 from knit._spec import ApplicationSpec, FailurePolicy, Service
 from knit.exceptions import FileMissingError, SpecError
@@ -42,11 +42,19 @@ def from_dict(data: Mapping[str, Any], directory: Path | None) -> ApplicationSpe
         spec,
         services={
             name: attrs.evolve(
-                service, files={n: file._below(directory) for n, file in service.files.items()}
+                service,
+                files={n: file._below(directory) for n, file in service.files.items()},
+                python_environment=_below(directory, service.python_environment),
             )
             for name, service in spec.services.items()
         },
     )
+
+
+def _below(directory: Path, source: str | None) -> str | None:
+    """The same environment, with a relative path taken from `directory`."""
+    path = None if source in (None, RUNNING_ENVIRONMENT) else to_local_path(str(source))
+    return source if path is None or path.is_absolute() else str(directory / path)
 
 
 def to_dict(spec: ApplicationSpec) -> dict[str, Any]:
@@ -130,6 +138,7 @@ def _converter() -> cattrs.Converter:
         Service,
         environment=override(struct_hook=_as_given, unstruct_hook=dict),
         files=override(struct_hook=functools.partial(_parse_files, converter)),
+        python_environment=override(struct_hook=_as_given, omit_if_default=True),
     )
     _register(converter, ApplicationSpec, tags=override(struct_hook=_as_given, unstruct_hook=list))
     return converter

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
 """What YARN unpacks, by the end of the name."""
 
+ENVIRONMENT_SUFFIXES = ARCHIVE_SUFFIXES[:-1]
+RUNNING_ENVIRONMENT = "running"
+"""As a service's `python_environment`: the environment that the submitting program runs in."""
+ENVIRONMENT_NAME = "PYTHON_DIR"
+"""What the environment is called in the working directory, as in knit 0.1.1."""
+
 # Two letters at least, so that a Windows drive is not taken for a scheme.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 # YARN puts names between double quotes of a shell, and does not escape them.
@@ -54,6 +60,41 @@ def _to_source(value: str | os.PathLike[str]) -> str:
     if not source or "\0" in source:
         raise SpecError(f"The file {source!r} is not a path: it is empty or holds a null byte.")
     return source
+
+
+def to_local_path(source: str) -> Path | None:
+    """The path on this machine that a path or URL names; None for a URL of the cluster."""
+    if not _URL.match(source):
+        return Path(source).expanduser()
+    url = urlsplit(source)
+    return Path(unquote(url.path)) if url.scheme.lower() == "file" else None
+
+
+def to_environment_source(value: str | os.PathLike[str] | None) -> str | None:
+    """Returns where a Python environment is, from any way in which a specification may say it."""
+    if value is None:
+        return None
+    source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(source, str):
+        raise SpecError(f"python_environment is {value!r}: give a path or a URL.")
+    if not source or "\0" in source:
+        raise SpecError(
+            f"python_environment is {source!r}: it is no path, being empty or with a null byte."
+        )
+    if not isinstance(value, str) and source == RUNNING_ENVIRONMENT:
+        return os.path.join(os.curdir, source)  # a path is never the word
+    url = urlsplit(source) if _URL.match(source) else None
+    if url and url.scheme.lower() != "file" and not is_environment_archive(url.path):
+        raise SpecError(
+            f"The Python environment {source} ends in none of "
+            f"{', '.join(ENVIRONMENT_SUFFIXES)}, by which YARN knows how to unpack it."
+        )
+    return source
+
+
+def is_environment_archive(path: str) -> bool:
+    """Whether YARN unpacks what has this name, to a directory that can be an environment."""
+    return path.lower().endswith(ENVIRONMENT_SUFFIXES)
 
 
 def _check_name(name: object) -> str:
@@ -123,10 +164,7 @@ class File:
     @property
     def local_path(self) -> Path | None:
         """The path on this machine; None for a URL of the cluster."""
-        if not _URL.match(self.source):
-            return Path(self.source).expanduser()
-        url = urlsplit(self.source)
-        return Path(unquote(url.path)) if url.scheme.lower() == "file" else None
+        return to_local_path(self.source)
 
     @property
     def _base_name(self) -> str:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from knit._enums import OpenEnum
-from knit._files import File, to_files
+from knit._files import ENVIRONMENT_NAME, File, to_environment_source, to_files
 from knit._resources import LARGEST, Resources
-from knit.exceptions import SpecError
+from knit.exceptions import DuplicateFileError, PythonEnvironmentError, SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2
@@ -126,6 +126,17 @@ class Service:
         factory=dict, converter=_to_environment, kw_only=True, repr=False
     )
     """Variables set for the command. Values are literal: nothing in them is expanded."""
+    python_environment: str | None = attrs.field(
+        default=None, converter=to_environment_source, kw_only=True
+    )
+    """
+    The Python that the command runs with: the directory of a virtual environment, of a conda
+    environment or of any other that can be moved, which is packed at submission; an archive of
+    one (`.tar.gz`, `.tgz`, `.tar`, `.zip`), also by its `hdfs://` URL; or `RUNNING_ENVIRONMENT`.
+
+    In the container `$PYTHON_BIN` is its interpreter, `$CONDA_PREFIX` its directory, and its
+    programs come first on the `PATH`. Default: what the node has.
+    """
     max_restarts: int = attrs.field(default=0, validator=_count(0), kw_only=True)
     """How many times a rank is started again after its program failed."""
     max_replacements: int = attrs.field(default=3, validator=_count(0), kw_only=True)
@@ -138,6 +149,11 @@ class Service:
     """What the failure of a rank, once its budgets are spent, means for the others."""
 
     def __attrs_post_init__(self) -> None:
+        if self.python_environment is not None and ENVIRONMENT_NAME in self.files:
+            raise DuplicateFileError(
+                f"{self.files[ENVIRONMENT_NAME].source} would be {ENVIRONMENT_NAME!r} in the "
+                "working directory, which is the Python environment's name: give it another one."
+            )
         size = sum(len(f"{name}={value}".encode()) for name, value in self.environment.items())
         size += len(self.command.encode())
         if size > LARGEST_SERVICE_BYTES:
@@ -148,12 +164,15 @@ class Service:
 
     @classmethod
     def _from_proto(cls, message: application_pb2.Service) -> Service:
+        files = {n: File._from_proto(n, f) for n, f in message.local_resources.items()}
+        found = files.pop(message.python_environment, None)
         return cls(
             command=message.command,
             instances=message.instances,
             resources=Resources._from_proto(message.resource),
-            files={n: File._from_proto(n, f) for n, f in message.local_resources.items()},
+            files=files,
             environment=message.environment,
+            python_environment=None if found is None else found.source,
             max_restarts=message.max_restarts,
             max_replacements=(
                 message.max_replacements if message.HasField("max_replacements") else 3
@@ -168,16 +187,21 @@ class Service:
         The message for the Application Master.
 
         Args:
-            local_resources: Each of `files` by its name, as it was found or put on the cluster.
+            local_resources: Each of `files`, and the Python environment, by its name, as it was
+                found or put on the cluster.
         """
         from knit.v1 import application_pb2
 
+        names = [*self.files]
+        if self.python_environment is not None:
+            names.append(ENVIRONMENT_NAME)
         return application_pb2.Service(
             command=self.command,
             instances=self.instances,
             resource=self.resources._to_proto(),
             environment=self.environment,
-            local_resources={name: local_resources[name] for name in self.files},
+            local_resources={name: local_resources[name] for name in names},
+            python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
             max_restarts=self.max_restarts,
             max_replacements=self.max_replacements,
             failure_policy=application_pb2.FailurePolicy.ValueType(self.failure_policy),
@@ -304,8 +328,17 @@ class ApplicationSpec:
         Raises:
             FileMissingError: A file does not exist.
             SpecError: It is a directory, or cannot be read.
+            PythonEnvironmentError: An environment is none, or would not run elsewhere.
         """
         for name, service in self.services.items():
+            if service.python_environment is not None:
+                from knit import _environments
+
+                try:
+                    _environments.check_source(service.python_environment)
+                except (SpecError, PythonEnvironmentError) as error:
+                    where = f"services.{name}.python_environment"
+                    raise type(error)(f"{where}: {error}") from None
             for file in service.files.values():
                 try:
                     file._check_local()

@@ -40,8 +40,15 @@ class FakeClient:
         spec: knit.ApplicationSpec,
         *,
         progress: Callable[[knit.StagingProgress], None] | None = None,
+        packing_progress: Callable[[knit.PackingProgress], None] | None = None,
     ) -> knit.Application:
         self.submitted.append(spec)
+        if packing_progress is not None:
+            packing_progress(
+                knit.PackingProgress(
+                    environment="venv", packed_bytes=1024, total_bytes=2048, cached=False
+                )
+            )
         if self.play is never_submitted:
             print("submitting", flush=True)
             for sent in range(600):

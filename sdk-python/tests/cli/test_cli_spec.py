@@ -48,7 +48,18 @@ def test_each_option_finds_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     spec = spec_of(
         *["-n", "4", "--memory", "1.5GiB", "--vcores", "2", "--service", "trainer"],
         *["--file", "a.txt", "--file", "hdfs://nn/b#c", "--archive", "env.tar.gz#env"],
-        *["--env", "TOKEN", "--env", "X=1=2", "--max-restarts", "1", "--max-replacements", "0"],
+        *[
+            "--python-env",
+            "venv",
+            "--env",
+            "TOKEN",
+            "--env",
+            "X=1=2",
+            "--max-restarts",
+            "1",
+            "--max-replacements",
+            "0",
+        ],
         *["--finish-others", "--name", "demo", "--queue", "q", "--tag", "a", "--tag", "b"],
         *["--max-attempts", "2", "--am-memory", "1g", "./train.sh"],
     )
@@ -58,6 +69,7 @@ def test_each_option_finds_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert service.resources == knit.Resources(memory=1536, vcores=2)
     assert list(service.files) == ["a.txt", "c", "env"]
     assert service.files["env"].archive
+    assert service.python_environment == "venv"
     assert service.environment == {"TOKEN": "secret", "X": "1=2"}
     assert (service.max_restarts, service.max_replacements) == (1, 0)
     assert service.failure_policy is knit.FailurePolicy.FINISH_OTHERS

@@ -25,6 +25,7 @@ _OF_A_SERVICE = {
     "files": "--file",
     "archives": "--archive",
     "environment": "--env",
+    "python_environment": "--python-env",
     "max_restarts": "--max-restarts",
     "max_replacements": "--max-replacements",
     "finish_others": "--finish-others",
@@ -78,6 +79,13 @@ def spec_options(function: F) -> F:
             type=_values.variable,
             metavar="NAME[=VALUE]",
             help="A variable for the command; without a value, yours. Repeatable.",
+        ),
+        click.option(
+            "--python-env",
+            "python_environment",
+            metavar="PATH",
+            help="The Python it runs with, as $PYTHON_BIN: a virtual or conda environment, an "
+            "archive of one, its URL on the cluster, or `running`.  [default: the node's]",
         ),
         click.option("--name", metavar="NAME", help="Name for people.  [default: the command's]"),
         click.option("--queue", metavar="QUEUE", help="Queue to submit to.  [default: default]"),
@@ -177,6 +185,7 @@ def _of_command(command: str, given: dict[str, Any]) -> knit.ApplicationSpec:
         ),
         files=[*given.get("files", ()), *given.get("archives", ())],
         environment=dict(given.get("environment", ())),
+        python_environment=given.get("python_environment"),
         max_restarts=given.get("max_restarts", 0),
         max_replacements=given.get("max_replacements", 3),
         failure_policy=(

@@ -40,7 +40,11 @@ def submit(
 
     def work() -> None:
         try:
-            answers.put(client.submit(spec, progress=uploads.report))
+            answers.put(
+                client.submit(
+                    spec, progress=uploads.report, packing_progress=uploads.report_packing
+                )
+            )
         except BaseException as error:
             answers.put(error)
 
@@ -58,6 +62,14 @@ def submit(
     progress.step(f"checked the cluster, uploaded {uploads.summary()}", timed=True)
     progress.step(f"submitted {answer.application_id} to queue {spec.queue}")
     return answer
+
+
+def packing_sentence(state: knit.PackingProgress) -> str:
+    """How far the packing of an environment is."""
+    return (
+        f"packing {state.environment}: {human_size(state.packed_bytes)} of "
+        f"{human_size(state.total_bytes)}"
+    )
 
 
 class _Uploads:
@@ -78,6 +90,11 @@ class _Uploads:
             self._progress.status(
                 f"uploading {human_size(state.sent_bytes)} of {human_size(state.total_bytes)}"
             )
+
+    def report_packing(self, state: knit.PackingProgress) -> None:
+        if self._interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        self._progress.status(packing_sentence(state))
 
     def summary(self) -> str:
         count = sum(self._uploaded.values())

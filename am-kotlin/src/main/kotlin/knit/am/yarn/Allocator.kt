@@ -40,6 +40,7 @@ internal class Allocator(
   private var asks: List<Ask> = emptyList()
   private val nodes = Nodes(resourceManager, nowMillis)
   private val pace = Pace(nowMillis)
+  private val round = Round(nowMillis)
   private var wish: Wish? = null
   private var failures = 0
 
@@ -84,6 +85,7 @@ internal class Allocator(
     wish = now
     nodes.refreshIfUseful(isShort = now.wanted.values.sum() > asks.size, isWaiting = asks.any { it.isWide })
     asks = planner.plan(now.wanted, asks, nodes.welcome(application.excludedNodes), nowMillis())
+    round.asks(asks.size)
     val allocation =
       try {
         resourceManager.allocate(Demand(asks, nodes.avoidable(application.excludedNodes), application.progress()))
@@ -99,6 +101,7 @@ internal class Allocator(
     if (failures > 0) log.info("The ResourceManager answers again")
     failures = 0
     handle(allocation)
+    round.answered(allocation.granted.size, asks.size)?.let(log::info)
   }
 
   private suspend fun handle(allocation: Allocation) {

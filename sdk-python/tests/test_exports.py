@@ -9,11 +9,11 @@ import knit
 import knit.testing
 
 MODELS = """
-    Application ApplicationDescription ApplicationOutcome ApplicationReport ApplicationSpec
-    ApplicationState CheckResult Client ClusterConfig Container ContainerExit ContainerState
-    Endpoint ExitReason FailurePolicy File FinalStatus LogChunk LogEnd LogFile LogLine LogStream
-    PackingProgress RUNNING_ENVIRONMENT Resources Service StagingProgress Visibility YarnState
-    pack_environment
+    AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
+    ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
+    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus LogChunk
+    LogEnd LogFile LogLine LogStream PackingProgress RUNNING_ENVIRONMENT Resources Service
+    StagingProgress Visibility YarnState pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
@@ -21,7 +21,8 @@ ERRORS = """
     ClusterResponseError ClusterTimeoutError ClusterUnreachableError CondaException
     ConfigurationError ConfigurationNotFoundError ConnectionLostError ContainerNotFoundError
     DuplicateFileError FileMissingError HDFSConfigException InvalidRequestError
-    KerberosRequiredError KnitError KnitException PositionOutOfRangeError PythonEnvironmentError
+    KerberosRequiredError KnitError KnitException LogAggregationDisabledError LogFormatError
+    LogsNotFoundError LogsUnavailableError PositionOutOfRangeError PythonEnvironmentError
     QueueNotFoundError QueueStoppedError QuotaExceededError ResourceExhaustedError
     ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError StandbyError SubmissionError
     WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException

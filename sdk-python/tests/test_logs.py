@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from knit import (
     Application,
-    ApplicationNotRunningError,
     ApplicationSpec,
     ConnectionLostError,
     ContainerNotFoundError,
@@ -256,15 +255,39 @@ def test_a_stream_gives_up_after_so_many_tries_without_progress(
     assert fake.calls.count("StreamLogs") == _logs.TRIES_WITHOUT_PROGRESS
 
 
-def test_a_stream_ends_where_the_application_master_has_left(
+def test_a_stream_goes_on_in_the_archive_when_the_application_master_has_left(
     fake: FakeApplicationMaster, application: Application
 ) -> None:
-    lines = iter(application.logs(follow=True))
-    fake.write(ids(fake)[0], b"first\n")
-    assert next(lines).text == "first"
+    """No byte comes twice, and none is left out."""
+    stream = application.logs(follow=True)
+    chunks = stream.chunks()
+    first, second = ids(fake)[:2]
+    fake.write(first, b"first\n")
+    begun = next(chunks)
+    fake.write(first, b"second\n")
+    fake.write(second, b"other\n")
     application.kill()
-    with pytest.raises(ApplicationNotRunningError, match="KILLED"):
-        next(lines)
+    files = joined([begun, *chunks])
+    assert files == {(first, "stdout"): b"first\nsecond\n", (second, "stdout"): b"other\n"}
+    assert stream.incomplete_reason is None
+    assert {end.offset_bytes for end in stream.ends.values()} == {0, 6, 13}
+
+
+def test_logs_and_their_sizes_can_be_read_when_the_application_master_has_left(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    first = ids(fake)[0]
+    fake.write(first, b"1\n2\n3\n")
+    application.kill()
+    assert [line.text for line in application.logs(tail_lines=2)] == ["2", "3"]
+    assert [(f.name, f.size_bytes) for f in application.log_files(first)] == [
+        ("stderr", 0),
+        ("stdout", 6),
+    ]
+    logs = application.aggregated_logs()
+    assert logs.is_complete
+    assert logs.containers[first].read("stdout") == b"1\n2\n3\n"
+    test_what_makes_no_sense_is_refused(application)
 
 
 @pytest.mark.parametrize("status", ["INTERNAL", "RESOURCE_EXHAUSTED", "UNKNOWN"])

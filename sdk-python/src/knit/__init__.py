@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     )
     from knit._checks import CheckResult
     from knit._client import Client
+    from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
     from knit._cluster.configuration import ClusterConfig
     from knit._container import Container, ContainerExit, ContainerState, ExitReason
     from knit._endpoint import Endpoint
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RUNNING_ENVIRONMENT",
+    "AggregatedLogs",
     "Application",
     "ApplicationDescription",
     "ApplicationOutcome",
@@ -51,6 +53,7 @@ __all__ = [
     "ClusterConfig",
     "Container",
     "ContainerExit",
+    "ContainerLogs",
     "ContainerState",
     "Endpoint",
     "ExitReason",
@@ -82,6 +85,7 @@ _MODULES = {
     ),
     "_checks": ("CheckResult",),
     "_client": ("Client",),
+    "_cluster.aggregated_logs": ("AggregatedLogs", "ContainerLogs"),
     "_cluster.configuration": ("ClusterConfig",),
     "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
     "_endpoint": ("Endpoint",),

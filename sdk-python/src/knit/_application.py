@@ -20,10 +20,14 @@ from knit._report import ApplicationReport, FinalStatus, YarnState
 from knit._spec import Service
 from knit._tls import ClientTls
 from knit.exceptions import (
+    ApplicationNotFoundError,
     ApplicationNotRunningError,
     ClusterTimeoutError,
     ClusterUnreachableError,
     ConnectionLostError,
+    ContainerNotFoundError,
+    KnitError,
+    LogsNotFoundError,
     RpcTimeoutError,
     SpecError,
     StandbyError,
@@ -34,6 +38,8 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     import grpc
 
+    from knit._archived_logs import Archive
+    from knit._cluster.aggregated_logs import AggregatedLogs
     from knit._endpoint import Endpoint
     from knit._resources import Resources
     from knit.v1 import application_pb2, application_service_pb2, log_service_pb2
@@ -136,6 +142,9 @@ class Yarn(Protocol):
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
         """Where the Application Master answers, `host:port`. None while it does not."""
+
+    def archive(self, application_id: str) -> Archive:
+        """Where its logs are once its Application Master has left."""
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         """What the Application Master lets its clients in by."""
@@ -375,21 +384,33 @@ class Application:
         """
         Returns the log files of a container and their lengths, by name.
 
+        Works after the end, too, from the logs that YARN has collected by then.
+
         Raises:
-            ContainerNotFoundError: The application never held it.
+            ContainerNotFoundError: The application never held it, or YARN has no logs of it.
             ConnectionLostError: Its node does not answer, or no longer has the logs.
+            LogsUnavailableError: The application has ended, and its logs cannot be had.
         """
         from knit.v1 import log_service_pb2 as pb
         from knit.v1.log_service_pb2_grpc import LogServiceStub
 
         container_id = _container_id(container)
-        response = self._call(
-            lambda channel: LogServiceStub(channel).ListLogFiles,
-            pb.ListLogFilesRequest(container_id=container_id),
-            f"Listing the log files of {container_id}",
-            timeout,
-            repeatable=False,  # UNAVAILABLE is here the node's answer too
-        )
+        what = f"Listing the log files of {container_id}"
+        try:
+            response = self._call(
+                lambda channel: LogServiceStub(channel).ListLogFiles,
+                pb.ListLogFilesRequest(container_id=container_id),
+                what,
+                timeout,
+                repeatable=False,  # UNAVAILABLE is here the node's answer too
+            )
+        except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
+            logs = self._look_into_archive(error)
+            if container_id not in logs.containers:
+                raise ContainerNotFoundError(
+                    f"{what}: YARN has no logs of it. {logs.incomplete_reason or 'Check the ID.'}"
+                ) from error
+            return logs.containers[container_id].files
         return [LogFile(file.name, file.size_bytes) for file in response.files]
 
     def logs(
@@ -403,7 +424,10 @@ class Application:
         timeout: timedelta | None = None,
     ) -> LogStream:
         """
-        Reads log files. Nothing is sent before the stream is iterated.
+        Reads log files, of an application that runs or of one that has ended.
+
+        Nothing is sent before the stream is iterated. The Application Master's own logs are read
+        only if its container is named, and only after the end.
 
         Args:
             follow: Whether to go on with what is written later. A file then ends with its
@@ -415,6 +439,9 @@ class Application:
             tail_lines: Begin with so many of the last lines of each file. Default: at its start.
             timeout: For the whole stream. Default: none, as it may last for days; an Application
                 Master that no longer answers is noticed within a minute.
+
+        Raises:
+            ApplicationNotRunningError: A container in `containers` has not been granted yet.
         """
         from knit.v1 import log_service_pb2 as pb
 
@@ -432,7 +459,30 @@ class Application:
             request,
             what=what,
             deadline=deadline,
+            archive=functools.partial(self._yarn.archive, self._application_id),
         )
+
+    def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
+        """
+        Returns the logs that YARN has collected, by container; it does so after the end.
+
+        They are read from the cluster's file system as they are asked for, so the result is
+        small, and can be used for as long as the cluster keeps the logs. `logs` reads the same
+        as a stream, before the end too.
+
+        Args:
+            wait: How long to wait for the collection to be complete. Default: not at all. What
+                is there by then is returned; `is_complete` says whether that is all.
+
+        Raises:
+            LogAggregationDisabledError: The cluster keeps no logs of ended applications.
+            LogsNotFoundError: It has none of this one: it had no container, or they were deleted.
+            LogFormatError: None of them can be read.
+            AccessDeniedError: They may not be read by this user.
+        """
+        from knit._cluster.aggregated_logs import wait_until_settled
+
+        return wait_until_settled(self._yarn.archive(self._application_id).look, wait)
 
     def stop(
         self,
@@ -580,6 +630,18 @@ class Application:
         finding = Deadline.after(self._timeout) if deadline is None else deadline
         return self._connection.stream(pick, what=what, deadline=finding, failures=failures)
 
+    def _look_into_archive(self, gone: KnitError) -> AggregatedLogs:
+        """What YARN has collected, when the Application Master cannot be asked."""
+        try:
+            logs = self._yarn.archive(self._application_id).look()
+        except LogsNotFoundError as error:
+            if isinstance(gone, ApplicationNotFoundError):
+                raise gone from error
+            raise
+        if not logs._has_ended:
+            raise gone
+        return logs
+
     def _shut_down(
         self, final_status: FinalStatus, diagnostics: str, timeout: timedelta
     ) -> ApplicationOutcome:
@@ -612,15 +674,20 @@ class Application:
             timeout = max(timedelta(seconds=1), deadline.remaining)
             report = self._yarn.report(self._application_id, timeout)
             # One that FINISHED stays a while to answer; what YARN calls FAILED or KILLED is gone.
-            may_answer = (
-                report.state is YarnState.FINISHED and failures < FAILURES_OF_ONE_THAT_LEAVES
+            may_answer = report.state is YarnState.FINISHED and failures < (
+                1 if _holds_nothing(report) else FAILURES_OF_ONE_THAT_LEAVES
             )
             if report.state.is_final and not may_answer:
                 raise _not_running(report)
             address = self._yarn.address(report, timeout)
             if address is not None:
                 if self._tls is None:
-                    self._tls = self._yarn.credentials(self._application_id, timeout)
+                    try:
+                        self._tls = self._yarn.credentials(self._application_id, timeout)
+                    except ApplicationNotFoundError as error:
+                        if not report.state.is_final:
+                            raise
+                        raise _not_running(report) from error
                 return address, self._tls
             if report.state.is_final:
                 raise _not_running(report)
@@ -632,6 +699,11 @@ class Application:
                 f"the Application Master of {self._application_id} to start; the application is "
                 f"{state} in the queue {report.queue}{said}",
             )
+
+
+def _holds_nothing(report: ApplicationReport) -> bool:
+    """Whether YARN says that the last container has gone, and so the Application Master's."""
+    return report.raw.get("runningContainers") == -1
 
 
 def _not_running(report: ApplicationReport) -> ApplicationNotRunningError:

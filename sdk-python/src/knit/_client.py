@@ -31,6 +31,7 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._checks import CheckResult, ResourceRequest
+    from knit._cluster.aggregated_logs import LogArchive
     from knit._cluster.cluster import Cluster
     from knit._cluster.resource_manager import NewApplication
     from knit._environments import PackingProgress
@@ -452,6 +453,11 @@ class _Yarn:
             return None
         # Hadoop 2's reports do not carry it, so the Application Master writes it down.
         return self._cluster.staging.read_address(report.application_id)
+
+    def archive(self, application_id: str) -> LogArchive:
+        from knit._cluster.aggregated_logs import LogArchive
+
+        return LogArchive(self._cluster, application_id)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         keys = self._cluster.staging.read(application_id).keys

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from knit._channel import ResponseStream, from_rpc_error, pauses
-from knit.exceptions import ApplicationError, ConnectionLostError, RpcTimeoutError
+from knit.exceptions import (
+    ApplicationError,
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
+    ConnectionLostError,
+    LogsNotFoundError,
+    RpcTimeoutError,
+)
 
 if TYPE_CHECKING:
     import grpc
 
+    from knit._archived_logs import Archive, Identity
     from knit._channel import Deadline
     from knit.v1 import log_service_pb2
 
@@ -116,6 +124,9 @@ Open = Callable[
 ]
 """Begins a call; the second argument says how many broke in a row before it."""
 
+OpenArchive = Callable[[], "Archive"]
+"""Leads to where the logs are once the Application Master has left."""
+
 _Item: TypeAlias = LogChunk | LogEnd
 
 
@@ -128,12 +139,20 @@ class LogStream:
     the stream then goes on by itself where it was. Files come interleaved. Who reads slowly is
     sent to slowly.
 
+    Once the Application Master has left, the rest comes from where YARN collects the logs of
+    ended applications; one container after the other, and each byte once here, too. That takes
+    YARN some seconds after the end. A stream that follows waits for it, for as long as anything
+    happens within two minutes; any other gives what is there, and `incomplete_reason` says so if
+    that may not be all.
+
     Leaving the `with` block, or the loop, ends the call.
 
     Raises:
         ConnectionLostError: While reading; the Application Master stayed away.
-        ApplicationNotRunningError: While reading; the application has ended and its Application
-            Master left before every byte was read.
+        LogsUnavailableError: While reading; the application has ended, its Application Master
+            left before every byte was read, and the rest cannot be had from the cluster: it
+            keeps no logs, has deleted them, or has them in a form that cannot be read.
+        AccessDeniedError: Likewise; they may not be read by this user.
         ContainerNotFoundError: A container or a service does not exist.
         RpcTimeoutError: The stream has not ended by its deadline.
     """
@@ -145,11 +164,15 @@ class LogStream:
         *,
         what: str,
         deadline: Deadline | None = None,
+        archive: OpenArchive | None = None,
     ) -> None:
         self._open = open_call
         self._request = request
         self._what = what
         self._deadline = deadline
+        self._open_archive = archive
+        self._incomplete_reason: str | None = None
+        self._identities: dict[str, Identity] = {}
         self._closed = threading.Event()
         self._lock = threading.Lock()
         # Guarded by _lock, so that close() of another thread ends the right call.
@@ -162,6 +185,18 @@ class LogStream:
     def ends(self) -> Mapping[FileKey, LogEnd]:
         """The ends of files that have come so far, by container ID and file name."""
         return MappingProxyType(self._ends)
+
+    @property
+    def incomplete_reason(self) -> str | None:
+        """
+        Why what was read may not be all, in a sentence. None if it is, and before the end.
+
+        It is said of whole containers, too, whose logs have not reached the archive yet.
+        """
+        if self._incomplete_reason is not None:
+            return self._incomplete_reason
+        reasons = (end.incomplete_reason for end in self._ends.values())
+        return next((reason for reason in reasons if reason is not None), None)
 
     def __iter__(self) -> Iterator[LogLine]:
         lines = _Lines()
@@ -218,6 +253,11 @@ class LogStream:
                 if not _may_resume(error):
                     raise from_rpc_error(error, self._what) from error
                 lost = from_rpc_error(error, self._what)
+            except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
+                if self._open_archive is None or self._closed.is_set():
+                    raise
+                open_archive, gone = self._open_archive, error
+                break
             except ConnectionLostError as error:
                 if self._closed.is_set():
                     return
@@ -229,6 +269,53 @@ class LogStream:
                 raise lost
             self._check_deadline()
             self._closed.wait(next(pause))
+        else:
+            return
+        yield from self._read_archive(open_archive(), gone)
+
+    def _read_archive(self, archive: Archive, gone: ApplicationError) -> Iterator[_Item]:
+        """The rest, where it is kept once the Application Master has left."""
+        from knit._archived_logs import ArchiveReader, ArchiveRequest
+
+        request = ArchiveRequest(
+            container_ids=tuple(self._request.container_ids),
+            services=tuple(self._request.service_names),
+            files=tuple(self._request.file_names) or ("stdout", "stderr"),
+            follow=self._request.follow,
+            tail_lines=self._request.tail_lines if self._request.HasField("tail_lines") else None,
+        )
+        reader = ArchiveReader(
+            archive,
+            request,
+            positions=self._positions,
+            ends=self._ends,
+            known=self._identities,
+            pause=self._pause,
+            gone=gone,
+        )
+        try:
+            for item in reader.items():
+                key = (item.container_id, item.file)
+                if isinstance(item, LogEnd):
+                    self._positions[key], self._ends[key] = item.offset_bytes, item
+                else:
+                    self._positions[key] = item.offset_bytes + len(item.data)
+                yield item
+                self._check_deadline()
+                if self._closed.is_set():
+                    return
+        except LogsNotFoundError as error:
+            if isinstance(gone, ApplicationNotFoundError):
+                raise gone from error  # nobody has ever heard of it
+            raise
+        self._incomplete_reason = reader.incomplete_reason
+
+    def _pause(self, seconds: float) -> bool:
+        """Waits, and says whether anybody still wants to read."""
+        self._check_deadline()
+        if self._deadline is not None:
+            seconds = min(seconds, self._deadline.remaining_seconds)
+        return not self._closed.wait(seconds)
 
     def _begin(self, failures: int) -> Iterable[log_service_pb2.StreamLogsResponse]:
         from knit.v1 import log_service_pb2
@@ -258,6 +345,11 @@ class LogStream:
 
     def _accept_chunk(self, chunk: log_service_pb2.LogChunk) -> LogChunk | None:
         key = (chunk.container_id, chunk.file_name)
+        self._identities[chunk.container_id] = (
+            chunk.service_name,
+            chunk.rank,
+            chunk.attempt_number,
+        )
         data, offset = chunk.data, chunk.offset_bytes
         expected = self._positions.get(key, offset)
         if offset > expected:

@@ -31,6 +31,10 @@ Everything this package raises on purpose.
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
     - ApplicationFailedError          it did not end well; attribute report
+    - LogsUnavailableError            it has ended, and its logs cannot be had
+      . LogAggregationDisabledError     the cluster keeps none
+      . LogsNotFoundError               there are none, or no longer (FileNotFoundError)
+      . LogFormatError                  damaged, or of an unknown kind; attributes path and codec
     - ContainerNotFoundError          NOT_FOUND
     - InvalidRequestError             INVALID_ARGUMENT (ValueError)
     - WrongStateError                 FAILED_PRECONDITION
@@ -78,6 +82,10 @@ __all__ = [
     "KerberosRequiredError",
     "KnitError",
     "KnitException",
+    "LogAggregationDisabledError",
+    "LogFormatError",
+    "LogsNotFoundError",
+    "LogsUnavailableError",
     "PositionOutOfRangeError",
     "PythonEnvironmentError",
     "QueueNotFoundError",
@@ -278,6 +286,36 @@ class ApplicationFailedError(ApplicationError):
         super().__init__(message)
         self.report = report
         """What YARN says of the application."""
+
+
+class LogsUnavailableError(ApplicationError):
+    """The application has ended, and its logs, or some of them, cannot be had."""
+
+
+class LogAggregationDisabledError(LogsUnavailableError):
+    """The cluster does not collect the logs of applications that have ended."""
+
+
+class LogsNotFoundError(LogsUnavailableError, FileNotFoundError):
+    """There are no such logs: they were never written, or have been deleted since."""
+
+
+class LogFormatError(LogsUnavailableError):
+    """
+    Logs are there, and cannot be read: damaged, cut off, or of a kind that knit does not know.
+
+    Args:
+        message: What was tried, what was found, what to do.
+        path: The file in the cluster's file system.
+        codec: The compression that is not known, if that is the reason.
+    """
+
+    def __init__(self, message: str, *, path: str, codec: str | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        """The file in the cluster's file system."""
+        self.codec = codec
+        """The compression that is not known, by its name; None if that is not the reason."""
 
 
 class ContainerNotFoundError(ApplicationError):

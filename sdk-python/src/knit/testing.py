@@ -34,6 +34,7 @@ from knit.exceptions import ApplicationNotRunningError
 if TYPE_CHECKING:
     import grpc
 
+    from knit._testing_archive import FakeArchive
     from knit.v1 import application_pb2
 
 __all__ = ["FakeApplicationMaster", "Fault"]
@@ -284,6 +285,11 @@ class _FakeYarn:
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
         return report.am_address
+
+    def archive(self, application_id: str) -> FakeArchive:
+        from knit._testing_archive import FakeArchive
+
+        return FakeArchive(self._fake._state)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         return self._fake.tls.client

@@ -369,6 +369,23 @@ class ResourceManager:
             )
         return _objects(_object(data, "appAttempts"), "appAttempt")
 
+    def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
+        """The value that a property of the RM's own configuration has; None if it has none."""
+        what = f"Asking the ResourceManager for {name}"
+        try:
+            data = self.daemon.get_json(
+                "/conf",
+                what=what,
+                deadline=self._deadline(timeout),
+                query={"name": name, "format": "json"},
+            )
+        except ClusterError as error:
+            if error.status == 404:
+                return None
+            raise
+        value = _object(data, "property").get("value")
+        return str(value) if value is not None else None
+
     def kill(self, application_id: str, *, timeout: timedelta | None = None) -> ApplicationReport:
         """
         Ends an application from outside, and waits until YARN says that it has ended.

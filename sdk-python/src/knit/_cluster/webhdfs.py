@@ -7,9 +7,11 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 from urllib.parse import parse_qs, quote, urlsplit
@@ -23,6 +25,7 @@ from knit.exceptions import (
     ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
+    ClusterTimeoutError,
     ClusterUnreachableError,
     WebHdfsDisabledError,
     WrongPortError,
@@ -32,6 +35,9 @@ _API = "/webhdfs/v1"
 _OCTETS = {"Content-Type": "application/octet-stream"}
 #: Slower than this, a transfer counts as stuck.
 _SLOWEST_BYTES_PER_SECOND = 128 * 1024
+#: Broken connections in a row, without a byte between them, after which reading gives up.
+_TRIES_WITHOUT_PROGRESS = 5
+_PAUSE_SECONDS = 0.2
 
 
 class Readable(Protocol):
@@ -324,6 +330,11 @@ class WebHdfs:
         Raises:
             ClusterFileNotFoundError: There is none.
         """
+        return self._open(path, offset_bytes, length_bytes, timeout)
+
+    def _open(
+        self, path: str, offset_bytes: int, length_bytes: int | None, timeout: timedelta | None
+    ) -> Generator[bytes, None, None]:
         what = f"Reading {path}"
         query = {"offset": str(offset_bytes)}
         if length_bytes is not None:
@@ -349,6 +360,53 @@ class WebHdfs:
         yield from self._http.chunks(
             response, location, what=what, daemon=DATA_NODE, deadline=endless
         )
+
+    def stream(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int,
+        timeout: timedelta | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Reads a part of a file as it arrives, and goes on where it was after a broken connection.
+
+        What is not taken yet stays in the cluster, so a slow reader needs no more memory.
+
+        Args:
+            path: The file.
+            offset_bytes: Where to begin.
+            length_bytes: How much of it, which has to be there.
+            timeout: In which nothing moves.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+            ClusterUnreachableError: It breaks again and again, without a byte in between.
+        """
+        position, end = offset_bytes, offset_bytes + length_bytes
+        failures = 0
+        while position < end:
+            lost: ClusterError | None = None
+            try:
+                with contextlib.closing(
+                    self._open(path, position, end - position, timeout)
+                ) as chunks:
+                    for chunk in chunks:
+                        position += len(chunk)
+                        failures = 0
+                        yield chunk
+            except (ClusterUnreachableError, ClusterTimeoutError) as error:
+                lost = error
+            if position >= end:
+                return
+            failures += 1
+            if failures >= _TRIES_WITHOUT_PROGRESS:
+                raise lost or ClusterUnreachableError(
+                    f"Reading {path}: it ends at byte {position}, although {end} bytes of it were "
+                    "there. Was it replaced or deleted in the meantime?"
+                )
+            time.sleep(_PAUSE_SECONDS * failures)
 
     def _deadline(self, timeout: timedelta | None) -> Deadline:
         return Deadline.after(self.timeout if timeout is None else timeout)

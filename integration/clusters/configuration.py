@@ -53,6 +53,15 @@ YARN: Properties = {
     "yarn.am.liveness-monitor.expiry-interval-ms": 330_000,
 }
 
+# What a cluster needs to know of the second format of aggregated logs; the first named is written.
+IFILE: Properties = {
+    "yarn.log-aggregation.file-formats": "IFile,TFile",
+    "yarn.log-aggregation.file-controller.IFile.class": (
+        "org.apache.hadoop.yarn.logaggregation.filecontroller.ifile"
+        ".LogAggregationIndexedFileController"
+    ),
+}
+
 # What Hadoop's own capacity-scheduler.xml says, but for the shares of the queues.
 CAPACITY_SCHEDULER: Properties = {
     "yarn.scheduler.capacity.maximum-applications": 10000,

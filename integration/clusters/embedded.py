@@ -62,7 +62,8 @@ class EmbeddedCluster(Cluster):
     """
     NameNode, DataNode, ResourceManager and NodeManagers, in a directory and on ports of their own.
 
-    All of it ends with the ``with`` block, and also if this process is killed.
+    All of it ends with the ``with`` block, and also if this process is killed. ``yarn`` are
+    properties for ``yarn-site.xml``, over those that all clusters here have.
     """
 
     name = "embedded"
@@ -73,11 +74,13 @@ class EmbeddedCluster(Cluster):
         *,
         node_count: int = 1,
         version: str | None = None,
+        yarn: configuration.Properties | None = None,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.user = getpass.getuser()
         self.hadoop_version = version or hadoop_version()
         self._node_count = node_count
+        self._yarn = yarn or {}
         self._say = say
         self._node_numbers = itertools.count(1)
 
@@ -318,6 +321,7 @@ class EmbeddedCluster(Cluster):
                 "yarn.nodemanager.webapp.address": "localhost:0",
                 "yarn.nodemanager.resource.memory-mb": configuration.NODE_MEMORY_MIB,
                 "yarn.application.classpath": f"{conf_dir},{self._jars}/*",
+                **self._yarn,
                 **(yarn or {}),
             },
             capacity_scheduler=configuration.CAPACITY_SCHEDULER,

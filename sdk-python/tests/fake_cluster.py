@@ -43,6 +43,8 @@ class Answer:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    cut_off_after: int | None = None
+    """So many bytes of the body are sent, and then the connection breaks."""
 
     @classmethod
     def json(cls, value: object, status: int = 200) -> Answer:
@@ -99,7 +101,8 @@ class FakeServer:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                self.wfile.write(answer.body[: answer.cut_off_after])
+                self.close_connection = answer.cut_off_after is not None
 
             do_GET = do_PUT = do_POST = do_DELETE = serve  # noqa: N815
 
@@ -457,6 +460,10 @@ class FakeResourceManager(FakeServer):
         self.refused_queues = {"closed", "root.closed"}
         """Where the RM accepts an application and the scheduler then does not."""
         self.stays_after_kill = False
+        self.attempts: dict[str, list[dict[str, Any]]] = {}
+        """The starts of Application Masters, by application."""
+        self.configuration: dict[str, str] = {}
+        """What its own configuration says."""
         self._lock = threading.RLock()
         super().__init__(port)
 
@@ -464,6 +471,8 @@ class FakeResourceManager(FakeServer):
         if request.path == "/jmx":
             name = "Hadoop:service=ResourceManager,name=JvmMetrics"
             return Answer.json({"beans": [{"name": name}]})
+        if request.path == "/conf":
+            return self._configured(request.query.get("name", ""))
         path = request.path.removeprefix("/ws/v1/cluster")
         if request.path == path:
             return Answer.html(404, "Error 404 Not Found")
@@ -488,6 +497,11 @@ class FakeResourceManager(FakeServer):
                 case ["apps", application_id, *rest]:
                     return self._application(request, application_id, rest)
         return Answer.html(404, "Error 404 Not Found")
+
+    def _configured(self, name: str) -> Answer:
+        if name not in self.configuration:
+            return Answer.html(404, f"Error 404 Property {name} not found")
+        return Answer.json({"property": {"key": name, "value": self.configuration[name]}})
 
     def _standby(self, request: Request) -> Answer:
         if self.active_url is None:
@@ -608,7 +622,8 @@ class FakeResourceManager(FakeServer):
                 app.update(state="KILLED", finalStatus="KILLED", finishedTime=_now())
             return Answer.json({"state": app["state"]}, 202)
         if rest == ["appattempts"]:
-            return Answer.json({"appAttempts": {"appAttempt": [{"id": 1}]}})
+            attempts = self.attempts.get(application_id, [{"id": 1}])
+            return Answer.json({"appAttempts": {"appAttempt": attempts}})
         return Answer.json({"app": app})
 
     def change(self, application_id: str, **fields: Any) -> None:

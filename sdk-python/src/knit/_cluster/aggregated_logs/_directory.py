@@ -59,9 +59,9 @@ class LogDirectories:
             LogsNotFoundError: They are kept where WebHDFS does not lead.
         """
         denied: AccessDeniedError | None = None
-        for roots in (self._roots(self._config.get), self._roots(self._ask)):
+        for get in (self._config.get, self._ask):
             found: list[FileStatus] = []
-            for root in roots:
+            for root in self._roots(get):
                 for directory in self._candidates(root, application_id, user):
                     try:
                         found += self._list(directory)

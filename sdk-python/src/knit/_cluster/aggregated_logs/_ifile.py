@@ -5,6 +5,9 @@ Each log file is compressed by itself, one after the other. What is where is tol
 serialized Java object, its length, and the digest of the application's ID, with which the file
 begins, too. With rolling aggregation the file is appended to, and each time ends with the whole
 index; while that happens, a file beside it says where the last good index ends.
+
+A NodeManager that collects an IFile bit by bit does not remember what it has collected: each
+time it writes all files anew that are still there. What is there twice is read once here.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ class _Entry:
     size_bytes: int
     start: int
     compressed_bytes: int
+    modify_time_ms: int
 
 
 class IFile(NodeFile):
@@ -74,13 +78,22 @@ class IFile(NodeFile):
         return list(dict.fromkeys(entry.container_id for entry in self._all_entries()))
 
     def pieces(self, container_id: str) -> Iterator[Piece]:
-        for entry in self._all_entries():
-            if entry.container_id == container_id:
-                with readable(self.source.path):
-                    data = ByteReader(self._content(entry))
-                yield Piece(
-                    container_id, entry.name, entry.size_bytes, Checked(data, self.source.path)
-                )
+        entries = [each for each in self._all_entries() if each.container_id == container_id]
+        for place, entry in enumerate(entries):
+            with readable(self.source.path):
+                if any(self._repeats(entry, later) for later in entries[place + 1 :]):
+                    continue
+                data = ByteReader(self._content(entry))
+            yield Piece(container_id, entry.name, entry.size_bytes, Checked(data, self.source.path))
+
+    def _repeats(self, entry: _Entry, later: _Entry) -> bool:
+        """Whether all of a log file was written once more, perhaps with what came to it since."""
+        if entry.name != later.name or entry.size_bytes > later.size_bytes:
+            return False
+        if entry.modify_time_ms == later.modify_time_ms:
+            return entry.size_bytes == later.size_bytes
+        there, again = self._content(entry), ByteReader(self._content(later))
+        return all(again.read(len(piece)) == piece for piece in there)
 
     def _content(self, entry: _Entry) -> Iterator[bytes]:
         """
@@ -145,6 +158,7 @@ class IFile(NodeFile):
             _number(fields.get("fileSize")),
             _number(fields.get("startIndex")),
             _number(fields.get("fileCompressedSize")),
+            _number(fields.get("lastModifiedTime")),
         )
         if (
             min(entry.size_bytes, entry.start, entry.compressed_bytes) < 0

@@ -47,9 +47,9 @@ class NodeFile(abc.ABC):
 
     def __init__(self, source: RemoteBytes) -> None:
         self.source = source
-        match = _NAME.fullmatch(self.name)
-        self.node_id = f"{match['host']}:{match['port']}" if match else self.name
+        self.node_id = node_id_of(self.name)
         """The node, as YARN calls it."""
+        match = _NAME.fullmatch(self.name)
         self.is_rolling = bool(match and match["time"])
         """Whether more files of this node may follow, or came before."""
 
@@ -75,6 +75,12 @@ class NodeFile(abc.ABC):
         Raises:
             LogFormatError: While iterating, or while a piece's data are read.
         """
+
+
+def node_id_of(name: str) -> str:
+    """The node whose logs are in a file of this name."""
+    match = _NAME.fullmatch(name)
+    return f"{match['host']}:{match['port']}" if match else name
 
 
 @contextlib.contextmanager

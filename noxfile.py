@@ -78,7 +78,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, tags=["quick"])
 def sdk(session: nox.Session) -> None:
     """Test the SDK, as installed from its wheel, against fakes over real sockets."""
-    session.install(str(_wheel(session)), *TESTS)
+    session.install(f"{_wheel(session)}[conda]", *TESTS)
     session.run("pytest", str(SDK / "tests"), *session.posargs)
 
 
@@ -93,7 +93,9 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["quick"])
 def types(session: nox.Session) -> None:
     """Check all types, strictly."""
-    session.install(str(_wheel(session)), *TYPES, *TESTS, "pytest-docker", "nox", "hatchling")
+    session.install(
+        f"{_wheel(session)}[conda]", *TYPES, *TESTS, "pytest-docker", "nox", "hatchling"
+    )
     session.run("mypy", "--config-file", str(ROOT / "mypy.ini"))
 
 
@@ -103,7 +105,7 @@ def integration(session: nox.Session, cluster: str) -> None:
     """Run the suite on a real Hadoop; ``-- --cluster=external`` takes HADOOP_CONF_DIR's."""
     if cluster == "docker" and not toolchain.docker_answers():
         session.skip("no Docker engine answers")
-    session.install(str(_wheel(session)), *TESTS, "pytest-docker>=3.1")
+    session.install(f"{_wheel(session)}[conda]", *TESTS, "pytest-docker>=3.1")
     session.run(
         "pytest",
         "integration",

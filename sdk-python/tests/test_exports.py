@@ -13,7 +13,7 @@ MODELS = """
     ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
     ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus LogChunk
     LogEnd LogFile LogLine LogStream PackingProgress RUNNING_ENVIRONMENT Resources Service
-    StagingProgress Visibility YarnState pack_environment
+    StagingProgress Visibility YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
@@ -22,8 +22,9 @@ ERRORS = """
     ConfigurationError ConfigurationNotFoundError ConnectionLostError ContainerNotFoundError
     DuplicateFileError FileMissingError HDFSConfigException InvalidRequestError
     KerberosRequiredError KnitError KnitException LogAggregationDisabledError LogFormatError
-    LogsNotFoundError LogsUnavailableError PositionOutOfRangeError PythonEnvironmentError
-    QueueNotFoundError QueueStoppedError QuotaExceededError ResourceExhaustedError
+    LogsNotFoundError LogsUnavailableError PackageListError PositionOutOfRangeError
+    PythonEnvironmentError QueueNotFoundError QueueStoppedError QuotaExceededError
+    ResourceExhaustedError
     ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError StandbyError SubmissionError
     WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException
 """.split()  # noqa: SIM905 - one a line would be a page

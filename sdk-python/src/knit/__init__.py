@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from knit._cluster.configuration import ClusterConfig
     from knit._container import Container, ContainerExit, ContainerState, ExitReason
     from knit._endpoint import Endpoint
-    from knit._environments import PackingProgress, pack_environment
+    from knit._environments import PackingProgress, create_env, pack_environment
     from knit._files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
     from knit._report import ApplicationReport, FinalStatus, YarnState
@@ -71,6 +71,7 @@ __all__ = [
     "StagingProgress",
     "Visibility",
     "YarnState",
+    "create_env",
     "pack_environment",
 ]
 __all__ += _exceptions.__all__
@@ -89,7 +90,7 @@ _MODULES = {
     "_cluster.configuration": ("ClusterConfig",),
     "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
     "_endpoint": ("Endpoint",),
-    "_environments": ("PackingProgress", "pack_environment"),
+    "_environments": ("PackingProgress", "create_env", "pack_environment"),
     "_files": ("RUNNING_ENVIRONMENT", "File", "Visibility"),
     "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
     "_report": ("ApplicationReport", "FinalStatus", "YarnState"),

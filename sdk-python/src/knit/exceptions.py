@@ -11,6 +11,7 @@ Everything this package raises on purpose.
     - DuplicateFileError              two files would get the same name
   + PythonEnvironmentError          an environment cannot be packed, or is none
     - CondaException                  one cannot be made by conda
+      . PackageListError                its packages are no list (TypeError)
   + ClusterError, a YARNException   the cluster said no, or nothing; attributes url and status
     - ClusterUnreachableError         no connection (ConnectionError)
     - ClusterTimeoutError             no answer in time (TimeoutError)
@@ -86,6 +87,7 @@ __all__ = [
     "LogFormatError",
     "LogsNotFoundError",
     "LogsUnavailableError",
+    "PackageListError",
     "PositionOutOfRangeError",
     "PythonEnvironmentError",
     "QueueNotFoundError",
@@ -141,6 +143,10 @@ class PythonEnvironmentError(KnitError):
 
 class CondaException(PythonEnvironmentError):  # noqa: N818 - a name of knit 0.1.1
     """A conda environment cannot be made."""
+
+
+class PackageListError(CondaException, TypeError):
+    """The packages of a conda environment are not given as a list of names."""
 
 
 class YARNException(KnitError):  # noqa: N818 - a name of knit 0.1.1

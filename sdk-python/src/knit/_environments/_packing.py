@@ -76,6 +76,7 @@ def pack_environment(
     else:
         with _cache.appearing(cached) as part:
             listing.write(part, state.packed)
+        state.done()
         _cache.prune(environment.prefix)
     if goal is None:
         return cached
@@ -191,6 +192,10 @@ class _Progress:
     def packed(self, count: int) -> None:
         self._packed += count
         self._total = max(self._total, self._packed)
+        self._say(cached=False)
+
+    def done(self) -> None:
+        self._total = self._packed
         self._say(cached=False)
 
     def cached(self) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import click
 
-from knit.cli import _applications, _completion, _containers, _doctor, _logs, _run
+from knit.cli import _applications, _completion, _containers, _doctor, _env, _logs, _run
 from knit.cli._options import Settings
 from knit.cli._output import make_robust
 from knit.exceptions import ConfigurationNotFoundError, KnitError
@@ -76,6 +76,7 @@ for verb in (
     _applications.kill,
     _applications.wait,
     _applications.credentials,
+    _env.env,
     _doctor.doctor,
     _completion.completion,
 ):

@@ -62,6 +62,16 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         logging.getLogger("knit").setLevel(logging.DEBUG)
 
 
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_be_verbose,
+    help="Show what is done, and where an error came from.",
+)
+
+
 def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
     """
     Adds --conf, --user, --timeout and -v to a verb, which gets them as one `cluster: Cluster`.
@@ -86,14 +96,7 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
             click.option(
                 "--user", metavar="NAME", help="Act as this user.  [default: who you are here]"
             ),
-            click.option(
-                "-v",
-                "--verbose",
-                is_flag=True,
-                expose_value=False,
-                callback=_be_verbose,
-                help="Show what is done, and where an error came from.",
-            ),
+            verbose_option,
         ]
         if timeout:
             options.insert(

@@ -11,7 +11,7 @@ import knit.testing
 MODELS = """
     AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
     ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
-    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus LogChunk
+    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus Knit LogChunk
     LogEnd LogFile LogLine LogStream PackingProgress RUNNING_ENVIRONMENT Resources Service
     StagingProgress Visibility YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page

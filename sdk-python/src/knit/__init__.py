@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from knit._endpoint import Endpoint
     from knit._environments import PackingProgress, create_env, pack_environment
     from knit._files import RUNNING_ENVIRONMENT, File, Visibility
+    from knit._knit import Knit
     from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
     from knit._report import ApplicationReport, FinalStatus, YarnState
     from knit._resources import Resources
@@ -60,6 +61,7 @@ __all__ = [
     "FailurePolicy",
     "File",
     "FinalStatus",
+    "Knit",
     "LogChunk",
     "LogEnd",
     "LogFile",
@@ -92,6 +94,7 @@ _MODULES = {
     "_endpoint": ("Endpoint",),
     "_environments": ("PackingProgress", "create_env", "pack_environment"),
     "_files": ("RUNNING_ENVIRONMENT", "File", "Visibility"),
+    "_knit": ("Knit",),
     "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
     "_report": ("ApplicationReport", "FinalStatus", "YarnState"),
     "_resources": ("Resources",),

@@ -35,6 +35,7 @@ BUF = "buf-bin==1.75.0"
 RUFF = "ruff==0.17.6"
 TYPES = ["mypy==2.4.1", "types-grpcio", "types-protobuf", "types-PyYAML"]
 TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-timeout>=2.3"]
+EXAMPLES = ["ipyparallel>=9", "distributed>=2025.1"]
 
 toolchain.offer_pyenv_interpreters()
 
@@ -105,7 +106,7 @@ def integration(session: nox.Session, cluster: str) -> None:
     """Run the suite on a real Hadoop; ``-- --cluster=external`` takes HADOOP_CONF_DIR's."""
     if cluster == "docker" and not toolchain.docker_answers():
         session.skip("no Docker engine answers")
-    session.install(f"{_wheel(session)}[conda]", *TESTS, "pytest-docker>=3.1")
+    session.install(f"{_wheel(session)}[conda]", *TESTS, *EXAMPLES, "pytest-docker>=3.1")
     session.run(
         "pytest",
         "integration",

@@ -39,7 +39,14 @@ PROJECT = "knit"
 COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
 CLIENT_PYTHON = "/tmp/venv/bin/python"
 REPOSITORY_IN_CLIENT = "/knit"
-TEST_PACKAGES = ("pytest", "hypothesis", "pytest-timeout", "py-rattler")
+TEST_PACKAGES = (
+    "pytest",
+    "hypothesis",
+    "pytest-timeout",
+    "py-rattler",
+    "ipyparallel",
+    "distributed",
+)
 
 
 def compose_command() -> str:

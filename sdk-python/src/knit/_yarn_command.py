@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -89,13 +91,14 @@ def logs_by_yarn(
     if user is not None:
         environment["HADOOP_USER_NAME"] = user
     command = [yarn, "logs", "-applicationId", application_id]
-    output = tempfile.TemporaryFile(prefix="knit-yarn-logs-")  # noqa: SIM115  (the result's)
-    with tempfile.TemporaryFile() as errors:
-        what = f"Reading the logs of {application_id} with {yarn}"
+    what = f"Reading the logs of {application_id} with {yarn}"
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(tempfile.TemporaryFile())
+        output = stack.enter_context(tempfile.TemporaryFile(prefix="knit-yarn-logs-"))
         exit_code = _run(command, environment, output, errors, timeout, what)
         errors.seek(0)
         said = _last_lines(errors.read().decode("utf-8", "replace"))
-    containers = parse(output)
+        containers = parse(open(os.dup(output.fileno()), "rb"))  # noqa: SIM115  (the result's)
     if not containers and exit_code == 0:
         raise LogsNotFoundError(f"{what}: it found none. It said: {said}")
     if exit_code != 0:
@@ -149,6 +152,7 @@ class _Output:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        weakref.finalize(self, file.close)
         self.found: dict[str, list[_Found]] = {}
         self.nodes: dict[str, str] = {}
 
@@ -206,7 +210,12 @@ class _Output:
 
 
 def parse(output: IO[bytes]) -> dict[str, ContainerLogs]:
-    """What the command printed, by container; of Hadoop 2.6 to 3.4."""
+    """
+    What the command printed, by container; of Hadoop 2.6 to 3.4.
+
+    Args:
+        output: A file with a descriptor, which is closed when nobody needs it any more.
+    """
     scanned = _Output(output)
     scanned.scan()
     places: dict[str, Place] = {}

@@ -76,6 +76,12 @@ class Cluster(abc.ABC):
         known = {node.node_id: node.state for node in self.nodes(*NodeState)}
         return known.get(node_id, NodeState.NEW)
 
+    hadoop_command: Sequence[str] | None = None
+    """
+    What runs a class of the cluster's own Hadoop, up to the name of that class; it takes the
+    configuration from ``$HADOOP_CONF_DIR``. None where that is not known.
+    """
+
     @abc.abstractmethod
     def create_home(self, user: str) -> None:
         """Make a home in HDFS for a user, if there is none."""

@@ -17,6 +17,7 @@ from integration.waiting import wait_until
 
 NODES = ("node-1", "node-2", "node-3")
 HDFS_SUPERUSER = "hdfs"
+HADOOP = "/opt/hadoop/share/hadoop"
 _SOCKET = "/var/run/docker.sock"
 
 
@@ -37,6 +38,8 @@ class DockerCluster(Cluster):
         self.hadoop_version = os.environ["KNIT_HADOOP_VERSION"]
         self.resource_manager_url = "http://resourcemanager:8088"
         self.name_node_url = "http://namenode:9870"
+        jars = (f"{HADOOP}/{part}/*" for part in ("common", "common/lib", "hdfs", "yarn"))
+        self.hadoop_command = ["java", "-cp", ":".join(["$HADOOP_CONF_DIR", *jars])]
         self._engine = _Engine(os.environ["KNIT_COMPOSE_PROJECT"])
 
     def __enter__(self) -> DockerCluster:

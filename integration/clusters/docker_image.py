@@ -79,6 +79,9 @@ def _configure(directory: Path) -> None:
         },
         yarn={
             **configuration.YARN,
+            # The embedded cluster writes TFiles, as Hadoop does by default.
+            **configuration.IFILE,
+            "yarn.nodemanager.log-aggregation.compression-type": "gz",
             "yarn.resourcemanager.hostname": "resourcemanager",
             # A node that comes back has the id it had.
             "yarn.nodemanager.address": "0.0.0.0:8041",

@@ -161,6 +161,12 @@ class EmbeddedCluster(Cluster):
         self.name_node_url = f"http://localhost:{self._name_node_http}"
         self.resource_manager_url = f"http://localhost:{self._resource_manager[-1]}"
         self._configure(self.conf_dir)
+        self.hadoop_command = [
+            str(self._java / "bin" / "java"),
+            *_java_flags(self._java),
+            "-cp",
+            f"$HADOOP_CONF_DIR:{self._jars}/*",
+        ]
 
         for _ in range(self._node_count):
             self._start_node_manager()

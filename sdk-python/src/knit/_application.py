@@ -404,7 +404,9 @@ class Application:
                 timeout,
                 repeatable=False,  # UNAVAILABLE is here the node's answer too
             )
-        except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
+        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
+            if isinstance(error, ConnectionLostError) and not _has_left(self.report()):
+                raise
             logs = self._look_into_archive(error)
             if container_id not in logs.containers:
                 raise ContainerNotFoundError(
@@ -699,6 +701,13 @@ class Application:
                 f"the Application Master of {self._application_id} to start; the application is "
                 f"{state} in the queue {report.queue}{said}",
             )
+
+
+def _has_left(report: ApplicationReport) -> bool:
+    """Whether YARN says that there is no Application Master any more."""
+    return report.state.is_final and (
+        report.state is not YarnState.FINISHED or _holds_nothing(report)
+    )
 
 
 def _holds_nothing(report: ApplicationReport) -> bool:

@@ -258,7 +258,7 @@ class ArchiveReader:
 
     def _missing_ends(self, logs: AggregatedLogs) -> Iterator[LogEnd]:
         """The ends of files whose containers have left nothing."""
-        reason = logs.incomplete_reason or "YARN has collected no logs of this container."
+        lost = logs.incomplete_reason or "YARN has collected no logs of this container."
         missing = {**self._known, **logs._missing}
         for container_id in self._request.container_ids:
             missing.setdefault(container_id, ("", 0, 1))
@@ -268,6 +268,10 @@ class ArchiveReader:
             ) and (not self._request.services or identity[0] in self._request.services)
             if is_asked and container_id not in logs.containers:
                 for name in self._open_files(container_id):
+                    wrote_nothing = container_id in logs._silent and not self._positions.get(
+                        (container_id, name)
+                    )
+                    reason = None if wrote_nothing else lost
                     yield self._end(identity, container_id, name, 0, reason)
 
 

@@ -326,6 +326,23 @@ def test_lost_logs_are_spoken_of(
     assert "may be missing: its node was lost." in capfd.readouterr().err
 
 
+def test_logs_can_be_printed_after_the_end(
+    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Places still stand for containers, although nobody can be asked for these."""
+    fake.write(fake.containers()[0].container_id, b"one\ntwo\n")
+    fake.write(fake.containers()[1].container_id, b"other\n")
+    fake.end()
+    fake.report_as(knit.YarnState.KILLED)
+    fake.stop()
+    assert main(["logs", APP, "--container", "worker/0", "--tail", "1"]) == 0
+    assert capfd.readouterr().out == "[worker/0] two\n"
+    assert main(["logs", "-f", APP]) == 0
+    assert capfd.readouterr().out.count("\n") == 3
+    assert main(["logs", APP, "--container", "worker/9"]) == 1
+    assert "no logs of worker/9" in capfd.readouterr().err
+
+
 # The cluster
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
 from knit.cli._output import has_colours, is_terminal
@@ -37,12 +38,14 @@ class LogPrinter:
         """Print a stream to its end, and say so where bytes of it are lost."""
         for line in stream:
             self.print(line)
+        by_reason: dict[str, list[knit.LogEnd]] = {}
+        if stream.incomplete_reason is not None:
+            by_reason[stream.incomplete_reason] = []
         for end in stream.ends.values():
             if end.incomplete_reason is not None:
-                self._progress.warn(
-                    f"the end of {end.file} of {end.service}/{end.rank} "
-                    f"({end.container_id}) may be missing: {end.incomplete_reason}"
-                )
+                by_reason.setdefault(end.incomplete_reason, []).append(end)
+        for reason, ends in by_reason.items():
+            self._progress.warn(f"{_what_may_be_missing(ends)} may be missing: {reason}")
 
     def print(self, line: knit.LogLine) -> None:
         """Print a line, unless it was printed before."""
@@ -59,7 +62,8 @@ class LogPrinter:
             target.write(data)
 
     def _labelled(self, line: knit.LogLine, target: _Target) -> bytes:
-        name = f"{line.service}/{line.rank}"
+        # After the end it may be unknown which container was which.
+        name = f"{line.service}/{line.rank}" if line.service else line.container_id
         if line.file not in _USUAL_FILES:
             name += f":{line.file}"
         data = line.data[:-1] if line.data.endswith(b"\n") else line.data
@@ -86,6 +90,17 @@ class LogPrinter:
             "text": line.text,
         }
         return json.dumps(value).encode() + b"\n"
+
+
+def _what_may_be_missing(ends: Sequence[knit.LogEnd]) -> str:
+    if not ends:
+        return "logs"
+    if len(ends) > 1:
+        containers = {end.container_id for end in ends}
+        return f"the ends of {len(ends)} log files of {len(containers)} containers"
+    [end] = ends
+    whose = f"{end.service}/{end.rank} ({end.container_id})" if end.service else end.container_id
+    return f"the end of {end.file} of {whose}"
 
 
 class _Target:

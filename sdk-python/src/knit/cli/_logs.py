@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,12 @@ from knit.cli._containers import find_containers
 from knit.cli._log_printer import LogPrinter
 from knit.cli._options import Cluster, application_argument, cluster_options, verb
 from knit.cli._progress import Progress
+
+if TYPE_CHECKING:
+    import knit
+
+PATIENCE_WITH_COLLECTION = timedelta(seconds=30)
+"""How long YARN may take to collect the record of which container was which."""
 
 
 @verb(
@@ -57,18 +65,40 @@ def logs(
     as_json: bool,
 ) -> None:
     """
-    Print what the containers of a running application have written.
+    Print what the containers of an application have written, be it running or ended.
 
-    Ctrl-C ends only the printing.
+    After the end YARN collects the logs of all nodes, which takes some seconds; with --follow
+    that is waited for. Ctrl-C ends only the printing.
     """
     printer = LogPrinter(Progress(quiet=True), as_json=as_json)
     with cluster.client() as client, client.application(application_id) as app:
         stream = app.logs(
             follow=follow,
             services=list(services) or None,
-            containers=find_containers(app, containers) or None,
+            containers=_find(app, containers) or None,
             files=list(files) or ("stdout", "stderr"),
             tail_lines=tail_lines,
         )
         with stream:
             printer.print_all(stream)
+
+
+def _find(app: knit.Application, names: Sequence[str]) -> list[str | knit.Container]:
+    """The containers of these names, also of an application that has ended."""
+    from knit.exceptions import ApplicationNotRunningError, ContainerNotFoundError
+
+    try:
+        return find_containers(app, names)
+    except ApplicationNotRunningError:
+        logs = app.aggregated_logs(wait=PATIENCE_WITH_COLLECTION)
+    by_attempt = sorted(logs.containers.values(), key=lambda container: container.attempt_number)
+    latest = {
+        f"{each.service}/{each.rank}": each.container_id for each in by_attempt if each.service
+    }
+    missing = [name for name in names if _values.is_place(name) and name not in latest]
+    if missing:
+        raise ContainerNotFoundError(
+            f"There are no logs of {', '.join(missing)} among those of {app.application_id}. "
+            f"There are some of {', '.join(latest) or 'no container'}."
+        )
+    return [latest.get(name, name) for name in names]

@@ -202,6 +202,17 @@ def test_without_a_record_containers_are_told_by_their_numbers(
     assert (one.service, one.rank, one.attempt_number) == ("", 2, 1)
 
 
+def test_a_container_that_left_nothing_on_a_node_that_left_all_is_not_missed(
+    application: Application, cluster: Cluster
+) -> None:
+    """Its launch was refused, say."""
+    application.write("node-1_8041", tfile(NODE_1))
+    application.write("node-2_8041", tfile([]))
+    logs = look(cluster)
+    assert logs.is_complete
+    assert (set(logs._missing), set(logs._silent)) == ({TWO}, {TWO})
+
+
 def test_a_file_called_like_the_record_in_another_container_is_not_believed(
     application: Application, cluster: Cluster
 ) -> None:

@@ -127,6 +127,13 @@ class LogArchive:
                 key: (place.service, place.rank, place.attempt_number)
                 for key, place in missing.items()
             },
+            silent=frozenset(
+                key
+                for key, place in missing.items()
+                if settled
+                and facts.aggregation not in _ENDED_BADLY
+                and any(node.node_id == place.node_id for node in nodes)
+            ),
             problems=tuple(problems),
             fingerprint=(
                 facts.aggregation,

@@ -120,6 +120,8 @@ class AggregatedLogs:
     """Whether the application is over, as far as YARN knows."""
     _missing: Mapping[str, tuple[str, int, int]] = attrs.field(alias="missing", factory=dict)
     """Containers that ran and whose logs are not there: service, rank and attempt number."""
+    _silent: frozenset[str] = attrs.field(alias="silent", default=frozenset())
+    """Those of them that left none, as when their launch failed."""
     _problems: tuple[LogFormatError, ...] = attrs.field(alias="problems", default=())
     """What is there and cannot be read."""
     _fingerprint: object = attrs.field(alias="fingerprint", default=None, repr=False)

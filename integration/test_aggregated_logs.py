@@ -339,7 +339,7 @@ def test_memory_does_not_grow_with_the_log(applications: Applications, cluster: 
         "import hashlib, resource, sys, knit\n"
         "client = knit.Client.from_config(sys.argv[1], user=sys.argv[2])\n"
         "app, sha, size = client.application(sys.argv[3]), hashlib.sha256(), 0\n"
-        "list(app.logs(tail_lines=1))\n"
+        "app.aggregated_logs()\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for chunk in app.logs(files=['stdout']).chunks():\n"
         "    sha.update(chunk.data); size += len(chunk.data)\n"

@@ -48,11 +48,11 @@ def write_wheel(
     return path
 
 
-def make_venv(directory: Path, *wheels: Path, options: Sequence[str] = ()) -> Path:
-    """Make a virtual environment of the base interpreter of this one, with these wheels in it."""
-    subprocess.run(
-        [sys.executable, "-m", "venv", "--without-pip", *options, str(directory)], check=True
-    )
+def make_venv(
+    directory: Path, *wheels: Path, options: Sequence[str] = (), python: str = sys.executable
+) -> Path:
+    """Make a virtual environment, by default of this one's base interpreter, with these wheels."""
+    subprocess.run([python, "-m", "venv", "--without-pip", *options, str(directory)], check=True)
     if wheels:
         # The installer of this environment, so that the new one has only what it was given.
         install = ("-m", "pip", "--python", str(directory / "bin" / "python"), "install")

@@ -17,7 +17,7 @@ import pytest
 
 import knit
 from knit import PackingProgress, PythonEnvironmentError, pack_environment
-from knit._environments import _cache
+from knit._environments import _cache, _elf
 from tests.environments.making import make_venv, write_wheel
 from tests.environments.unpacking import contents, fit, run, unpack
 
@@ -37,6 +37,29 @@ def test_a_virtual_environment_runs_elsewhere_with_an_interpreter_of_its_own(
     assert [path for path in where[3] if path and not path.startswith(str(prefix))] == []
     assert where[4] is False  # the node's user has nothing to add
     assert run(prefix, "bin/greeting", "you") == f"hello from {prefix} you"
+
+
+@pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="the system has no Python")
+def test_one_of_the_systems_python_finds_none_of_its_packages(tmp_path: Path) -> None:
+    """Debian's looks in places of its own, and is one program with few libraries."""
+    venv = make_venv(tmp_path / "venv", write_wheel(tmp_path), python="/usr/bin/python3")
+    prefix = unpack(pack_environment(venv), tmp_path / "there")
+
+    where = json.loads(run(prefix, "bin/python", "-c", WHERE))
+    assert where[:2] == [str(prefix), str(prefix / "knit-base")]
+    assert [path for path in where[3] if path and not path.startswith(str(prefix))] == []
+    assert run(prefix, "bin/greeting") == f"hello from {prefix}"
+
+
+def test_where_a_program_has_no_room_for_it_a_variable_says_where_libraries_are(
+    venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_elf, "with_rpath", lambda data, rpath: None)
+    prefix = unpack(pack_environment(venv), tmp_path)
+
+    activate = ". etc/conda/activate.d/knit-libraries.sh && "
+    said = run(prefix, "sh", "-c", activate + "echo $LD_LIBRARY_PATH && bin/greeting")
+    assert said.splitlines() == [f"{prefix}/knit-base/lib", f"hello from {prefix}"]
 
 
 def test_the_interpreter_finds_its_libraries_beside_it(packed: Path, tmp_path: Path) -> None:

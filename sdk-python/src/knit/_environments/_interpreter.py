@@ -174,13 +174,14 @@ def with_libraries(entries: Sequence[Entry], python: str, target: str) -> list[E
     if not added and not any(map(_is_libpython, programs.values())):
         return list(entries)  # it finds all it needs where it is
     result = []
+    shipped = {entry.target for entry in added} | set(programs)
     for entry in [*entries, *added]:
         if entry.target == python and entry.source is not None:
             content = _elf.with_rpath(entry.source.read_bytes(), f"$ORIGIN/../{LIBRARIES}")
             if content is None:
                 result.append(_library_path(target))
             entry = attrs.evolve(entry, content=content)
-        elif (entry.target in programs or entry in added) and entry.source is not None:
+        elif entry.target in shipped and entry.source is not None:
             entry = attrs.evolve(entry, content=_elf.without_runpath(entry.source.read_bytes()))
         result.append(entry)
     return result

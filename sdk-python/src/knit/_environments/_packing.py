@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from knit.exceptions import FileMissingError, PythonEnvironmentError
 FORMAT = "1"
 """Of the archives made here; another one makes those in the cache useless."""
 
+_INTERVAL_SECONDS = 0.1
+"""Between two reports of progress."""
 _SYSTEM = frozenset({"/", "/usr", "/usr/local", "/bin", "/opt", "/home", "/root", "/usr/bin"})
 
 
@@ -188,11 +191,14 @@ class _Progress:
         self._total = total
         self._callback = callback
         self._packed = 0
+        self._said = float("-inf")
 
     def packed(self, count: int) -> None:
         self._packed += count
         self._total = max(self._total, self._packed)
-        self._say(cached=False)
+        if time.monotonic() - self._said > _INTERVAL_SECONDS:
+            self._said = time.monotonic()
+            self._say(cached=False)
 
     def done(self) -> None:
         self._total = self._packed

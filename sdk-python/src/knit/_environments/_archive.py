@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, cast
 
+from knit._environments._compiled import unchecked
 from knit._environments._entries import Entry
 from knit.exceptions import PythonEnvironmentError
 
@@ -60,9 +61,12 @@ class Tar:
         info = tarfile.TarInfo(entry.target)
         info.mtime = TIME
         info.mode = 0o755 if entry.executable or entry.is_directory else 0o644
-        if entry.content is not None:
-            info.size = len(entry.content)
-            self._tar.addfile(info, io.BytesIO(entry.content))
+        content = entry.content
+        if entry.source is not None and entry.compiled_from is not None:
+            content = unchecked(entry.source, entry.compiled_from)
+        if content is not None:
+            info.size = len(content)
+            self._tar.addfile(info, io.BytesIO(content))
         elif entry.source is not None:
             self._add_file(info, entry.source)
         else:

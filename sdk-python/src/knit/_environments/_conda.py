@@ -5,11 +5,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from knit._environments import _archive
+from knit._environments import _archive, _compiled
 from knit._environments._entries import Entry, made, of_file, walk
 from knit.exceptions import PythonEnvironmentError
 
@@ -74,15 +73,7 @@ def _entry(source: Path, target: str) -> Sequence[Entry]:
         return [Entry(target=target, link=str(source.readlink()))]
     if source.is_dir():
         return [Entry(target=target)]
-    entry = of_file(target, source)
-    return [attrs.evolve(entry, content=_unchecked(source)) if target.endswith(".pyc") else entry]
-
-
-def _unchecked(path: Path) -> Any:
-    """
-    Compiled code that is used without a look at its source's time, which is another in the archive.
-
-    It holds for that of conda's packages, which is as current as they are.
-    """
-    content = path.read_bytes()
-    return content[:4] + b"\1\0\0\0" + bytes(8) + content[16:]
+    origin = _compiled.source_of(source) if source.suffix == ".pyc" else None
+    if origin is not None and not origin.is_file():
+        origin = None
+    return [attrs.evolve(of_file(target, source), compiled_from=origin)]

@@ -23,6 +23,8 @@ class Entry:
     """The file on this machine that it is made of; None for what is made up."""
     content: bytes | None = None
     """What it holds instead of what `source` does."""
+    compiled_from: Path | None = None
+    """Of compiled code, the source beside it."""
     link: str | None = None
     """Of a symbolic link, where it leads."""
     executable: bool = False

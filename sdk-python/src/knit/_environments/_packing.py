@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments import _archive, _cache, _conda, _editable, _plain, _venv
+from knit._environments import _archive, _cache, _compiled, _conda, _editable, _plain, _venv
 from knit._environments._entries import Entry, fingerprint
 from knit._environments._interpreter import Interpreter, with_libraries
 from knit._environments._scripts import relocated
@@ -180,6 +180,7 @@ class _Listing:
             plain = _plain.entries(interpreter, prefix)
             python = str(interpreter.executable.relative_to(prefix))
         found = list(relocated(plain, {prefix, environment.given}))
+        found += _compiled.entries(interpreter.site_packages, prefix)
         entries = with_libraries(found, python, base)
         entries.sort(key=lambda entry: entry.target)
         return cls(entries, lambda path, packed: _archive.write(path, entries, packed))

@@ -69,7 +69,7 @@ def test_the_nodes_lack_what_the_examples_bring(package: str, cluster: Cluster) 
     done = CommandLine(cluster).run(
         "run", "--memory", "64MiB", f"python3 -c 'import {package}'", status=None
     )
-    assert "ModuleNotFoundError" in done.out
+    assert "ModuleNotFoundError" in done.err
 
 
 def test_ipython_parallel(run: Run) -> None:

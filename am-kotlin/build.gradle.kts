@@ -27,6 +27,7 @@ dependencies {
   implementation(libs.grpc.services)
   implementation(libs.grpc.kotlin.stub)
   implementation(libs.protobuf.java)
+  implementation(libs.picocli)
   runtimeOnly(libs.grpc.okhttp)
 
   // The cluster's own jars serve these at run time.
@@ -65,6 +66,14 @@ sourceSets {
     proto {
       srcDir(rootProject.layout.projectDirectory.dir("proto"))
     }
+  }
+}
+
+tasks.processResources {
+  // One script starts the Application Master, whichever client submits it.
+  from(rootProject.layout.projectDirectory.dir("sdk-python/src/knit")) {
+    include("_launch_am.sh")
+    into("knit/client")
   }
 }
 
@@ -115,7 +124,7 @@ tasks.withType<AbstractArchiveTask>().configureEach {
 
 tasks.shadowJar {
   manifest {
-    attributes("Main-Class" to "knit.am.MainKt")
+    attributes("Main-Class" to "io.continuum.knit.Client")
   }
   // Shadow 9 drops duplicates before its transformers see them.
   filesMatching("META-INF/services/**") {
@@ -157,6 +166,7 @@ tasks.shadowJar {
     "org.intellij",
     "org.jetbrains",
     "org.jspecify",
+    "picocli",
     "kotlin",
     "kotlinx",
     "_COROUTINE",

@@ -139,6 +139,21 @@ def test_both_builds_generate_stubs_with_the_same_options() -> None:
     assert strings_in("".join(re.findall(r"option\([^)]*\)", GRADLE))) == set(options)
 
 
+def test_both_builds_take_the_launch_script_from_the_sdk() -> None:
+    directory, script = "sdk-python/src/knit", "_launch_am.sh"
+    assert (ROOT / directory / script).is_file()
+    [resource] = [
+        each
+        for each in POM.iterfind("m:build/m:resources/m:resource", NAMESPACE)
+        if text(each, "directory") == f"../{directory}"
+    ]
+    block = re.search(rf'from\([^)]*dir\("{directory}"\)\) \{{(.*?)\}}', GRADLE, re.S)
+    assert block is not None
+    wanted = {script, "knit/client"}
+    assert wanted == {text(resource, "includes/include"), text(resource, "targetPath")}
+    assert wanted == strings_in(block.group(1))
+
+
 def test_both_builds_make_java_8_bytecode() -> None:
     assert pom_properties()["java.release"] == "8"
     assert text(plugin("kotlin-maven-plugin"), "configuration/jvmTarget") == "1.8"

@@ -148,6 +148,7 @@ def _newest_source(root: Path) -> float:
         root / "am-kotlin" / "pom.xml",
         root / "am-kotlin" / "build.gradle.kts",
         root / "gradle" / "libs.versions.toml",
+        root / "sdk-python" / "src" / "knit" / "_launch_am.sh",
     ]
     kotlin += (root / "am-kotlin" / "src" / "main").rglob("*")
     kotlin += (root / "proto").rglob("*.proto")

@@ -59,6 +59,35 @@ def test_the_application_master_acts_as_the_user_where_the_node_runs_it_as_anoth
     assert "HADOOP_USER_NAME" not in am_script(512, ())
 
 
+LAUNCHES = Path(__file__).parents[2] / "am-kotlin" / "src" / "test" / "resources" / "launch"
+
+
+@pytest.mark.skipif(not LAUNCHES.is_dir(), reason="only the repository has the JVM client")
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("plain", (512, ("/opt/hadoop/*",))),
+        (
+            "odd",
+            (
+                4096,
+                (
+                    "$HADOOP_CONF_DIR",
+                    "{{HADOOP_HOME}}/share/*<CPS>/x",
+                    '${A}/b c/`d`/"e"\\$(f)$',
+                    "/grün/$ü/it's",
+                ),
+                "o'hara",
+            ),
+        ),
+    ],
+)
+def test_the_settings_of_the_launch_are_the_jvm_clients(name: str, arguments: Any) -> None:
+    """Its own test, LaunchScriptTest, holds it to the same files."""
+    settings = (LAUNCHES / f"{name}.sh").read_text(encoding="utf-8")
+    assert am_script(*arguments).startswith(f"{settings}# Finds Java and Hadoop")
+
+
 class TestBody:
     def test_it_says_what_yarn_wants_to_know(self) -> None:
         body = submission(tags=("a",), max_attempts=3).to_rest()

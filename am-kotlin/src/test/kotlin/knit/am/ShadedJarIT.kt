@@ -1,12 +1,15 @@
 package knit.am
 
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNotNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.io.DataInputStream
+import java.io.File
+import java.util.concurrent.TimeUnit
 import java.util.jar.JarFile
 
-/** The finished jar runs on Java 8, and nothing in it can get into a cluster's own jars' way. */
+/** The finished jar runs on Java 8, and nothing in it but the client's old name can get into a cluster's own jars' way. */
 class ShadedJarIT {
   private val jar = JarFile(checkNotNull(System.getProperty("knit.shaded.jar")) { "the build says which jar to test" })
   private val classes = jar.entries().toList().filter { it.name.endsWith(".class") }
@@ -27,7 +30,7 @@ class ShadedJarIT {
 
   @Test
   fun everyClassIsOursOrRelocated() {
-    assertEquals(emptyList<String>(), classes.map { it.name }.filterNot { it.startsWith("knit/") })
+    assertEquals(listOf("io/continuum/knit/Client.class"), classes.map { it.name }.filterNot { it.startsWith("knit/") })
   }
 
   @Test
@@ -47,8 +50,42 @@ class ShadedJarIT {
   }
 
   @Test
-  fun itsMainClassIsNamed() {
-    assertEquals("knit.am.MainKt", jar.manifest.mainAttributes.getValue("Main-Class"))
+  fun itsMainClassIsTheClients() {
+    assertEquals("io.continuum.knit.Client", jar.manifest.mainAttributes.getValue("Main-Class"))
+    // Named by the script that starts it, which is in the jar for the client.
+    assertNotNull(jar.getEntry("knit/am/MainKt.class"))
+    assertNotNull(jar.getEntry("knit/client/_launch_am.sh"))
+  }
+
+  @Test
+  fun aloneItPrintsHelpAlsoWhereThereIsNoHadoop() {
+    for (words in listOf(emptyList(), listOf("io.continuum.knit.Client"), listOf("--help"))) {
+      val (status, out, err) = run(*words.toTypedArray())
+      assertEquals(0 to "", status to err)
+      assertTrue("--numContainers" in out, out)
+    }
+  }
+
+  @Test
+  fun whatGoesWrongIsOneSentenceOnStderr() {
+    val (usage, nothing, sentence) = run("-n", "0", "-C", "true")
+    assertEquals(Triple(2, "", 1), Triple(usage, nothing, sentence.lines().count { it.isNotEmpty() }))
+    val (refused, _, missing) = run("-C", "true")
+    assertEquals(1, refused)
+    assertTrue("hadoop jar" in missing, missing)
+  }
+
+  private fun run(vararg arguments: String): Triple<Int, String, String> {
+    val java = File(System.getProperty("java.home"), "bin/java").path
+    val err = File.createTempFile("knit", null)
+    try {
+      val process = ProcessBuilder(java, "-jar", jar.name, *arguments).redirectError(err).start()
+      val out = process.inputStream.reader().readText()
+      assertTrue(process.waitFor(1, TimeUnit.MINUTES))
+      return Triple(process.exitValue(), out, err.readText())
+    } finally {
+      err.delete()
+    }
   }
 
   private companion object {

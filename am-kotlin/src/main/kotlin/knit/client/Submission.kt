@@ -1,0 +1,180 @@
+package knit.client
+
+import com.google.protobuf.Duration
+import com.google.protobuf.Timestamp
+import knit.am.Submission.Companion.DEFAULT_LINGER
+import knit.am.core.LocalResource
+import knit.am.core.Resource
+import knit.am.core.ServiceSpec
+import knit.am.security.Secrets
+import knit.am.security.forContainers
+import knit.am.security.serialized
+import knit.am.yarn.LAUNCH_COMMAND
+import knit.am.yarn.LAUNCH_VARIABLE
+import knit.am.yarn.toYarn
+import knit.v1.ApplicationSpec
+import knit.v1.FailurePolicy
+import knit.v1.LocalResourceType
+import knit.v1.LocalResourceVisibility
+import knit.v1.Service
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.fs.FileSystem
+import org.apache.hadoop.fs.Path
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.Credentials
+import org.apache.hadoop.security.UserGroupInformation
+import org.apache.hadoop.yarn.api.records.ApplicationId
+import org.apache.hadoop.yarn.api.records.ApplicationSubmissionContext
+import org.apache.hadoop.yarn.api.records.ContainerLaunchContext
+import org.apache.hadoop.yarn.client.util.YarnClientUtils
+import org.apache.hadoop.yarn.util.Records
+import knit.v1.LocalResource as LocalResourceMessage
+import knit.v1.Resource as ResourceMessage
+
+private const val APPLICATION_TYPE = "knit"
+private const val LARGEST_SPEC_BYTES = 512 * 1024
+private const val CLASSPATH_PROPERTY = "yarn.application.classpath"
+
+/** The request as the Application Master reads it; [resources] has each of its files as it lies on the cluster. */
+internal fun Request.toSpec(
+  resources: Map<FileSource, LocalResource>,
+  stagingUrl: String,
+  userName: String,
+): ApplicationSpec {
+  val service =
+    Service
+      .newBuilder()
+      .setCommand(command)
+      .setInstances(instances)
+      .setResource(resource.toMessage())
+      .putAllEnvironment(environment)
+      .putAllLocalResources(everyFile.associate { it.name to resources.getValue(it).toMessage() })
+      .setMaxReplacements(ServiceSpec.DEFAULT_MAX_REPLACEMENTS)
+      // As in knit 0.1.1: every container runs to its end, and one that failed makes the application FAILED.
+      .setFailurePolicy(FailurePolicy.FAILURE_POLICY_FINISH_OTHERS)
+      .setPythonEnvironment(pythonEnvironment?.name.orEmpty())
+  val spec =
+    ApplicationSpec
+      .newBuilder()
+      .setName(name)
+      .putServices(Request.SERVICE, service.build())
+      .setLinger(Duration.newBuilder().setSeconds(DEFAULT_LINGER.seconds))
+      .setStagingUrl(stagingUrl)
+      .setUserName(userName)
+      .build()
+  if (spec.serializedSize > LARGEST_SPEC_BYTES) {
+    throw RefusedException(
+      "The specification is ${spec.serializedSize} bytes long, more than the $LARGEST_SPEC_BYTES that a submission carries: " +
+        "put what is long into files.",
+    )
+  }
+  return spec
+}
+
+private fun Resource.toMessage() = ResourceMessage.newBuilder().setMemoryMib(memoryMib).setVcores(vcores)
+
+private fun LocalResource.toMessage(): LocalResourceMessage =
+  LocalResourceMessage
+    .newBuilder()
+    .setUrl(url)
+    .setSizeBytes(sizeBytes)
+    .setModifyTime(
+      Timestamp
+        .newBuilder()
+        .setSeconds(Math.floorDiv(modifyTimeMillis, MILLIS_PER_SECOND))
+        .setNanos((Math.floorMod(modifyTimeMillis, MILLIS_PER_SECOND) * NANOS_PER_MILLI).toInt()),
+    ).setType(
+      when (type) {
+        LocalResource.Type.FILE -> LocalResourceType.LOCAL_RESOURCE_TYPE_FILE
+        LocalResource.Type.ARCHIVE -> LocalResourceType.LOCAL_RESOURCE_TYPE_ARCHIVE
+      },
+    ).setVisibility(LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PRIVATE)
+    .build()
+
+private const val MILLIS_PER_SECOND = 1000L
+private const val NANOS_PER_MILLI = 1_000_000L
+
+/**
+ * What YARN is asked to start.
+ *
+ * @param secrets for the Application Master's eyes only, with the user's tokens among them
+ */
+internal fun submissionContext(
+  request: Request,
+  id: ApplicationId,
+  jar: LocalResource,
+  script: String,
+  secrets: Credentials,
+): ApplicationSubmissionContext =
+  Records.newRecord(ApplicationSubmissionContext::class.java).apply {
+    applicationId = id
+    applicationName = request.name
+    applicationType = APPLICATION_TYPE
+    queue = request.queue
+    maxAppAttempts = 1
+    keepContainersAcrossApplicationAttempts = false
+    resource = Request.APPLICATION_MASTER.toYarn()
+    amContainerSpec =
+      ContainerLaunchContext.newInstance(
+        mapOf(LaunchScript.JAR_NAME to jar.toYarn()),
+        mapOf(LAUNCH_VARIABLE to LaunchScript.encoded(script)),
+        listOf(LAUNCH_COMMAND),
+        null,
+        secrets.serialized(),
+        null,
+      )
+  }
+
+/** The script that becomes the Application Master, for this configuration. */
+internal fun launchScript(
+  configuration: Configuration,
+  userName: String?,
+): String {
+  val classPath = configuration.getTrimmedStrings(CLASSPATH_PROPERTY).filter { it.isNotEmpty() }.ifEmpty { defaultClassPath }
+  return LaunchScript.of(Request.APPLICATION_MASTER.memoryMib, classPath, userName)
+}
+
+/** Of Hadoop 3, whichever this is: the script looks elsewhere too. */
+private val defaultClassPath =
+  listOf("\$HADOOP_CONF_DIR") +
+    listOf("COMMON", "HDFS", "YARN").flatMap { part ->
+      listOf("*", "lib/*").map { "\$HADOOP_${part}_HOME/share/hadoop/${part.lowercase()}/$it" }
+    }
+
+/** What travels in the submission's credentials: the specification, the Application Master's keys, and the user's tokens. */
+internal fun secretsOf(
+  spec: ApplicationSpec,
+  keys: Keys,
+  tokens: Credentials,
+): Credentials =
+  Credentials(tokens).apply {
+    addSecretKey(Text(Secrets.APPLICATION), spec.toByteArray())
+    addSecretKey(Text(Secrets.TLS_AUTHORITY), keys.authority.toByteArray())
+    addSecretKey(Text(Secrets.TLS_CERTIFICATE), keys.server.certificate.toByteArray())
+    addSecretKey(Text(Secrets.TLS_KEY), keys.server.key.toByteArray())
+  }
+
+/**
+ * The user's tokens for the cluster's file systems, which the ResourceManager renews; none with simple authentication.
+ *
+ * Those this process was given itself are handed on, so that an application can submit another one.
+ */
+internal fun tokens(
+  configuration: Configuration,
+  fileSystems: Set<FileSystem>,
+): Credentials {
+  if (!UserGroupInformation.isSecurityEnabled()) return Credentials()
+  val found = UserGroupInformation.getCurrentUser().credentials.forContainers()
+  val renewer = YarnClientUtils.getRmPrincipal(configuration)
+  if (renewer.isNullOrEmpty()) {
+    throw RefusedException("The configuration names no yarn.resourcemanager.principal, who would renew this application's tokens: set it.")
+  }
+  fileSystems.forEach { it.addDelegationTokens(renewer, found) }
+  return found
+}
+
+/** The file systems that hold something of the request. */
+internal fun Request.fileSystems(
+  own: FileSystem,
+  configuration: Configuration,
+): Set<FileSystem> = everyFile.filter { it.localFile == null }.mapTo(mutableSetOf(own)) { Path(it.url).getFileSystem(configuration) }

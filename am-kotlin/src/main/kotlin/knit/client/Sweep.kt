@@ -1,0 +1,92 @@
+package knit.client
+
+import org.apache.hadoop.fs.FileStatus
+import org.apache.hadoop.fs.FileSystem
+import org.apache.hadoop.fs.Path
+import org.apache.hadoop.yarn.api.records.ApplicationId
+import org.apache.hadoop.yarn.exceptions.ApplicationNotFoundException
+import java.io.FileNotFoundException
+import java.io.IOException
+
+/**
+ * Clears up behind earlier applications, as the Python SDK does: directories of those that ended without removing theirs, and
+ * entries of the cache that nobody used for a long time.
+ */
+internal class Sweep(
+  private val files: FileSystem,
+  private val staging: Staging,
+  private val yarn: Yarn,
+  private val newest: ApplicationId,
+  private val nowMillis: () -> Long = System::currentTimeMillis,
+) {
+  /** Returns what was removed. */
+  fun run(): List<Path> {
+    val removed = mutableListOf<Path>()
+    val used = mutableSetOf<String>()
+    for (entry in entries(staging.applications)) {
+      if (isOver(entry.path.name)) {
+        if (files.delete(entry.path, true)) removed += entry.path
+      } else {
+        // Without knowing what it uses, nothing can be told to be unused.
+        used += usedBy(entry.path) ?: return removed
+      }
+    }
+    for (entry in entries(staging.cache)) {
+      if (entry.path.name in used || !isStale(entry)) continue
+      // Somebody may have come to use it since the list was made.
+      val again = files.find(entry.path) ?: continue
+      if (isStale(again) && files.delete(entry.path, false)) removed += entry.path
+    }
+    return removed
+  }
+
+  private fun entries(directory: Path): List<FileStatus> =
+    try {
+      files.listStatus(directory).toList()
+    } catch (missing: FileNotFoundException) {
+      emptyList()
+    }
+
+  private fun usedBy(directory: Path): List<String>? =
+    try {
+      files.open(Path(directory, ApplicationRecord.FILE_NAME)).use { ApplicationRecord.cacheNames(it.reader().readText()) }
+    } catch (missing: FileNotFoundException) {
+      emptyList()
+    } catch (unreadable: IOException) {
+      null
+    }
+
+  private fun isOver(name: String): Boolean {
+    val id = idOf(name) ?: return false
+    val report =
+      try {
+        yarn.report(id)
+      } catch (forgotten: ApplicationNotFoundException) {
+        // Forgotten, or not submitted yet: then its ID is about as new as ours.
+        return id.clusterTimestamp != newest.clusterTimestamp || id.id <= newest.id - IDS_IN_FLIGHT
+      }
+    return report.isFinal && nowMillis() - report.finishTimeMillis > LEAVING_MILLIS
+  }
+
+  private fun isStale(entry: FileStatus): Boolean {
+    val name = entry.path.name
+    val lifetime = if (name.startsWith(".") && name.endsWith(".part")) PART_LIFETIME_MILLIS else CACHE_LIFETIME_MILLIS
+    // An upload under way has the time of its begin.
+    return nowMillis() - maxOf(entry.accessTime, entry.modificationTime) > lifetime
+  }
+
+  private fun idOf(name: String): ApplicationId? =
+    APPLICATION_ID.matchEntire(name)?.destructured?.let { (epoch, number) ->
+      number.toIntOrNull()?.let { ApplicationId.newInstance(epoch.toLongOrNull() ?: return null, it) }
+    }
+
+  private companion object {
+    val APPLICATION_ID = Regex("application_(\\d+)_(\\d+)")
+
+    /** An Application Master has left so long after its application ended, whatever its linger. */
+    const val LEAVING_MILLIS = 10 * 60_000L
+    const val PART_LIFETIME_MILLIS = 24 * 3_600_000L
+    const val CACHE_LIFETIME_MILLIS = 30 * PART_LIFETIME_MILLIS
+    const val IDS_IN_FLIGHT = 100
+  }
+}

@@ -1,0 +1,145 @@
+package knit.client
+
+import knit.am.grpc.submissionOf
+import knit.am.security.secret
+import knit.am.yarn.LAUNCH_COMMAND
+import knit.v1.ApplicationSpec
+import kotlinx.coroutines.runBlocking
+import org.apache.hadoop.io.DataInputByteBuffer
+import org.apache.hadoop.security.Credentials
+import org.apache.hadoop.security.UserGroupInformation
+import org.apache.hadoop.yarn.exceptions.YarnException
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.BeforeEach
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.io.TempDir
+import java.io.ByteArrayOutputStream
+import java.io.File
+import java.io.IOException
+import java.io.PrintStream
+import java.nio.file.Path
+import java.util.Base64
+
+class SubmitterTest {
+  @TempDir
+  lateinit var directory: Path
+  private val yarn = FakeYarn()
+  private val said = ByteArrayOutputStream()
+  private lateinit var home: File
+  private lateinit var jar: File
+
+  @BeforeEach
+  fun setUp() {
+    home = directory.resolve("home").toFile().apply { mkdir() }
+    jar = directory.resolve("knit.jar").toFile().apply { writeText("the jar") }
+  }
+
+  private fun submit(vararg words: String): Submitted {
+    val request = checkNotNull(Arguments.parse(words.toList()))
+    val submitter = Submitter(request, HomeFileSystem.configuration(home.toPath()), yarn, jar, Progress(PrintStream(said)))
+    return runBlocking { submitter.submit() }
+  }
+
+  private fun applications() = File(home, ".knit/applications").list().orEmpty().toList()
+
+  @Test
+  fun yarnIsGivenWhatTheApplicationMasterNeeds() {
+    val file = directory.resolve("x.py").toFile().apply { writeText("1") }
+    val environment = directory.resolve("dev.tar.gz").toFile().apply { writeText("2") }
+    val submitted =
+      submit("-n", "3", "-m", "200", "-c", "2", "-C", "echo \$X", "--files", "$file#y.py", "-p", "$environment", "--env", "X=1", "--name", "n", "--queue", "root.default")
+    val context = yarn.submitted.single()
+    assertEquals(yarn.id, context.applicationId)
+    assertEquals(listOf("n", "root.default", "knit"), listOf(context.applicationName, context.queue, context.applicationType))
+    assertEquals(512L to 1, context.resource.memorySize to context.resource.virtualCores)
+    assertEquals(1, context.maxAppAttempts)
+    val container = context.amContainerSpec
+    assertEquals(setOf("knit-am.jar"), container.localResources.keys)
+    assertEquals(listOf(LAUNCH_COMMAND), container.commands)
+    val user = UserGroupInformation.getCurrentUser().shortUserName
+    val script = String(Base64.getDecoder().decode(container.environment.getValue("KNIT_LAUNCH")))
+    assertEquals(LaunchScript.of(512, defaults(script), user), script)
+
+    val secrets = Credentials().apply { readTokenStorageStream(DataInputByteBuffer().apply { reset(container.tokens.duplicate()) }) }
+    assertEquals(submitted.keys.authority, String(secrets.secret("knit.tls.ca")))
+    assertEquals(submitted.keys.server.certificate, String(secrets.secret("knit.tls.cert")))
+    assertEquals(submitted.keys.server.key, String(secrets.secret("knit.tls.key")))
+    assertEquals(4, secrets.numberOfSecretKeys())
+    val spec = ApplicationSpec.parseFrom(secrets.secret("knit.application"))
+    val service = spec.servicesMap.getValue("worker")
+    assertEquals("echo \$X", service.command)
+    assertEquals(3, service.instances)
+    assertEquals(200L to 2, service.resource.memoryMib to service.resource.vcores)
+    assertEquals(mapOf("X" to "1"), service.environmentMap)
+    assertEquals(setOf("y.py", "PYTHON_DIR"), service.localResourcesMap.keys)
+    assertEquals("PYTHON_DIR", service.pythonEnvironment)
+    assertTrue(spec.stagingUrl.endsWith("/.knit/applications/${yarn.id}"), spec.stagingUrl)
+    assertEquals(user, spec.userName)
+    // And as the Application Master reads it.
+    val read = submissionOf(secrets.secret("knit.application"))
+    val modified = File(home, ".knit/cache").listFiles().orEmpty().map { it.lastModified() }.toSet()
+    assertEquals(modified, modified + read.services.getValue("worker").localResources.values.map { it.modifyTimeMillis })
+    assertEquals(3, File(home, ".knit/cache").list().orEmpty().size)
+    assertEquals(listOf("${yarn.id}"), applications())
+  }
+
+  /** The class path that the script was given, so that the test does not repeat Hadoop's default. */
+  private fun defaults(script: String): List<String> =
+    script
+      .lineSequence()
+      .first { it.startsWith("application_classpath=(") }
+      .substringAfter('(')
+      .substringBeforeLast(')')
+      .split(' ')
+      .map { it.trim('"') }
+      .also { assertEquals("\$HADOOP_CONF_DIR", it.first()) }
+
+  @Test
+  fun aRefusalSendsNothing() {
+    val table =
+      mapOf(
+        listOf("--queue", "nope") to "no queue 'nope'",
+        listOf("--queue", "closed") to "is stopped",
+        listOf("-m", "5000") to "no node has that",
+        listOf("-c", "5") to "YARN grants at most",
+        listOf("--files", "home://$home/none") to "does not exist on the cluster",
+      )
+    for ((words, hint) in table) {
+      val refused = assertThrows(RefusedException::class.java) { submit("-C", "true", *words.toTypedArray()) }
+      assertTrue(hint in refused.message.orEmpty(), refused.message)
+      assertFalse(File(home, ".knit").exists())
+      assertEquals(0, yarn.submitted.size)
+    }
+  }
+
+  @Test
+  fun whatYarnRefusesLeavesNoKeysBehind() {
+    yarn.refusal = YarnException("Failed to submit: the queue is full")
+    val refused = assertThrows(RefusedException::class.java) { submit("-C", "true") }
+    assertTrue("the queue is full" in refused.message.orEmpty())
+    assertEquals(emptyList<String>(), applications())
+    assertEquals(0, yarn.killed.size)
+  }
+
+  @Test
+  fun whatYarnMayHaveTakenIsKilled() {
+    yarn.refusal = IOException("Connection reset by peer")
+    assertThrows(RefusedException::class.java) { submit("-C", "true") }
+    assertEquals(listOf(yarn.id), yarn.killed)
+    assertEquals(emptyList<String>(), applications())
+  }
+
+  @Test
+  fun aHomeThatIsNotThereIsMade() {
+    home.delete()
+    submit("-C", "true")
+    assertEquals(listOf("${yarn.id}"), applications())
+    home.deleteRecursively()
+    home.writeText("a file")
+    val refused = assertThrows(RefusedException::class.java) { submit("-C", "true") }
+    assertTrue("is not a directory" in refused.message.orEmpty())
+  }
+}

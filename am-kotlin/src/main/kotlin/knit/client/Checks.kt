@@ -39,7 +39,9 @@ internal fun checkResources(
   requests: Map<String, Resource>,
 ) {
   if (nodes.isEmpty()) {
-    throw RefusedException("The cluster has no running node. Start a NodeManager, or look at its log for why the ResourceManager does not take it.")
+    throw RefusedException(
+      "The cluster has no running node. Start a NodeManager, or look at its log for why the ResourceManager does not take it.",
+    )
   }
   for ((who, size) in requests) {
     if (!size.fitsIn(maximum)) {

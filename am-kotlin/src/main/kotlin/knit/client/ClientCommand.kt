@@ -38,7 +38,10 @@ internal class ClientCommand(
       complain(told.message.orEmpty(), told)
       told.exitStatus
     } catch (missing: NoClassDefFoundError) {
-      complain("A class of Hadoop is missing (${missing.message?.replace('/', '.')}): run it as `hadoop jar`, which knows where they are.", missing)
+      complain(
+        "A class of Hadoop is missing (${missing.message?.replace('/', '.')}): run it as `hadoop jar`, which knows where they are.",
+        missing,
+      )
       EXIT_REFUSED
     } catch (
       @Suppress("TooGenericExceptionCaught") unexpected: Exception,

@@ -74,7 +74,12 @@ internal object Der {
   ) = encoded(IMPLICIT + number, value)
 
   private fun base128(value: Int): ByteArray {
-    val groups = generateSequence(value) { it ushr 7 }.takeWhile { it > 0 }.map { it and 0x7f }.toList().ifEmpty { listOf(0) }
+    val groups =
+      generateSequence(value) { it ushr 7 }
+        .takeWhile { it > 0 }
+        .map { it and 0x7f }
+        .toList()
+        .ifEmpty { listOf(0) }
     return groups.reversed().mapIndexed { index, group -> (if (index < groups.size - 1) group or 0x80 else group).toByte() }.toByteArray()
   }
 
@@ -88,7 +93,12 @@ internal object Der {
     if (size < 0x80) {
       bytes.write(size)
     } else {
-      val length = BigInteger.valueOf(size.toLong()).toByteArray().dropWhile { it == 0.toByte() }.toByteArray()
+      val length =
+        BigInteger
+          .valueOf(size.toLong())
+          .toByteArray()
+          .dropWhile { it == 0.toByte() }
+          .toByteArray()
       bytes.write(0x80 or length.size)
       bytes.write(length)
     }

@@ -73,11 +73,19 @@ internal fun reasonOf(error: Throwable): String {
     when {
       // Hadoop wraps these into several lines with a link; the innermost says it.
       unknown != null -> "its host name is not known here"
+
       network is SocketTimeoutException -> "it does not answer in time"
+
       network != null -> network.message
+
       else -> (chain.firstOrNull { it is RemoteException } ?: chain.first { !it.isWrapper() || it.cause == null }).message
     }
-  val line = text?.trim()?.lineSequence()?.first()?.trimEnd('.', ' ')
+  val line =
+    text
+      ?.trim()
+      ?.lineSequence()
+      ?.first()
+      ?.trimEnd('.', ' ')
   return if (line.isNullOrEmpty()) chain.last().javaClass.simpleName else line
 }
 
@@ -85,15 +93,24 @@ internal fun reasonOf(error: Throwable): String {
 private fun hintFor(error: Throwable): String? {
   val text = causes(error).joinToString(" ") { it.toString() }
   return when {
-    "GSS initiate failed" in text || "Can't get Kerberos" in text || "via:[TOKEN, KERBEROS]" in text ->
+    "GSS initiate failed" in text || "Can't get Kerberos" in text || "via:[TOKEN, KERBEROS]" in text -> {
       "The cluster authenticates with Kerberos: run kinit first, and look at klist."
-    "SafeModeException" in text || "is in safe mode" in text ->
+    }
+
+    "SafeModeException" in text || "is in safe mode" in text -> {
       "Wait until the NameNode has left its safe mode: hdfs dfsadmin -safemode get."
-    else -> null
+    }
+
+    else -> {
+      null
+    }
   }
 }
 
-private fun causes(error: Throwable): List<Throwable> = generateSequence(error) { it.cause.takeIf { cause -> cause !== it } }.take(MOST_CAUSES).toList()
+private fun causes(error: Throwable): List<Throwable> =
+  generateSequence(error) {
+    it.cause.takeIf { cause -> cause !== it }
+  }.take(MOST_CAUSES).toList()
 
 private fun Throwable.isWrapper() = this is InvocationTargetException || this is java.lang.reflect.UndeclaredThrowableException
 

@@ -68,12 +68,14 @@ internal class Keys private constructor(
       return KeyedCertificate(pem("CERTIFICATE", certificates.of(name, keys, usage)), pem("PRIVATE KEY", keys.private.encoded))
     }
 
-    private fun newKeys(): KeyPair = KeyPairGenerator.getInstance("EC").apply { initialize(ECGenParameterSpec("secp256r1")) }.generateKeyPair()
+    private fun newKeys(): KeyPair =
+      KeyPairGenerator.getInstance("EC").apply { initialize(ECGenParameterSpec("secp256r1")) }.generateKeyPair()
 
     private fun pem(
       label: String,
       der: ByteArray,
-    ): String = "-----BEGIN $label-----\n${Base64.getMimeEncoder(64, byteArrayOf('\n'.code.toByte())).encodeToString(der)}\n-----END $label-----\n"
+    ): String =
+      "-----BEGIN $label-----\n${Base64.getMimeEncoder(64, byteArrayOf('\n'.code.toByte())).encodeToString(der)}\n-----END $label-----\n"
   }
 }
 

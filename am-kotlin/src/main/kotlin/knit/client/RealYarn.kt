@@ -19,7 +19,16 @@ internal class RealYarn(
 
   override val address: String
     get() {
-      val names = if (configuration.getBoolean(HIGH_AVAILABILITY, false)) configuration.getTrimmedStrings("$HIGH_AVAILABILITY_PREFIX.rm-ids") else null
+      val names =
+        if (configuration.getBoolean(
+            HIGH_AVAILABILITY,
+            false,
+          )
+        ) {
+          configuration.getTrimmedStrings("$HIGH_AVAILABILITY_PREFIX.rm-ids")
+        } else {
+          null
+        }
       return names?.joinToString(" or ") { configuration.get("$ADDRESS.$it") ?: configuration.get("$HOST_NAME.$it") ?: it }
         ?: configuration.get(ADDRESS, DEFAULT_ADDRESS)
     }
@@ -39,7 +48,10 @@ internal class RealYarn(
     return listOf(Yarn.Queue(path, children.isEmpty(), queueState == QueueState.RUNNING)) + children.flatMap { it.below(path) }
   }
 
-  override fun nodes(): List<Yarn.Node> = client.getNodeReports(NodeState.RUNNING).map { Yarn.Node(it.nodeId.toString(), it.capability.toDomain()) }
+  override fun nodes(): List<Yarn.Node> =
+    client.getNodeReports(NodeState.RUNNING).map {
+      Yarn.Node(it.nodeId.toString(), it.capability.toDomain())
+    }
 
   override fun submit(context: ApplicationSubmissionContext) {
     client.submitApplication(context)

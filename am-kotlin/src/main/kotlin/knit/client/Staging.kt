@@ -240,7 +240,11 @@ internal class Staging(
     internal fun extension(name: String): String {
       val lower = File(name).name.lowercase()
       return FileSource.ARCHIVE_EXTENSIONS.firstOrNull { lower.endsWith(it) }
-        ?: plainExtension.find(lower)?.takeIf { it.range.first > 0 }?.value.orEmpty()
+        ?: plainExtension
+          .find(lower)
+          ?.takeIf { it.range.first > 0 }
+          ?.value
+          .orEmpty()
     }
 
     private fun MessageDigest.hex() = digest().hex()

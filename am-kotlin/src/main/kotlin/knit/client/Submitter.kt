@@ -59,11 +59,23 @@ internal class Submitter(
       val there = inPlace.awaitAll()
       progress.step("checked the cluster (${progress.elapsed()})")
 
-      val uploads = contents.awaitAll().map { blocking { it.source to atTheFileSystem("Sending ${it.source.source}") { staging.stage(it) } } }
+      val uploads =
+        contents.awaitAll().map {
+          blocking {
+            it.source to
+              atTheFileSystem(
+                "Sending ${it.source.source}",
+              ) { staging.stage(it) }
+          }
+        }
       val staged = (uploads.awaitAll() + there).toMap()
       val sent = staged.values.filter { it.sentBytes > 0 }
       if (sent.isNotEmpty()) {
-        progress.step("uploaded ${if (sent.size == 1) "1 file" else "${sent.size} files"}, ${humanSize(sent.sumOf { it.sentBytes })} (${progress.elapsed()})")
+        progress.step(
+          "uploaded ${if (sent.size == 1) "1 file" else "${sent.size} files"}, ${humanSize(
+            sent.sumOf { it.sentBytes },
+          )} (${progress.elapsed()})",
+        )
       }
 
       val submitted = Submitted(id, keys.await(), files, staging)
@@ -97,8 +109,14 @@ internal class Submitter(
     val id = submitted.id
     val staging = submitted.staging
     val userName = if (UserGroupInformation.isSecurityEnabled()) null else user()
-    val spec = request.toSpec(resources, atTheFileSystem("Preparing the directory .knit") { staging.urlOf(id.toString()) }, userName.orEmpty())
-    val tokens = atTheFileSystem("Asking for delegation tokens") { tokens(configuration, request.fileSystems(submitted.files, configuration)) }
+    val spec =
+      request.toSpec(
+        resources,
+        atTheFileSystem("Preparing the directory .knit") { staging.urlOf(id.toString()) },
+        userName.orEmpty(),
+      )
+    val tokens =
+      atTheFileSystem("Asking for delegation tokens") { tokens(configuration, request.fileSystems(submitted.files, configuration)) }
     val context =
       submissionContext(
         request,

@@ -91,7 +91,10 @@ internal class Waiting(
     if (failure is InterruptedException || failure is kotlinx.coroutines.CancellationException) {
       failure
     } else {
-      RefusedException("Asking the ResourceManager at ${yarn.address} how $id is: ${reasonOf(failure)}. It may go on: yarn application -status $id", failure)
+      RefusedException(
+        "Asking the ResourceManager at ${yarn.address} how $id is: ${reasonOf(failure)}. It may go on: yarn application -status $id",
+        failure,
+      )
     }
 
   /** What only the Application Master knows, which then may leave; null if it has left, or cannot be reached from here. */
@@ -105,7 +108,10 @@ internal class Waiting(
     progress.step("the time limit is over; stopping $id")
     val asked =
       attempt { master ->
-        master.shutdown(FinalStatus.FINAL_STATUS_KILLED, "The time limit of the client that waited for it, ${limit?.toMillis()} ms, was over.")
+        master.shutdown(
+          FinalStatus.FINAL_STATUS_KILLED,
+          "The time limit of the client that waited for it, ${limit?.toMillis()} ms, was over.",
+        )
         true
       }
     val ended = if (asked == true) withTimeoutOrNull(STOP_MILLIS) { end() } else null

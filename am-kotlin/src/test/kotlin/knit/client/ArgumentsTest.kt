@@ -16,7 +16,8 @@ import java.time.Duration
 class ArgumentsTest {
   private fun parse(vararg words: String) = checkNotNull(Arguments.parse(words.toList()))
 
-  private fun complaint(vararg words: String) = assertThrows(UsageException::class.java) { Arguments.parse(words.toList()) }.message.orEmpty()
+  private fun complaint(vararg words: String) =
+    assertThrows(UsageException::class.java) { Arguments.parse(words.toList()) }.message.orEmpty()
 
   @Test
   fun theDefaultsAreThoseOfKnit011() {

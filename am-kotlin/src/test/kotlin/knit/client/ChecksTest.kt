@@ -12,7 +12,8 @@ import java.net.SocketTimeoutException
 import java.net.UnknownHostException
 
 class ChecksTest {
-  private val queues = FakeYarn().queues() + Yarn.Queue("root.team", isLeaf = false, isRunning = true) + Yarn.Queue("root.team.a", true, true)
+  private val queues =
+    FakeYarn().queues() + Yarn.Queue("root.team", isLeaf = false, isRunning = true) + Yarn.Queue("root.team.a", true, true)
 
   private fun refusal(check: () -> Unit) = assertThrows(RefusedException::class.java) { check() }.message.orEmpty()
 
@@ -25,7 +26,13 @@ class ChecksTest {
   @Test
   fun aQueueThatTakesNothingIsToldWithThoseThatDo() {
     val table =
-      mapOf("nope" to "no queue 'nope'", "root" to "only holds", "team" to "only holds", "closed" to "is stopped", "default.x" to "no queue")
+      mapOf(
+        "nope" to "no queue 'nope'",
+        "root" to "only holds",
+        "team" to "only holds",
+        "closed" to "is stopped",
+        "default.x" to "no queue",
+      )
     for ((name, said) in table) {
       val message = refusal { checkQueue(queues, name) }
       assertTrue(said in message, message)
@@ -49,7 +56,10 @@ class ChecksTest {
 
   @Test
   fun whatHadoopThrowsBecomesOneSentence() {
-    val refused = ConnectException("Call From a/1 to b:1 failed on connection exception; see http://wiki").apply { initCause(ConnectException("Connection refused")) }
+    val refused =
+      ConnectException("Call From a/1 to b:1 failed on connection exception; see http://wiki").apply {
+        initCause(ConnectException("Connection refused"))
+      }
     val unknown = IllegalArgumentException("java.net.UnknownHostException: nn", UnknownHostException("nn"))
     val table =
       mapOf<Exception, String>(

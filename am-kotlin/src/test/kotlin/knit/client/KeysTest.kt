@@ -32,10 +32,24 @@ class KeysTest {
   private val server = certificate(keys.server.certificate)
   private val client = certificate(keys.client.certificate)
 
-  private fun certificate(pem: String) = CertificateFactory.getInstance("X.509").generateCertificate(pem.byteInputStream()) as X509Certificate
+  private fun certificate(pem: String) =
+    CertificateFactory.getInstance("X.509").generateCertificate(pem.byteInputStream()) as X509Certificate
 
   private fun privateKey(pem: String) =
-    KeyFactory.getInstance("EC").generatePrivate(PKCS8EncodedKeySpec(Base64.getMimeDecoder().decode(pem.lines().drop(1).dropLast(2).joinToString(""))))
+    KeyFactory
+      .getInstance(
+        "EC",
+      ).generatePrivate(
+        PKCS8EncodedKeySpec(
+          Base64.getMimeDecoder().decode(
+            pem
+              .lines()
+              .drop(1)
+              .dropLast(2)
+              .joinToString(""),
+          ),
+        ),
+      )
 
   @Test
   fun bothAreTrustedByTheirAuthorityAndByNoOther() {
@@ -111,6 +125,7 @@ class KeysTest {
       return process.exitValue() to said
     }
     assumeTrue(System.getenv("PATH").split(':').any { Path.of(it, "openssl").toFile().canExecute() }, "there is no OpenSSL here")
+
     fun write(
       name: String,
       text: String,

@@ -153,6 +153,7 @@ class StagingTest {
   fun theRecordIsJsonInTheFormOfThePythonSdk() {
     val keys = Keys.generate()
     val text = ApplicationRecord.of(listOf("b.zip", "a", "b.zip"), keys)
+
     fun escaped(pem: String) = pem.replace("\n", "\\n")
     assertEquals(
       "{\"version\": 1, \"cache\": [\"a\", \"b.zip\"], \"tls\": {\"ca\": \"${escaped(keys.authority)}\", " +

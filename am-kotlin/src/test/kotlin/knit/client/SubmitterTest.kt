@@ -50,7 +50,26 @@ class SubmitterTest {
     val file = directory.resolve("x.py").toFile().apply { writeText("1") }
     val environment = directory.resolve("dev.tar.gz").toFile().apply { writeText("2") }
     val submitted =
-      submit("-n", "3", "-m", "200", "-c", "2", "-C", "echo \$X", "--files", "$file#y.py", "-p", "$environment", "--env", "X=1", "--name", "n", "--queue", "root.default")
+      submit(
+        "-n",
+        "3",
+        "-m",
+        "200",
+        "-c",
+        "2",
+        "-C",
+        "echo \$X",
+        "--files",
+        "$file#y.py",
+        "-p",
+        "$environment",
+        "--env",
+        "X=1",
+        "--name",
+        "n",
+        "--queue",
+        "root.default",
+      )
     val context = yarn.submitted.single()
     assertEquals(yarn.id, context.applicationId)
     assertEquals(listOf("n", "root.default", "knit"), listOf(context.applicationName, context.queue, context.applicationType))
@@ -80,8 +99,20 @@ class SubmitterTest {
     assertEquals(user, spec.userName)
     // And as the Application Master reads it.
     val read = submissionOf(secrets.secret("knit.application"))
-    val modified = File(home, ".knit/cache").listFiles().orEmpty().map { it.lastModified() }.toSet()
-    assertEquals(modified, modified + read.services.getValue("worker").localResources.values.map { it.modifyTimeMillis })
+    val modified =
+      File(home, ".knit/cache")
+        .listFiles()
+        .orEmpty()
+        .map { it.lastModified() }
+        .toSet()
+    assertEquals(
+      modified,
+      modified +
+        read.services
+          .getValue("worker")
+          .localResources.values
+          .map { it.modifyTimeMillis },
+    )
     assertEquals(3, File(home, ".knit/cache").list().orEmpty().size)
     assertEquals(listOf("${yarn.id}"), applications())
   }

@@ -69,7 +69,12 @@ class WaitingTest {
   }
 
   private fun outcomeOf(exitCode: Int) {
-    outcome = ApplicationOutcome.newBuilder().setExitCode(exitCode).setDiagnostics("from the master").build()
+    outcome =
+      ApplicationOutcome
+        .newBuilder()
+        .setExitCode(exitCode)
+        .setDiagnostics("from the master")
+        .build()
   }
 
   @Test
@@ -78,7 +83,12 @@ class WaitingTest {
     assertEquals(0, run(accepted, accepted, running, running, succeeded))
     assertEquals(listOf("node:1234 FINAL_STATUS_UNSPECIFIED"), heard)
     val lines = said.toString().lines().filter { it.isNotEmpty() }
-    assertEquals(listOf("accepted", "runs", "SUCCEEDED"), lines.map { line -> listOf("accepted", "runs", "SUCCEEDED").first { it in line } })
+    assertEquals(
+      listOf("accepted", "runs", "SUCCEEDED"),
+      lines.map { line ->
+        listOf("accepted", "runs", "SUCCEEDED").first { it in line }
+      },
+    )
     assertTrue(lines.all { it.startsWith("knit: ") })
   }
 

@@ -25,7 +25,7 @@ internal object ApplicationRecord {
 
   /** Enough of JSON for names in the cache and PEM. */
   private fun quoted(text: String): String {
-    require(text.all { it == '\n' || it in ' '..'~' && it != '"' && it != '\\' }) { "neither a name in the cache nor PEM" }
+    require(text.all { it == '\n' || (it in ' '..'~' && it != '"' && it != '\\') }) { "neither a name in the cache nor PEM" }
     return "\"" + text.replace("\n", "\\n") + "\""
   }
 }

@@ -39,7 +39,9 @@ internal class Arguments {
   @Option(
     names = ["-p", "--pythonEnv"],
     paramLabel = VALUE,
-    description = ["A packed Python environment, .zip or .tar.gz, here or on the cluster (hdfs://...); the command finds its python as \$PYTHON_BIN"],
+    description = [
+      "A packed Python environment, .zip or .tar.gz, here or on the cluster (hdfs://...); the command finds its python as \$PYTHON_BIN",
+    ],
   )
   private var pythonEnv: String? = null
 

@@ -192,7 +192,7 @@ def test_files_variables_and_sizes_reach_every_container(
         container = ending.container("worker", rank)
         assert container.resources.memory_mib >= 200
     assert (ending.report.name, ending.report.queue) == ("many", "root.default")
-    assert ending.description.spec.services["worker"].resources == knit.Resources(200, vcores=2)
+    assert ending.description.services["worker"].resources == knit.Resources(200, vcores=2)
 
 
 @pytest.mark.parametrize("top", ["", "dev/"], ids=["at-the-top", "in-its-only-directory"])
@@ -319,7 +319,7 @@ def test_what_one_side_uploaded_the_other_need_not(
     assert "uploaded" not in done.err
     assert hdfs.cache() == before
     sources = [
-        each.description.spec.services["worker"].files["shared.txt"].source
+        each.description.services["worker"].files["shared.txt"].source
         for each in (by_python, by_jvm)
     ]
     assert sources[0] == sources[1], "a node that has one has the other"

@@ -173,7 +173,7 @@ internal class Submitter(
     const val PARALLEL_CALLS = 4
 
     /** Hadoop's own limits leave a server that says nothing much more. */
-    const val CHECKS_MILLIS = 60_000L
+    const val CHECKS_MILLIS = 45_000L
     val workers = Dispatchers.IO.limitedParallelism(PARALLEL_CALLS)
   }
 }

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 from knit._client import JAR
 
 from integration.clusters import Cluster
-from integration.clusters.embedded import java_flags
 from integration.command_line import Running
 
 MAIN_CLASS = "io.continuum.knit.Client"
@@ -25,57 +24,53 @@ class HadoopJar:
     """
     Starts the client on a cluster, with the cluster's own class path.
 
-    The command `hadoop jar` sets that, and then runs `RunJar` as it is run here; it need not be
-    installed for this.
+    The command `hadoop jar` comes to `RunJar` in the end, which is what runs here; so the command
+    need not be installed.
     """
 
-    cluster: Cluster
-    class_path: str
-    """The configuration first; a test may have another one than the cluster's."""
+    command: Sequence[str]
+    """Up to the jar, with `$HADOOP_CONF_DIR` in it."""
+    conf_dir: Path
+    """The cluster's configuration; a test may take another one."""
+    user: str
 
     @classmethod
     def of(cls, cluster: Cluster) -> HadoopJar:
-        return cls(cluster, cluster.class_path)
-
-    def with_configuration(self, conf_dir: Path) -> HadoopJar:
-        """The same program with the configuration of another directory."""
-        return attrs.evolve(self, class_path=f"{conf_dir}:{self.class_path}")
+        """
+        Raises:
+            LookupError: It is not known how programs of the cluster's Hadoop are run.
+        """
+        if cluster.hadoop_command is not None:
+            return cls([*cluster.hadoop_command, _RUN_JAR], cluster.conf_dir, cluster.user)
+        if hadoop := shutil.which("hadoop"):
+            return cls([hadoop, "jar"], cluster.conf_dir, cluster.user)
+        raise LookupError("There is no command `hadoop` here, and no other way to its class path.")
 
     @contextlib.contextmanager
     def start(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> Iterator[Running]:
         """Start it; it does not outlive the block."""
-        with tempfile.TemporaryDirectory(prefix="knit-unjar-") as temporary:
-            command = [
-                str(self.cluster.java / "bin" / "java"),
-                *java_flags(self.cluster.java),
-                f"-Djava.io.tmpdir={temporary}",
-                "-cp",
-                self.class_path,
-                _RUN_JAR,
-                str(JAR),
-                *arguments,
-            ]
-            process = subprocess.Popen(
-                command,
-                env={
-                    **os.environ,
-                    "LANG": "C.UTF-8",
-                    "LC_ALL": "C.UTF-8",
-                    "HADOOP_CONF_DIR": str(self.cluster.conf_dir),
-                    "HADOOP_USER_NAME": self.cluster.user,
-                    **(environment or {}),
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            try:
-                yield Running(process)
-            finally:
-                process.kill()
-                process.wait()
+        words = [word.replace("$HADOOP_CONF_DIR", str(self.conf_dir)) for word in self.command]
+        process = subprocess.Popen(
+            [*words, str(JAR), *arguments],
+            env={
+                **os.environ,
+                "LANG": "C.UTF-8",
+                "LC_ALL": "C.UTF-8",
+                "HADOOP_CONF_DIR": str(self.conf_dir),
+                "HADOOP_USER_NAME": self.user,
+                **(environment or {}),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            yield Running(process)
+        finally:
+            process.kill()
+            process.wait()
 
     def run(
         self,

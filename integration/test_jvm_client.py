@@ -427,7 +427,9 @@ def configured(cluster: Cluster, directory: Path, name: str, value: str) -> Path
 def test_a_cluster_that_is_not_there_is_given_up_soon(
     hadoop_jar: HadoopJar, cluster: Cluster, tmp_path: Path, name: str, value: str, hint: str
 ) -> None:
-    elsewhere = hadoop_jar.with_configuration(configured(cluster, tmp_path / "conf", name, value))
+    elsewhere = attrs.evolve(
+        hadoop_jar, conf_dir=configured(cluster, tmp_path / "conf", name, value)
+    )
     began = time.monotonic()
     done = elsewhere.run("--name", "refused", "-C", "true", status=1)
     assert_one_sentence(done.out, done.err, hint)
@@ -441,7 +443,7 @@ def test_a_resource_manager_that_says_nothing_is_given_up(
     with socket.create_server(("localhost", 0)) as silent:
         address = f"localhost:{silent.getsockname()[1]}"
         conf_dir = configured(cluster, tmp_path / "conf", "yarn.resourcemanager.address", address)
-        elsewhere = hadoop_jar.with_configuration(conf_dir)
+        elsewhere = attrs.evolve(hadoop_jar, conf_dir=conf_dir)
         done = elsewhere.run("--name", "refused", "-C", "true", status=1)
     assert_one_sentence(done.out, done.err, address)
 

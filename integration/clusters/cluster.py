@@ -58,12 +58,6 @@ class Cluster(abc.ABC):
     user: str
     """Whom the tests act as; has a home in HDFS."""
 
-    java: Path
-    """The home of the Java that runs Hadoop's own programs on this machine."""
-
-    class_path: str
-    """What ``hadoop classpath`` says: the configuration and Hadoop's jars, for a client."""
-
     can_stop_nodes: bool
     """Whether ``stop_node``, ``suspend_node`` and ``start_node`` may be called."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import socket
 from datetime import timedelta
 from pathlib import Path
@@ -35,12 +34,6 @@ class DockerCluster(Cluster):
 
     def __init__(self) -> None:
         self.conf_dir = Path(os.environ["HADOOP_CONF_DIR"])
-        self.java = Path(shutil.which("java") or "/usr/bin/java").resolve().parents[1]
-        share = Path(os.environ["HADOOP_HOME"], "share", "hadoop")
-        jars = [
-            share / part / below for part in ("common", "hdfs", "yarn") for below in ("*", "lib/*")
-        ]
-        self.class_path = ":".join(map(str, [self.conf_dir, *jars]))
         self.user = os.environ["HADOOP_USER_NAME"]
         self.hadoop_version = os.environ["KNIT_HADOOP_VERSION"]
         self.resource_manager_url = "http://resourcemanager:8088"

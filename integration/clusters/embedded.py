@@ -92,7 +92,7 @@ class EmbeddedCluster(Cluster):
             ToolchainError: no JDK, or nothing to download Hadoop with.
             EmbeddedClusterError: a daemon did not start.
         """
-        self.java = _find_java(self.hadoop_version)
+        self._java = _find_java(self.hadoop_version)
         self._jars = hadoop_jars(self.hadoop_version)
         for attempts_left in (2, 1, 0):
             try:
@@ -152,7 +152,6 @@ class EmbeddedCluster(Cluster):
         self.directory = Path(tempfile.mkdtemp(prefix="knit-cluster-"))
         self.directory.chmod(0o755)
         self.conf_dir = self.directory / "conf"
-        self.class_path = f"{self.conf_dir}:{self._jars}/*"
         self._logs = self.directory / "logs"
         self._logs.mkdir()
         self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
@@ -280,8 +279,8 @@ class EmbeddedCluster(Cluster):
         self._processes.start(
             name,
             [
-                str(self.java / "bin" / "java"),
-                *java_flags(self.java),
+                str(self._java / "bin" / "java"),
+                *_java_flags(self._java),
                 HEAPS.get(kind, NODE_MANAGER_HEAP),
                 f"-Djava.io.tmpdir={temporary}",
                 f"-Dhadoop.log.dir={self._logs}",
@@ -290,7 +289,7 @@ class EmbeddedCluster(Cluster):
                 MAIN_CLASSES[kind],
                 *arguments,
             ],
-            env=_environment(self.java, conf_dir),
+            env=_environment(self._java, conf_dir),
             cwd=home,
             log=self._log(name),
         )
@@ -349,8 +348,8 @@ def _find_java(version: str) -> Path:
 
 
 @functools.cache
-def java_flags(java: Path) -> tuple[str, ...]:
-    """What makes one of Hadoop's programs small and quick to start."""
+def _java_flags(java: Path) -> tuple[str, ...]:
+    """What makes a daemon small and quick to start."""
     flags: tuple[str, ...] = (
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",

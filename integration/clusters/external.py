@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
-import subprocess
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -23,7 +21,6 @@ class ExternalCluster(Cluster):
         if not os.environ.get("HADOOP_CONF_DIR"):
             raise LookupError("--cluster=external takes the cluster of HADOOP_CONF_DIR: set it.")
         self.conf_dir = Path(os.environ["HADOOP_CONF_DIR"])
-        self.java = Path(os.environ.get("JAVA_HOME") or _parent_of_bin(shutil.which("java")))
         self.user = os.environ.get("HADOOP_USER_NAME") or getpass.getuser()
         self.resource_manager_url = self._resource_manager_url()
 
@@ -34,13 +31,6 @@ class ExternalCluster(Cluster):
 
     def __exit__(self, *exc_info: object) -> None:
         """Leave the cluster as it is."""
-
-    @property
-    def class_path(self) -> str:  # type: ignore[override]  # only tests of the JVM client ask
-        hadoop = shutil.which("hadoop")
-        if hadoop is None:
-            raise LookupError("The jars of this cluster's Hadoop are found by `hadoop classpath`.")
-        return subprocess.check_output([hadoop, "classpath"], text=True).strip()
 
     def create_home(self, user: str) -> None:
         raise NotImplementedError("Homes in a cluster of your own are made by its administrators.")
@@ -71,8 +61,3 @@ class ExternalCluster(Cluster):
         host = properties.get(f"{prefix}.hostname{suffix}", "localhost")
         address = properties.get(f"{prefix}.{key}.address{suffix}", f"{host}:{port}")
         return f"{scheme}://{address.replace('${yarn.resourcemanager.hostname}', host)}"
-
-
-def _parent_of_bin(program: str | None) -> Path:
-    """The directory above the one a program is in; nothing is there if there is no such program."""
-    return Path(program or "/no-java/bin/java").resolve().parents[1]

@@ -30,7 +30,8 @@ internal class ClientCommand(
       complain(told.message.orEmpty(), told)
       told.exitStatus
     } catch (missing: NoClassDefFoundError) {
-      complain("A class of Hadoop is missing (${missing.message?.replace('/', '.')}): run it as `hadoop jar`, which knows where they are.", missing)
+      val name = missing.message?.replace('/', '.')
+      complain("A class of Hadoop is missing ($name): run it as `hadoop jar`, which knows where they are.", missing)
       EXIT_REFUSED
     } catch (
       @Suppress("TooGenericExceptionCaught") unexpected: Exception,

@@ -97,7 +97,10 @@ private fun hintFor(error: Throwable): String? {
       "The cluster authenticates with Kerberos: run kinit first, and look at klist."
     }
 
-    "getSubject" in text -> "This Java is newer than this Hadoop can use: point JAVA_HOME at an older one (Java 24 took away what it needs)."
+    "getSubject" in text -> {
+      "This Java is newer than this Hadoop can use, for Java 24 took away what it needs: point JAVA_HOME at an older one."
+    }
+
     "SafeModeException" in text || "is in safe mode" in text -> {
       "Wait until the NameNode has left its safe mode: hdfs dfsadmin -safemode get."
     }

@@ -181,7 +181,9 @@ def _go_client(session: nox.Session) -> dict[str, str]:
         session.warn("There is no Go here: the client in another language is left out.")
         return {}
     session.install(BUF)
-    program = Path(session.create_tmp()).resolve() / "go-client"
+    # Not the session's own directory for such things: that is within the environment, which some
+    # tests ship to containers, and would from then on hold clusters and all else that is temporary.
+    program = Path(session.cache_dir).resolve() / "go-client" / "go-client"
     with session.chdir(GO_CLIENT):
         session.run("buf", "generate", "../../proto", "--template", "buf.gen.yaml")
         session.run("go", "build", "-o", str(program), ".", env={"CGO_ENABLED": "0"}, external=True)

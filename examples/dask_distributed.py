@@ -22,7 +22,7 @@ with LocalCluster(n_workers=0, host=get_ip(), dashboard_address=None) as schedul
         )
         k.start(cmd, env=env, num_containers=3, memory=384)
         with Client(scheduler) as client:
-            client.wait_for_workers(3, timeout=180)
+            client.wait_for_workers(3, timeout=240)
             print("workers", len(client.scheduler_info()["workers"]))
             squares = client.map(lambda number: number**2, range(100))
             print("sum of squares", client.submit(sum, squares).result(timeout=60))

@@ -16,7 +16,7 @@ from integration import evidence, programs
 from integration.hdfs import Hdfs
 from integration.waiting import wait_until
 
-PATIENCE = timedelta(minutes=2)
+PATIENCE = timedelta(minutes=4)
 """For anything that should take seconds; a busy machine takes longer."""
 
 SMALL = knit.Resources(memory="64 MiB", vcores=1)

@@ -31,7 +31,7 @@ def run(cluster: Cluster, client: knit.Client, tmp_path: Path) -> Run:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
         left = [report for report in client.applications(name="knit") if not report.state.is_final]

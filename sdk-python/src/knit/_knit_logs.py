@@ -66,16 +66,16 @@ def shell_logs(app: Application, config: ClusterConfig, user: str) -> dict[str, 
     """The same with the Application Master's own, by the `yarn` command where there is one."""
     from knit._yarn_command import logs_by_yarn
 
+    # First, so that the command, which does not wait, finds all of them too.
+    collected = app.aggregated_logs(wait=COLLECTION_TIME)
     containers: Mapping[str, AggregatedContainerLogs] | None = None
     if config.sources:  # else the command would not know of this cluster
         directory = Path(config.sources[0]).parent
-        # So that the command, which does not wait, finds all of them.
-        app.aggregated_logs(wait=COLLECTION_TIME)
         containers = logs_by_yarn(
             app.application_id, timeout=COLLECTION_TIME, conf_dir=directory, user=user
         )
     if containers is None:
-        containers = app.aggregated_logs(wait=COLLECTION_TIME).containers
+        containers = collected.containers
     return _as_text(containers)
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import attrs
 import knit
+import pytest
 
 from integration import evidence, programs
 from integration.hdfs import Hdfs
@@ -163,6 +164,18 @@ def read_logs(app: knit.Application, **options: Any) -> dict[LogKey, bytes]:
             assert end.is_complete, f"{key}: {end.incomplete_reason}"
             assert end.offset_bytes == starts.get(key, end.offset_bytes) + len(logs.get(key, b""))
     return {key: bytes(received) for key, received in logs.items()}
+
+
+def refuses_what_is_not_there(app: knit.Application) -> None:
+    """Hold it to refusing logs of containers, services and files that it cannot have."""
+    with pytest.raises(knit.ContainerNotFoundError):
+        list(app.logs(services=["nobody"]))
+    with pytest.raises(knit.ContainerNotFoundError):
+        list(app.logs(containers=["container_1_0001_01_000099"]))
+    with pytest.raises(knit.ContainerNotFoundError):
+        app.log_files("container_1_0001_01_000099")
+    with pytest.raises(knit.InvalidRequestError):
+        list(app.logs(files=["../secret"]))
 
 
 def find(

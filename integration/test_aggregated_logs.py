@@ -24,6 +24,7 @@ from integration.applications import (
     LogKey,
     program,
     read_logs,
+    refuses_what_is_not_there,
     wait_for_text,
 )
 from integration.clusters import Cluster
@@ -204,14 +205,7 @@ def test_unknown_containers_and_services_are_refused_after_the_end(
     finished: knit.Application,
 ) -> None:
     finished.aggregated_logs(wait=PATIENCE)
-    with pytest.raises(knit.ContainerNotFoundError):
-        list(finished.logs(services=["nobody"]))
-    with pytest.raises(knit.ContainerNotFoundError):
-        list(finished.logs(containers=["container_1_0001_01_000099"]))
-    with pytest.raises(knit.ContainerNotFoundError):
-        finished.log_files("container_1_0001_01_000099")
-    with pytest.raises(knit.InvalidRequestError):
-        list(finished.logs(files=["../secret"]))
+    refuses_what_is_not_there(finished)
 
 
 def test_somebody_elses_logs_are_refused_with_a_reason(

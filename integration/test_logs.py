@@ -26,6 +26,7 @@ from integration.applications import (
     finish,
     program,
     read_logs,
+    refuses_what_is_not_there,
     wait_for_states,
     wait_for_text,
 )
@@ -273,14 +274,7 @@ def test_a_file_that_never_comes_is_empty(quiet: knit.Application) -> None:
 
 
 def test_unknown_containers_and_services_are_refused(quiet: knit.Application) -> None:
-    with pytest.raises(knit.ContainerNotFoundError):
-        list(quiet.logs(services=["nobody"]))
-    with pytest.raises(knit.ContainerNotFoundError):
-        list(quiet.logs(containers=["container_1_0001_01_000099"]))
-    with pytest.raises(knit.ContainerNotFoundError):
-        quiet.log_files("container_1_0001_01_000099")
-    with pytest.raises(knit.InvalidRequestError):
-        list(quiet.logs(files=["../secret"]))
+    refuses_what_is_not_there(quiet)
     with pytest.raises(knit.InvalidRequestError):
         list(quiet.logs(tail_lines=-1))
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from knit import Application, ApplicationSpec, Service
 from knit.testing import FakeApplicationMaster
+from tests.fake_cluster import FakeCluster
 
 # A busy machine is no failure.
 settings.register_profile("knit", deadline=None, max_examples=50)
@@ -32,3 +34,13 @@ def fake() -> Iterator[FakeApplicationMaster]:
 @pytest.fixture
 def application(fake: FakeApplicationMaster) -> Application:
     return fake.application()
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeCluster]:
+    """A cluster whose web servers answer, in HADOOP_CONF_DIR."""
+    with FakeCluster() as cluster:
+        directory = cluster.write_configuration(tmp_path / "conf")
+        monkeypatch.setenv("HADOOP_CONF_DIR", str(directory))
+        monkeypatch.setenv("HADOOP_USER_NAME", cluster.user)
+        yield cluster

@@ -26,16 +26,6 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeCluster]:
-    """In HADOOP_CONF_DIR."""
-    with FakeCluster() as running:
-        directory = running.write_configuration(tmp_path / "conf")
-        monkeypatch.setenv("HADOOP_CONF_DIR", str(directory))
-        monkeypatch.setenv("HADOOP_USER_NAME", running.user)
-        yield running
-
-
-@pytest.fixture
 def k(cluster: FakeCluster) -> Iterator[Knit]:
     with Knit(autodetect=True) as opened:
         yield opened

@@ -6,21 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.fake_cluster import FakeCluster, closed_port
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeCluster]:
-    with FakeCluster() as cluster:
-        directory = cluster.write_configuration(tmp_path / "conf")
-        monkeypatch.setenv("HADOOP_CONF_DIR", str(directory))
-        monkeypatch.setenv("HADOOP_USER_NAME", cluster.user)
-        yield cluster
 
 
 def knit(*arguments: str, **environment: str) -> str:

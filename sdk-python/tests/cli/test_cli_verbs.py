@@ -47,16 +47,6 @@ def fake() -> Iterator[FakeApplicationMaster]:
         yield fake
 
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeCluster]:
-    """A cluster whose web servers answer, in HADOOP_CONF_DIR."""
-    with FakeCluster() as cluster:
-        directory = cluster.write_configuration(tmp_path / "conf")
-        monkeypatch.setenv("HADOOP_CONF_DIR", str(directory))
-        monkeypatch.setenv("HADOOP_USER_NAME", cluster.user)
-        yield cluster
-
-
 def as_json(capfd: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capfd.readouterr().out)
 

@@ -1,4 +1,4 @@
-"""The command `knit`, as a process of its own."""
+"""Programs as processes of their own, the command `knit` above all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
@@ -22,7 +22,7 @@ from integration.waiting import wait_until
 
 @attrs.define
 class Running:
-    """A `knit` that runs, and what it has printed so far."""
+    """A program that runs, and what it has printed so far."""
 
     process: subprocess.Popen[bytes]
     _out: bytearray = attrs.field(factory=bytearray)
@@ -77,6 +77,25 @@ def _collect(pipe: IO[bytes], collected: bytearray) -> None:
         collected += data
 
 
+@contextlib.contextmanager
+def start(
+    command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Start a program, by default with the environment here; it does not outlive the block."""
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        yield Running(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
 @attrs.frozen
 class CommandLine:
     """Starts `knit` on a cluster."""
@@ -96,19 +115,9 @@ class CommandLine:
     @contextlib.contextmanager
     def start(self, *arguments: str) -> Iterator[Running]:
         """Start it; it does not outlive the block."""
-        process = subprocess.Popen(
-            ["knit", *arguments],
-            env=self.environment,
-            executable=Path(sys.executable).parent / "knit",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            yield Running(process)
-        finally:
-            process.kill()
-            process.wait()
+        knit = Path(sys.executable).parent / "knit"
+        with start([str(knit), *arguments], self.environment) as running:
+            yield running
 
     def run(self, *arguments: str, status: int | None = 0) -> Running:
         """Run it to its end, which is to come with this status."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import attrs
 from knit._client import JAR
 
 from integration.clusters import Cluster
-from integration.command_line import Running
+from integration.command_line import Running, start
 
 MAIN_CLASS = "io.continuum.knit.Client"
 _RUN_JAR = "org.apache.hadoop.util.RunJar"
@@ -52,25 +51,16 @@ class HadoopJar:
     ) -> Iterator[Running]:
         """Start it; it does not outlive the block."""
         words = [word.replace("$HADOOP_CONF_DIR", str(self.conf_dir)) for word in self.command]
-        process = subprocess.Popen(
-            [*words, str(JAR), *arguments],
-            env={
-                **os.environ,
-                "LANG": "C.UTF-8",
-                "LC_ALL": "C.UTF-8",
-                "HADOOP_CONF_DIR": str(self.conf_dir),
-                "HADOOP_USER_NAME": self.user,
-                **(environment or {}),
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        try:
-            yield Running(process)
-        finally:
-            process.kill()
-            process.wait()
+        everything = {
+            **os.environ,
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "HADOOP_CONF_DIR": str(self.conf_dir),
+            "HADOOP_USER_NAME": self.user,
+            **(environment or {}),
+        }
+        with start([*words, str(JAR), *arguments], everything) as running:
+            yield running
 
     def run(
         self,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.applications import Applications, Gate, program, wait_for_text
+from integration.command_line import start
 
 
 @pytest.fixture(scope="module")
@@ -28,16 +29,11 @@ def test_a_client_in_go_lists_containers_and_follows_their_logs(
     endpoint = app.endpoint()
     keys = endpoint.save(tmp_path)
     ids = [container.container_id for container in app.containers()]
-    with subprocess.Popen(
-        [go_client, endpoint.address, str(keys)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as client:
+    with start([go_client, endpoint.address, str(keys)]) as running:
+        running.wait_for_output("CONTAINER_STATE_RUNNING\n", len(ids))
         gate.open()
-        out, err = client.communicate(timeout=120)
-    assert client.returncode == 0, err
-    lines = out.splitlines()
+        assert running.wait() == 0, running.evidence()
+    lines = running.out.splitlines()
     assert lines[:2] == [
         f"container worker {rank} {ids[rank]} CONTAINER_STATE_RUNNING" for rank in (0, 1)
     ]

@@ -10,12 +10,18 @@ for part in common hdfs yarn; do
   class_path+=":$HADOOP_HOME/share/hadoop/$part/*:$HADOOP_HOME/share/hadoop/$part/lib/*"
 done
 
+# Hadoop 3 took other ports.
+case $(echo "$HADOOP_HOME"/share/hadoop/common/hadoop-common-*.jar) in
+  */hadoop-common-2.*) name_node=50070 data_node=50075 ;;
+  *) name_node=9870 data_node=9864 ;;
+esac
+
 # The command that runs one of Hadoop's programs: MEGABYTES CLASS [ARGUMENT...]
 hadoop() {
   local heap=$1
   shift
   command=(java "-Xmx${heap}m" -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Xss512k
-    -Djava.net.preferIPv4Stack=true --add-opens=java.base/java.lang=ALL-UNNAMED
+    -Djava.net.preferIPv4Stack=true -XX:+IgnoreUnrecognizedVMOptions --add-opens=java.base/java.lang=ALL-UNNAMED
     "-Dhadoop.log.dir=$HOME" -cp "$class_path" "$@")
 }
 
@@ -34,8 +40,8 @@ format_once() {
 
 healthy() {
   case $1 in
-    namenode) answers 9870 '/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo' '"Safemode":""' ;;
-    datanode) answers 9864 '/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo' '"ClusterId":"[^"]' ;;
+    namenode) answers $name_node '/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo' '"Safemode":""' ;;
+    datanode) answers $data_node '/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo' '"ClusterId":"[^"]' ;;
     resourcemanager) answers 8088 /ws/v1/cluster/info '"state":"STARTED"' ;;
     nodemanager) answers 8042 /ws/v1/node/info '"nodeHealthy":true' ;;
     *) echo "there is no role $1" >&2 && return 1 ;;

@@ -37,7 +37,8 @@ class DockerCluster(Cluster):
         self.user = os.environ["HADOOP_USER_NAME"]
         self.hadoop_version = os.environ["KNIT_HADOOP_VERSION"]
         self.resource_manager_url = "http://resourcemanager:8088"
-        self.name_node_url = "http://namenode:9870"
+        of_2 = self.hadoop_version.startswith("2.")
+        self.name_node_url = f"http://namenode:{50070 if of_2 else 9870}"
         jars = (f"{HADOOP}/{part}/*" for part in ("common", "common/lib", "hdfs", "yarn"))
         self.hadoop_command = ["java", "-cp", ":".join(["$HADOOP_CONF_DIR", *jars])]
         self._engine = _Engine(os.environ["KNIT_COMPOSE_PROJECT"])

@@ -137,17 +137,21 @@ def dockerized_cluster(
     compose = f"env {pairs} {compose_command()}"
     down = "down --volumes --remove-orphans --timeout 0"
     say("Starting the dockerized cluster")
-    with (
-        _afterwards(f"{compose} -f {shlex.quote(str(COMPOSE_FILE))} -p {PROJECT} {down}"),
-        get_docker_services(
+    with contextlib.ExitStack() as stack:
+        take_down = f"{compose} -f {shlex.quote(str(COMPOSE_FILE))} -p {PROJECT} {down}"
+        stack.enter_context(_afterwards(take_down))
+        services = get_docker_services(
             docker_compose_command=compose,
             docker_compose_file=str(COMPOSE_FILE),
             docker_compose_project_name=PROJECT,
             # The client depends on all others to be healthy: when it is up, they are.
             docker_setup=[down, "up -d"],
             docker_cleanup=[],
-        ),
-    ):
+        )
+        try:
+            stack.enter_context(services)
+        except Exception as error:  # the plug-in has no class of its own for it
+            raise DockerError(f"{error}\n{_last_words()}") from error
         client = Client(_containers()["client"])
         say(f"The cluster is up after {time.monotonic() - began:.1f} s")
         client.install([f"/dist/{wheel.name}", *map(_pinned, extras)])
@@ -164,6 +168,27 @@ def keep_logs() -> Path:
             source, target = f"{container}:/var/lib/hadoop/yarn/logs", directory / service
             subprocess.run(["docker", "cp", source, str(target)], capture_output=True)
     return directory
+
+
+def _last_words() -> str:
+    """What the daemons said last that are not well."""
+    said = []
+    for service, container in _containers().items():
+        state = docker(
+            "inspect",
+            "--format={{.State.Status}}{{with .State.Health}} {{.Status}}{{end}}",
+            container,
+        ).strip()
+        if state in ("running healthy", "created"):
+            continue
+        log = subprocess.run(
+            ["docker", "logs", "--tail=20", container],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said.append(f"--- {service} ({state}), its last lines:\n{log.stdout.strip()}")
+    return "\n".join(said)
 
 
 def _containers() -> Mapping[str, str]:

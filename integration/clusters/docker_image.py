@@ -15,6 +15,7 @@ from integration.clusters.jars import ROOT, hadoop_jars
 
 REPOSITORY = "knit-hadoop"
 PUBLIC_BASE = "debian:bookworm-slim"
+JAVA = "default-jre-headless"
 OWN_BASE = "knit-base:latest"
 NODE_MEMORY_MIB = 4096
 
@@ -44,6 +45,9 @@ def hadoop_image(version: str, say: Callable[[str], None]) -> str:
     """
     Return the name of the image for that version of Hadoop, built if it is not there.
 
+    ``$KNIT_BASE_IMAGE`` names another base, a Debian or Ubuntu, and ``$KNIT_JAVA`` the package of
+    the Java in it: an old Hadoop needs an old Java.
+
     Raises:
         ToolchainError: Hadoop's jars could not be downloaded.
         DockerError: the image could not be built.
@@ -53,15 +57,18 @@ def hadoop_image(version: str, say: Callable[[str], None]) -> str:
         shutil.copy(_DOCKER / "hadoop" / "Dockerfile", context)
         shutil.copy(_DOCKER / "hadoop" / "entrypoint.sh", context)
         _configure(context / "conf")
-        image = f"{REPOSITORY}:{version}-{_digest(context)}"
+        chosen = os.environ.get("KNIT_BASE_IMAGE")
+        java = os.environ.get("KNIT_JAVA") or JAVA
+        image = f"{REPOSITORY}:{version}-{_digest(context, chosen or '', java)}"
         if _is_there(image):
             return image
         _lay_out(hadoop_jars(version), context / "share" / "hadoop")
-        base = _base(say)
-        say(f"Building the image {image} on {base}; this takes a minute or two")
+        base = chosen or _base(say)
+        say(f"Building the image {image} with {java} on {base}; this takes a minute or two")
         # A base of our own uses this machine's mirrors, which may be reachable from it only.
         network = ["--network=host"] if base == OWN_BASE else []
-        docker("build", *network, f"--build-arg=BASE={base}", f"--tag={image}", str(context))
+        arguments = [f"--build-arg=BASE={base}", f"--build-arg=JAVA={java}", f"--tag={image}"]
+        docker("build", *network, *arguments, str(context))
     for older in _images(f"{REPOSITORY}:{version}-*"):
         if older != image:
             subprocess.run(["docker", "image", "rm", older], capture_output=True)
@@ -95,7 +102,11 @@ def _configure(directory: Path) -> None:
 
 def _lay_out(jars: Path, share: Path) -> None:
     """As in Hadoop's distribution: its own jars by part, what they need in common/lib."""
+    # The web servers of Hadoop 2 need the older of its two, and fail if they meet the newer first.
+    has_two = {"asm-3", "asm-5"} <= {jar.name[:5] for jar in jars.glob("asm-*.jar")}
     for jar in sorted(jars.glob("*.jar")):
+        if has_two and jar.name.startswith("asm-5"):
+            continue
         part = next(
             (part for part in ("hdfs", "yarn") if jar.name.startswith(f"hadoop-{part}")),
             "common" if jar.name.startswith("hadoop-common") else "common/lib",
@@ -122,8 +133,8 @@ def _base(say: Callable[[str], None]) -> str:
     return PUBLIC_BASE
 
 
-def _digest(context: Path) -> str:
-    digest = hashlib.sha256()
+def _digest(context: Path, *settings: str) -> str:
+    digest = hashlib.sha256("\0".join(settings).encode())
     for path in sorted(path for path in context.rglob("*") if path.is_file()):
         digest.update(path.relative_to(context).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:12]

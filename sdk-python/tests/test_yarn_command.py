@@ -236,10 +236,10 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(home: Path) 
     began = time.monotonic()
     with pytest.raises(WaitTimeoutError, match=r"within 0\.5 s"):
         logs_by_yarn(APPLICATION, timeout=timedelta(seconds=0.5))
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     pid = int((home / "pid").read_text())
     status = Path(f"/proc/{pid}/stat")
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while status.exists() and status.read_text().split()[2] != "Z":
         assert time.monotonic() < deadline, "it still runs"
         time.sleep(0.01)

@@ -93,7 +93,7 @@ def test_a_third_ctrl_c_leaves_at_once() -> None:
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
 
 
 def test_ctrl_c_before_there_is_an_application_master_kills() -> None:

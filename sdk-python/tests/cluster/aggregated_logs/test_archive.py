@@ -268,7 +268,7 @@ def test_a_collection_that_went_wrong_is_settled_and_not_complete(
     application.write("node-1_8041", tfile(NODE_1))
     began = time.monotonic()
     logs = wait_until_settled(LogArchive(cluster, APPLICATION).look, timedelta(minutes=1))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert names(logs) == [MASTER, ONE]
     assert said in (logs.incomplete_reason or "")
     assert "node-2:8041" in (logs.incomplete_reason or "")

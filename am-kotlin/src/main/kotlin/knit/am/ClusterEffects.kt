@@ -129,7 +129,7 @@ internal class ClusterEffects(
           userName = submission.userName,
           environment = service.environment + environment,
         ),
-      localResources = service.localResources,
+      described = service.localResources,
       pythonEnvironment = service.pythonEnvironment,
     )
   }

@@ -1,13 +1,34 @@
 #!/bin/bash
-# Sourced before a service's command: makes a Python environment fit to where YARN has unpacked it, and activates it.
+# Sourced before a service's command: unpacks a Python environment where YARN has not, makes it fit to where it lies, and
+# activates it.
 #
-# A node has one copy for all its containers. The first of them makes it fit, under a lock that ends with its holder;
-# the others wait. Where the copy may not be changed, a container makes one of its own.
+# A node has one copy for all its containers. The first of them unpacks it and makes it fit, under a lock that ends with
+# its holder; the others wait. Where that may not be done, a container makes a copy of its own.
 # A container is given this without its comments and indentation; see PythonEnvironment.kt.
 
 knit_refuse() {
   printf 'knit: %s\n' "$1" >&2
   exit 1
+}
+
+# Prints where tar archive $1 is unpacked: beside it, where YARN removes both at once, or else in this container.
+# Called in a subshell, for the lock's sake.
+knit_unpacked() {
+  local place=${1%/*}/.knit-environment how=-xzf
+  if [ ! -w "${1%/*}" ] || { [ ! -d "$place" ] && ! knit_lock "$1"; }; then
+    exec 9<&-
+    place=$(pwd -P)/.knit-environment
+  fi
+  # It has its name only once it is whole.
+  if [ ! -d "$place" ]; then
+    [ "$1" = "${1%.tar}" ] || how=-xf
+    rm -rf "$place.part" && mkdir "$place.part" && tar -o -C "$place.part" "$how" "$1" >&2 </dev/null &&
+      mv "$place.part" "$place" || {
+      rm -rf "$place.part"
+      knit_refuse "The Python environment $1 could not be unpacked to $place. The reason is above."
+    }
+  fi
+  printf '%s\n' "$place"
 }
 
 # Prints the real path of the environment in $1: at its top, or else the only directory in it that is one.
@@ -72,6 +93,14 @@ knit_fitted() {
 # Sets the variables of the environment in $1, a local resource.
 knit_activate() {
   local prefix script
+  prefix=$(readlink -f "./$1")
+  case $prefix in *.tar | *.tar.gz | *.tgz)
+    if [ -f "$prefix" ]; then
+      prefix=$(knit_unpacked "$prefix") || exit 1
+      ln -sfn "$prefix" "./$1"
+    fi
+    ;;
+  esac
   prefix=$(knit_find "./$1") ||
     knit_refuse "$1 is no Python environment: bin/python is neither at its top nor in exactly one of its directories."
   knit_fits "$prefix" || prefix=$(knit_fitted "$prefix") || exit 1

@@ -117,8 +117,10 @@ class NodeLogClient(
 
   private fun readLength(stream: InputStream): Long {
     var length: Long? = null
-    repeat(MAX_HEADER_LINES) {
+    repeat(MAX_HEADER_LINES) { index ->
       val line = stream.readHeaderLine()
+      // Hadoop 2 leaves out the header of an empty log.
+      if (index == 0 && line.startsWith(END)) return 0
       if (line.startsWith(LENGTH)) length = line.removePrefix(LENGTH).trim().toLongOrNull()
       if (line.startsWith(CONTENTS)) return length ?: throw IOException("the node did not say how long the log is")
     }
@@ -130,6 +132,7 @@ class NodeLogClient(
   companion object {
     private const val LENGTH = "LogLength:"
     private const val CONTENTS = "LogContents:"
+    private const val END = "End of LogType:"
     private const val MAX_HEADER_LINES = 20
     private const val BUFFER_BYTES = 16 * 1024
     private val REDIRECTS = 300..399

@@ -9,9 +9,13 @@ import java.util.Base64
 internal data class LaunchSpec(
   val command: String,
   val environment: Map<String, String>,
-  val localResources: Map<String, LocalResource>,
+  private val described: Map<String, LocalResource>,
   val pythonEnvironment: String? = null,
-)
+) {
+  /** As YARN is asked for them: it leaves an environment in a tar archive packed. */
+  val localResources: Map<String, LocalResource> =
+    described.mapValues { (name, resource) -> if (name == pythonEnvironment) resource.asUnpackedByContainers() else resource }
+}
 
 /**
  * What YARN is told to run in every container, whatever the user's command.

@@ -3,6 +3,7 @@ package knit.am.log
 import com.sun.net.httpserver.HttpExchange
 import com.sun.net.httpserver.HttpServer
 import java.io.Closeable
+import java.io.OutputStream
 import java.net.InetAddress
 import java.net.InetSocketAddress
 import java.util.concurrent.ConcurrentHashMap
@@ -25,6 +26,10 @@ class FakeNodeServer : Closeable {
 
   @Volatile
   var missing: String? = null
+
+  /** As of Hadoop 2, which leaves out the header of an empty log. */
+  @Volatile
+  var isOfHadoop2 = false
 
   val address: String
     get() = "127.0.0.1:${server.address.port}"
@@ -75,10 +80,7 @@ class FakeNodeServer : Closeable {
     val start = if (size < 0) data.size - count else 0
     exchange.sendResponseHeaders(200, 0)
     val out = exchange.responseBody
-    out.write(
-      "Container: container_1 on node1_8041\nLogAggregationType: LOCAL\n=====\nLogType:$name\n".toByteArray() +
-        "LogLastModifiedTime:Tue Nov 24 07:00:00 +0000 2026\nLogLength:${data.size}\nLogContents:\n".toByteArray(),
-    )
+    if (data.isNotEmpty() || !isOfHadoop2) writeHeader(out, name, data.size)
     val cut = if (cuts.isEmpty()) null else cuts.removeAt(0)
     if (cut != null && cut < count) {
       out.write(data, start, cut)
@@ -90,6 +92,17 @@ class FakeNodeServer : Closeable {
       "End of LogType:$name.This log file belongs to a running container (container_1) and so may not be complete.\n****\n\n".toByteArray(),
     )
     out.close()
+  }
+
+  private fun writeHeader(
+    out: OutputStream,
+    name: String,
+    length: Int,
+  ) {
+    out.write(
+      "Container: container_1 on node1_8041\nLogAggregationType: LOCAL\n=====\nLogType:$name\n".toByteArray() +
+        "LogLastModifiedTime:Tue Nov 24 07:00:00 +0000 2026\nLogLength:$length\nLogContents:\n".toByteArray(),
+    )
   }
 
   private fun list(exchange: HttpExchange) {

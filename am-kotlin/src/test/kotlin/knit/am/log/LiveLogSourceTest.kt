@@ -88,6 +88,19 @@ class LiveLogSourceTest {
   }
 
   @Test
+  fun anEmptyFileIsEmptyOnHadoop2Too() {
+    node.files["stdout"] = ByteArray(0)
+    for (isOfHadoop2 in listOf(false, true)) {
+      node.isOfHadoop2 = isOfHadoop2
+      val pieces = read()
+      assertEquals("", pieces.text())
+      assertEquals("", pieces.reason())
+    }
+    end()
+    assertEquals("", read(follow = true).reason())
+  }
+
+  @Test
   fun aFileThatDoesNotExistIsEmpty() {
     assertEquals("", read().text())
     end()

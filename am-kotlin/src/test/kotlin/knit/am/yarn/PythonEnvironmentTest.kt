@@ -153,6 +153,84 @@ class PythonEnvironmentTest {
     }
   }
 
+  /** An environment as its archive [path], which a container finds packed. */
+  private fun packed(
+    path: Path = root.resolve("cache/20/env.tar.gz"),
+    tools: Map<String, String> = emptyMap(),
+    inDirectory: String = ".",
+  ): Path {
+    val source = Files.createTempDirectory(root, "source")
+    environment(source.resolve(inDirectory), tools = tools)
+    path.parent.createDirectories()
+    val how = if (path.toString().endsWith(".tar")) "-cf" else "-czf"
+    val tar = ProcessBuilder("tar", "-C", source.toString(), how, path.toString(), ".").inheritIO().start()
+    assertEquals(0, tar.waitFor())
+    return path
+  }
+
+  @Test
+  fun aTarArchiveIsUnpackedBesideItOnceForAllContainers() {
+    for ((index, name) in listOf("env.tar.gz", "env.tgz", "env.tar").withIndex()) {
+      val archive = packed(root.resolve("cache/${20 + index}/$name"), tools = mapOf("conda-unpack" to recorder()))
+      val place = archive.resolveSibling(".knit-environment")
+      repeat(2) { assertShows(place, run(archive)) }
+      assertEquals(setOf(name, ".knit-environment"), archive.parent.names())
+      assertEquals(index + 1, records.size, "once for each")
+    }
+    val deep = packed(root.resolve("cache/30/env.tgz"), inDirectory = "dev")
+    assertShows(deep.resolveSibling(".knit-environment").resolve("dev"), run(deep))
+  }
+
+  @Test
+  fun whatWasUnpackedIsThereUnderTheResourcesName() {
+    assertEquals("python\n", run(packed(), "ls \"$NAME/bin\"").stdout)
+  }
+
+  @Test
+  fun ofContainersThatStartTogetherOneUnpacksAndTheOthersWait() {
+    val archive = packed(tools = mapOf("conda-unpack" to recorder("touch done")))
+    val count = "tar() { echo tar >> ${quoted(record.toString())}; sleep 1; command tar \"\$@\"; }\n"
+    val containers =
+      List(6) { container(archive) }.associateWith { start(it, "test -e \"\$CONDA_PREFIX/done\" && $SHOW") { script -> count + script } }
+    containers.forEach { (directory, process) -> assertShows(archive.resolveSibling(".knit-environment"), process.ended(directory)) }
+    assertEquals(listOf("tar", "conda-unpack 0  .knit-environment"), records)
+  }
+
+  @Test
+  fun anArchiveThatIsNoneIsRefusedAndLeavesNothing() {
+    val archive = root.resolve("cache/20/env.tar.gz").apply { parent.createDirectories() }
+    archive.writeText("this was never packed")
+    val ran = run(archive)
+    assertEquals(1, ran.exitCode)
+    assertEquals("", ran.stdout)
+    val place = archive.resolveSibling(".knit-environment")
+    assertTrue(ran.stderr.endsWith("knit: The Python environment $archive could not be unpacked to $place. The reason is above.\n"), ran.stderr)
+    assertEquals(setOf("env.tar.gz"), archive.parent.names())
+  }
+
+  @Test
+  fun aContainerThatWasKilledWhileUnpackingHoldsUpNobody() {
+    val archive = packed()
+    val place = archive.resolveSibling(".knit-environment")
+    val slow = "tar() { touch ${quoted("$place.part/half")}; exec sleep 50; }\n"
+    val killed = start(container(archive)) { slow + it }
+    while (!place.resolveSibling("${place.fileName}.part/half").exists()) Thread.sleep(10)
+    val next = container(archive).let { it to start(it) }
+    assertFalse(next.second.waitFor(500, TimeUnit.MILLISECONDS), "the lock is held")
+    (killed.descendants().toList() + killed.toHandle()).forEach { it.destroyForcibly() }
+    assertShows(place, next.second.ended(next.first))
+    assertFalse(place.resolve("half").exists())
+  }
+
+  @Test
+  fun whereNothingCanBeUnpackedBesideItEachContainerHasItsOwn() {
+    val archive = packed()
+    val container = container(archive)
+    val ran = start(container) { "flock() { return 71; }\n$it" }.ended(container)
+    assertShows(container.resolve(".knit-environment"), ran)
+    assertEquals(setOf("env.tar.gz"), archive.parent.names())
+  }
+
   @Test
   fun condaUnpackIsRunByTheEnvironmentsPythonOnceForEachPlace() {
     // Its own first line names a Python that the node need not have.
@@ -326,13 +404,26 @@ class PythonEnvironmentTest {
   }
 
   @Test
+  fun yarnLeavesTarArchivesPackedAndUnpacksAllOthers() {
+    fun asked(url: String): LocalResource.Type? {
+      val archive = LocalResource(url, 1, 2, LocalResource.Type.ARCHIVE, LocalResource.Visibility.PRIVATE)
+      return LaunchSpec(SHOW, emptyMap(), mapOf(NAME to archive, "other" to archive), NAME)
+        .also { assertEquals(LocalResource.Type.ARCHIVE, it.localResources.getValue("other").type) }
+        .distinctResources()[NAME]
+        ?.type
+    }
+    for (ending in listOf("tar", "tar.gz", "tgz")) assertEquals(LocalResource.Type.FILE, asked("hdfs://nn/env.$ending"), ending)
+    assertEquals(LocalResource.Type.ARCHIVE, asked("hdfs://nn/env.zip"))
+  }
+
+  @Test
   fun aLaunchOfTheLongestCommandStillFits() {
     val command = "x=${"'".repeat(32 * 1024)};"
     val environment = List(16) { "VARIABLE_$it" to "'\n".repeat(1022) }.toMap()
     val plain = LaunchSpec(command, environment, emptyMap())
     val activated = plain.copy(pythonEnvironment = "P'".repeat(50))
     assertTrue(activated.encoded().length < 128 * 1024 - 64)
-    assertTrue(activated.script().length - plain.script().length < 2_500, "what every launch carries is small")
+    assertTrue(activated.script().length - plain.script().length < 3_500, "what every launch carries is small")
     assertFalse("\n#" in activated.script())
   }
 

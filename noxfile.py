@@ -79,7 +79,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session(python=PYTHONS, tags=["quick"])
 def sdk(session: nox.Session) -> None:
     """Test the SDK, as installed from its wheel, against fakes over real sockets."""
-    session.install(f"{_wheel(session)}[conda]", *TESTS)
+    _install(session, "[conda]", *TESTS)
     session.run("pytest", str(SDK / "tests"), *session.posargs)
 
 
@@ -94,9 +94,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(tags=["quick"])
 def types(session: nox.Session) -> None:
     """Check all types, strictly."""
-    session.install(
-        f"{_wheel(session)}[conda]", *TYPES, *TESTS, "pytest-docker", "nox", "hatchling"
-    )
+    _install(session, "[conda]", *TYPES, *TESTS, "pytest-docker", "nox", "hatchling")
     session.run("mypy", "--config-file", str(ROOT / "mypy.ini"))
 
 
@@ -106,7 +104,7 @@ def integration(session: nox.Session, cluster: str) -> None:
     """Run the suite on a real Hadoop; ``-- --cluster=external`` takes HADOOP_CONF_DIR's."""
     if cluster == "docker" and not toolchain.docker_answers():
         session.skip("no Docker engine answers")
-    session.install(f"{_wheel(session)}[conda]", *TESTS, *EXAMPLES, "pytest-docker>=3.1")
+    _install(session, "[conda]", *TESTS, *EXAMPLES, "pytest-docker>=3.1")
     session.run(
         "pytest",
         "integration",
@@ -119,14 +117,14 @@ def integration(session: nox.Session, cluster: str) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run a small Python program in containers on a real YARN on this machine, before your eyes."""
-    session.install(str(_wheel(session)))
+    _install(session, "")
     session.run("python", "-m", "integration.demo", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure knit beside skein and YARN's floor; ``-- --cluster=docker`` on three nodes."""
-    session.install(str(_wheel(session)), "pytest-docker>=3.1")
+    _install(session, "", "pytest-docker>=3.1")
     session.run("python", "-m", "integration.bench", *session.posargs)
 
 
@@ -152,6 +150,14 @@ def _build_jar(session: nox.Session, *, tests: bool) -> Path:
         return toolchain.build_jar(ROOT, tests=tests)
     except toolchain.ToolchainError as error:
         session.error(str(error))
+
+
+def _install(session: nox.Session, extras: str, *others: str) -> None:
+    """Install knit from its wheel, and what else is needed."""
+    wheel = _wheel(session)
+    session.install(f"{wheel}{extras}", *others)
+    # An environment from an earlier run keeps what it has of the same version.
+    session.install("--force-reinstall", "--no-deps", str(wheel))
 
 
 def _wheel(session: nox.Session) -> Path:

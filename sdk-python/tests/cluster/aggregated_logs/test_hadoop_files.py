@@ -30,6 +30,7 @@ TEN = b"".join(b"%d\n" % number for number in range(1, 11))
 EACH = bytes(range(256))
 EVERY_BYTE = EACH * 64 + EACH[::-1] * 64 + b"\r\n\r\x00\xff\xfe\xf0\x9f\x8e" * 100
 EVERY_BYTE += b"no newline at the end"
+TIME_FIELDS = (b"lastModifiedTime", b"lastModificatedTime")
 IFILES = [name for name in BY_HADOOP if name.startswith("ifile")]
 
 
@@ -125,6 +126,19 @@ def test_an_ifile_of_another_codec_is_an_error_that_names_it(name: str) -> None:
     with pytest.raises(LogFormatError, match="compressed with") as caught:
         open_fixture(name, change).container_ids()
     assert caught.value.codec == other.decode()
+
+
+@pytest.mark.parametrize("name", IFILES)
+def test_an_ifile_of_hadoop_2_names_a_field_otherwise(name: str) -> None:
+    """As read off a file of Hadoop 2.10.2; 3.3.6 has the other name."""
+    new, old = ((len(text).to_bytes(2, "big") + text) for text in TIME_FIELDS)
+
+    def change(data: bytes) -> bytes:
+        assert data.count(new) == 1
+        size = int.from_bytes(data[-36:-32], "big") + len(old) - len(new)
+        return data[:-36].replace(new, old) + size.to_bytes(4, "big") + data[-32:]
+
+    assert contents(open_fixture(name, change)) == contents(open_fixture(name))
 
 
 @pytest.mark.parametrize("name", IFILES)

@@ -30,6 +30,7 @@ from knit._cluster.aggregated_logs._node_file import (
 from knit._cluster.aggregated_logs._reading import ByteReader, MalformedError
 
 CHECKSUM_SUFFIX = "-checksum"
+_MODIFY_TIME_IN_HADOOP_2 = "lastModificatedTime"
 _MARK_BYTES = 32
 _INDEX_BYTES = 256 * 1024 * 1024
 """No index of a sane file is longer: it takes about 200 bytes for a log file."""
@@ -158,7 +159,7 @@ class IFile(NodeFile):
             _number(fields.get("fileSize")),
             _number(fields.get("startIndex")),
             _number(fields.get("fileCompressedSize")),
-            _number(fields.get("lastModifiedTime")),
+            _number(fields.get("lastModifiedTime", fields.get(_MODIFY_TIME_IN_HADOOP_2))),
         )
         if (
             min(entry.size_bytes, entry.start, entry.compressed_bytes) < 0

@@ -67,8 +67,8 @@ class NodeLogClient(
     fileName: String,
     lastBytes: Long?,
   ): LogContent {
-    // A positive size would mean the first bytes, and 0 means the header alone.
-    val query = if (lastBytes == null) emptyMap() else mapOf("size" to (-lastBytes).toString())
+    // A positive size would mean the first bytes, and for none Hadoop 2 leaves out the header with the length.
+    val query = if (lastBytes == null) emptyMap() else mapOf("size" to (-maxOf(lastBytes, 1)).toString())
     val connection = open(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query)
     val stream = connection.checked()
     try {

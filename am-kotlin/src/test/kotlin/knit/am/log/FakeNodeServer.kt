@@ -27,7 +27,7 @@ class FakeNodeServer : Closeable {
   @Volatile
   var missing: String? = null
 
-  /** As of Hadoop 2, which leaves out the header of an empty log. */
+  /** As of Hadoop 2, which leaves out the header where it sends nothing of a log. */
   @Volatile
   var isOfHadoop2 = false
 
@@ -80,7 +80,7 @@ class FakeNodeServer : Closeable {
     val start = if (size < 0) data.size - count else 0
     exchange.sendResponseHeaders(200, 0)
     val out = exchange.responseBody
-    if (data.isNotEmpty() || !isOfHadoop2) writeHeader(out, name, data.size)
+    if (count > 0 || !isOfHadoop2) writeHeader(out, name, data.size)
     val cut = if (cuts.isEmpty()) null else cuts.removeAt(0)
     if (cut != null && cut < count) {
       out.write(data, start, cut)

@@ -184,9 +184,12 @@ class LiveLogSourceTest {
         "" to 5L to "",
         "\n\n\n" to 2L to "\n\n",
         "only" to 1L to "only",
+        "a\nb\n" to 0L to "",
       )
-    for ((given, expected) in table) {
+    for ((index, row) in (table + table).withIndex()) {
+      val (given, expected) = row
       val (content, count) = given
+      node.isOfHadoop2 = index >= table.size
       node.files["stdout"] = content.toByteArray()
       val pieces = read(LogStart.TailLines(count))
       assertEquals(expected, pieces.text(), "the last $count lines")

@@ -204,7 +204,10 @@ class PythonEnvironmentTest {
     assertEquals(1, ran.exitCode)
     assertEquals("", ran.stdout)
     val place = archive.resolveSibling(".knit-environment")
-    assertTrue(ran.stderr.endsWith("knit: The Python environment $archive could not be unpacked to $place. The reason is above.\n"), ran.stderr)
+    assertTrue(
+      ran.stderr.endsWith("knit: The Python environment $archive could not be unpacked to $place. The reason is above.\n"),
+      ran.stderr,
+    )
     assertEquals(setOf("env.tar.gz"), archive.parent.names())
   }
 

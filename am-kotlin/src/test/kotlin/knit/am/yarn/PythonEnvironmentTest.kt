@@ -407,9 +407,12 @@ class PythonEnvironmentTest {
   }
 
   @Test
-  fun yarnLeavesTarArchivesPackedAndUnpacksAllOthers() {
-    fun asked(url: String): LocalResource.Type? {
-      val archive = LocalResource(url, 1, 2, LocalResource.Type.ARCHIVE, LocalResource.Visibility.PRIVATE)
+  fun yarnLeavesTarArchivesPackedThatContainersCanUnpackAndUnpacksAllOthers() {
+    fun asked(
+      url: String,
+      visibility: LocalResource.Visibility = LocalResource.Visibility.PRIVATE,
+    ): LocalResource.Type? {
+      val archive = LocalResource(url, 1, 2, LocalResource.Type.ARCHIVE, visibility)
       return LaunchSpec(SHOW, emptyMap(), mapOf(NAME to archive, "other" to archive), NAME)
         .also { assertEquals(LocalResource.Type.ARCHIVE, it.localResources.getValue("other").type) }
         .distinctResources()[NAME]
@@ -417,6 +420,8 @@ class PythonEnvironmentTest {
     }
     for (ending in listOf("tar", "tar.gz", "tgz")) assertEquals(LocalResource.Type.FILE, asked("hdfs://nn/env.$ending"), ending)
     assertEquals(LocalResource.Type.ARCHIVE, asked("hdfs://nn/env.zip"))
+    assertEquals(LocalResource.Type.FILE, asked("hdfs://nn/env.tgz", LocalResource.Visibility.APPLICATION))
+    assertEquals(LocalResource.Type.ARCHIVE, asked("hdfs://nn/env.tgz", LocalResource.Visibility.PUBLIC))
   }
 
   @Test

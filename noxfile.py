@@ -80,7 +80,7 @@ def wheel(session: nox.Session) -> None:
 def sdk(session: nox.Session) -> None:
     """Test the SDK, as installed from its wheel, against fakes over real sockets."""
     _install(session, "[conda]", *TESTS)
-    session.run("pytest", str(SDK / "tests"), *session.posargs)
+    session.run("pytest", "--timeout=300", str(SDK / "tests"), *session.posargs)
 
 
 @nox.session(tags=["quick"])

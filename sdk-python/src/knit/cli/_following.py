@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit.cli._applications import TIMED_OUT, ending, exit_code_of
-from knit.cli._interrupts import Interrupts
+from knit.cli._interrupts import Interrupts, next_event
 from knit.cli._output import human_duration
 from knit.exceptions import (
     ApplicationNotRunningError,
@@ -116,8 +116,7 @@ class Follower:
         deadline = None if self._limit is None else time.monotonic() + self._limit.total_seconds()
         while True:
             try:
-                wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-                event = self._events.get(timeout=wait)
+                event = next_event(self._events, deadline)
             except queue.Empty:
                 event = TimeIsUp()
             if isinstance(event, Ended):

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LONGEST_SLEEP_SECONDS = 0.5
+
+
+def next_event(events: queue.SimpleQueue[T], deadline: float | None = None) -> T:
+    """
+    Wait for an event in the main thread, without sleeping through a signal.
+
+    Python handles signals between two steps of the main thread. One that arrives just before
+    that thread falls asleep does not wake it; so it wakes by itself now and then.
+
+    Args:
+        events: What other threads and `Interrupts` have to say.
+        deadline: By `time.monotonic()`. Default: none.
+
+    Raises:
+        queue.Empty: There was none until then.
+    """
+    while True:
+        remaining = float("inf") if deadline is None else deadline - time.monotonic()
+        try:
+            return events.get(timeout=max(0.0, min(remaining, _LONGEST_SLEEP_SECONDS)))
+        except queue.Empty:
+            if remaining <= _LONGEST_SLEEP_SECONDS:
+                raise
 
 
 class Interrupts:

@@ -6,6 +6,7 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+from knit.cli._interrupts import next_event
 from knit.cli._output import human_size
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def submit(
     interrupts.hand_over(answers.put, most=1)
     threading.Thread(target=work, name="knit-submit", daemon=True).start()
     while True:
-        answer = answers.get()
+        answer = next_event(answers)
         if isinstance(answer, int):
             progress.step("taking the submission back; Ctrl-C again leaves at once")
         elif isinstance(answer, BaseException):

@@ -11,13 +11,18 @@ knit_refuse() {
   exit 1
 }
 
+# Prints where this container keeps a copy of its own.
+knit_own() {
+  printf '%s\n' "$(pwd -P)/.knit-environment"
+}
+
 # Prints where tar archive $1 is unpacked: beside it, where YARN removes both at once, or else in this container.
 # Called in a subshell, for the lock's sake.
 knit_unpacked() {
   local place=${1%/*}/.knit-environment how=-xzf
   if [ ! -w "${1%/*}" ] || { [ ! -d "$place" ] && ! knit_lock "$1"; }; then
     exec 9<&-
-    place=$(pwd -P)/.knit-environment
+    place=$(knit_own)
   fi
   # It has its name only once it is whole.
   if [ ! -d "$place" ]; then
@@ -72,8 +77,11 @@ knit_lock() {
 
 # Prints where environment $1 fits once it does: there, or in a copy. Called in a subshell, for the lock's sake.
 knit_fitted() {
-  local place=
-  if [ -w "$1" ] && [ -w "$1/bin" ] && knit_lock "$1"; then
+  local own place=
+  own=$(knit_own)
+  if [ "${1#"$own"}" != "$1" ]; then
+    chmod -R u+w "$1" && place=$1
+  elif [ -w "$1" ] && [ -w "$1/bin" ] && knit_lock "$1"; then
     if knit_fits "$1"; then
       printf '%s\n' "$1"
       return
@@ -83,7 +91,7 @@ knit_fitted() {
   fi
   if [ -z "$place" ]; then
     exec 9<&-
-    place=$(pwd -P)/.knit-environment
+    place=$own
     cp -a "$1" "$place" && chmod -R u+w "$place" || knit_refuse "$1 could not be copied to $place."
   fi
   knit_fit "$place" || knit_refuse "The Python environment could not be made to fit to $place. The reason is above."

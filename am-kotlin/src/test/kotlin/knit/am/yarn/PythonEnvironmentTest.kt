@@ -227,10 +227,11 @@ class PythonEnvironmentTest {
 
   @Test
   fun whereNothingCanBeUnpackedBesideItEachContainerHasItsOwn() {
-    val archive = packed()
+    val archive = packed(tools = mapOf("conda-unpack" to recorder()))
     val container = container(archive)
     val ran = start(container) { "flock() { return 71; }\n$it" }.ended(container)
     assertShows(container.resolve(".knit-environment"), ran)
+    assertEquals(listOf("conda-unpack 0  .knit-environment"), records)
     assertEquals(setOf("env.tar.gz"), archive.parent.names())
   }
 

@@ -16,11 +16,9 @@ from knit.cli._interrupts import Interrupts, next_event
 def test_a_signal_that_does_not_wake_the_main_thread_is_handled_all_the_same() -> None:
     """As when it comes just before the thread falls asleep; here another thread receives it."""
     events: queue.SimpleQueue[int] = queue.SimpleQueue()
-    asleep = threading.Event()
 
     def interrupt() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        asleep.wait(20)
         time.sleep(0.1)
         os.kill(os.getpid(), signal.SIGINT)
 
@@ -30,7 +28,6 @@ def test_a_signal_that_does_not_wake_the_main_thread_is_handled_all_the_same() -
         thread = threading.Thread(target=interrupt)
         thread.start()
         try:
-            asleep.set()
             assert next_event(events, time.monotonic() + 20) == 1
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -186,15 +186,16 @@ class LiveLogSourceTest {
         "only" to 1L to "only",
         "a\nb\n" to 0L to "",
       )
-    for ((index, row) in (table + table).withIndex()) {
-      val (given, expected) = row
-      val (content, count) = given
-      node.isOfHadoop2 = index >= table.size
-      node.files["stdout"] = content.toByteArray()
-      val pieces = read(LogStart.TailLines(count))
-      assertEquals(expected, pieces.text(), "the last $count lines")
-      val begin = pieces.filterIsInstance<LogPiece.Begin>().single().offsetBytes
-      assertEquals(content.removeSuffix(expected).length.toLong(), begin, "where the last $count lines begin")
+    for (isOfHadoop2 in listOf(false, true)) {
+      node.isOfHadoop2 = isOfHadoop2
+      for ((given, expected) in table) {
+        val (content, count) = given
+        node.files["stdout"] = content.toByteArray()
+        val pieces = read(LogStart.TailLines(count))
+        assertEquals(expected, pieces.text(), "the last $count lines")
+        val begin = pieces.filterIsInstance<LogPiece.Begin>().single().offsetBytes
+        assertEquals(content.removeSuffix(expected).length.toLong(), begin, "where the last $count lines begin")
+      }
     }
   }
 

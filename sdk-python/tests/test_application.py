@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import grpc
@@ -28,12 +28,14 @@ from knit import (
     Resources,
     Service,
     SpecError,
+    WaitingCause,
+    WaitingReason,
     WaitTimeoutError,
     WrongStateError,
     YarnState,
 )
 from knit.testing import FakeApplicationMaster, Fault
-from knit.v1 import application_service_pb2, container_pb2
+from knit.v1 import application_pb2, application_service_pb2, container_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
 SOON = timedelta(seconds=0.3)
@@ -49,6 +51,24 @@ def test_describing_says_what_was_submitted_without_secrets(application: Applica
     assert description.services["server"].environment == {"TOKEN": ""}
     assert description.start_time is not None
     assert description.start_time.tzinfo is timezone.utc
+
+
+def test_describing_says_why_containers_wait(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    reason = WaitingReason(
+        service_name="worker",
+        count=3,
+        resources=Resources("64 GiB", 2),
+        cause=WaitingCause.TOO_LARGE,
+        explanation="The largest node has 16 GiB.",
+        since=datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
+    )
+    assert application.describe().waiting_reasons == ()
+    fake.wait_for(reason)
+    assert application.describe().waiting_reasons == (reason,)
+    fake.wait_for()
+    assert application.describe().waiting_reasons == ()
 
 
 def test_containers_come_in_order_and_by_choice(application: Application) -> None:
@@ -84,8 +104,11 @@ def test_a_container_is_what_the_contract_says_of_it(
 
 def test_values_newer_than_this_sdk_are_read() -> None:
     message = container_pb2.Container(service_name="w", attempt_number=1)
+    later = application_pb2.WaitingReason()
+    later.cause = 99  # type: ignore[assignment]
     message.state = 99  # type: ignore[assignment]
     message.exit.reason = 99  # type: ignore[assignment]
+    assert WaitingReason._from_proto(later).cause is WaitingCause.UNKNOWN
     container = Container._from_proto(message)
     assert container.state is ContainerState.UNKNOWN
     assert not container.state.is_final

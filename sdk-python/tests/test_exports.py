@@ -13,7 +13,7 @@ MODELS = """
     ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
     ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus Knit LogChunk
     LogEnd LogFile LogLine LogStream PackingProgress RUNNING_ENVIRONMENT Resources Service
-    StagingProgress Visibility YarnState create_env pack_environment
+    StagingProgress Visibility WaitingCause WaitingReason YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from knit._resources import Resources
     from knit._spec import ApplicationSpec, FailurePolicy, Service
     from knit._staging import StagingProgress
+    from knit._waiting import WaitingCause, WaitingReason
 
     __version__: str
 
@@ -72,6 +73,8 @@ __all__ = [
     "Service",
     "StagingProgress",
     "Visibility",
+    "WaitingCause",
+    "WaitingReason",
     "YarnState",
     "create_env",
     "pack_environment",
@@ -100,6 +103,7 @@ _MODULES = {
     "_resources": ("Resources",),
     "_spec": ("ApplicationSpec", "FailurePolicy", "Service"),
     "_staging": ("StagingProgress",),
+    "_waiting": ("WaitingCause", "WaitingReason"),
 }
 _MODULE_OF = {name: f"knit.{module}" for module, names in _MODULES.items() for name in names}
 

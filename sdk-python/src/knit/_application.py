@@ -19,6 +19,7 @@ from knit._logs import LogFile, LogStream
 from knit._report import ApplicationReport, FinalStatus, YarnState
 from knit._spec import Service
 from knit._tls import ClientTls
+from knit._waiting import WaitingReason
 from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
@@ -100,7 +101,11 @@ class ApplicationDescription:
     application_id: str
     """YARN's identifier, `application_…`."""
     attempt_number: int
-    """Which start of the Application Master this is, counted from 1."""
+    """
+    Which start of the Application Master this is, counted from 1. With one above 1 the
+    application began anew at `start_time`, as it was submitted: containers that had been added
+    are gone, and those that had been stopped run again.
+    """
     state: ApplicationState
     """Where it is in its life."""
     outcome: ApplicationOutcome | None
@@ -114,6 +119,13 @@ class ApplicationDescription:
     The services it was submitted with. Files have the URLs they were staged under, and the
     values of environments are empty, for they may be secret.
     """
+    history_id: str = ""
+    """
+    Names what this Application Master remembers: another one for each attempt. Empty if it is
+    older than that.
+    """
+    waiting_reasons: tuple[WaitingReason, ...] = ()
+    """Why containers that are wanted have not been granted. Empty where none waits for long."""
 
     @classmethod
     def _from_proto(
@@ -128,6 +140,8 @@ class ApplicationDescription:
             start_time=to_datetime(message, "start_time"),
             name=message.spec.name,
             services={n: Service._from_proto(s) for n, s in sorted(message.spec.services.items())},
+            history_id=message.history_id,
+            waiting_reasons=tuple(map(WaitingReason._from_proto, message.waiting_reasons)),
         )
 
 

@@ -73,10 +73,12 @@ class _ApplicationService(application_service_pb2_grpc.ApplicationServiceService
             outcome = self._state.outcome()
             response = application_service_pb2.GetApplicationResponse(
                 application_id=self._state.application_id,
-                attempt_number=1,
+                attempt_number=self._state.attempt_number,
                 state=_state_after(outcome),
                 outcome=outcome,
                 spec=self._state.spec,
+                history_id=self._state.history_id,
+                waiting_reasons=self._state.waiting,
             )
             response.start_time.FromDatetime(self._state.start_time)
             return response

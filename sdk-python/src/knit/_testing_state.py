@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime, timezone
@@ -33,6 +34,9 @@ class FakeState:
         self.open_streams = 0
         self.sent_bytes = 0
         self.was_released = False
+        self.attempt_number = 1
+        self.history_id = uuid.uuid4().hex
+        self.waiting: list[application_pb2.WaitingReason] = []
         self.interruptions = 0
         self.lost_logs: dict[str, str] = {}
         self._logs: dict[str, dict[str, bytearray]] = {}

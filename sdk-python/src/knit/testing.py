@@ -29,6 +29,7 @@ from knit._container import Container, ExitReason
 from knit._report import ApplicationReport, FinalStatus, YarnState
 from knit._spec import ApplicationSpec, Service
 from knit._tls import ApplicationTls, ClientTls
+from knit._waiting import WaitingReason
 from knit.exceptions import ApplicationNotRunningError
 
 if TYPE_CHECKING:
@@ -186,6 +187,11 @@ class FakeApplicationMaster:
     def grant(self, service: str, rank: int) -> Container:
         """YARN grants the container asked for at this place, and it runs."""
         return Container._from_proto(self._state.grant(service, rank))
+
+    def wait_for(self, *reasons: WaitingReason) -> None:
+        """Containers wait for these reasons from now on, and for no others."""
+        with self._state.changed:
+            self._state.waiting = [reason._to_proto() for reason in reasons]
 
     def write(self, container_id: str | None, data: bytes, *, file: str = "stdout") -> None:
         """A container writes to one of its log files."""

@@ -28,9 +28,9 @@ from knit import (
     RpcTimeoutError,
     Service,
     SpecError,
-    _channel,
     _logs,
 )
+from knit._deadlines import pauses
 from knit.testing import FakeApplicationMaster, Fault
 
 Files = dict[tuple[str, str], bytes]
@@ -40,7 +40,7 @@ Files = dict[tuple[str, str], bytes]
 def _quick_retries() -> Iterator[None]:
     """What is waited for between tries is not what these tests are about."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "pauses", lambda *_: _channel.pauses(0.01, 0.1))
+        patch.setattr(_logs, "pauses", lambda *_: pauses(0.01, 0.1))
         yield
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from knit._channel import Connection, Deadline, ResponseStream, pauses
+from knit._channel import Connection, ResponseStream
 from knit._container import Container, ContainerState, to_datetime
+from knit._deadlines import Deadline, pauses
 from knit._enums import OpenEnum
 from knit._logs import LogFile, LogStream
 from knit._report import ApplicationReport, FinalStatus, YarnState

@@ -1,4 +1,4 @@
-"""The way to one Application Master: channels, deadlines, and what its statuses mean."""
+"""The way to one Application Master: channels, and what its statuses mean."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-import attrs
-
+from knit._deadlines import Deadline, pauses
 from knit._tls import SERVER_NAME, ClientTls
 from knit.exceptions import (
     ApplicationError,
@@ -91,39 +90,6 @@ def from_rpc_error(error: grpc.RpcError, what: str) -> KnitError:
     advice = _ADVICE.get(name)
     message = f"{what}: {said}" + (f" {advice}" if advice else "")
     return _BY_STATUS.get(name, ApplicationError)(message)
-
-
-@attrs.frozen
-class Deadline:
-    """A point in time by which a whole operation is over."""
-
-    at: float
-    """On the clock of `time.monotonic`."""
-    total: timedelta
-    """How long it was when it was set."""
-
-    @classmethod
-    def after(cls, timeout: timedelta) -> Deadline:
-        """The deadline that lies this far ahead."""
-        return cls(time.monotonic() + timeout.total_seconds(), timeout)
-
-    @property
-    def remaining_seconds(self) -> float:
-        """Never negative."""
-        return max(0.0, self.at - time.monotonic())
-
-    @property
-    def remaining(self) -> timedelta:
-        """Never negative."""
-        return timedelta(seconds=self.remaining_seconds)
-
-
-def pauses(first: float, last: float, factor: float = 1.6) -> Iterator[float]:
-    """Seconds to wait between tries: growing, then constant, without end."""
-    pause = first
-    while True:
-        yield pause
-        pause = min(last, pause * factor)
 
 
 class ResponseStream(Protocol[_R_co]):

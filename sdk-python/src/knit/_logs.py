@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
-from knit._channel import ResponseStream, from_rpc_error, pauses
+from knit._channel import ResponseStream, from_rpc_error
+from knit._deadlines import pauses
 from knit.exceptions import (
     ApplicationError,
     ApplicationNotFoundError,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import grpc
 
     from knit._archived_logs import Archive, Identity
-    from knit._channel import Deadline
+    from knit._deadlines import Deadline
     from knit.v1 import log_service_pb2
 
 LONGEST_LINE_BYTES = 1024 * 1024

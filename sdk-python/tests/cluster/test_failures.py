@@ -17,7 +17,8 @@ from knit._cluster.auth import SimpleAuthentication
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration import ClusterConfig
 from knit._cluster.errors import RESOURCE_MANAGER
-from knit._cluster.http import Deadline, HttpClient
+from knit._cluster.http import HttpClient
+from knit._deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,

@@ -17,7 +17,8 @@ from knit._cluster.errors import (
     not_the_daemon,
     standby_error,
 )
-from knit._cluster.http import Deadline, HttpClient, Response, base_of
+from knit._cluster.http import HttpClient, Response, base_of
+from knit._deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
     ClusterTimeoutError,

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -21,42 +19,10 @@ from urllib3.response import BaseHTTPResponse
 
 from knit._cluster.auth import Authentication
 from knit._cluster.errors import Daemon, json_problem, transport_error
+from knit._deadlines import Deadline
 from knit.exceptions import ClusterTimeoutError, ConfigurationError
 
 _BLOCK_BYTES = 1 << 20
-
-
-@attrs.frozen
-class Deadline:
-    """A point in time by which a call has returned, whatever happens on its way."""
-
-    total: timedelta
-    _end: float
-
-    @classmethod
-    def after(cls, timeout: timedelta) -> Deadline:
-        return cls(timeout, time.monotonic() + timeout.total_seconds())
-
-    @property
-    def remaining_seconds(self) -> float:
-        return max(0.0, self._end - time.monotonic())
-
-    def share(self, parts: int) -> Deadline:
-        """An earlier deadline, which leaves as much time for each of the other parts."""
-        return (
-            self
-            if parts == 1
-            else Deadline.after(timedelta(seconds=self.remaining_seconds / parts))
-        )
-
-    def check(self, what: str, url: str) -> None:
-        """Raises ClusterTimeoutError once the time is up."""
-        if self.remaining_seconds <= 0:
-            raise ClusterTimeoutError(
-                f"{what}: {plain(url)} did not answer within {self.total.total_seconds():.3g} s. "
-                "Try again, or allow more time (timeout=).",
-                url=plain(url),
-            )
 
 
 @attrs.frozen
@@ -89,6 +55,16 @@ class Response:
         if not isinstance(value, dict):
             raise json_problem(self, what, daemon)
         return value
+
+
+def check_time(deadline: Deadline, what: str, url: str) -> None:
+    """Raises ClusterTimeoutError once the time is up."""
+    if deadline.is_over:
+        raise ClusterTimeoutError(
+            f"{what}: {plain(url)} did not answer within {deadline.total.total_seconds():.3g} s. "
+            "Try again, or allow more time (timeout=).",
+            url=plain(url),
+        )
 
 
 def plain(url: str) -> str:
@@ -184,7 +160,7 @@ class HttpClient:
         connect_seconds: float | None = None,
     ) -> BaseHTTPResponse:
         """Like `request`, but leaves the body to be read with `chunks`, or with `release_conn`."""
-        deadline.check(what, url)
+        check_time(deadline, what, url)
         parameters = dict(query or {})
         all_headers = {"Accept": "application/json", **(headers or {})}
         if authenticate:
@@ -229,7 +205,7 @@ class HttpClient:
         try:
             while data := response.read1(_BLOCK_BYTES):
                 yield data
-                deadline.check(what, url)
+                check_time(deadline, what, url)
             complete = True
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, ClusterTimeoutError):

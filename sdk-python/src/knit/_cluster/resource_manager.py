@@ -14,7 +14,8 @@ import attrs
 
 from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.failover import DaemonClient
-from knit._cluster.http import Deadline, HttpClient
+from knit._cluster.http import HttpClient
+from knit._deadlines import Deadline
 from knit._report import ApplicationReport, YarnState
 from knit.exceptions import (
     ApplicationNotFoundError,

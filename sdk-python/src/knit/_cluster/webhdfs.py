@@ -20,7 +20,8 @@ import attrs
 
 from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
 from knit._cluster.failover import DaemonClient
-from knit._cluster.http import Deadline, HttpClient, Response, base_of
+from knit._cluster.http import HttpClient, Response, base_of, check_time
+from knit._deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
     ClusterFileNotFoundError,
@@ -532,7 +533,7 @@ class _Reader:
         self._url = url
 
     def read(self, size: int = -1) -> bytes:
-        self._deadline.check(self._what, self._url)
+        check_time(self._deadline, self._what, self._url)
         wanted = self._left if size < 0 else min(size, self._left)
         data = self._stream.read(wanted) if wanted else b""
         self._left -= len(data)

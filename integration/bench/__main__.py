@@ -34,7 +34,7 @@ from integration.toolchain import ToolchainError
 
 ROOT = Path(__file__).parents[2]
 SKEIN_VENV = ROOT / ".nox" / "bench-skein"
-STEPS = ("cold", "submit", "scale", "follow")
+STEPS = ("cold", "submit", "scale", "follow", "drain")
 
 
 @attrs.frozen
@@ -66,6 +66,9 @@ def turns(bench: Bench, sides: list[Side], arguments: argparse.Namespace) -> Ite
                     bench.follow, side, figure, containers=containers, rate=rate, seconds=seconds
                 )
                 yield Turn("follow", side, follow)
+            for figure, readers in (("drain_one", 1), ("drain_ten", 10)):
+                drain = partial(bench.drain, side, figure, readers=readers, mib=arguments.drain_mib)
+                yield Turn("drain", side, drain)
 
 
 def run(bench: Bench, sides: list[Side], arguments: argparse.Namespace, console: Console) -> None:
@@ -121,6 +124,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--add", type=int, nargs="+", help="(10; on docker 10, then 50)")
     parser.add_argument("--idle-seconds", type=float, default=60, help="of the idle AM (60)")
     parser.add_argument("--follow-seconds", type=int, default=20, help="of log lines (20)")
+    parser.add_argument("--drain-mib", type=int, default=954, help="of a log that is there (954)")
     parser.add_argument("--json", type=Path, help="(build/bench-CLUSTER.json)")
     parser.add_argument("--floor-jar", type=Path, help="a floor that is built already")
     parser.add_argument("--skein-packages", type=Path, help="where skein is installed already")
@@ -142,7 +146,9 @@ def measure(
     """All of it, on a cluster that runs; logs are its daemons', where this machine has them."""
     with tempfile.TemporaryDirectory(prefix="knit-bench-") as scratch:
         yarn = Yarn.of(cluster)
-        results = Results(cluster.hadoop_version, cluster.name, list(arguments.add))
+        results = Results(
+            cluster.hadoop_version, cluster.name, list(arguments.add), arguments.drain_mib
+        )
         bench = Bench(yarn, logs, host, results)
         try:
             run(bench, sides_of(yarn, Path(scratch), arguments, console), arguments, console)

@@ -22,6 +22,31 @@ class Figure:
     """What was compared with what, in a sentence or two."""
 
 
+def _drains(key: str, readers: str) -> tuple[Figure, ...]:
+    """What it takes that so many processes read a large log that is there already."""
+    return (
+        Figure(
+            f"{key}_rate",
+            f"{readers} of {{mib}} MiB that is there",
+            "MB/s",
+            "All bytes that all of them received, by the time from their common start to the end "
+            "of the last; each is a process with a client of its own, all on this machine.",
+        ),
+        Figure(f"{key}_cpu", "… AM's CPU", "s", "User and system time meanwhile."),
+        Figure(
+            f"{key}_peak", "… AM's peak resident memory", "MiB", "VmHWM, counted anew before it."
+        ),
+        Figure(
+            f"{key}_call",
+            "… others' ListContainers",
+            "ms",
+            "Calls of another client of the same Application Master meanwhile, one every 20 ms; "
+            "the median call of each round.",
+        ),
+        Figure(f"{key}_call_p99", "… 99th percentile", "ms", "The same, 99 of 100 are quicker."),
+    )
+
+
 FIGURES = (
     Figure(
         "first_line",
@@ -130,4 +155,6 @@ FIGURES = (
         "Ten containers that write a hundred lines a second each; the median line of each round.",
     ),
     Figure("line_fast_p99", "… 99th percentile", "ms", "The same, 99 of 100 lines are quicker."),
+    *_drains("drain_one", "one follower"),
+    *_drains("drain_ten", "ten followers"),
 )

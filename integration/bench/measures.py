@@ -18,6 +18,7 @@ from integration.bench.statistics import percentile
 from integration.bench.yarn import Yarn
 
 SECOND = 1_000_000_000
+MIB = 1024 * 1024
 SETTLE_SECONDS = (6.0, 11.0)
 """
 A running application is left alone for a random time between these before containers are added:
@@ -114,3 +115,24 @@ class Bench:
             raise TooLateError(f"{len(late)} of {containers * rate * seconds} lines came")
         self.results.note(figure, side.name, percentile(late, 50))
         self.results.note(f"{figure}_p99", side.name, percentile(late, 99))
+
+    def drain(self, side: Side, figure: str, *, readers: int, mib: int) -> None:
+        """What it takes that a large log is read by several at a time, and others meanwhile."""
+        command = f"yes 'a line of a log that is there already' | head -c {mib * MIB}; sleep 3600"
+        more = ("--readers", str(readers), "--bytes", str(mib * MIB))
+        with side.client("drain", command, more=more, patience_seconds=900) as client:
+            pid = processes.master_of(client.answer()["application_id"])
+            processes.forget_peak(pid)
+            cpu_before = processes.cpu_seconds(pid)
+            client.go()
+            answer = client.answer()
+            cost = {
+                "cpu": processes.cpu_seconds(pid) - cpu_before,
+                "peak": processes.peak_mib(pid),
+            }
+            client.go()
+        calls = [nanos / 1_000_000 for nanos in answer["call_nanos"]]
+        cost["rate"] = readers * mib * MIB / 1e6 / (answer["nanos"] / SECOND)
+        cost["call"], cost["call_p99"] = percentile(calls, 50), percentile(calls, 99)
+        for name, value in cost.items():
+            self.results.note(f"{figure}_{name}", side.name, value)

@@ -54,6 +54,27 @@ def cpu_seconds(pid: int) -> float:
     return _cpu_ticks(pid) / _TICKS_PER_SECOND
 
 
+def forget_peak(pid: int) -> None:
+    """
+    Let the highest resident memory be counted anew from now on.
+
+    Raises:
+        BenchError: it is not ours to change.
+    """
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    except OSError as error:
+        raise BenchError(f"The peak of process {pid} cannot be reset: {error}") from error
+
+
+def peak_mib(pid: int) -> float:
+    """The highest resident memory (VmHWM) since the start, or since `forget_peak`."""
+    try:
+        return int(_fields(Path(f"/proc/{pid}/status"))["VmHWM"].split()[0]) / 1024
+    except (OSError, KeyError) as error:
+        raise BenchError(f"Process {pid} ended while it was being watched.") from error
+
+
 def watch(pid: int, seconds: float) -> Cost:
     """What the process costs during the next seconds."""
     cpu_before, began = _cpu_ticks(pid), time.monotonic()

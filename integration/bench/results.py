@@ -31,6 +31,8 @@ class Results:
     cluster: str
     adds: list[int]
     """How many containers are added, time after time."""
+    drain_mib: int = 0
+    """How long the log is that is read while it lies there."""
     figures: Samples = attrs.field(factory=none)
     """By key of the figure and side."""
     moments: Samples = attrs.field(factory=none)
@@ -42,7 +44,7 @@ class Results:
 
     def title(self, figure: Figure) -> str:
         add, add_more = [*self.adds, 0, 0][:2]
-        return figure.title.format(add=add, add_more=add_more)
+        return figure.title.format(add=add, add_more=add_more, mib=self.drain_mib)
 
     def versus_skein(self, figure: str) -> float | None:
         """knit's median as a part of skein's: of skein as users start it, where there is that."""

@@ -36,7 +36,14 @@ class Side:
 
     @contextmanager
     def client(
-        self, step: str, command: str, *, adds: Sequence[int] = (), instances: int = 1
+        self,
+        step: str,
+        command: str,
+        *,
+        adds: Sequence[int] = (),
+        instances: int = 1,
+        more: Sequence[str] = (),
+        patience_seconds: float = CLIENT_PATIENCE_SECONDS,
     ) -> Iterator[ClientProcess]:
         """A client process that has just been started on a step."""
         arguments = [step, *self._arguments(step, command)]
@@ -44,6 +51,7 @@ class Side:
             arguments += ["--add", str(add)]
         if instances != 1:
             arguments += ["--instances", str(instances)]
+        arguments += more
         with (
             self._prepared(),
             started(
@@ -51,7 +59,7 @@ class Side:
                 self._module,
                 arguments,
                 self._env,
-                timeout_seconds=CLIENT_PATIENCE_SECONDS,
+                timeout_seconds=patience_seconds,
             ) as client,
         ):
             yield client

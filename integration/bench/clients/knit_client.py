@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import sys
 import time
 from datetime import timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from integration.bench.clients.protocol import Marks, now, tell, wait_for_go
@@ -95,16 +98,78 @@ def follow(arguments: argparse.Namespace) -> None:
         tell(application_id=application.application_id, late_nanos=late)
 
 
+def _drain(conf_dir: Path, application_id: str, size: int, begin: Barrier) -> None:
+    """Reads the log to where it ends now, in a process of its own."""
+    with (
+        knit.Client.from_config(conf_dir) as client,
+        client.application(application_id) as application,
+    ):
+        application.describe()
+        begin.wait(timeout=60)
+        with application.logs(files=["stdout"]) as log:
+            received = sum(len(chunk.data) for chunk in log.chunks())
+    if received != size:
+        sys.exit(f"{received} of {size} bytes came")
+
+
+def _written(application: knit.Application, container: knit.Container) -> int:
+    """How long the container's stdout is by now."""
+    files = application.log_files(container)
+    return sum(file.size_bytes for file in files if file.name == "stdout")
+
+
+def drain(arguments: argparse.Namespace) -> None:
+    """Several processes read a log that is there, and this one makes small calls meanwhile."""
+    size = arguments.bytes
+    with (
+        knit.Client.from_config(arguments.conf_dir) as client,
+        client.submit(specification(arguments)) as application,
+    ):
+        wait_until_running(application, 1)
+        [container] = application.containers()
+        while _written(application, container) < size:
+            time.sleep(POLL_SECONDS)
+        tell(application_id=application.application_id)
+        wait_for_go()
+        processes = multiprocessing.get_context("spawn")
+        begin = processes.Barrier(arguments.readers + 1)
+        readers = [
+            processes.Process(
+                target=_drain,
+                args=(arguments.conf_dir, application.application_id, size, begin),
+                daemon=True,
+            )
+            for _ in range(arguments.readers)
+        ]
+        for reader in readers:
+            reader.start()
+        begin.wait(timeout=60)
+        began, calls = now(), []
+        while any(reader.is_alive() for reader in readers):
+            called = now()
+            application.containers()
+            calls.append(now() - called)
+            time.sleep(0.02)
+        nanos = now() - began
+        if any(reader.exitcode for reader in readers):
+            sys.exit("a reader did not get all bytes")
+        tell(nanos=nanos, call_nanos=calls)
+        wait_for_go()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("step", choices=["cold", "submit", "scale", "follow"])
+    parser.add_argument("step", choices=["cold", "submit", "scale", "follow", "drain"])
     parser.add_argument("--conf-dir", type=Path, required=True)
     parser.add_argument("--command", required=True)
     parser.add_argument("--memory", required=True)
     parser.add_argument("--instances", type=int, default=1)
     parser.add_argument("--add", type=int, action="append", default=[])
+    parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--bytes", type=int, default=0)
     arguments = parser.parse_args()
-    {"cold": cold, "submit": submit, "scale": scale, "follow": follow}[arguments.step](arguments)
+    steps = {"cold": cold, "submit": submit, "scale": scale, "follow": follow, "drain": drain}
+    steps[arguments.step](arguments)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ data class LocalResource(
   val modifyTimeMillis: Long,
   val type: Type,
   val visibility: Visibility,
+  /** Of an archive, the files at its top if these are to lie beside the command, instead of in a directory. */
+  val memberNames: List<String> = emptyList(),
 ) {
   enum class Type { FILE, ARCHIVE }
 

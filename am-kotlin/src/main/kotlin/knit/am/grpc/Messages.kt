@@ -120,6 +120,7 @@ private fun LocalResourceMessage.toDomain() =
         LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PUBLIC -> LocalResource.Visibility.PUBLIC
         else -> LocalResource.Visibility.PRIVATE
       },
+    memberNames = memberNamesList.toList(),
   )
 
 private fun LocalResource.toMessage(): LocalResourceMessage =
@@ -139,7 +140,8 @@ private fun LocalResource.toMessage(): LocalResourceMessage =
         LocalResource.Visibility.APPLICATION -> LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_APPLICATION
         LocalResource.Visibility.PUBLIC -> LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PUBLIC
       },
-    ).build()
+    ).addAllMemberNames(memberNames)
+    .build()
 
 internal fun ResourceMessage.toDomain() = Resource(memoryMib, vcores)
 

@@ -52,12 +52,23 @@ internal fun LaunchSpec.encoded(): String {
  */
 internal fun LaunchSpec.script(): String =
   links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
+    localResources.filterValues { it.memberNames.isNotEmpty() }.keys.joinToString("", transform = ::linksInto) +
     "set -- ${marked(command)}\n" +
     pythonEnvironment?.let(::activationOf).orEmpty() +
     environment.entries
       .sortedBy { it.key == "PATH" }
       .joinToString("") { (name, value) -> "export $name=${marked(value)} && $name=\${$name%x}\n" } +
     "exec /bin/bash -c \"\${1%x}\"\n"
+
+/**
+ * Shell that links what an unpacked archive holds at its top into the working directory.
+ *
+ * 500 at a time, for a program is given 2 MiB of arguments at most and a name has up to 255 bytes. In a subshell, whose
+ * settings and arguments are not the command's.
+ */
+private fun linksInto(archive: String): String =
+  "(shopt -s dotglob nullglob; set -- ./${quoted(archive)}/*; while [ \$# -gt 0 ]; do ln -s -- \"\${@:1:500}\" . || exit; " +
+    "shift \$((\$# < 500 ? \$# : 500)); done) || exit\n"
 
 /** The files YARN is told of: of those that are one file under several names it would bring only one. */
 internal fun LaunchSpec.distinctResources(): Map<String, LocalResource> = localResources - links().map { it.first }.toSet()

@@ -26,7 +26,14 @@ import java.time.Duration
 
 class MessagesTest {
   private val resource =
-    LocalResource("hdfs://nn/a%20b.zip", 12, 1_700_000_000_123, LocalResource.Type.ARCHIVE, LocalResource.Visibility.PUBLIC)
+    LocalResource(
+      "hdfs://nn/a%20b.zip",
+      12,
+      1_700_000_000_123,
+      LocalResource.Type.ARCHIVE,
+      LocalResource.Visibility.PUBLIC,
+      listOf("a", "b"),
+    )
 
   private val submission =
     Submission(

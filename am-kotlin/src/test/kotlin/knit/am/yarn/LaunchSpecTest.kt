@@ -76,6 +76,26 @@ class LaunchSpecTest {
     }
   }
 
+  /** More than are linked at once, and with names that a shell would like to take apart. */
+  @Test
+  fun theMembersOfAnArchiveLieBesideTheCommand() {
+    val names = listOf("it's", "two words", ".hidden", "-rf", "*", "\$HOME") + (1..1_200).map { "file-$it" }
+    val unpacked = Files.createDirectories(directory.resolve(".knit-files"))
+    for (name in names) Files.write(unpacked.resolve(name), name.toByteArray())
+    val archive = LocalResource("hdfs://nn/a.tar.gz", 1, 2, LocalResource.Type.ARCHIVE, LocalResource.Visibility.PRIVATE, names)
+
+    val ran =
+      run(
+        LaunchSpec(
+          "cat -- \"it's\" 'two words' .hidden -rf '*' '\$HOME' file-1200; echo \$#",
+          emptyMap(),
+          mapOf(".knit-files" to archive),
+        ),
+      )
+    assertEquals("it'stwo words.hidden-rf*\$HOMEfile-12000\n", ran.stdout, ran.stderr)
+    for (name in names) assertEquals(name, String(Files.readAllBytes(directory.resolve(name))))
+  }
+
   @Test
   fun exitCodeAndErrorsAreTheCommands() {
     val ran = run(spec("echo out; echo err >&2; exit 42"))

@@ -17,6 +17,8 @@ data class Submission(
   val stagingUrl: String?,
   /** The user whose name containers give to a cluster with simple authentication; null with Kerberos. */
   val userName: String?,
+  /** The ports it may listen on, the first that is free; null for any that the operating system gives. */
+  val masterPorts: IntRange? = null,
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)

@@ -29,6 +29,7 @@ import knit.v1.LocalResourceVisibility
 import knit.v1.LogBegin
 import knit.v1.LogChunk
 import knit.v1.LogEnd
+import knit.v1.PortRange
 import knit.v1.Service
 import knit.v1.StreamLogsRequest
 import knit.v1.StreamLogsResponse
@@ -56,17 +57,28 @@ internal fun ApplicationSpec.toDomain() =
     linger = if (hasLinger()) linger.toDomain() else Submission.DEFAULT_LINGER,
     stagingUrl = stagingUrl.ifEmpty { null },
     userName = userName.ifEmpty { null },
+    masterPorts = if (hasMasterPorts()) masterPorts.first..masterPorts.last else null,
   )
 
 /** The submission as clients may see it: the values of variables may be secret, and are left out. */
-internal fun Submission.toMessage(): ApplicationSpec =
-  ApplicationSpec
+internal fun Submission.toMessage(): ApplicationSpec {
+  val message =
+    ApplicationSpec
+      .newBuilder()
+      .setName(name)
+      .putAllServices(services.mapValues { it.value.toMessage() })
+      .setLinger(linger.toMessage())
+      .setStagingUrl(stagingUrl.orEmpty())
+      .setUserName(userName.orEmpty())
+  masterPorts?.let { message.setMasterPorts(it.toMessage()) }
+  return message.build()
+}
+
+private fun IntRange.toMessage(): PortRange =
+  PortRange
     .newBuilder()
-    .setName(name)
-    .putAllServices(services.mapValues { it.value.toMessage() })
-    .setLinger(linger.toMessage())
-    .setStagingUrl(stagingUrl.orEmpty())
-    .setUserName(userName.orEmpty())
+    .setFirst(first)
+    .setLast(last)
     .build()
 
 private fun Service.toDomain() =

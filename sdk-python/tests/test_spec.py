@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from collections.abc import Callable
 from datetime import timedelta
@@ -30,7 +31,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 WORDS = TEXT.filter(lambda text: text.strip() != "")
 NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 FILE_NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_ .-]{0,10}", fullmatch=True).filter(
-    lambda name: not name.startswith("launch")
+    lambda name: not name.startswith("launch") and name != "tmp"
 )
 RESOURCES = st.builds(Resources, st.integers(1, 2**31 - 1), st.integers(1, 2**31 - 1))
 COUNTS = st.integers(0, 2**31 - 1)
@@ -65,6 +66,7 @@ SPECS = st.builds(
     max_attempts=st.integers(1, 9),
     application_master=RESOURCES,
     linger=st.timedeltas(timedelta(), timedelta(minutes=5)),
+    master_ports=st.none() | st.tuples(st.integers(1, 1024), st.integers(1024, 65535)),
 )
 
 
@@ -171,12 +173,24 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("'A-B' has no valid name", lambda: Service("a", environment={"A-B": ""})),
     ("A is given as int", lambda: Service("a", environment={"A": 1})),  # type: ignore[dict-item]
     ("KNIT_RANK is set by knit", lambda: Service("a", environment={"KNIT_RANK": "1"})),
-    ("65,537 bytes", lambda: Service("a" * 65535, environment={"A": ""})),
+    ("command is 131,072 bytes", lambda: Service("a" * 131_072)),
+    ("variable A is 131,072 bytes", lambda: Service("a", environment={"A": "é" * 65_535})),
+    (
+        "1,048,577 bytes long",
+        lambda: Service("a" * 9, environment={f"A{n}": "b" * 131_068 for n in range(8)}),
+    ),
     ("files is 'a.txt'", lambda: Service("a", files="a.txt")),
     ("'a/b' is not one", lambda: Service("a", files={"a/b": "c"})),
     ("YARN's own", lambda: Service("a", files=["launch_container.sh"])),
     ("does not leave as it is", lambda: Service("a", files=["b/$HOME.txt"])),
     ("does not leave as it is", lambda: Service("a", files={'say "hello"': "b"})),
+    ("holds a colon.*PATH#NAME", lambda: Service("a", files=["file:x"])),
+    ("has 256 bytes", lambda: Service("a", files=["é" * 128])),
+    (
+        "not valid Unicode.*PATH#NAME",
+        lambda: Service("a", files=["bad\udcff"]),
+    ),
+    ("'tmp' is YARN's own", lambda: Service("a", files=["tmp"])),
     ("ends in none of", lambda: File("a.7z", archive=True)),
     ("cannot be PUBLIC", lambda: File("a", visibility=Visibility.PUBLIC)),
     ("neither a path", lambda: File(3)),  # type: ignore[arg-type]
@@ -196,6 +210,9 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("tags is the text", lambda: ApplicationSpec("a", {"b": Service("c")}, tags="d")),
     ("'d e' is not one", lambda: ApplicationSpec("a", {"b": Service("c")}, tags=["d e"])),
     ("max_attempts is 0", lambda: ApplicationSpec("a", {"b": Service("c")}, max_attempts=0)),
+    ("first and the last", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports="1-2-3")),
+    ("last is not before", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports=(2, 1))),
+    ("1 to 65535", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports="65536")),
     ("5 minutes", lambda: ApplicationSpec("a", {"b": Service("c")}, linger=timedelta(hours=1))),
 ]
 
@@ -255,8 +272,102 @@ def test_missing_files_are_found_before_anything_is_submitted(tmp_path: Path) ->
     spec(tmp_path / "there")._check_local()
     with pytest.raises(FileMissingError, match=r"services\.w\.files: .*does not exist"):
         spec(tmp_path / "gone")._check_local()
-    with pytest.raises(SpecError, match="is a directory"):
-        spec(tmp_path)._check_local()
+    spec(tmp_path)._check_local()  # a directory is packed
+    (tmp_path / "no.zip").mkdir()
+    with pytest.raises(SpecError, match="is a directory, and no archive"):
+        File(tmp_path / "no.zip", archive=True)._check_local()
+    with pytest.raises(SpecError, match="neither a file nor a directory"):
+        File("/dev/null")._check_local()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
+def test_a_path_that_must_not_be_looked_at_is_told(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(0)
+    with pytest.raises(SpecError, match=r"closed/data.csv cannot be looked at \(Permission denied"):
+        File(tmp_path / "closed" / "data.csv")._check_local()
+
+
+def test_a_path_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SpecError, match=r"loop cannot be looked at \(Too many levels"):
+        File(tmp_path / "loop")._check_local()
+    with pytest.raises(SpecError, match="cannot be looked at"):
+        File("/" + "x" * 300, "name")._check_local()
+    with pytest.raises(FileMissingError, match="~nobody-of-this-name/env does not exist"):
+        File("~nobody-of-this-name/env")._check_local()
+
+
+def test_a_name_that_begins_with_a_tilde_and_is_here_is_that_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "~report.xlsx").touch()
+    File("~report.xlsx")._check_local()
+    assert File("~/x").local_path == Path.home() / "x"
+
+
+def test_the_limits_of_a_launch_are_exact() -> None:
+    Service("a" * 131_071, environment={"A": "b" * 131_069})
+    File("a", "é" * 127 + "x")
+
+
+@pytest.mark.parametrize(
+    "given", ["50100-50200", " 50100 - 50200 ", (50100, 50200), [50100, 50200]]
+)
+def test_ports_are_written_in_several_ways(given: Any) -> None:
+    spec = ApplicationSpec("a", {"b": Service("c")}, master_ports=given)
+    assert spec.master_ports == (50100, 50200)
+    message = spec._to_proto({})
+    assert (message.master_ports.first, message.master_ports.last) == (50100, 50200)
+    assert spec.to_dict()["master_ports"] == "50100-50200"
+
+
+def test_ports_may_be_set_once_for_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = ApplicationSpec("a", {"b": Service("c")})
+    assert not spec._to_proto({}).HasField("master_ports")
+    monkeypatch.setenv("KNIT_MASTER_PORTS", "7000")
+    assert spec._to_proto({}).master_ports == application_pb2.PortRange(first=7000, last=7000)
+    own = ApplicationSpec("a", {"b": Service("c")}, master_ports=8000)
+    assert own._to_proto({}).master_ports.first == 8000
+    monkeypatch.setenv("KNIT_MASTER_PORTS", "many")
+    with pytest.raises(SpecError, match="KNIT_MASTER_PORTS is 'many'"):
+        spec._check_local()
+
+
+def test_what_an_application_master_accepted_is_read() -> None:
+    """Another client may have submitted what this one would refuse, and it runs."""
+    message = application_pb2.Service(
+        command="",
+        instances=-1,
+        environment={"spark.home": "x"},
+        local_resources={
+            "a:b": application_pb2.LocalResource(
+                url="hdfs:///a", type=application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+            )
+        },
+    )
+    service = Service._from_proto(message)
+    assert (service.command, service.instances) == ("", -1)
+    assert service.environment == {"spark.home": "x"}
+    assert service.files["a:b"].archive
+    assert pickle.loads(pickle.dumps(service)) == service
+
+
+def test_files_that_travelled_as_one_are_read_as_many() -> None:
+    message = application_pb2.Service(
+        command="a",
+        local_resources={
+            ".packed": application_pb2.LocalResource(
+                url="hdfs:///a.tar.gz",
+                type=application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE,
+                member_names=["x", "y"],
+            )
+        },
+    )
+    files = Service._from_proto(message).files
+    assert sorted(files) == ["x", "y"]
+    assert not files["x"].archive
 
 
 def data(**changes: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from knit._enums import OpenEnum
 from knit._files import RUNNING_ENVIRONMENT, File, Visibility, to_files, to_local_path
+from knit._ports import format_ports
 from knit._resources import Resources, format_memory
 from knit._spec import ApplicationSpec, FailurePolicy, Service
 from knit.exceptions import FileMissingError, SpecError
@@ -140,7 +141,14 @@ def _converter() -> cattrs.Converter:
         files=override(struct_hook=functools.partial(_parse_files, converter)),
         python_environment=override(struct_hook=_as_given, omit_if_default=True),
     )
-    _register(converter, ApplicationSpec, tags=override(struct_hook=_as_given, unstruct_hook=list))
+    _register(
+        converter,
+        ApplicationSpec,
+        tags=override(struct_hook=_as_given, unstruct_hook=list),
+        master_ports=override(
+            struct_hook=_as_given, unstruct_hook=format_ports, omit_if_default=True
+        ),
+    )
     return converter
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, cast
@@ -11,7 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
+from knit._characters import check_characters
 from knit._enums import OpenEnum
+from knit._paths import expanded, is_directory, look_at
+from knit._reading import as_said
 from knit.exceptions import DuplicateFileError, FileMissingError, SpecError
 
 if TYPE_CHECKING:
@@ -30,12 +34,15 @@ ENVIRONMENT_NAME = "PYTHON_DIR"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+:/")
 # YARN puts names between double quotes of a shell, and does not escape them.
 _EXPANDED_BY_YARN = frozenset('"$`\\\n')
+LONGEST_NAME_BYTES = 255
+"""Of one file's name: the most that the file systems of Linux take."""
 _OWN_NAMES = frozenset(
     {
         "container_tokens",
         "default_container_executor.sh",
         "default_container_executor_session.sh",
         "launch_container.sh",
+        "tmp",  # a directory that YARN makes, and into which it would link the file
     }
 )
 
@@ -65,7 +72,7 @@ def _to_source(value: str | os.PathLike[str]) -> str:
 def to_local_path(source: str) -> Path | None:
     """The path on this machine that a path or URL names; None for a URL of the cluster."""
     if not _URL.match(source):
-        return Path(source).expanduser()
+        return expanded(source)
     url = urlsplit(source)
     return Path(unquote(url.path)) if url.scheme.lower() == "file" else None
 
@@ -97,6 +104,11 @@ def is_environment_archive(path: str) -> bool:
     return path.lower().endswith(ENVIRONMENT_SUFFIXES)
 
 
+_RENAME = (
+    "give the file another one, with knit.File(PATH, name=NAME), or PATH#NAME on the command line."
+)
+
+
 def _check_name(name: object) -> str:
     if not isinstance(name, str) or not name or name in {".", ".."} or set(name) & {"/", "\0"}:
         raise SpecError(
@@ -106,7 +118,18 @@ def _check_name(name: object) -> str:
     if unsafe := sorted(set(name) & _EXPANDED_BY_YARN):
         raise SpecError(
             f"The file name {name!r} holds {' '.join(map(repr, unsafe))}, which YARN does not "
-            "leave as it is: give the file another name."
+            f"leave as it is: {_RENAME}"
+        )
+    # It takes what stands before the colon for the scheme of a URL.
+    if ":" in name:
+        raise SpecError(
+            f"The file name {name!r} holds a colon, with which YARN starts no container: {_RENAME}"
+        )
+    check_characters(f"The file name {name!r}", name, hint=_RENAME)
+    if (size := len(name.encode())) > LONGEST_NAME_BYTES:
+        raise SpecError(
+            f"The file name {name[:40]!r}… has {size} bytes, and a node's file system takes "
+            f"{LONGEST_NAME_BYTES}: {_RENAME}"
         )
     if name in _OWN_NAMES:
         raise SpecError(f"The file name {name!r} is YARN's own: choose another one.")
@@ -119,12 +142,15 @@ def _to_name(value: str | None) -> str:
 
 @attrs.frozen
 class File:
-    """A file or archive that a node copies into the working directory of a command."""
+    """A file, directory or archive that a node copies into the working directory of a command."""
 
     source: str = attrs.field(converter=_to_source)
     """
     A path of this machine (also as `file://`), uploaded at submission, or a URL that the
     cluster can read (`hdfs://…`), used in place.
+
+    A directory is packed with all that is in it, and lies beside the command as a directory.
+    Symbolic links within it stay links; what others lead to is packed in their place.
     """
     name: str = attrs.field(default=None, converter=_to_name)
     """
@@ -185,25 +211,45 @@ class File:
         path = self.local_path
         if path is None:
             return
-        if path.is_dir():
-            raise SpecError(
-                f"{path} is a directory: pack it (`tar -czf`) and give it as an archive."
-            )
-        if not path.is_file():
+        found = look_at(path, what="file")
+        if found is None:
             raise FileMissingError(f"The file {path} does not exist on this machine.")
-        if not os.access(path, os.R_OK):
+        if stat.S_ISDIR(found.st_mode):
+            if self.archive:
+                raise SpecError(
+                    f"{path} is a directory, and no archive: leave out that it is one, and it is "
+                    "packed as it is sent."
+                )
+            if not os.access(path, os.R_OK | os.X_OK):
+                raise SpecError(f"The directory {path} cannot be read: check its permissions.")
+        elif not stat.S_ISREG(found.st_mode):
+            raise SpecError(f"{path} is neither a file nor a directory: give one of these.")
+        elif not os.access(path, os.R_OK):
             raise SpecError(f"The file {path} cannot be read: check its permissions.")
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether the source is a directory of this machine, which is packed at submission."""
+        path = self.local_path
+        return path is not None and is_directory(path, what="file")
+
     @classmethod
-    def _from_proto(cls, name: str, message: application_pb2.LocalResource) -> File:
+    def _from_proto(cls, name: str, message: application_pb2.LocalResource) -> dict[str, File]:
+        """The file that a message tells of, or the files of an archive that holds many."""
         from knit.v1 import application_pb2
 
-        return cls(
-            source=message.url,
-            name=name,
-            archive=message.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE,
-            visibility=Visibility(message.visibility),
-        )
+        # An archive of files that lie beside the command is no archive to whoever gave these.
+        archive = message.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+        return {
+            each: as_said(
+                cls,
+                source=message.url,
+                name=each,
+                archive=archive and not message.member_names,
+                visibility=Visibility(message.visibility),
+            )
+            for each in message.member_names or [name]
+        }
 
 
 FileLike: TypeAlias = "str | os.PathLike[str] | File"

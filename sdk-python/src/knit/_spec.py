@@ -11,18 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from knit._characters import check_characters
 from knit._enums import OpenEnum
 from knit._files import ENVIRONMENT_NAME, File, to_environment_source, to_files
+from knit._ports import ports_from_environment, to_ports
+from knit._reading import as_said
 from knit._resources import LARGEST, Resources
 from knit.exceptions import DuplicateFileError, PythonEnvironmentError, SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2
 
-LARGEST_SERVICE_BYTES = 64 * 1024
-"""Of one service's command and environment together: they travel in a launch command."""
+LARGEST_ARGUMENT_BYTES = 128 * 1024 - 1
+"""Of a command, and of one variable as `NAME=value`: the most Linux passes to a program."""
+LARGEST_SERVICE_BYTES = 1024 * 1024
+"""Of one service's command and environment together: Linux passes 2 MiB at most in all."""
 LARGEST_SPEC_BYTES = 512 * 1024
-"""Of a whole specification: it travels in the submission."""
+"""
+Of a whole specification. It travels in the submission, which a ResourceManager may keep in
+ZooKeeper, where an entry has 1 MiB at most.
+"""
 LONGEST_LINGER = timedelta(minutes=5)
 
 _SERVICE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -67,16 +75,6 @@ def _text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
     check_characters(what, value)
 
 
-def check_characters(what: str, value: str) -> None:
-    """Refuses text that no process can be given: null bytes, and halves of characters."""
-    if "\0" in value:
-        raise SpecError(f"{what} holds a null byte, which no process can be given.")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise SpecError(f"{what} is not valid Unicode: it holds half a character.") from None
-
-
 def _instance_of(kind: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
     def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not isinstance(value, kind):
@@ -103,6 +101,29 @@ def _to_environment(value: Mapping[str, str]) -> Mapping[str, str]:
             )
         check_characters(f"The environment variable {name}", text)
     return dict(value)
+
+
+def check_sizes(command: str, environment: Mapping[str, str]) -> None:
+    """
+    Refuses what Linux passes to no program.
+
+    Raises:
+        SpecError: The command, a variable, or all together are too long.
+    """
+    sizes = {"The command": len(command.encode())}
+    for name, value in environment.items():
+        sizes[f"The environment variable {name}"] = len(f"{name}={value}".encode())
+    for what, size in sizes.items():
+        if size > LARGEST_ARGUMENT_BYTES:
+            raise SpecError(
+                f"{what} is {size:,} bytes long, more than the {LARGEST_ARGUMENT_BYTES:,} that "
+                "Linux passes to a program: put what is long into a file."
+            )
+    if (size := sum(sizes.values())) > LARGEST_SERVICE_BYTES:
+        raise SpecError(
+            f"Command and environment are {size:,} bytes long, more than the "
+            f"{LARGEST_SERVICE_BYTES:,} that a container is given: put what is long into a file."
+        )
 
 
 @attrs.frozen
@@ -154,25 +175,23 @@ class Service:
                 f"{self.files[ENVIRONMENT_NAME].source} would be {ENVIRONMENT_NAME!r} in the "
                 "working directory, which is the Python environment's name: give it another one."
             )
-        size = sum(len(f"{name}={value}".encode()) for name, value in self.environment.items())
-        size += len(self.command.encode())
-        if size > LARGEST_SERVICE_BYTES:
-            raise SpecError(
-                f"Command and environment are {size:,} bytes long, more than the "
-                f"{LARGEST_SERVICE_BYTES:,} that fit a launch: put what is long into a file."
-            )
+        check_sizes(self.command, self.environment)
 
     @classmethod
     def _from_proto(cls, message: application_pb2.Service) -> Service:
-        files = {n: File._from_proto(n, f) for n, f in message.local_resources.items()}
-        found = files.pop(message.python_environment, None)
-        return cls(
+        resources = dict(message.local_resources)
+        found = resources.pop(message.python_environment, None)
+        files: dict[str, File] = {}
+        for name, resource in resources.items():
+            files |= File._from_proto(name, resource)
+        return as_said(
+            cls,
             command=message.command,
             instances=message.instances,
             resources=Resources._from_proto(message.resource),
             files=files,
-            environment=message.environment,
-            python_environment=None if found is None else found.source,
+            environment=dict(message.environment),
+            python_environment=None if found is None else found.url,
             max_restarts=message.max_restarts,
             max_replacements=(
                 message.max_replacements if message.HasField("max_replacements") else 3
@@ -187,20 +206,17 @@ class Service:
         The message for the Application Master.
 
         Args:
-            local_resources: Each of `files`, and the Python environment, by its name, as it was
-                found or put on the cluster.
+            local_resources: What holds `files` and the Python environment, by its name, as it
+                was found or put on the cluster.
         """
         from knit.v1 import application_pb2
 
-        names = [*self.files]
-        if self.python_environment is not None:
-            names.append(ENVIRONMENT_NAME)
         return application_pb2.Service(
             command=self.command,
             instances=self.instances,
             resource=self.resources._to_proto(),
             environment=self.environment,
-            local_resources={name: local_resources[name] for name in names},
+            local_resources=local_resources,
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
             max_restarts=self.max_restarts,
             max_replacements=self.max_replacements,
@@ -276,6 +292,14 @@ class ApplicationSpec:
     How long the Application Master stays to answer clients, after the outcome was reported to
     YARN, since it last heard from one. At most 5 minutes.
     """
+    master_ports: tuple[int, int] | None = attrs.field(
+        default=None, converter=to_ports, kw_only=True
+    )
+    """
+    The first and the last of the ports that the Application Master may listen on, also as text
+    such as `50100-50200`, for firewalls that let only some through. Default: what the variable
+    `KNIT_MASTER_PORTS` says where the application is submitted, else any.
+    """
 
     @classmethod
     def from_dict(
@@ -327,9 +351,11 @@ class ApplicationSpec:
 
         Raises:
             FileMissingError: A file does not exist.
-            SpecError: It is a directory, or cannot be read.
+            SpecError: It cannot be read, or `KNIT_MASTER_PORTS` names no ports.
             PythonEnvironmentError: An environment is none, or would not run elsewhere.
         """
+        if self.master_ports is None:
+            ports_from_environment()
         for name, service in self.services.items():
             if service.python_environment is not None:
                 from knit import _environments
@@ -367,6 +393,7 @@ class ApplicationSpec:
 
         from knit.v1 import application_pb2
 
+        ports = ports_from_environment() if self.master_ports is None else self.master_ports
         linger = duration_pb2.Duration()
         linger.FromTimedelta(self.linger)
         message = application_pb2.ApplicationSpec(
@@ -378,6 +405,9 @@ class ApplicationSpec:
             linger=linger,
             staging_url=staging_url,
             user_name=user_name,
+            master_ports=(
+                None if ports is None else application_pb2.PortRange(first=ports[0], last=ports[1])
+            ),
         )
         if message.ByteSize() > LARGEST_SPEC_BYTES:
             raise SpecError(

@@ -36,7 +36,7 @@ dependencies {
 
   testImplementation(platform(libs.junit.bom))
   testImplementation(libs.junit.jupiter)
-  testImplementation(libs.jqwik)
+  testImplementation(libs.kotest.property)
   testImplementation(libs.coroutines.test)
   testImplementation(libs.grpc.inprocess)
   testImplementation(libs.hadoop.client.api)

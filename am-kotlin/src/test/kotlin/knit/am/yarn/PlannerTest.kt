@@ -1,12 +1,13 @@
 package knit.am.yarn
 
+import io.kotest.property.Arb
+import io.kotest.property.arbitrary.bind
+import io.kotest.property.arbitrary.int
+import io.kotest.property.arbitrary.list
 import knit.am.core.LARGE
 import knit.am.core.Resource
 import knit.am.core.SMALL
-import net.jqwik.api.ForAll
-import net.jqwik.api.Property
-import net.jqwik.api.constraints.IntRange
-import net.jqwik.api.constraints.Size
+import knit.am.forAll
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -85,26 +86,28 @@ class PlannerTest {
     assertEquals(mapOf("node1" to 1, "node2" to 3), Planner(countsVcores = true).plan(mapOf(SMALL to 4), emptyList(), nodes, 0).perNode())
   }
 
-  @Property
-  fun exactlyWhatIsWantedIsAskedForAndNoNodeIsPromisedTwice(
-    @ForAll @Size(max = 8) free: List<
-      @IntRange(max = 20_000)
-      Int,
-    >,
-    @ForAll @IntRange(max = 200) small: Int,
-    @ForAll @IntRange(max = 50) large: Int,
-    @ForAll @IntRange(max = 3_000) later: Int,
-    @ForAll @IntRange(max = 200) smallLater: Int,
-  ) {
-    val nodes = free.mapIndexed { index, mib -> room(index, mib.toLong()) }
-    val wanted = mapOf(SMALL to small, LARGE to large).filterValues { it > 0 }
-    val wantedLater = mapOf(SMALL to smallLater).filterValues { it > 0 }
-    val first = planner.plan(wanted, emptyList(), nodes, 0)
-    val second = planner.plan(wantedLater, first, nodes.drop(1), later.toLong())
-    for ((asks, want) in listOf(first to wanted, second to wantedLater)) {
-      assertEquals(want, asks.groupingBy { it.resource }.eachCount())
-      val promised = asks.filterNot { it.isWide }.groupBy { it.nodes.single() }
-      promised.forEach { (node, there) -> assertTrue(there.sumOf { it.resource.memoryMib } <= node.free.memoryMib) }
+  data class Plans(
+    val freeMib: List<Int>,
+    val small: Int,
+    val large: Int,
+    val laterMillis: Int,
+    val smallLater: Int,
+  )
+
+  @Test
+  fun exactlyWhatIsWantedIsAskedForAndNoNodeIsPromisedTwice() {
+    val plans = Arb.bind(Arb.list(Arb.int(0..20_000), 0..8), Arb.int(0..200), Arb.int(0..50), Arb.int(0..3_000), Arb.int(0..200), ::Plans)
+    forAll(1_000, plans) { (freeMib, small, large, laterMillis, smallLater) ->
+      val nodes = freeMib.mapIndexed { index, mib -> room(index, mib.toLong()) }
+      val wanted = mapOf(SMALL to small, LARGE to large).filterValues { it > 0 }
+      val wantedLater = mapOf(SMALL to smallLater).filterValues { it > 0 }
+      val first = planner.plan(wanted, emptyList(), nodes, 0)
+      val second = planner.plan(wantedLater, first, nodes.drop(1), laterMillis.toLong())
+      for ((asks, want) in listOf(first to wanted, second to wantedLater)) {
+        assertEquals(want, asks.groupingBy { it.resource }.eachCount())
+        val promised = asks.filterNot { it.isWide }.groupBy { it.nodes.single() }
+        promised.forEach { (node, there) -> assertTrue(there.sumOf { it.resource.memoryMib } <= node.free.memoryMib) }
+      }
     }
   }
 }

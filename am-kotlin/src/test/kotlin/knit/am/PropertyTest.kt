@@ -1,0 +1,36 @@
+package knit.am
+
+import io.kotest.property.Arb
+import io.kotest.property.arbitrary.bind
+import io.kotest.property.arbitrary.int
+import io.kotest.property.arbitrary.list
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+
+class PropertyTest {
+  data class Sample(
+    val numbers: List<Int>,
+    val other: Int,
+  )
+
+  @Test
+  fun aFailureNamesItsSeedAndASmallSample() {
+    val samples = Arb.bind(Arb.list(Arb.int(0..100), 0..40), Arb.int(0..100), ::Sample)
+    val failure =
+      assertThrows(AssertionError::class.java) {
+        forAll(1_000, samples, seed = 42) { assertTrue(it.numbers.size < 3) }
+      }
+    val said = failure.message.orEmpty()
+    assertTrue("seed 42" in said, said)
+    assertTrue(Regex("""Sample\(numbers=\[\d+, \d+, \d+], other=0\) \(shrunk""").containsMatchIn(said), said)
+  }
+
+  @Test
+  fun asManySamplesAreTriedAsIsSaid() {
+    var tried = 0
+    forAll(77, Arb.int(0..9)) { tried++ }
+    assertEquals(77, tried)
+  }
+}

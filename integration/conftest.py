@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,10 @@ from integration.clusters import Cluster
 from integration.clusters.docker import DockerCluster
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.clusters.external import ExternalCluster
+from integration.clusters.shared import ClusterAddress, SharedCluster
 from integration.toolchain import ToolchainError
 
-pytest_plugins = ["integration.fixtures"]
+pytest_plugins = ["integration.fixtures", "integration.parts"]
 
 _CLUSTER = pytest.StashKey[Cluster]()
 
@@ -32,6 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=2,
         help="number of nodes of the embedded cluster (2)",
     )
+    group.addoption(
+        "--client-workers",
+        type=int,
+        default=0,
+        help="with --cluster=docker: run by so many workers within the cluster's client",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,34 +51,75 @@ def pytest_configure(config: pytest.Config) -> None:
         from integration.clusters.docker_suite import RunInClient
 
         config.pluginmanager.register(RunInClient(config))
+    elif config.option.cluster == "embedded" and _controls_workers(config):
+        config.pluginmanager.register(ClusterOfWorkers(config))
+
+
+def _controls_workers(config: pytest.Config) -> bool:
+    """Whether this is the process that hands the tests to xdist's workers."""
+    return getattr(config.option, "dist", "no") != "no" and not config.option.collectonly
+
+
+class ClusterOfWorkers:
+    """On the controller of several workers: one embedded cluster for all of them."""
+
+    _ADDRESS = "knit_cluster"
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._cluster = EmbeddedCluster(node_count=config.option.nodes, say=_say(config))
+        self._stack = contextlib.ExitStack()
+        config.add_cleanup(self._stack.close)
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Start it; xdist, whose hook comes last, starts the workers then."""
+        self._stack.enter_context(_embedded(session, self._cluster))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker before it starts where the cluster is."""
+        node.workerinput[self._ADDRESS] = self._cluster.address.to_plain()
+
+    @classmethod
+    def seen_by_worker(cls, config: pytest.Config) -> SharedCluster | None:
+        """The controller's cluster; None where this process is no worker of such a one."""
+        told: Mapping[str, Any] = getattr(config, "workerinput", {})
+        if cls._ADDRESS not in told:
+            return None
+        return SharedCluster(ClusterAddress(**told[cls._ADDRESS]), worker=told["workerid"])
+
+
+@contextlib.contextmanager
+def _embedded(session: pytest.Session, cluster: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
+    """An embedded cluster, whose logs are kept if a test fails."""
+    try:
+        cluster.__enter__()
+    except (ToolchainError, EmbeddedClusterError) as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
+    try:
+        yield cluster
+    finally:
+        cluster.close(keep_logs=bool(session.testsfailed))
+        if session.testsfailed:
+            _say(session.config)(f"The logs of the cluster are in {cluster.directory}")
 
 
 @pytest.fixture(scope="session")
 def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The cluster, up and ready; its logs are kept if a test fails."""
     config, session = request.config, request.session
+    started: contextlib.AbstractContextManager[Cluster]
     if config.option.cluster == "docker":
-        with DockerCluster() as docker:
-            config.stash[_CLUSTER] = docker
-            yield docker
+        started = DockerCluster()
     elif config.option.cluster == "external":
-        with ExternalCluster() as external:
-            config.stash[_CLUSTER] = external
-            yield external
+        started = ExternalCluster()
+    elif (shared := ClusterOfWorkers.seen_by_worker(config)) is not None:
+        started = shared
     else:
-        say = _say(config)
-        embedded = EmbeddedCluster(node_count=config.option.nodes, say=say)
-        try:
-            embedded.__enter__()
-        except (ToolchainError, EmbeddedClusterError) as error:
-            pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
-        try:
-            config.stash[_CLUSTER] = embedded
-            yield embedded
-        finally:
-            embedded.close(keep_logs=bool(session.testsfailed))
-            if session.testsfailed:
-                say(f"The logs of the cluster are in {embedded.directory}")
+        cluster = EmbeddedCluster(node_count=config.option.nodes, say=_say(config))
+        started = _embedded(session, cluster)
+    with started as running:
+        config.stash[_CLUSTER] = running
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

@@ -10,6 +10,7 @@ import pytest
 
 from integration.applications import Applications, Gate
 from integration.clusters import Cluster
+from integration.hadoop_jar import HadoopJar
 from integration.hdfs import Hdfs
 
 LONGEST_TEST_SECONDS = 240
@@ -71,3 +72,12 @@ def module_applications(client: knit.Client, hdfs: Hdfs) -> Iterator[Application
 def gate(applications: Applications) -> Gate:
     """A gate that is closed."""
     return applications.gate()
+
+
+@pytest.fixture(scope="session")
+def hadoop_jar(cluster: Cluster) -> HadoopJar:
+    """The client for the JVM, with the class path of the cluster's own Hadoop."""
+    try:
+        return HadoopJar.of(cluster)
+    except LookupError as error:
+        pytest.skip(str(error))

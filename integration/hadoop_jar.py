@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
+import knit
 from knit._client import JAR
 
+from integration.applications import Applications
 from integration.clusters import Cluster
 from integration.command_line import Running, start
 
 MAIN_CLASS = "io.continuum.knit.Client"
+APPLICATION_ID = re.compile(r"application_\d+_\d+")
+SMALL = ("-m", "64")
 _RUN_JAR = "org.apache.hadoop.util.RunJar"
 
 
@@ -57,6 +62,8 @@ class HadoopJar:
             "LC_ALL": "C.UTF-8",
             "HADOOP_CONF_DIR": str(self.conf_dir),
             "HADOOP_USER_NAME": self.user,
+            # Else each run unpacks the jar before it loads it; what the client does is the same.
+            "HADOOP_CLIENT_SKIP_UNJAR": "true",
             **(environment or {}),
         }
         with start([*words, str(JAR), *arguments], everything) as running:
@@ -82,3 +89,9 @@ class HadoopJar:
             actual = running.wait()
         assert actual == status, f"exit status {actual}, not {status}\n{running.evidence()}"
         return running
+
+
+def adopted(out: str, client: knit.Client, applications: Applications) -> knit.Application:
+    """The application whose ID was printed, and nothing else."""
+    assert re.fullmatch(APPLICATION_ID.pattern + "\n", out), out
+    return applications.adopt(client.application(out.strip()))

@@ -33,6 +33,8 @@ from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
 from integration.waiting import wait_until
 
+pytestmark = pytest.mark.topology("each node writes a file, and here in the other format")
+
 LINES = 100_000
 FILES = ("stdout", "stderr", programs.EXTRA_FILE)
 AT_ONCE = timedelta(0)
@@ -308,21 +310,19 @@ def test_without_follow_what_is_missing_is_said(
     wait_for_text(app, "waits", 3)
     gate.open()
     app.wait(timeout=PATIENCE)
-    saw_incomplete = False
     deadline = time.monotonic() + PATIENCE.total_seconds()
     while True:
         with client.application(app.application_id).logs(timeout=PATIENCE) as stream:
             received = b"".join(chunk.data for chunk in stream.chunks())
         if stream.incomplete_reason is None:
             break
-        saw_incomplete = True
         assert "collected" in stream.incomplete_reason
         assert time.monotonic() < deadline, stream.incomplete_reason
         time.sleep(0.1)
     assert received.count(b"waits") == 3
-    print(f"incomplete at first: {saw_incomplete}")
 
 
+@pytest.mark.one_machine("its length is what matters")
 def test_memory_does_not_grow_with_the_log(applications: Applications, cluster: Cluster) -> None:
     """A process of its own reads 200 MB, and says how much memory it took at most."""
     if cluster.name == "external":
@@ -340,7 +340,6 @@ def test_memory_does_not_grow_with_the_log(applications: Applications, cluster: 
         "after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "print(size, sha.hexdigest(), before, after)\n"
     )
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", script, str(cluster.conf_dir), cluster.user, app.application_id],
         capture_output=True,
@@ -348,24 +347,18 @@ def test_memory_does_not_grow_with_the_log(applications: Applications, cluster: 
         timeout=PATIENCE.total_seconds(),
     )
     assert done.returncode == 0, done.stderr
-    size, digest, before, after = done.stdout.split()
+    size, digest, _, after = done.stdout.split()
     assert (int(size), digest) == programs.digest(programs.bulk(200))
-    print(
-        f"200 MB of log: {int(after) / 1024:.0f} MiB of memory at most, "
-        f"{int(before) / 1024:.0f} MiB before; {time.monotonic() - began:.1f} s"
-    )
     assert int(after) < 250 * 1024, "in KiB; a log of 200 MB is not held"
 
 
 # The other format, on a cluster that writes it.
 
 
+@pytest.mark.own_cluster("writes the other format; the dockerized cluster does so anyway")
 def test_indexed_files_are_read_as_the_yarn_command_reads_them(
-    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The dockerized cluster writes them anyway, and so all tests here are about them there."""
-    if cluster.name != "embedded":
-        pytest.skip("for the embedded cluster, which writes TFiles otherwise")
     yarn = {**IFILE, "yarn.nodemanager.log-aggregation.compression-type": "gz"}
     with EmbeddedCluster(node_count=1, yarn=yarn) as indexed:
         config = knit.ClusterConfig.from_directory(indexed.conf_dir)

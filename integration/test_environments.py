@@ -67,6 +67,7 @@ def succeeded(ending: Ending, service: str = "worker") -> str:
     return ending.text(service)
 
 
+@pytest.mark.topology("nodes have another Python, or none, where they are other machines")
 def test_a_virtual_environment_runs_in_containers(
     applications: Applications, venv: Path, tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def test_the_running_environment_has_knit(applications: Applications) -> None:
     assert file.startswith(f"{prefix}/lib/")
 
 
+@pytest.mark.topology("each node unpacks for itself")
 def test_archives_of_all_kinds_are_environments(
     applications: Applications, venv: Path, tmp_path: Path, hdfs: Hdfs
 ) -> None:

@@ -26,6 +26,8 @@ from integration.applications import (
 from integration.clusters import Cluster, NodeState
 from integration.waiting import wait_until
 
+pytestmark = pytest.mark.topology("nodes fail as machines")
+
 ENDS: dict[str, tuple[str, int, int | None]] = {
     # name: command, exit code, signal
     "zero": ("exit 0", 0, None),
@@ -184,6 +186,7 @@ def spread_over_nodes(
     return app, containers, elsewhere[0]
 
 
+@pytest.mark.alone("takes a node away")
 def test_containers_of_a_lost_node_are_replaced_elsewhere(
     applications: Applications, gate: Gate, cluster: Cluster, two_nodes: int
 ) -> None:
@@ -226,6 +229,7 @@ def test_containers_of_a_lost_node_are_replaced_elsewhere(
     assert report.final_status is FinalStatus.SUCCEEDED, report.diagnostics
 
 
+@pytest.mark.alone("takes a node away")
 def test_a_node_that_hangs_holds_up_no_other(
     applications: Applications, gate: Gate, cluster: Cluster, two_nodes: int
 ) -> None:

@@ -29,6 +29,8 @@ from integration.applications import (
 from integration.hdfs import Hdfs
 from integration.waiting import wait_until
 
+pytestmark = pytest.mark.topology("files are localized on other machines than they were written on")
+
 NAME = "Grüße & 'quotes' ✓.txt"
 
 

@@ -21,6 +21,8 @@ from integration.applications import (
 from integration.clusters import Cluster
 from integration.waiting import wait_until
 
+pytestmark = pytest.mark.topology("containers are elsewhere than their Application Master")
+
 INSTANCES = 3
 ADDED = 2
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -33,6 +31,10 @@ from integration.applications import (
 from integration.clusters import Cluster
 from integration.hdfs import Hdfs
 from integration.waiting import wait_until
+
+pytestmark = pytest.mark.topology(
+    "logs come from other machines, by names that mean something there"
+)
 
 LINES = 100_000
 FILES = ("stdout", "stderr", programs.EXTRA_FILE)
@@ -109,7 +111,6 @@ def test_a_slow_reader_holds_up_nobody(applications: Applications, gate: Gate) -
         }
     )
     wait_for_states(app, 4, ContainerState.RUNNING, ContainerState.SUCCEEDED)
-    alone = seconds_to_list(app)
     with app.logs(follow=True) as slow:
         chunks = slow.chunks()
         next(chunks)  # and then no more: what it does not take waits in the Application Master
@@ -125,29 +126,25 @@ def test_a_slow_reader_holds_up_nobody(applications: Applications, gate: Gate) -
             )
         )
         reader.start()
-        beside_readers = seconds_to_list(app)
+        list_again_and_again(app)
         reader.join(PATIENCE.total_seconds())
         assert not reader.is_alive(), f"the fast reader waits\n{evidence.of(app)}"
         for rank in range(3):
             log = fast["writer", rank, 1, "stdout"]
             assert programs.digest(iter([log])) == expected_log(f"writer/{rank}", "stdout")
-        print(f"ListContainers: {alone:.4f} s alone, {beside_readers:.4f} s beside readers")
         gate.open()
         rest = sum(len(chunk.data) for chunk in chunks)
         assert rest > len(fast["writer", 0, 1, "stdout"]), "the slow one then gets all of it, too"
 
 
-def seconds_to_list(app: knit.Application) -> float:
-    """What a call to list containers takes as a rule; none may wait for a reader of logs."""
-    taken = []
+def list_again_and_again(app: knit.Application) -> None:
+    """None of these calls may wait for a reader of logs."""
     for _ in range(20):
-        began = time.monotonic()
         app.containers(timeout=timedelta(seconds=20))
-        taken.append(time.monotonic() - began)
-        time.sleep(0.02)
-    return statistics.median(taken)
 
 
+@pytest.mark.one_machine("its length is what matters")
+@pytest.mark.alone("keeps the disks and both ends busy for as long as it takes")
 def test_a_log_of_500_megabytes_arrives_whole(applications: Applications, cluster: Cluster) -> None:
     if cluster.name == "external":
         pytest.skip("a log of this size may be more than somebody's cluster has room for")

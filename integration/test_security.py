@@ -18,6 +18,8 @@ from integration.applications import Applications, find, program, read_logs, wai
 from integration.clusters import Cluster
 from integration.hdfs import Hdfs
 
+pytestmark = pytest.mark.topology("addresses and certificates of other machines")
+
 SECRET = "correct-horse-battery-staple"
 GREETING_OF_HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import knit
+import pytest
 from knit import FinalStatus
 
 from integration.applications import Applications, Gate, finish, program, wait_for_text
+
+pytestmark = pytest.mark.topology("two Application Masters on two machines")
 
 
 def test_two_applications_at_once_both_work(applications: Applications, gate: Gate) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from integration.clusters import rest
 from integration.clusters.cluster import Cluster, NodeState
+from integration.clusters.shared import USED_BY_OTHERS
 from integration.waiting import wait_until
 
 NODES = ("node-1", "node-2", "node-3")
@@ -25,7 +26,6 @@ class DockerCluster(Cluster):
     """NameNode, DataNode, ResourceManager and three nodes, each in a container of its own."""
 
     name = "docker"
-    can_stop_nodes = True
 
     @staticmethod
     def is_here() -> bool:
@@ -34,7 +34,9 @@ class DockerCluster(Cluster):
 
     def __init__(self) -> None:
         self.conf_dir = Path(os.environ["HADOOP_CONF_DIR"])
-        self.user = os.environ["HADOOP_USER_NAME"]
+        # Each worker is a user of its own, as on the embedded cluster.
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+        self.user = os.environ["HADOOP_USER_NAME"] + worker
         self.hadoop_version = os.environ["KNIT_HADOOP_VERSION"]
         self.resource_manager_url = "http://resourcemanager:8088"
         of_2 = self.hadoop_version.startswith("2.")
@@ -42,6 +44,12 @@ class DockerCluster(Cluster):
         jars = (f"{HADOOP}/{part}/*" for part in ("common", "common/lib", "hdfs", "yarn"))
         self.hadoop_command = ["java", "-cp", ":".join(["$HADOOP_CONF_DIR", *jars])]
         self._engine = _Engine(os.environ["KNIT_COMPOSE_PROJECT"])
+
+    @property
+    def can_stop_nodes(self) -> bool:  # type: ignore[override]
+        """Yes, but not while other workers use them."""
+        assert "PYTEST_XDIST_WORKER" not in os.environ, USED_BY_OTHERS
+        return True
 
     def __enter__(self) -> DockerCluster:
         wait_until(

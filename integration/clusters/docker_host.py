@@ -43,6 +43,7 @@ TEST_PACKAGES = (
     "pytest",
     "hypothesis",
     "pytest-timeout",
+    "pytest-xdist",
     "py-rattler",
     "ipyparallel",
     "distributed",

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from integration.clusters.docker_host import (
 )
 from integration.clusters.docker_image import DockerError
 from integration.clusters.jars import ROOT
+from integration.parts import Part, part_of
 from integration.toolchain import ToolchainError
 
 
@@ -44,18 +46,32 @@ class RunInClient:
             return None
         try:
             with dockerized_cluster(self._say, extras=TEST_PACKAGES) as client:
-                self._run(session, client)
+                for workers, items in self._runs(session):
+                    self._run(session, client, items, workers)
+                    if session.shouldfail:
+                        break
                 if session.testsfailed:
                     self._say(f"The logs of the cluster are in {keep_logs()}")
         except (DockerError, ToolchainError) as error:
             pytest.exit(str(error), returncode=pytest.ExitCode.INTERNAL_ERROR)
         return True
 
-    def _run(self, session: pytest.Session, client: Client) -> None:
+    def _runs(self, session: pytest.Session) -> Iterator[tuple[int, list[pytest.Item]]]:
+        """How many workers are to run what, one after the other."""
+        if not (workers := self._config.option.client_workers):
+            yield 0, session.items
+            return
+        for part, several in ((Part.SHARED, workers), (Part.ALONE, 0)):
+            if items := [item for item in session.items if part_of(item) is part]:
+                yield several, items
+
+    def _run(
+        self, session: pytest.Session, client: Client, items: list[pytest.Item], workers: int
+    ) -> None:
         env = {name: value for name, value in os.environ.items() if name.startswith("KNIT_")}
         with tempfile.TemporaryFile("w+") as other_output:
             process = client.start(
-                [CLIENT_PYTHON, "-m", "pytest", *self._arguments(session)],
+                [CLIENT_PYTHON, "-m", "pytest", *self._arguments(items, workers)],
                 env={**env, "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"},
                 stdout=subprocess.PIPE,
                 stderr=None if self._shows_output() else other_output,
@@ -89,7 +105,7 @@ class RunInClient:
             report = hook.pytest_report_from_serializable(config=self._config, data=data)
             hook.pytest_runtest_logreport(report=report)
 
-    def _arguments(self, session: pytest.Session) -> list[str]:
+    def _arguments(self, items: list[pytest.Item], workers: int) -> list[str]:
         here = Path(REPOSITORY_IN_CLIENT)
         arguments = [
             "--cluster=docker",
@@ -98,9 +114,13 @@ class RunInClient:
             "-pintegration.clusters.reports_out",
             "-pno:cacheprovider",
         ]
+        if workers:
+            arguments += ["-n", str(workers), "--dist=loadfile", "--no-loadscope-reorder"]
+        if self._config.option.whole:
+            arguments.append("--whole")
         if self._shows_output():
             arguments.append("-s")
-        for item in session.items:
+        for item in items:
             within_file = item.nodeid.partition("::")[2]
             arguments.append(f"{here / item.path.relative_to(ROOT)}::{within_file}")
         return arguments

@@ -16,6 +16,7 @@ import itertools
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -31,6 +32,7 @@ from integration.clusters import configuration, rest
 from integration.clusters.cluster import Cluster
 from integration.clusters.jars import hadoop_jars, hadoop_version
 from integration.clusters.processes import Processes
+from integration.clusters.shared import ClusterAddress
 from integration.waiting import wait_until
 
 # Java 24 took away what Hadoop before 3.5 asks for the user's identity.
@@ -95,6 +97,7 @@ class EmbeddedCluster(Cluster):
         self._java = _find_java(self.hadoop_version)
         self._jars = hadoop_jars(self.hadoop_version)
         for attempts_left in (2, 1, 0):
+            self._make_directory()
             try:
                 self._start()
                 return self
@@ -145,17 +148,40 @@ class EmbeddedCluster(Cluster):
     def evidence(self) -> str:
         return "\n".join(self._tail(name) for name in self._processes.statuses())
 
+    @property
+    def address(self) -> ClusterAddress:
+        """What another process needs to use it."""
+        return ClusterAddress(
+            name=self.name,
+            hadoop_version=self.hadoop_version,
+            superuser=self.user,
+            conf_dir=str(self.conf_dir),
+            logs_dir=str(self._logs),
+            name_node_url=self.name_node_url,
+            resource_manager_url=self.resource_manager_url,
+            hadoop_command=self.hadoop_command,
+        )
+
     # -- starting
 
-    def _start(self) -> None:
-        began = time.monotonic()
+    def _make_directory(self) -> None:
+        """Make a directory, and the supervisor that will remove it."""
         self.directory = Path(tempfile.mkdtemp(prefix="knit-cluster-"))
+        try:
+            self._processes = Processes(self.directory)
+        except OSError as error:
+            shutil.rmtree(self.directory)
+            raise EmbeddedClusterError(
+                f"The process that watches over the cluster cannot be started: {error}"
+            ) from error
         self.directory.chmod(0o755)
         self.conf_dir = self.directory / "conf"
         self._logs = self.directory / "logs"
         self._logs.mkdir()
+
+    def _start(self) -> None:
+        began = time.monotonic()
         self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
-        self._processes = Processes(self.directory)
         ports = _free_ports(7)
         self._name_node, self._name_node_http, *self._resource_manager = ports
         self.name_node_url = f"http://localhost:{self._name_node_http}"

@@ -21,17 +21,15 @@ def _write(line: dict[str, Any]) -> None:
     print(json.dumps(line, default=repr), file=_reports, flush=True)
 
 
-def pytest_runtest_logstart(nodeid: str, location: tuple[str, int | None, str]) -> None:
-    _write({"started": nodeid, "location": location})
-
-
-def pytest_runtest_logfinish(nodeid: str, location: tuple[str, int | None, str]) -> None:
-    _write({"finished": nodeid, "location": location})
-
-
 class _Relay:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        _write({"started": nodeid, "location": location})
+
+    def pytest_runtest_logfinish(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        _write({"finished": nodeid, "location": location})
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
@@ -39,4 +37,5 @@ class _Relay:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Relay(config))
+    if not hasattr(config, "workerinput"):  # workers report to their controller, and it to us
+        config.pluginmanager.register(_Relay(config))

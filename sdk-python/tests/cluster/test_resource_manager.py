@@ -15,10 +15,11 @@ from knit.exceptions import (
     ApplicationFailedError,
     ApplicationNotFoundError,
     ClusterResponseError,
+    StandbyError,
     SubmissionError,
     WaitTimeoutError,
 )
-from tests.fake_cluster import Answer, FakeCluster
+from tests.fake_cluster import Answer, FakeCluster, Request
 
 SUBMISSION = {
     "application-id": "",
@@ -251,3 +252,82 @@ def test_a_submission_is_sent_as_json(fake: FakeCluster, cluster: Cluster) -> No
     assert request.headers["content-type"] == "application/json"
     assert json.loads(request.body)["application-type"] == "knit"
     assert request.query["user.name"] == "alice"
+
+
+class TestRecovery:
+    """A ResourceManager that restarts knows nothing of its applications for a while."""
+
+    APPLICATION = "application_1700000000000_0007"
+
+    def test_what_a_starting_one_does_not_know_is_asked_for_again(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        manager = fake.resource_manager
+        manager.starting = True
+        asked = 0
+
+        def loads(request: Request) -> None:
+            nonlocal asked
+            asked += request.path.endswith("/info")
+            if asked == 3:
+                manager.applications[self.APPLICATION] = {
+                    "id": self.APPLICATION,
+                    "state": "RUNNING",
+                }
+                manager.starting = False
+
+        manager.answers_with = loads
+        assert cluster.resource_manager.application(self.APPLICATION).state is YarnState.RUNNING
+        assert asked == 3
+
+    def test_one_that_became_active_in_between_is_asked_again(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        """It says that it is active, but was not when it was asked for the application."""
+        manager = fake.resource_manager
+        app = {"id": self.APPLICATION, "state": "RUNNING"}
+
+        def loads(request: Request) -> None:
+            if request.path.endswith("/info"):
+                manager.applications[self.APPLICATION] = app
+
+        manager.answers_with = loads
+        assert cluster.resource_manager.attempts(self.APPLICATION)
+        del manager.applications[self.APPLICATION]
+        assert cluster.resource_manager.kill(self.APPLICATION).state is YarnState.KILLED
+
+    def test_one_that_stays_starting_is_on_standby(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        fake.resource_manager.starting = True
+        for ask in (cluster.resource_manager.application, cluster.resource_manager.kill):
+            with pytest.raises(StandbyError, match="does not know its applications yet"):
+                ask(self.APPLICATION, timeout=timedelta(seconds=0.5))
+
+    def test_the_schedulers_word_is_waited_for_as_long_as_tokens_take(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        """With Kerberos the RM renews tokens between its own word and the scheduler's."""
+        manager = fake.resource_manager
+        new = cluster.resource_manager.new_application().application_id
+        asked = 0
+
+        def slow(request: Request) -> Answer | None:
+            nonlocal asked
+            if not request.path.endswith(new):
+                return None
+            asked += 1
+            state = "SUBMITTED" if asked < 12 else "FAILED"
+            app = {"id": new, "state": state, "diagnostics": "no such token"}
+            return Answer.json({"app": app})
+
+        manager.answers_with = slow
+        with pytest.raises(SubmissionError, match="no such token"):
+            cluster.resource_manager.submit(
+                {
+                    "application-id": new,
+                    "application-name": "a",
+                    "queue": "default",
+                    "application-type": "knit",
+                }
+            )

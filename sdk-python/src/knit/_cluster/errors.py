@@ -185,9 +185,17 @@ def remote_exception(response: Response) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def check_status(response: Response, what: str, daemon: Daemon) -> None:
-    """Raises the error for a status of 300 or more; a 307 is its caller's affair."""
-    if response.status >= 300 and response.status != 307:
+def check_status(response: Response, what: str, daemon: Daemon, *, redirects: bool = False) -> None:
+    """
+    Raises the error for a status of 300 or more.
+
+    Args:
+        response: The answer.
+        what: What was tried.
+        daemon: Who answered.
+        redirects: Whether a 307 is an answer, as it is to the question where data goes.
+    """
+    if response.status >= 300 and not (redirects and response.status == 307):
         raise status_error(response, what, daemon)
 
 
@@ -218,9 +226,10 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     if remote:
         return _remote_error(remote, response, what, daemon)
     if 300 <= status < 400:
+        location = response.headers.get("location", "").partition("?")[0] or "nowhere"
         return ClusterResponseError(
-            f"{what}: {url} sent us on to {response.headers.get('location', 'nowhere')}, as a "
-            f"sign-on page does. Is this really the {daemon.name}'s own address? It comes from "
+            f"{what}: {url} sent us on to {location}, as sign-on pages and balancers do, and "
+            f"nothing was done. Is this really the {daemon.name}'s own address? It comes from "
             f"{daemon.property}.",
             url=url,
             status=status,

@@ -89,6 +89,7 @@ class DaemonClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
+        redirects: bool = False,
     ) -> Response:
         """
         Sends one request to the active member and returns its answer.
@@ -103,6 +104,7 @@ class DaemonClient:
             headers: More headers.
             repeatable: Whether doing it twice is the same as once. Default: for GET only. What is
                 not repeatable is sent again only where the first try certainly did nothing.
+            redirects: Whether a redirect is an answer.
 
         Raises:
             ClusterError: By what it was; see the exceptions' tree.
@@ -126,6 +128,7 @@ class DaemonClient:
                         body=body,
                         headers=headers,
                         repeatable=repeatable,
+                        redirects=redirects,
                     )
                 except _UndecidedError as undecided:
                     raise undecided.error from undecided.error.__cause__
@@ -158,6 +161,7 @@ class DaemonClient:
         body: bytes | None,
         headers: Mapping[str, str] | None,
         repeatable: bool,
+        redirects: bool,
     ) -> Response:
         url = self.base_urls[index] + path
         for attempt in (1, 2):
@@ -185,7 +189,7 @@ class DaemonClient:
         if is_standby(response) or self._redirects_to_active(response):
             raise standby_error(response, what, self.daemon)
         try:
-            check_status(response, what, self.daemon)
+            check_status(response, what, self.daemon, redirects=redirects)
         except WrongPortError as error:
             found = error.answered_by or self._identify(self.base_urls[index], deadline)
             if found is None:
@@ -210,14 +214,17 @@ class DaemonClient:
         return match.group(1) if match and response.status == 200 else None
 
     def _redirects_to_active(self, response: Response) -> bool:
-        """A standby RM sends us to the active one, by the name it knows it by."""
+        """
+        A standby RM sends us to the active one, by the name it knows it by.
+
+        Where it knows of none, it tells us to come again (`Refresh`), and nowhere to go.
+        """
+        if self.daemon.name != "ResourceManager" or response.status not in (302, 307):
+            return False
         location = response.headers.get("location", "")
-        return (
-            self.daemon.name == "ResourceManager"
-            and response.status in (302, 307)
-            and base_of(location) != base_of(response.url)
-            and "/ws/v1/" in location
-        )
+        if not location:
+            return "refresh" in response.headers
+        return base_of(location) != base_of(response.url) and "/ws/v1/" in location
 
 
 def _did_nothing(error: ClusterError) -> bool:

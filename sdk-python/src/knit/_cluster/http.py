@@ -8,8 +8,12 @@ a gateway that the configuration names.
 from __future__ import annotations
 
 import json
+import logging
+import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -23,6 +27,9 @@ from knit._deadlines import Deadline
 from knit.exceptions import ClusterTimeoutError, ConfigurationError
 
 _BLOCK_BYTES = 1 << 20
+#: urllib3 takes no time at all for a mistake of its caller's.
+_LEAST_SECONDS = 0.001
+_SECRETS = re.compile(r"(\bdelegation=)[^&\s]+")
 
 
 @attrs.frozen
@@ -72,9 +79,27 @@ def plain(url: str) -> str:
     return url.partition("?")[0]
 
 
+class _Discreet(logging.Filter):
+    """Keeps tokens, which Hadoop sends as a part of addresses, out of urllib3's debugging log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                _SECRETS.sub(r"\1…", part) if isinstance(part, str) else part
+                for part in record.args
+            )
+        return True
+
+
+_DISCREET = _Discreet()
+
+
 class HttpClient:
     """
     A pool of connections to the cluster's daemons. Threads may share it.
+
+    After a fork the child connects anew: on a connection that two processes share, each would
+    read answers to the other.
 
     Args:
         authentication: Who we are.
@@ -86,13 +111,31 @@ class HttpClient:
 
     def __init__(self, authentication: Authentication, *, ca_file: str | None = None) -> None:
         self.authentication = authentication
-        self._ca_file = ca_file
-        options: dict[str, Any] = {}
+        self._options: dict[str, Any] = {}
         if ca_file is not None:
-            options["ssl_context"] = _ssl_context(ca_file)
-        self._pool = urllib3.PoolManager(
-            num_pools=64, maxsize=16, block=False, retries=False, blocksize=_BLOCK_BYTES, **options
+            self._options["ssl_context"] = _ssl_context(ca_file)
+        self._owned = (os.getpid(), self._new_pool())
+        for name in ("urllib3.connectionpool", "urllib3.poolmanager"):
+            logging.getLogger(name).addFilter(_DISCREET)  # once, however often it is added
+
+    def _new_pool(self) -> urllib3.PoolManager:
+        return urllib3.PoolManager(
+            num_pools=64,
+            maxsize=16,
+            block=False,
+            retries=False,
+            blocksize=_BLOCK_BYTES,
+            **self._options,
         )
+
+    @property
+    def _pool(self) -> urllib3.PoolManager:
+        owner, pool = self._owned
+        if owner != os.getpid():
+            # Not cleared: its locks may have been held by threads that are not here.
+            pool = self._new_pool()
+            self._owned = (os.getpid(), pool)
+        return pool
 
     def close(self) -> None:
         """Closes the connections that are not in use."""
@@ -111,6 +154,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         authenticate: bool = True,
         connect_seconds: float | None = None,
+        answer_seconds: float | None = None,
     ) -> Response:
         """
         Sends one request to one address and reads the answer, whatever its status.
@@ -125,7 +169,9 @@ class HttpClient:
             body: Bytes, or an open file together with a Content-Length header.
             headers: More headers.
             authenticate: False where the URL already says who we are.
-            connect_seconds: How long to wait for a connection at most.
+            connect_seconds: How long to wait for a connection at most, and for each block of the
+                body to leave.
+            answer_seconds: How long to wait for the answer at most, once the body has been sent.
 
         Raises:
             ClusterError: No answer: unreachable, too late, or not HTTP.
@@ -141,6 +187,7 @@ class HttpClient:
             headers=headers,
             authenticate=authenticate,
             connect_seconds=connect_seconds,
+            answer_seconds=answer_seconds,
         )
         content = b"".join(self.chunks(response, url, what=what, daemon=daemon, deadline=deadline))
         return Response(url, response.status, _headers(response), content)
@@ -158,6 +205,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         authenticate: bool = True,
         connect_seconds: float | None = None,
+        answer_seconds: float | None = None,
     ) -> BaseHTTPResponse:
         """Like `request`, but leaves the body to be read with `chunks`, or with `release_conn`."""
         check_time(deadline, what, url)
@@ -169,21 +217,26 @@ class HttpClient:
         target = url
         if parameters:
             target += ("&" if "?" in url else "?") + urlencode(parameters)
-        remaining = deadline.remaining_seconds
+        remaining = max(_LEAST_SECONDS, deadline.remaining_seconds)
         connect = min(remaining, connect_seconds) if connect_seconds else remaining
+        if answer_seconds is None:
+            timeout = urllib3.Timeout(total=remaining, connect=connect)
+        else:  # a total would count the time that the body takes
+            timeout = urllib3.Timeout(connect=connect, read=answer_seconds)
         try:
             return self._pool.request(
                 method,
                 target,
                 body=body,
                 headers=all_headers,
-                timeout=urllib3.Timeout(total=remaining, connect=connect),
+                timeout=timeout,
                 preload_content=False,
                 redirect=False,
                 retries=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise transport_error(error, url, what, daemon, deadline.total) from error
+            patience = deadline.total if answer_seconds is None else timedelta(seconds=connect)
+            raise transport_error(error, url, what, daemon, patience) from error
 
     def chunks(
         self,
@@ -193,29 +246,60 @@ class HttpClient:
         what: str,
         daemon: Daemon,
         deadline: Deadline,
+        stalled_seconds: float | None = None,
     ) -> Iterator[bytes]:
         """
         The body as it arrives. Leaving early closes the connection.
+
+        Args:
+            response: Whose.
+            url: Where it comes from.
+            what: What is being done, for messages.
+            daemon: What answers there.
+            deadline: When all of it has to be here.
+            stalled_seconds: How long to wait for more of it at most.
 
         Raises:
             ClusterTimeoutError: The time is up.
             ClusterUnreachableError: The connection broke.
         """
         complete = False
+        socket = _socket_of(response)
         try:
-            while data := response.read1(_BLOCK_BYTES):
+            while True:
+                if socket is not None:
+                    # It has the time yet that the head was given.
+                    remaining = max(_LEAST_SECONDS, deadline.remaining_seconds)
+                    socket.settimeout(min(remaining, stalled_seconds or remaining))
+                data = response.read1(_BLOCK_BYTES)
+                if not data:
+                    break
                 yield data
                 check_time(deadline, what, url)
             complete = True
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, ClusterTimeoutError):
                 raise
-            raise transport_error(error, url, what, daemon, deadline.total) from error
+            patience = (
+                deadline.total if stalled_seconds is None else timedelta(seconds=stalled_seconds)
+            )
+            raise transport_error(error, url, what, daemon, patience) from error
         finally:
             if complete:
                 response.release_conn()
             else:
                 response.close()
+
+
+def _socket_of(response: BaseHTTPResponse) -> Any:
+    """The socket that a body comes from; None where it has come."""
+    connection = getattr(response, "connection", None)
+    found = getattr(connection, "sock", None)
+    if found is None:
+        # Where the connection ends with the answer, only the answer holds it.
+        buffered = getattr(getattr(response, "_fp", None), "fp", None)
+        found = getattr(getattr(buffered, "raw", None), "_sock", None)
+    return found
 
 
 def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +16,14 @@ import attrs
 from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.failover import DaemonClient
 from knit._cluster.http import HttpClient
-from knit._deadlines import Deadline
+from knit._deadlines import Deadline, pauses
 from knit._report import ApplicationReport, YarnState
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
     ClusterResponseError,
+    ClusterTimeoutError,
+    StandbyError,
     SubmissionError,
     WaitTimeoutError,
     WrongPortError,
@@ -28,9 +31,10 @@ from knit.exceptions import (
 
 _API = "/ws/v1/cluster"
 _JSON = {"Content-Type": "application/json"}
-_ACCEPT_POLL_SECONDS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.3)
+#: How long the scheduler's word is waited for after the RM's own: with Kerberos the RM renews
+#: tokens in between, which took 2.6 s once.
+_ACCEPT_PATIENCE = timedelta(seconds=15)
 _NOT_ACCEPTED_YET = (YarnState.NEW, YarnState.NEW_SAVING, YarnState.SUBMITTED)
-_KILL_POLL_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.0)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +50,11 @@ class ClusterInfo:
     started_time: datetime | None
     server_time: datetime | None
     """The RM's clock, to the second."""
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is in charge, and knows its applications."""
+        return self.ha_state in ("ACTIVE", "")
 
 
 @attrs.frozen(kw_only=True)
@@ -144,7 +153,7 @@ class ResourceManager:
         self.timeout = timeout
 
     def _deadline(self, timeout: timedelta | None) -> Deadline:
-        return Deadline.after(self.timeout if timeout is None else timeout)
+        return Deadline.of(timeout, default=self.timeout)
 
     def cluster_info(self, *, timeout: timedelta | None = None) -> ClusterInfo:
         """
@@ -289,9 +298,10 @@ class ResourceManager:
             if error.status is None:
                 raise
             raise SubmissionError(error.message, url=error.url, status=error.status) from error
-        for pause in _ACCEPT_POLL_SECONDS:
+        deadline = self._deadline(timeout).at_most(_ACCEPT_PATIENCE)
+        for pause in pauses(0.01, 0.5):
             report = self.application(application_id, timeout=timeout)
-            if report.state not in _NOT_ACCEPTED_YET:
+            if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
                 break
             time.sleep(pause)
         if report.state is YarnState.FAILED and report.attempt_number is None:
@@ -313,11 +323,54 @@ class ResourceManager:
             ApplicationNotFoundError: The RM does not know it, or has forgotten it.
         """
         what = f"Asking for {application_id}"
-        with _known(what):
-            data = self.daemon.get_json(
-                f"{_API}/apps/{application_id}", what=what, deadline=self._deadline(timeout)
+        data = self._of_application(application_id, "", what, self._deadline(timeout))
+        report = ApplicationReport._from_rest(_object(data, "app"))
+        if report.application_id != application_id:
+            raise ClusterResponseError(
+                f"{what}: {self.daemon.active_url} answered with {report.application_id or 'none'} "
+                f"where {application_id} was asked for. Is there a proxy in between?",
+                url=self.daemon.active_url,
             )
-        return ApplicationReport._from_rest(_object(data, "app"))
+        return report
+
+    def _of_application(
+        self, application_id: str, path: str, what: str, deadline: Deadline
+    ) -> dict[str, Any]:
+        """
+        What the RM says of one application.
+
+        A 404 means something only if the RM had loaded its applications before it was asked.
+
+        Raises:
+            ApplicationNotFoundError: The RM does not know it.
+            StandbyError: The RM has not finished starting in time.
+        """
+        certain = False
+        with _known(what):
+            while True:
+                try:
+                    return self.daemon.get_json(
+                        f"{_API}/apps/{application_id}{path}", what=what, deadline=deadline
+                    )
+                except ClusterError as error:
+                    if not _is_unknown(error) or certain:
+                        raise
+                self._await_active(what, deadline)
+                certain = True
+
+    def _await_active(self, what: str, deadline: Deadline) -> None:
+        """Waits until the RM has loaded its applications."""
+        for pause in pauses(0.2, 2.0):
+            info = self.cluster_info(timeout=deadline.remaining)
+            if info.is_active:
+                return
+            if deadline.remaining_seconds < pause:
+                raise StandbyError(
+                    f"{what}: the ResourceManager at {info.url} is still starting, and does not "
+                    "know its applications yet. Try again in a moment.",
+                    url=info.url,
+                )
+            time.sleep(pause)
 
     def applications(
         self,
@@ -362,12 +415,7 @@ class ResourceManager:
     ) -> list[dict[str, Any]]:
         """The starts of its Application Master, as the RM sends them."""
         what = f"Asking for the attempts of {application_id}"
-        with _known(what):
-            data = self.daemon.get_json(
-                f"{_API}/apps/{application_id}/appattempts",
-                what=what,
-                deadline=self._deadline(timeout),
-            )
+        data = self._of_application(application_id, "/appattempts", what, self._deadline(timeout))
         return _objects(_object(data, "appAttempts"), "appAttempt")
 
     def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
@@ -400,6 +448,8 @@ class ResourceManager:
         """
         what = f"Killing {application_id}"
         deadline = self._deadline(timeout)
+        # Asked for first, since only that answer tells a starting RM from one that does not know.
+        report = self.application(application_id, timeout=deadline.remaining)
         with _known(what):
             self.daemon.request(
                 "PUT",
@@ -410,14 +460,12 @@ class ResourceManager:
                 headers=_JSON,
                 repeatable=True,
             )
-        pauses = iter(_KILL_POLL_SECONDS)
-        while True:
-            report = self.application(
-                application_id, timeout=timedelta(seconds=max(1.0, deadline.remaining_seconds))
-            )
+        for pause in pauses(0.1, 1.0):
+            if not deadline.is_over:
+                with contextlib.suppress(ClusterTimeoutError):
+                    report = self.application(application_id, timeout=deadline.remaining)
             if report.state.is_final:
-                return report
-            pause = next(pauses, _KILL_POLL_SECONDS[-1])
+                break
             if deadline.remaining_seconds < pause:
                 raise WaitTimeoutError(
                     f"{what}: YARN accepted it, but after {deadline.total.total_seconds():.3g} s "
@@ -425,6 +473,7 @@ class ResourceManager:
                     f"knit status {application_id}"
                 )
             time.sleep(pause)
+        return report
 
 
 @contextmanager
@@ -433,13 +482,17 @@ def _known(what: str) -> Iterator[None]:
     try:
         yield
     except ClusterError as error:
-        # 400 is for what does not even look like an ID.
-        if error.status not in (400, 404) or isinstance(error, WrongPortError):
+        if not _is_unknown(error):
             raise
         raise ApplicationNotFoundError(
             f"{what}: the ResourceManager does not know this application. Check the ID; "
             "YARN forgets applications some time after they have ended. Known ones: knit list"
         ) from error
+
+
+def _is_unknown(error: ClusterError) -> bool:
+    # 400 is for what does not even look like an ID.
+    return error.status in (400, 404) and not isinstance(error, WrongPortError)
 
 
 def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterable[Queue]:

@@ -20,22 +20,26 @@ import attrs
 
 from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
 from knit._cluster.failover import DaemonClient
-from knit._cluster.http import HttpClient, Response, base_of, check_time
+from knit._cluster.http import HttpClient, Response, base_of
 from knit._deadlines import Deadline
+from knit._paths import reason
 from knit.exceptions import (
     ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
     ClusterTimeoutError,
     ClusterUnreachableError,
+    SpecError,
     WebHdfsDisabledError,
     WrongPortError,
 )
 
 _API = "/webhdfs/v1"
 _OCTETS = {"Content-Type": "application/octet-stream"}
-#: Slower than this, a transfer counts as stuck.
-_SLOWEST_BYTES_PER_SECOND = 128 * 1024
+#: However slow, data may go on for so long; what does not move is given up after the timeout.
+_LONGEST_TRANSFER = timedelta(days=7)
+#: What HDFS may need to close a file, beyond the time for any answer.
+_CLOSING = timedelta(seconds=10)
 #: Broken connections in a row, without a byte between them, after which reading gives up.
 _TRIES_WITHOUT_PROGRESS = 5
 _PAUSE_SECONDS = 0.2
@@ -274,6 +278,7 @@ class WebHdfs:
             timeout: In which nothing moves.
 
         Raises:
+            SpecError: The data ends before it should, or cannot be read.
             ClusterFileExistsError: There is one, and it is not to be replaced.
             ClusterUnreachableError: The DataNode cannot be reached from here.
             ClusterError: Anything else; what was written so far may be left behind.
@@ -286,15 +291,17 @@ class WebHdfs:
             size_bytes = _bytes_left(stream)
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
         location = self._locate("PUT", path, "CREATE", what, query, self._deadline(timeout))
-        deadline = Deadline.after((timeout or self.timeout) + _transfer_time(size_bytes))
-        response = self._at_data_node(
-            "PUT",
-            location,
-            what,
-            deadline,
-            body=_Reader(stream, size_bytes, progress, deadline, what, location),
-            headers={**_OCTETS, "Content-Length": str(size_bytes)},
-        )
+        try:
+            response = self._at_data_node(
+                "PUT",
+                location,
+                what,
+                self.timeout if timeout is None else timeout,
+                body=_Reader(stream, size_bytes, progress, what),
+                headers={**_OCTETS, "Content-Length": str(size_bytes)},
+            )
+        except _OwnError as own:
+            raise own.error from own.error.__cause__
         check_status(response, what, DATA_NODE)
 
     def read(
@@ -342,10 +349,14 @@ class WebHdfs:
             query["length"] = str(length_bytes)
         deadline = self._deadline(timeout)
         location = self._locate("GET", path, "OPEN", what, query, deadline)
-        # The length is not known here, so each chunk gets the time anew.
         try:
             response = self._http.open(
-                "GET", location, what=what, daemon=DATA_NODE, deadline=deadline, authenticate=False
+                "GET",
+                location,
+                what=what,
+                daemon=DATA_NODE,
+                deadline=deadline,
+                authenticate=_lacks_identity(location),
             )
         except ClusterError as error:
             raise _data_node_problem(error, location, what) from error
@@ -357,9 +368,14 @@ class WebHdfs:
             )
             headers = {name.lower(): value for name, value in response.headers.items()}
             check_status(Response(location, response.status, headers, body), what, DATA_NODE)
-        endless = Deadline.after(timedelta(days=1))
+        # The length is not known here, so each chunk gets the time anew.
         yield from self._http.chunks(
-            response, location, what=what, daemon=DATA_NODE, deadline=endless
+            response,
+            location,
+            what=what,
+            daemon=DATA_NODE,
+            deadline=Deadline.after(_LONGEST_TRANSFER),
+            stalled_seconds=deadline.total.total_seconds(),
         )
 
     def stream(
@@ -410,7 +426,7 @@ class WebHdfs:
             time.sleep(_PAUSE_SECONDS * failures)
 
     def _deadline(self, timeout: timedelta | None) -> Deadline:
-        return Deadline.after(self.timeout if timeout is None else timeout)
+        return Deadline.of(timeout, default=self.timeout)
 
     def _json(
         self,
@@ -436,6 +452,7 @@ class WebHdfs:
         query: Mapping[str, str] | None,
         deadline: Deadline,
         repeatable: bool | None = None,
+        redirects: bool = False,
     ) -> Response:
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is not an absolute path")
@@ -447,6 +464,7 @@ class WebHdfs:
                 deadline=deadline,
                 query={"op": operation, **(query or {})},
                 repeatable=repeatable,
+                redirects=redirects,
             )
         except WrongPortError as error:
             if error.answered_by == NAME_NODE.name:
@@ -471,36 +489,68 @@ class WebHdfs:
         """Asks the NameNode where the data is to go or to come from."""
         # Hadoop 2 does not know noredirect, and redirects.
         asked = {**query, "noredirect": "true"}
-        response = self._call(method, path, operation, what, asked, deadline, repeatable=True)
-        location = response.headers.get("location")
-        if location is None:
-            location = response.json(what, NAME_NODE).get("Location")
+        response = self._call(
+            method, path, operation, what, asked, deadline, repeatable=True, redirects=True
+        )
+        location = _location(response, what)
+        if isinstance(location, str) and "noredirect" in _query(location):
+            # The question itself was sent on, as balancers do, for a NameNode leaves that out.
+            location = self._located_elsewhere(method, response.url, location, what, deadline)
         if not isinstance(location, str) or not urlsplit(location).hostname:
             raise self._unreadable(what, "Location")
         return location
+
+    def _located_elsewhere(
+        self, method: str, url: str, location: str, what: str, deadline: Deadline
+    ) -> object:
+        """Follows one redirect of the question where data is to go, to where it is as safe."""
+        if urlsplit(location).scheme != urlsplit(url).scheme:
+            raise ClusterResponseError(
+                f"{what}: {base_of(url)} sent us on to {base_of(location)}, which is another "
+                "protocol. Name the address that answers itself, in dfs.namenode.http-address or "
+                "knit.webhdfs.url.",
+                url=base_of(url),
+            )
+        response = self._http.request(
+            method,
+            location,
+            what=what,
+            daemon=NAME_NODE,
+            deadline=deadline,
+            authenticate=_lacks_identity(location),
+        )
+        check_status(response, what, NAME_NODE, redirects=True)
+        found = _location(response, what)
+        if "noredirect" in _query(found):
+            raise ClusterResponseError(
+                f"{what}: {base_of(url)} sent us on to {base_of(location)}, and that on again. "
+                "Name the address that answers itself, in dfs.namenode.http-address or "
+                "knit.webhdfs.url.",
+                url=base_of(url),
+            )
+        return found
 
     def _at_data_node(
         self,
         method: str,
         location: str,
         what: str,
-        deadline: Deadline,
+        timeout: timedelta,
         body: Readable | None,
         headers: Mapping[str, str],
     ) -> Response:
         try:
-            # A gateway sends us to itself, without who we are.
-            known = parse_qs(urlsplit(location).query)
             return self._http.request(
                 method,
                 location,
                 what=what,
                 daemon=DATA_NODE,
-                deadline=deadline,
+                deadline=Deadline.after(_LONGEST_TRANSFER),
                 body=body,
                 headers=headers,
-                authenticate=not ({"user.name", "delegation"} & known.keys()),
-                connect_seconds=self.timeout.total_seconds(),
+                authenticate=_lacks_identity(location),
+                connect_seconds=timeout.total_seconds(),
+                answer_seconds=(timeout + _CLOSING).total_seconds(),
             )
         except ClusterError as error:
             raise _data_node_problem(error, location, what) from error
@@ -513,33 +563,69 @@ class WebHdfs:
         )
 
 
+class _OwnError(Exception):
+    """
+    What went wrong on our side while a body was read.
+
+    An OSError of the local disk would be taken for one of the connection.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class _Reader:
-    """A part of a file as a request's body: counts what leaves, and stops when the time is up."""
+    """A part of a file as a request's body: counts what leaves, and misses what does not come."""
 
     def __init__(
-        self,
-        stream: Readable,
-        size_bytes: int,
-        progress: Progress | None,
-        deadline: Deadline,
-        what: str,
-        url: str,
+        self, stream: Readable, size_bytes: int, progress: Progress | None, what: str
     ) -> None:
         self._stream = stream
         self._left = size_bytes
         self._progress = progress
-        self._deadline = deadline
         self._what = what
-        self._url = url
 
     def read(self, size: int = -1) -> bytes:
-        check_time(self._deadline, self._what, self._url)
         wanted = self._left if size < 0 else min(size, self._left)
-        data = self._stream.read(wanted) if wanted else b""
+        if not wanted:
+            return b""
+        try:
+            data = self._stream.read(wanted)
+        except OSError as error:
+            raise _OwnError(
+                SpecError(f"{self._what}: what was to be sent cannot be read ({reason(error)}).")
+            ) from error
+        if not data:
+            # The DataNode would wait for the rest, and we for the DataNode.
+            raise _OwnError(
+                SpecError(
+                    f"{self._what}: what was to be sent has become {self._left} bytes shorter "
+                    "meanwhile. Try again when nothing writes to it any more."
+                )
+            )
         self._left -= len(data)
-        if data and self._progress is not None:
-            self._progress(len(data))
+        if self._progress is not None:
+            try:
+                self._progress(len(data))
+            except OSError as error:
+                raise _OwnError(error) from error
         return data
+
+
+def _location(response: Response, what: str) -> object:
+    """Where an answer says that the data is to go; None if it does not."""
+    location = response.headers.get("location")
+    return location if location is not None else response.json(what, NAME_NODE).get("Location")
+
+
+def _query(location: object) -> Mapping[str, object]:
+    return parse_qs(urlsplit(location).query) if isinstance(location, str) else {}
+
+
+def _lacks_identity(location: str) -> bool:
+    """Whether an address does not say who we are: a gateway sends us to itself in this way."""
+    return not {"user.name", "delegation"} & _query(location).keys()
 
 
 def _data_node_problem(error: ClusterError, location: str, what: str) -> ClusterError:
@@ -583,7 +669,3 @@ def _bytes_left(stream: io.IOBase) -> int:
     end = stream.seek(0, os.SEEK_END)
     stream.seek(position)
     return end - position
-
-
-def _transfer_time(size_bytes: int) -> timedelta:
-    return timedelta(seconds=size_bytes / _SLOWEST_BYTES_PER_SECOND)

@@ -382,14 +382,14 @@ def data(**changes: Any) -> dict[str, Any]:
         ("services.w.resources: 'cpus' is not known", data(resources={"cpus": 1})),
         ("services.w.command: this is missing", {"name": "a", "services": {"w": {}}}),
         ("services.w.instances: '3' is not a whole number", data(instances="3")),
-        ("services.w.resources: The memory 'lots'", data(resources={"memory": "lots"})),
+        ("services.w.resources.memory: The memory 'lots'", data(resources={"memory": "lots"})),
         ("services.w.failure_policy: 'no' is none of", data(failure_policy="no")),
         ("services.w.files: 'archiv' is not known", data(files=[{"source": "a", "archiv": True}])),
         ("services.w.files: 3 is neither", data(files=3)),
         ("services: a mapping", {"name": "a", "services": ["w"]}),
         ("services.w: here is 'c'", {"name": "a", "services": {"w": "c"}}),
         ("linger: 'soon' is no duration", {**data(), "linger": "soon"}),
-        ("here is \\[\\]", []),
+        ("here is a list", []),
     ],
 )
 def test_a_mistake_in_a_document_is_told_with_its_place(sentence: str, document: Any) -> None:

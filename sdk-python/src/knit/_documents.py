@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from knit._enums import OpenEnum
 from knit._files import RUNNING_ENVIRONMENT, File, Visibility, to_files, to_local_path
 from knit._ports import format_ports
 from knit._resources import Resources, format_memory
-from knit._spec import ApplicationSpec, FailurePolicy, Service
+from knit._spec import ApplicationSpec, FailurePolicy, Service, _to_services
 from knit.exceptions import FileMissingError, SpecError
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
@@ -28,28 +28,157 @@ _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII)
 _DOCUMENT_NAMES = {"memory_mib": "memory"}
 
 
+LARGEST_DOCUMENT_BYTES = 4 * 1024 * 1024
+"""Several times what a submission carries; read no further, for the file may be a device."""
+MOST_PROBLEMS = 100
+"""More of them are only counted."""
+
+
+@attrs.frozen
+class Problem:
+    """What is wrong at one place of a document."""
+
+    message: str
+    """What, in a sentence."""
+    keys: tuple[str, ...] = ()
+    """Those that lead there. None: the whole document."""
+    unknown_key: str | None = None
+    """The key within them that is not known, if that is what is wrong."""
+    line: int | None = None
+    """Counted from 1. None for data that come from no file."""
+    column: int | None = None
+    """Likewise."""
+    cause: SpecError | None = attrs.field(default=None, repr=False, eq=False)
+    """The error it comes from."""
+
+    @property
+    def where(self) -> str:
+        """The keys as people write them: `services.worker.instances`."""
+        return ".".join(self.keys)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
 def from_dict(data: Mapping[str, Any], directory: Path | None) -> ApplicationSpec:
     """See `ApplicationSpec.from_dict`."""
+    spec, problems = _structure(data, directory)
+    if spec is None:
+        raise _error(problems, "The specification")
+    return spec
+
+
+def from_yaml(path: Path) -> ApplicationSpec:
+    """See `ApplicationSpec.from_yaml`."""
+    spec, problems = read_yaml(path)
+    if spec is None:
+        raise _error(problems, f"{path}")
+    return spec
+
+
+def read_yaml(path: Path) -> tuple[ApplicationSpec | None, list[Problem]]:
+    """
+    Reads a specification, or finds all that is wrong with it, in the order of its lines.
+
+    Raises:
+        FileMissingError: There is no such file.
+        SpecError: It cannot be read.
+    """
+    text = _read(path)
+    try:
+        node = yaml.compose(text, _Loader)
+        problems = list(_doubles(node)) if node is not None else []
+        data = yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
+    except yaml.YAMLError as error:
+        return None, [_of_yaml(error, text)]
+    except RecursionError:
+        return None, [Problem("it is nested too deeply.")]
+    if node is None or data is None:
+        return None, [Problem("it is empty: write a name and services at least.", line=1, column=1)]
+    spec, found = _structure(data, path.resolve().parent)
+    problems += [_placed(problem, node) for problem in found]
+    problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
+    return (None if problems else spec), problems
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_DOCUMENT_BYTES + 1)
+    except FileNotFoundError:
+        raise FileMissingError(f"The specification {path} does not exist.") from None
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise SpecError(f"The specification {path} cannot be read: {why}.") from None
+    if len(data) > LARGEST_DOCUMENT_BYTES:
+        raise SpecError(f"The specification {path} is larger than 4 MiB, which none is.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"The specification {path} cannot be read: it is not UTF-8 at byte {error.start}."
+        ) from None
+
+
+def _structure(
+    data: object, directory: Path | None
+) -> tuple[ApplicationSpec | None, list[Problem]]:
     try:
         spec = _converter().structure(data, ApplicationSpec)
     except (cattrs.BaseValidationError, SpecError) as error:
-        path, cause = _first_cause(error)
-        if not isinstance(cause, SpecError):
-            cause = SpecError(_sentence(cause))
-        raise type(cause)(f"{path}: {cause}" if path else str(cause)) from None
+        return None, _without_echoes([*_problems(error, ()), *_bad_names(data, error)])
     if directory is None:
-        return spec
-    return attrs.evolve(
-        spec,
-        services={
-            name: attrs.evolve(
-                service,
-                files={n: file._below(directory) for n, file in service.files.items()},
-                python_environment=_below(directory, service.python_environment),
-            )
-            for name, service in spec.services.items()
-        },
+        return spec, []
+    return (
+        attrs.evolve(
+            spec,
+            services={
+                name: attrs.evolve(
+                    service,
+                    files={n: file._below(directory) for n, file in service.files.items()},
+                    python_environment=_below(directory, service.python_environment),
+                )
+                for name, service in spec.services.items()
+            },
+        ),
+        [],
     )
+
+
+def _bad_names(data: object, error: BaseException) -> Iterator[Problem]:
+    """Names of services that are none, where something else of the services is wrong as well."""
+    services = data.get("services") if isinstance(data, Mapping) else None
+    if not isinstance(services, Mapping) or not services:
+        return
+    for name in services:
+        if isinstance(name, str):
+            try:
+                _to_services({name: Service("true")})
+            except SpecError as problem:
+                if str(problem) not in map(str, _causes(error)):
+                    yield Problem(str(problem), ("services", name), cause=problem)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, cattrs.BaseValidationError):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+def _error(problems: Sequence[Problem], what: str) -> SpecError:
+    """One error for all of them, of the kind of the only one."""
+    lines = [
+        f"line {p.line}, column {p.column}: {p}" if p.line is not None else str(p)
+        for p in problems[:MOST_PROBLEMS]
+    ]
+    if len(problems) == 1:
+        kind = SpecError if problems[0].cause is None else type(problems[0].cause)
+        return kind(lines[0] if what == "The specification" else f"{what}: {lines[0]}")
+    if len(problems) > MOST_PROBLEMS:
+        lines.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    return SpecError("\n  ".join([f"{what} has {len(problems)} faults:", *lines]))
 
 
 def _below(directory: Path, source: str | None) -> str | None:
@@ -62,24 +191,6 @@ def to_dict(spec: ApplicationSpec) -> dict[str, Any]:
     """See `ApplicationSpec.to_dict`."""
     data: dict[str, Any] = _converter().unstructure(spec, ApplicationSpec)
     return data
-
-
-def from_yaml(path: Path) -> ApplicationSpec:
-    """See `ApplicationSpec.from_yaml`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise FileMissingError(f"The specification {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"The specification {path} cannot be read: {error}.") from None
-    try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a subclass of SafeLoader
-    except yaml.YAMLError as error:
-        raise SpecError(f"The specification {path} is not valid YAML: {error}") from None
-    try:
-        return from_dict(data, path.resolve().parent)
-    except SpecError as error:
-        raise type(error)(f"{path}: {error}") from None
 
 
 def to_yaml(spec: ApplicationSpec) -> str:
@@ -101,21 +212,74 @@ _Dumper.add_representer(str, _represent_text)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its silent loss: a key given twice is refused."""
+    """What PyYAML makes of YAML; that a key is given twice is looked for beside it."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        "while reading a mapping",
-                        node.start_mark,
-                        f"the key {key_node.value!r} is given twice",
-                        key_node.start_mark,
+
+def _doubles(node: yaml.Node) -> Iterator[Problem]:
+    """Keys that are given twice, of which YAML would silently take the last."""
+    waiting, seen = [node], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:  # by an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            first: dict[str, yaml.Mark] = {}
+            for key, value in node.value:
+                waiting.append(value)
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                    continue
+                earlier = first.setdefault(key.value, key.start_mark)
+                if earlier is not key.start_mark:
+                    yield Problem(
+                        f"the key {key.value!r} is given twice, first in line {earlier.line + 1}.",
+                        line=key.start_mark.line + 1,
+                        column=key.start_mark.column + 1,
                     )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
+
+
+def _of_yaml(error: yaml.YAMLError, text: str) -> Problem:
+    """What is no YAML at all."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    said = getattr(error, "problem", None) or str(error).partition("\n")[0]
+    context = getattr(error, "context", None)
+    message = f"it is not valid YAML: {said}{f' ({context})' if context else ''}."
+    if mark is None:
+        position = getattr(error, "position", None)  # of a character that YAML does not allow
+        if not isinstance(position, int):
+            return Problem(message)
+        before = text[:position]
+        message = "it holds a control character, which YAML does not allow."
+        return Problem(message, line=before.count("\n") + 1, column=position - before.rfind("\n"))
+    line = text.split("\n")[mark.line] if mark.line < text.count("\n") + 1 else ""
+    if "\t" in line[: mark.column + 1] and not line[: mark.column].strip():
+        message = "a tab stands here: YAML is indented by spaces only."
+    return Problem(message, line=mark.line + 1, column=mark.column + 1)
+
+
+def _placed(problem: Problem, root: yaml.Node) -> Problem:
+    """The same problem with the place of the last of its keys that is there."""
+    node, mark = root, root.start_mark
+    keys = problem.keys if problem.unknown_key is None else (*problem.keys, problem.unknown_key)
+    for key in keys:
+        found = _child(node, key)
+        if found is None:
+            break
+        mark, node = found
+    return attrs.evolve(problem, line=mark.line + 1, column=mark.column + 1)
+
+
+def _child(node: yaml.Node, key: str) -> tuple[yaml.Mark, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in reversed(node.value):
+            if isinstance(name, yaml.ScalarNode) and name.value == key:
+                return name.start_mark, value
+    if isinstance(node, yaml.SequenceNode) and key.isdigit() and int(key) < len(node.value):
+        value = node.value[int(key)]
+        return value.start_mark, value
+    return None
 
 
 @functools.cache
@@ -153,8 +317,16 @@ def _converter() -> cattrs.Converter:
 
 
 def _register(converter: cattrs.Converter, kind: type, **overrides: Any) -> None:
+    attrs.resolve_types(kind)
+    checking = {
+        field.name: attrs.evolve(
+            overrides.get(field.name, override()),
+            struct_hook=_checking(converter, field, overrides.get(field.name)),
+        )
+        for field in attrs.fields(kind)
+    }
     structure: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
-        kind, converter, _cattrs_forbid_extra_keys=True, **overrides
+        kind, converter, _cattrs_forbid_extra_keys=True, **checking
     )
     unstructure: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(
         kind, converter, **overrides
@@ -162,11 +334,46 @@ def _register(converter: cattrs.Converter, kind: type, **overrides: Any) -> None
 
     def checked(value: Any, cls: type) -> Any:
         if not isinstance(value, Mapping):
-            raise SpecError(f"here is {value!r}; a mapping of names to values belongs here.")
+            raise SpecError(
+                f"here is {_described(value)}; a mapping of names to values belongs here."
+            )
         return structure(dict(value), cls)
 
     converter.register_structure_hook(kind, checked)
     converter.register_unstructure_hook(kind, unstructure)
+
+
+def _checking(
+    converter: cattrs.Converter, field: attrs.Attribute[Any], given: Any
+) -> Callable[[Any, Any], Any]:
+    """
+    Reads a field as it is read anyway, and checks it by itself.
+
+    The class checks its fields together and raises for the first; by itself each is found.
+    """
+    read = given.struct_hook if given is not None else None
+
+    def structure(value: Any, kind: Any) -> Any:
+        result = read(value, kind) if read is not None else converter.structure(value, kind)
+        convert: Any = field.converter
+        made = convert(result) if convert is not None else result
+        if field.validator is not None:
+            field.validator(None, field, made)
+        return result
+
+    return structure
+
+
+def _described(value: object) -> str:
+    """A value of the document for a message: short, and nothing of what it may hold of secrets."""
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _as_given(value: Any, _: Any) -> Any:
@@ -175,7 +382,7 @@ def _as_given(value: Any, _: Any) -> Any:
 
 def _exactly(words: str, value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise SpecError(f"{value!r} is not {words}.")
+        raise SpecError(f"{_described(value)} is not {words}.")
     return value
 
 
@@ -201,7 +408,9 @@ def _parse_files(converter: cattrs.Converter, value: Any, _: Any) -> Mapping[str
         return to_files({name: parse(item, name) for name, item in value.items()})
     if isinstance(value, (list, tuple)):
         return to_files([parse(item, None) for item in value])
-    raise SpecError(f"{value!r} is neither a list of files nor a mapping of names to them.")
+    raise SpecError(
+        f"{_described(value)} is neither a list of files nor a mapping of names to them."
+    )
 
 
 def _parse_duration(value: Any) -> timedelta:
@@ -223,13 +432,42 @@ def _format_duration(value: timedelta) -> int | float:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def _first_cause(error: BaseException) -> tuple[str, BaseException]:
-    """Where in the document the first error lies, and what it is."""
-    steps: list[str] = []
-    while isinstance(error, cattrs.BaseValidationError):
-        error = error.exceptions[0]
-        steps += _step(error)
-    return ".".join(steps), error
+def _problems(error: BaseException, path: tuple[str, ...]) -> Iterator[Problem]:
+    """All that is wrong, each with where."""
+    path = (*path, *_step(error))
+    if isinstance(error, cattrs.BaseValidationError):
+        for inner in error.exceptions:
+            yield from _problems(inner, path)
+    elif isinstance(error, cattrs.ForbiddenExtraKeysError):
+        fields = [_DOCUMENT_NAMES.get(a.name, a.name) for a in attrs.fields(error.cl)]
+        for key in sorted(error.extra_fields, key=str):
+            close = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}."
+            message = f"{key!r} is not known here: {hint}"
+            yield Problem(message, path, str(key), cause=SpecError(message))
+    elif isinstance(error, KeyError):
+        message = "this is missing, and has no default."
+        name = _DOCUMENT_NAMES.get(error.args[0], str(error.args[0]))
+        # Some versions of cattrs say where, some do not.
+        yield Problem(message, path if path[-1:] == (name,) else (*path, name))
+    elif isinstance(error, SpecError):
+        yield Problem(str(error), path, cause=error)
+    elif isinstance(error, (AttributeError, TypeError)):
+        yield Problem("a mapping of names to values belongs here.", path)
+    else:
+        yield Problem(f"{error}", path)
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """Leaves out what is missing only because its name is misspelt beside it."""
+    meant = {
+        (*p.keys, found[1])
+        for p in problems
+        if (found := re.search(r"did you mean '([a-z_]+)'\?$", p.message))
+    }
+    return [
+        p for p in problems if not (p.message.startswith("this is missing") and p.keys in meant)
+    ]
 
 
 def _step(error: BaseException) -> Iterator[str]:
@@ -238,17 +476,3 @@ def _step(error: BaseException) -> Iterator[str]:
             yield _DOCUMENT_NAMES.get(note.name, note.name)
         elif isinstance(note, cattrs.IterableValidationNote):
             yield str(note.index)
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, cattrs.ForbiddenExtraKeysError):
-        fields = [_DOCUMENT_NAMES.get(a.name, a.name) for a in attrs.fields(error.cl)]
-        key = min(error.extra_fields, key=str)
-        close = difflib.get_close_matches(str(key), fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}."
-        return f"{key!r} is not known here: {hint}"
-    if isinstance(error, KeyError):
-        return "this is missing, and has no default."
-    if isinstance(error, (AttributeError, TypeError)):
-        return "a mapping of names to values belongs here."
-    return f"{error}"

@@ -70,7 +70,7 @@ class FakeClient:
         if self.play is late:
             print("submitting", flush=True)
             time.sleep(1)
-        self.fake = FakeApplicationMaster(spec).start()
+        self.fake = FakeApplicationMaster(spec, running=self.play not in (waiting, busy)).start()
         app = self.fake.application()
         if self.play is unborn:
             self.fake.report_as(knit.YarnState.ACCEPTED)
@@ -184,6 +184,41 @@ def dying(fake: FakeApplicationMaster, _: knit.Application) -> None:
     time.sleep(0.5)
     fake.report_as(knit.YarnState.FAILED)
     fake.stop()
+
+
+def waiting(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """Its containers wait for room, then for a larger node, and then run."""
+    for cause, explanation in (
+        (knit.WaitingCause.CAPACITY, "The queue is full: 3 of 4 GiB are in use."),
+        (knit.WaitingCause.TOO_LARGE, "No node has 9 GiB."),
+    ):
+        fake.wait_for(
+            knit.WaitingReason(
+                service_name="worker",
+                count=1,
+                resources=knit.Resources(),
+                cause=cause,
+                explanation=explanation,
+            )
+        )
+        asked = len(fake.calls)
+        while fake.calls[asked:].count("GetApplication") < 2:
+            time.sleep(0.02)
+    fake.wait_for()
+    fake.grant("worker", 0)
+    well(fake, _)
+
+
+def busy(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """Some containers have ended when the last one begins."""
+    ranks = [container.rank for container in fake.containers()]
+    fake.finish(fake.grant("worker", ranks[0]).container_id)
+    for rank in ranks[1:]:
+        fake.grant("worker", rank)
+    asked = len(fake.calls)
+    while fake.calls[asked:].count("GetApplication") < 2:
+        time.sleep(0.02)
+    fake.end()
 
 
 def unborn(_: FakeApplicationMaster, __: knit.Application) -> None:

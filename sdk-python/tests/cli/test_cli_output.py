@@ -51,6 +51,64 @@ def test_without_a_terminal_a_table_is_separated_by_tabs(
     assert capsys.readouterr().out == "A\tFINAL STATUS\nx y\t-\n?[31m\té\n"
 
 
+ROWS = [("application_1700000000000_0001", "train.py", "default", "FINISHED", "FAILED")]
+HEADINGS = ["application", "name", "queue", "state", "final status"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "wide", "left_out"),
+    [(200, False, []), (70, False, ["queue"]), (60, False, ["queue", "name"]), (60, True, [])],
+)
+def test_a_narrow_terminal_leaves_out_columns_and_no_words(
+    columns: int,
+    wide: bool,
+    left_out: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("NO_COLOR", "1")
+    _output.print_table(HEADINGS, ROWS, optional=["queue", "name"], wide=wide)
+    out, err = capsys.readouterr()
+    heading, row = out.splitlines()
+    shown = [h for h in HEADINGS if h not in left_out]
+    for name, value in zip(HEADINGS, ROWS[0], strict=True):
+        assert (name.upper() in heading) is (name in shown)
+        assert (value in row) is (name in shown)
+    assert wide or max(map(len, out.splitlines())) <= columns
+    assert ("--wide" in err) is bool(left_out)
+
+
+def test_what_finished_badly_is_not_green(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
+    monkeypatch.setattr(_output, "has_colours", lambda _: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    _output.print_table(HEADINGS, ROWS)
+    row = capsys.readouterr().out.splitlines()[1]
+    assert "\x1b[32m" not in row, "green"
+    assert "\x1b[31mFAILED" in row, "red"
+
+
+def test_columns_are_aligned_whatever_is_in_them(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    _output.print_table(["a", "b"], [("日本", 1), ("é", 2), ("\x1b[2J", 3)])
+    assert capsys.readouterr().out.splitlines() == ["A     B", "日本  1", "é     2", "?[2J  3"]
+
+
+def test_sentences_and_tags_do_not_reach_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    _output.say("\x1b[2J\x07one\ntwo")
+    _output.print_fields({"tags": ("\x1b[2J", "b")})
+    out, err = capsys.readouterr()
+    assert err == "knit: ?[2J?one\ntwo\n"
+    assert out == "tags:  ?[2J, b\n"
+
+
 def test_json_holds_iso_times_seconds_and_names() -> None:
     value = {"at": NOW, "for": timedelta(seconds=1.5), "who": ("a", None)}
     assert _output.jsonable(value) == {

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -17,14 +18,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def knit(play: str, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def knit(
+    play: str,
+    *arguments: str,
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[subprocess.Popen[str]]:
     """`knit` with these arguments, with a play behind it; it dies with the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.cli.playing", play, *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONWARNINGS": "ignore", **environment},
+        env={**os.environ, "PYTHONWARNINGS": "ignore", **(environment or {})},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
@@ -69,6 +75,47 @@ def test_sigterm_does_as_ctrl_c_and_leaves_as_a_terminated_process() -> None:
         out, _ = process.communicate(timeout=20)
     assert out.splitlines()[-1] == "[worker/0] cleared up"
     assert process.returncode == 143
+
+
+def test_a_closed_terminal_asks_it_to_stop() -> None:
+    with knit("cooperative", "run", "sleep 60") as process:
+        read_until(process, "[worker/0] running")
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=20)
+    assert out.splitlines() == [
+        "[worker/0] clearing up: stopped by the end of its terminal at its client",
+        "[worker/0] cleared up",
+    ]
+    assert process.returncode == 129
+
+
+@pytest.mark.parametrize("play", ["well", "talkative"])
+def test_output_that_cannot_be_written_ends_it_with_the_reason(play: str) -> None:
+    with open("/dev/full", "wb") as full, knit(play, "run", "ls", stdout=full) as process:
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "The output cannot be written: No space left on device." in err
+    assert "Traceback" not in err
+
+
+def test_a_full_disk_is_told_by_other_verbs_too() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "knit.cli", "run", "--help"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "knit: The output cannot be written: No space left on device.\n"
+
+
+def test_with_its_output_closed_it_runs_and_says_nothing_there() -> None:
+    """As `knit run -q ls >&-`: nothing that is opened later gets the number of a stream."""
+    command = f"exec {sys.executable} -m tests.cli.playing well run -q ls <&- >&- 2>&-"
+    done = subprocess.run(["/bin/sh", "-c", command], cwd=ROOT, check=False, timeout=60)
+    assert done.returncode == 0
 
 
 def test_a_second_ctrl_c_has_yarn_kill_it() -> None:
@@ -172,7 +219,7 @@ def test_a_closed_pipe_is_quiet_for_other_verbs_too() -> None:
     ],
 )
 def test_output_that_is_not_ascii_survives_any_locale(environment: dict[str, str]) -> None:
-    with knit("well", "run", "ls", **environment) as process:
+    with knit("well", "run", "ls", environment=environment) as process:
         out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (0, "[worker/0] grüße\n"), err
 

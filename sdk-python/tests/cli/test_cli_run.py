@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+import knit
 from knit.cli import main
 from tests.cli import playing
 from tests.cli.playing import FakeClient
@@ -136,3 +138,95 @@ def test_without_its_application_master_yarns_word_counts(
 def test_timeout_and_detach_exclude_each_other(capfd: pytest.CaptureFixture[str]) -> None:
     assert run(playing.well, "--detach", "--timeout", "1s", "ls")[0] == 2
     assert "leave out --detach" in capfd.readouterr().err
+
+
+def test_it_says_what_containers_wait_for_and_says_so_again_when_that_changes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(playing.waiting, "ls")[0] == 0
+    lines = capfd.readouterr().err.splitlines()
+    waits = [line for line in lines if " wait: " in line]
+    assert waits == [
+        "knit: 1 of worker wait: The queue is full: 3 of 4 GiB are in use.",
+        "knit: 1 of worker wait: No node has 9 GiB.",
+    ]
+
+
+def test_counts_are_those_of_the_states(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(playing.busy, "-n", "3", "ls")[0] == 0
+    err = capfd.readouterr().err
+    assert "all containers have started: 2 running, 1 succeeded (" in err
+
+
+def test_what_was_stopped_is_not_counted_as_having_run(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert run(playing.cooperative, "--timeout", "1s", "-n", "2", "ls")[0] == 124
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[-1] == "knit: containers: 2 stopped"
+    assert sum("have started" in line for line in lines) == 1
+
+
+def test_an_unexpected_error_in_a_thread_ends_the_command_with_the_reason(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("token=hunter2")
+
+    monkeypatch.setattr("knit.cli._log_printer.LogPrinter.print_all", fail)
+    assert run(playing.cooperative, "ls")[0] == 1
+    err = capfd.readouterr().err
+    assert "application_1700000000000_0001 goes on: `knit logs -f`" in err
+    assert "an unexpected RuntimeError happened" in err
+    assert "hunter2" not in err
+
+
+def test_who_writes_nothing_is_said_to(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(playing.busy, "-n", "3", "ls")[0] == 0
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "its containers have written nothing to stdout or stderr" in err
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code", "hint"),
+    [
+        ("python x.py", 127, "many nodes have python3, but no python"),
+        ("python3 x.py", 127, "bring programs of yours along with --file"),
+        ("./x", 126, "name what runs it"),
+    ],
+)
+def test_some_failures_come_with_what_to_try(
+    command: str, exit_code: int, hint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def play(fake: Any, _: object) -> None:
+        fake.finish(fake.containers()[0].container_id, exit_code=exit_code)
+        fake.end(knit.FinalStatus.FAILED, exit_code=exit_code, diagnostics="It failed.")
+
+    assert run(play, command)[0] == exit_code
+    assert hint in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_diagnostics_do_not_reach_the_cursor(capfd: pytest.CaptureFixture[str]) -> None:
+    """A program's last words are in them."""
+
+    def play(fake: Any, _: object) -> None:
+        fake.end(
+            knit.FinalStatus.FAILED, exit_code=3, diagnostics="\x1b[2J\x1b[1;1Hknit: all is well"
+        )
+
+    assert run(play, "ls")[0] == 3
+    assert "\x1b" not in capfd.readouterr().err
+
+
+def test_a_port_that_cannot_be_reached_is_named_with_its_number_and_what_to_do(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drop(address: object, timeout: float) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("knit.cli._waiting.socket.create_connection", drop)
+    assert run(playing.returning, "ls")[0] == 0
+    err = capfd.readouterr().err
+    assert re.search(r"listens on 127\.0\.0\.1:\d+, which cannot be reached from here", err)
+    assert "--master-ports" in err

@@ -12,6 +12,7 @@ import attrs
 import click
 
 from knit.cli import _values
+from knit.cli._containers import count_by_state
 from knit.cli._options import (
     Cluster,
     application_argument,
@@ -19,8 +20,10 @@ from knit.cli._options import (
     complete_application,
     json_option,
     verb,
+    wide_option,
 )
 from knit.cli._output import jsonable, print_fields, print_json, print_table, say
+from knit.cli._waiting import waiting_sentence
 
 if TYPE_CHECKING:
     import knit
@@ -43,6 +46,7 @@ TIMED_OUT = 124
 @click.option("--name", metavar="NAME", help="Only those of this name.")
 @click.option("--queue", metavar="QUEUE", help="Only those in this queue.")
 @click.option("--all-users", is_flag=True, help="Everybody's, not just yours or --user's.")
+@wide_option
 @json_option
 @cluster_options()
 def list_(
@@ -53,6 +57,7 @@ def list_(
     name: str | None,
     queue: str | None,
     all_users: bool,
+    wide: bool,
     as_json: bool,
 ) -> None:
     """List your applications on the cluster, by default those that have not ended."""
@@ -82,6 +87,8 @@ def list_(
             )
             for report in reports
         ],
+        optional=[*([] if all_users else ["user"]), "queue", "run time", "started", "user"],
+        wide=wide,
     )
 
 
@@ -107,6 +114,16 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
                 "outcome": jsonable(outcome_as_dict(description.outcome)),
                 "attempt_number": description.attempt_number,
                 "start_time": jsonable(description.start_time),
+                "waiting_reasons": [
+                    {
+                        "service": reason.service_name,
+                        "count": reason.count,
+                        "cause": reason.cause.name,
+                        "explanation": reason.explanation,
+                        "since": jsonable(reason.since),
+                    }
+                    for reason in description.waiting_reasons
+                ],
             }
             value["containers"] = dict(Counter(c.state.name for c in containers))
         print_json(value)
@@ -129,7 +146,10 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "attempt": report.attempt_number,
             "application master": report.am_address,
             "web page": report.tracking_url,
-            "containers": _count_by_state(containers),
+            "containers": count_by_state(containers),
+            "waiting": "\n".join(map(waiting_sentence, description.waiting_reasons))
+            if description is not None
+            else None,
         }
     )
 
@@ -148,11 +168,6 @@ def _ask_master(
         if not report.state.is_final:
             say(f"its Application Master does not say more: {error}")
         return None, []
-
-
-def _count_by_state(containers: Sequence[knit.Container]) -> str:
-    counts = Counter(container.state for container in containers)
-    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in sorted(counts))
 
 
 @verb("kill", short="End applications at once.", example="knit kill application_1700000000000_0001")

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from knit.cli import _values
-from knit.cli._options import Cluster, application_argument, cluster_options, json_option, verb
+from knit.cli._options import (
+    Cluster,
+    application_argument,
+    cluster_options,
+    env_options,
+    json_option,
+    verb,
+    wide_option,
+)
 from knit.cli._output import jsonable, print_json, print_table
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ ENDINGS = ("succeeded", "failed", "killed")
     type=click.Choice(STATES, case_sensitive=False),
     help="Only those in this state; repeatable.",
 )
+@wide_option
 @json_option
 @cluster_options()
 def containers(
@@ -40,9 +50,10 @@ def containers(
     application_id: str,
     services: Sequence[str],
     states: Sequence[str],
+    wide: bool,
     as_json: bool,
 ) -> None:
-    """List the containers of a running application, those that have ended included."""
+    """List the containers of an application, those that have ended included."""
     import knit
 
     with cluster.client() as client, client.application(application_id) as app:
@@ -50,7 +61,7 @@ def containers(
             services=list(services) or None,
             states=[knit.ContainerState.parse(state) for state in states] or None,
         )
-    print_containers(found, as_json=as_json)
+    print_containers(found, as_json=as_json, wide=wide)
 
 
 @verb(
@@ -83,14 +94,7 @@ def containers(
     metavar="N",
     help="Virtual cores of each.  [default: the service's]",
 )
-@click.option(
-    "--env",
-    "environment",
-    multiple=True,
-    type=_values.variable,
-    metavar="NAME[=VALUE]",
-    help="A variable for these, over the service's; without a value, yours. Repeatable.",
-)
+@env_options
 @json_option
 @cluster_options()
 def add(
@@ -102,6 +106,7 @@ def add(
     memory: str | None,
     vcores: int | None,
     environment: Sequence[tuple[str, str]],
+    environment_files: Sequence[str],
     as_json: bool,
 ) -> None:
     """Add containers to a running application, and list them."""
@@ -110,7 +115,7 @@ def add(
             count,
             service=service,
             resources=_resources(app, service, memory, vcores),
-            environment=dict(environment) or None,
+            environment=_values.variables(environment_files, environment) or None,
         )
     print_containers(added, as_json=as_json)
 
@@ -162,7 +167,8 @@ def stop(
     Ask an application to end, or only some of its containers.
 
     It returns as soon as the application has taken note; `knit wait` waits for its end. A
-    CONTAINER is an ID, or a service and a rank as in the logs: worker/3.
+    CONTAINER is an ID, or a service and a rank as in the logs: worker/3. A rank that was
+    stopped is not started again; `knit add` adds one at the next rank.
     """
     import knit
 
@@ -202,7 +208,15 @@ def find_containers(app: knit.Application, names: Sequence[str]) -> list[str | k
     return [latest[name] if _values.is_place(name) else name for name in names]
 
 
-def print_containers(containers: Sequence[knit.Container], *, as_json: bool) -> None:
+def count_by_state(containers: Sequence[knit.Container]) -> str:
+    """How many are in which state, in the order of a container's life."""
+    counts = Counter(container.state for container in containers)
+    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in sorted(counts))
+
+
+def print_containers(
+    containers: Sequence[knit.Container], *, as_json: bool, wide: bool = False
+) -> None:
     """Print them as a table or as a JSON list."""
     if as_json:
         print_json([container_as_json(container) for container in containers])
@@ -226,6 +240,8 @@ def print_containers(containers: Sequence[knit.Container], *, as_json: bool) -> 
             )
             for container in containers
         ],
+        optional=["vcores", "memory", "attempt", "run time", "started", "node", "exit"],
+        wide=wide,
     )  # fmt: skip
 
 

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit.cli._applications import TIMED_OUT, ending, exit_code_of
+from knit.cli._containers import count_by_state
+from knit.cli._hints import hints
 from knit.cli._interrupts import Interrupts, next_event
+from knit.cli._log_printer import OutputError
 from knit.cli._output import human_duration
+from knit.cli._waiting import Waiting, unreachable
 from knit.exceptions import (
     ApplicationNotRunningError,
     ClusterTimeoutError,
@@ -34,11 +38,18 @@ GONE = (ApplicationNotRunningError, ConnectionLostError, RpcTimeoutError, WaitTi
 """What a call says whose Application Master has left or does not answer."""
 SILENT = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
 """What a call says whose ResourceManager does not answer; it may be restarting."""
-PIPE_CLOSED = 141
+PIPE_CLOSED, OUTPUT_FAILED = 141, 1
 PATIENCE_WITH_STOP = timedelta(seconds=30)
-"""After --timeout the application is asked to stop; after that much more YARN kills it."""
+"""
+After --timeout, or a signal that comes but once, the application is asked to stop; after that
+much more YARN kills it.
+"""
 PATIENCE_WITH_YARN = timedelta(minutes=1)
 """How long YARN may take to say how an application ended whose Application Master has left."""
+POLL_SECONDS = 0.3
+"""Between two looks at containers that start."""
+IDLE_POLL_SECONDS = 3.0
+"""Likewise once all have started: others may come, or have to be replaced."""
 
 
 @attrs.frozen
@@ -47,8 +58,15 @@ class Ended:
 
 
 @attrs.frozen
+class Broken:
+    """A thread of ours ended by an error that nobody expected."""
+
+    error: BaseException
+
+
+@attrs.frozen
 class Interrupted:
-    """Ctrl-C or SIGTERM, for the first or the second time."""
+    """Ctrl-C, SIGTERM or SIGHUP, for the first or the second time."""
 
     count: int
 
@@ -59,8 +77,10 @@ class TimeIsUp:
 
 
 @attrs.frozen
-class PipeClosed:
-    """Nobody reads our output any more."""
+class OutputLost:
+    """Our output cannot be written any more."""
+
+    error: OutputError
 
 
 @attrs.frozen
@@ -77,37 +97,47 @@ class Follower:
     """
     Follows one application to its end.
 
-    One thread reads the logs, one counts containers while they start, and short-lived ones ask
+    One thread reads the logs, one looks at the containers, and short-lived ones ask
     the application to stop or YARN to kill it, so that the main thread is always free for the
-    next signal. They talk to it through one queue.
+    next signal. They talk to it through one queue; each says so if it breaks.
     """
 
     def __init__(
         self,
         app: knit.Application,
         *,
-        instances: int,
+        spec: knit.ApplicationSpec,
         printer: LogPrinter,
         progress: Progress,
         interrupts: Interrupts,
         limit: timedelta | None,
+        no_node: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._app = app
-        self._instances = instances
+        self._spec = spec
+        self._instances = sum(service.instances for service in spec.services.values())
         self._printer = printer
         self._progress = progress
         self._interrupts = interrupts
         self._limit = limit
+        self._waiting = Waiting(progress, no_node)
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._done = threading.Event()
         self._stop_code: int | None = None
 
     def follow(self) -> Result:
-        """Return once the application has ended, whoever ended it."""
+        """
+        Return once the application has ended, whoever ended it.
+
+        Raises:
+            Exception: Whatever ended a thread of ours; the application goes on.
+        """
         self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)), most=2)
         reader = self._start("logs", self._read)
-        self._wait_for_the_end()
-        self._done.set()
+        try:
+            self._wait_for_the_end()
+        finally:
+            self._done.set()
         # After a kill the logs' end may never come: what came so far has been printed.
         reader.join(timeout=2)
         return self._result()
@@ -121,13 +151,25 @@ class Follower:
                 event = TimeIsUp()
             if isinstance(event, Ended):
                 return
+            if isinstance(event, Broken):
+                self._progress.warn(
+                    f"{self._app.application_id} goes on: `knit logs -f` shows what it writes, "
+                    "`knit kill` ends it"
+                )
+                raise event.error
             if isinstance(event, Interrupted) and event.count == 1:
-                self._stop(self._interrupts.exit_code, "stopped by Ctrl-C at its client")
-                self._progress.step("asking the application to stop; Ctrl-C again kills it")
+                by = self._interrupts.by
+                self._stop(self._interrupts.exit_code, f"stopped by {by} at its client")
+                if by == "Ctrl-C":
+                    self._progress.step("asking the application to stop; Ctrl-C again kills it")
+                else:
+                    # Nobody is there to ask for more.
+                    deadline = time.monotonic() + PATIENCE_WITH_STOP.total_seconds()
+                    self._progress.step(f"{by}: asking the application to stop")
             elif isinstance(event, Interrupted):
                 self._kill("having YARN kill the application; Ctrl-C again leaves it alone")
-            elif isinstance(event, PipeClosed):
-                self._stop(PIPE_CLOSED, "stopped because nobody read its client's output any more")
+            elif isinstance(event, OutputLost):
+                self._lose_output(event.error)
             elif self._stop_code is None:
                 self._stop(TIMED_OUT, "stopped because the time its client gave it was over")
                 self._progress.warn("the time is over: asking the application to stop")
@@ -137,11 +179,24 @@ class Follower:
                 self._kill("it has not stopped: having YARN kill it")
 
     def _start(self, name: str, work: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=work, name=f"knit-{name}", daemon=True)
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                self._events.put(Broken(error))
+
+        thread = threading.Thread(target=run, name=f"knit-{name}", daemon=True)
         thread.start()
         return thread
 
     # Ending it
+
+    def _lose_output(self, error: OutputError) -> None:
+        if error.is_closed:
+            self._stop(PIPE_CLOSED, "stopped because nobody read its client's output any more")
+        else:
+            self._progress.warn(f"{error} Asking the application to stop.")
+            self._stop(OUTPUT_FAILED, "stopped because its client's output could not be written")
 
     def _stop(self, exit_code: int, why: str) -> None:
         if self._stop_code is None:
@@ -176,38 +231,44 @@ class Follower:
 
     def _read(self) -> None:
         try:
-            has_ended, counter = False, None
-            while not has_ended:
-                report = self._await_master()
-                if report is None:
-                    break
-                # A quick one may have ended before we looked; it then stays a while to answer.
-                has_ended = report.state.is_final
-                if counter is None or not counter.is_alive():
-                    counter = self._start("containers", self._count_containers)
-                try:
-                    with self._app.logs(follow=True) as stream:
-                        self._printer.print_all(stream)
-                    break  # they end with the application
-                except GONE as error:
-                    if has_ended:
-                        self._progress.warn(f"the end of its logs may be missing: {error}")
-                        break
-                    # YARN knows whether another Application Master follows.
-                    self._progress.status("the Application Master does not answer")
-                    self._done.wait(1)
-        except BrokenPipeError:
-            self._events.put(PipeClosed())
+            self._read_logs()
+        except OutputError as error:
+            self._events.put(OutputLost(error))
             self._await_end()
         except KnitError as error:
             self._progress.warn(f"its logs cannot be followed any further: {error}")
             self._await_end()
         self._events.put(Ended())
 
+    def _read_logs(self) -> None:
+        has_ended, watcher = False, None
+        while not has_ended:
+            report = self._await_master()
+            if report is None:
+                return
+            # A quick one may have ended before we looked; it then stays a while to answer.
+            has_ended = report.state.is_final
+            if watcher is None:
+                watcher = self._start("containers", self._watch_containers)
+                if not has_ended:
+                    self._start("reach", self._say_if_unreachable)
+            try:
+                with self._app.logs(follow=True) as stream:
+                    self._printer.print_all(stream)
+                return  # they end with the application
+            except GONE as error:
+                self._printer.finish()
+                if has_ended:
+                    self._progress.warn(f"the end of its logs may be missing: {error}")
+                    return
+                # YARN knows whether another Application Master follows.
+                self._waiting.say("the Application Master does not answer", f"{error}")
+                self._done.wait(1)
+
     def _await_master(self) -> knit.ApplicationReport | None:
         """Wait until there is an Application Master to ask; None if there will be none."""
         began = time.monotonic()
-        said, warned = "", False
+        warned = False
         while not self._done.is_set():
             try:
                 report = self._app.report()
@@ -221,12 +282,7 @@ class Follower:
                 return report
             if report.state.is_final:
                 return None
-            waiting = f"waiting in queue {report.queue}"
-            if report.running_containers or report.attempt_number:
-                waiting = "the Application Master is starting"
-            if waiting != said:
-                said = waiting
-                self._progress.status(waiting)
+            self._waiting.for_master(report)
             self._done.wait(0.1 if time.monotonic() - began < 15 else 1)
         return None
 
@@ -237,31 +293,48 @@ class Follower:
         except KnitError as error:
             self._progress.warn(f"its end cannot be waited for: {error}")
 
-    def _count_containers(self) -> None:
-        """Say how many run, until all that were asked for have started."""
-        said = -1
-        while not self._done.wait(0 if said < 0 else 0.3):
+    def _say_if_unreachable(self) -> None:
+        """An address that a firewall shuts off is named at once, not after everybody's timeout."""
+        try:
+            address = self._app.report().am_address
+        except KnitError:
+            return
+        problem = unreachable(address) if address else None
+        if problem is not None and not self._done.is_set():
+            self._progress.warn(problem)
+
+    def _watch_containers(self) -> None:
+        """Say how many run once all have started, and for what those wait that have not."""
+        is_up = all_started = False
+        said, pause = "", 0.0
+        while not self._done.wait(pause):
+            began = time.monotonic()
             try:
-                containers = self._app.containers()
+                containers = [] if all_started else self._app.containers()
+                reasons = self._app.describe().waiting_reasons if is_up else []
             except KnitError:
-                return  # the reader of the logs will say so, if it matters
-            if self._done.is_set():
+                pause = IDLE_POLL_SECONDS
+                continue  # the reader of the logs says so, if it matters
+            # A list of 100,000 takes a second: looking takes a tenth of the time at most.
+            pause = max(POLL_SECONDS, 9 * (time.monotonic() - began))
+            # What is being stopped says nothing of what ran.
+            if self._done.is_set() or self._stop_code is not None:
                 return
-            started = len(
-                {(c.service, c.rank) for c in containers if c.start_time or c.exit is not None}
-            )
-            if said < 0:
+            if not is_up:
+                is_up = True
                 self._progress.step("the Application Master is up", timed=True)
-            if started >= self._instances:
-                running = sum(c.state.name == "RUNNING" for c in containers)
-                ended = f", {started - running} ended" if started > running else ""
-                self._progress.step(
-                    f"{running} of {self._instances} containers running{ended}", timed=True
-                )
-                return
-            if started != said:
-                said = started
-                self._progress.status(f"{started} of {self._instances} containers running")
+            self._waiting.for_containers(reasons)
+            if all_started:
+                pause = IDLE_POLL_SECONDS
+                continue
+            started = {(c.service, c.rank) for c in containers if c.start_time or c.exit}
+            counts = count_by_state(containers)
+            if len(started) >= self._instances:
+                all_started = True
+                self._progress.step(f"all containers have started: {counts}", timed=True)
+            elif counts != said:
+                said = counts
+                self._progress.status(f"containers: {counts}")
 
     # Its end
 
@@ -300,6 +373,12 @@ class Follower:
         sentence = f"{self._app.application_id} {result.ending.lower()} after {took}"
         if result.ending == "SUCCEEDED":
             self._progress.step(sentence)
+            if not self._printer.printed_anything:
+                self._progress.step("its containers have written nothing to stdout or stderr")
             return
         why = f": {result.diagnostics}" if result.diagnostics else ""
         self._progress.warn(f"{sentence}{why}")
+        if len(result.containers) > 1:
+            self._progress.warn(f"containers: {count_by_state(result.containers)}")
+        for hint in hints(self._spec, result.exit_code, result.containers):
+            self._progress.warn(hint)

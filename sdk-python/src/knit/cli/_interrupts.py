@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while an application runs."""
+"""Ctrl-C, SIGTERM and SIGHUP (a terminal that is closed) while an application runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 _LONGEST_SLEEP_SECONDS = 0.5
 
 
@@ -55,6 +57,12 @@ class Interrupts:
         self._most = 0
         self._receiver: Callable[[int], None] | None = None
         self._previous: dict[int, object] = {}
+
+    @property
+    def by(self) -> str:
+        """What interrupted, for people."""
+        name = signal.Signals(self.signal or signal.SIGINT).name
+        return {"SIGINT": "Ctrl-C", "SIGHUP": "the end of its terminal"}.get(name, name)
 
     @property
     def exit_code(self) -> int:

@@ -12,6 +12,7 @@ from knit.cli import _values
 from knit.cli._containers import find_containers
 from knit.cli._log_printer import LogPrinter
 from knit.cli._options import Cluster, application_argument, cluster_options, verb
+from knit.cli._output import say
 from knit.cli._progress import Progress
 
 if TYPE_CHECKING:
@@ -63,14 +64,16 @@ def logs(
     files: Sequence[str],
     tail_lines: int | None,
     as_json: bool,
-) -> None:
+) -> int:
     """
     Print what the containers of an application have written, be it running or ended.
 
     After the end YARN collects the logs of all nodes, which takes some seconds; with --follow
-    that is waited for. Ctrl-C ends only the printing.
+    that is waited for. Ctrl-C ends only the printing. The exit status is 1 if there was nothing
+    to print because it could not be had.
     """
-    printer = LogPrinter(Progress(quiet=True), as_json=as_json)
+    progress = Progress(quiet=True)
+    printer = LogPrinter(progress, as_json=as_json)
     with cluster.client() as client, client.application(application_id) as app:
         stream = app.logs(
             follow=follow,
@@ -81,6 +84,14 @@ def logs(
         )
         with stream:
             printer.print_all(stream)
+        if printer.printed_anything:
+            return 0
+        names = " or ".join(files or ("stdout", "stderr"))
+        if stream.incomplete_reason is None:
+            say(f"no container that was asked for has written anything to {names}")
+            return 0
+        say(f"there is nothing of {names} to print")
+        return 1
 
 
 def _find(app: knit.Application, names: Sequence[str]) -> list[str | knit.Container]:

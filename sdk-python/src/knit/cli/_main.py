@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -10,12 +11,23 @@ from collections.abc import Sequence
 
 import click
 
-from knit.cli import _applications, _completion, _containers, _doctor, _env, _logs, _run
+from knit.cli import (
+    _applications,
+    _completion,
+    _containers,
+    _doctor,
+    _env,
+    _logs,
+    _run,
+    _validating,
+)
 from knit.cli._options import Settings
-from knit.cli._output import make_robust
+from knit.cli._output import make_robust, open_closed, say
 from knit.exceptions import ConfigurationNotFoundError, KnitError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+_OUTPUT_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+"""How the system says that our output cannot be written, naming no file."""
 
 
 class PipeClosedError(Exception):
@@ -67,6 +79,7 @@ def knit(ctx: click.Context) -> None:
 for verb in (
     _run.run,
     _run.start,
+    _validating.validate,
     _applications.list_,
     _applications.status,
     _logs.logs,
@@ -85,6 +98,7 @@ for verb in (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `knit` with these arguments, by default the process's, and return its exit status."""
+    open_closed()
     make_robust()
     settings = Settings(debug=os.environ.get("KNIT_DEBUG", "0") not in ("", "0"))
     if not settings.debug:
@@ -119,24 +133,53 @@ def _report(error: Exception, *, debug: bool) -> int:
         if error.ctx is not None:
             click.echo(error.ctx.get_usage(), err=True)
             click.echo(f"`{error.ctx.command_path} --help` says more.", err=True)
-        click.echo(f"knit: {error.format_message()}", err=True)
+        say(error.format_message())
         return USAGE
     if debug:
         traceback.print_exception(error)
     if isinstance(error, click.ClickException):
-        click.echo(f"knit: {error.format_message()}", err=True)
+        say(error.format_message())
         return error.exit_code
     if isinstance(error, KnitError):
         hint = " Or say --conf DIR." if isinstance(error, ConfigurationNotFoundError) else ""
-        click.echo(f"knit: {error}{hint}", err=True)
+        # What a caller of the SDK writes as an argument is an option here.
+        say(f"{error}{hint}".replace("(timeout=)", "(--timeout, or --call-timeout of run)"))
+        return FAILURE
+    if type(error).__name__ == "OutputError":
+        if error.is_closed:  # type: ignore[attr-defined]
+            _drop_output()
+            return PIPE_CLOSED
+        say(f"{error}")
+        _drop_output()
+        return FAILURE
+    if isinstance(error, OSError) and error.filename is not None:
+        # A path of the user's, on an option or in a variable. The system's words hold no secret.
+        say(f"{os.fsdecode(error.filename)}: {error.strerror or type(error).__name__}.")
+        return FAILURE
+    if isinstance(error, OSError) and error.errno in _OUTPUT_FAILS:
+        say(f"The output cannot be written: {error.strerror}.")
+        _drop_output()
+        return FAILURE
+    if isinstance(error, ImportError) or _is_of_stubs(error):
+        say(
+            f"this environment has packages that do not go together: {error}. Make it whole: "
+            f"{sys.executable} -m pip install --force-reinstall with the wheel of knit, or use "
+            "a new one; `knit doctor` shows the versions."
+        )
         return FAILURE
     # Only the type: what an unexpected error says is not known to be free of secrets.
-    click.echo(
-        f"knit: an unexpected {type(error).__name__} happened, which is a fault of knit; "
-        "-v, or KNIT_DEBUG=1 in the environment, shows where.",
-        err=True,
+    say(
+        f"an unexpected {type(error).__name__} happened, which is a fault of knit; "
+        "-v, or KNIT_DEBUG=1 in the environment, shows where."
     )
     return FAILURE
+
+
+def _is_of_stubs(error: Exception) -> bool:
+    """Whether generated code refuses the protobuf or grpcio that is installed."""
+    return type(error).__name__ == "VersionError" or (
+        isinstance(error, RuntimeError) and str(error).startswith("The grpc package installed")
+    )
 
 
 def _drop_output() -> None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 F = Callable[..., Any]
 
-CALL_TIMEOUT = timedelta(seconds=30)
-
 
 @attrs.define
 class Settings:
@@ -78,13 +76,13 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
 
     Args:
         timeout: False where --timeout limits not a call but the whole, which the verb then
-            declares itself.
+            declares itself; the limit of a call is --call-timeout there.
     """
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
         def wrapper(*args: Any, conf: str | None, user: str | None, **kwargs: Any) -> Any:
-            patience = kwargs.pop("timeout") if timeout else CALL_TIMEOUT
+            patience = kwargs.pop("timeout" if timeout else "call_timeout")
             return function(*args, cluster=Cluster(conf, user, patience), **kwargs)
 
         options = [
@@ -98,18 +96,17 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
             ),
             verbose_option,
         ]
-        if timeout:
-            options.insert(
-                2,
-                click.option(
-                    "--timeout",
-                    type=_values.duration,
-                    metavar="TIME",
-                    default="30s",
-                    show_default=True,
-                    help="How long one call to the cluster may take: 90s, 5m, 1h30m.",
-                ),
-            )
+        options.insert(
+            2,
+            click.option(
+                "--timeout" if timeout else "--call-timeout",
+                type=_values.duration,
+                metavar="TIME",
+                default="30s",
+                show_default=True,
+                help="How long one call to the cluster may take: 90s, 5m, 1h30m.",
+            ),
+        )
         for option in reversed(options):
             wrapper = option(wrapper)
         return wrapper
@@ -117,6 +114,37 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
     return decorate
 
 
+def env_options(function: F) -> F:
+    """Adds --env and --env-file; the verb gets `environment` and `environment_files`."""
+    function = click.option(
+        "--env-file",
+        "environment_files",
+        multiple=True,
+        metavar="FILE",
+        help="Variables from a file, a line NAME=VALUE or NAME each, as for --env, which "
+        "overrides it. Repeatable.",
+    )(function)
+    return click.option(
+        "--env",
+        "environment",
+        multiple=True,
+        type=_values.variable,
+        metavar="NAME[=VALUE]",
+        help="A variable for the command; without a value, yours: so a secret is in no list of "
+        "processes. Repeatable.",
+    )(function)
+
+
+master_ports_option = click.option(
+    "--master-ports",
+    metavar="FIRST-LAST",
+    type=_values.ports,
+    help="Ports the Application Master may listen on, for firewalls.  "
+    "[default: KNIT_MASTER_PORTS, else any]",
+)
+wide_option = click.option(
+    "--wide", is_flag=True, help="Leave out no column, however narrow the terminal is."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 COMPLETION_TIMEOUT = timedelta(seconds=2)
@@ -153,12 +181,29 @@ application_argument = click.argument(
 )
 
 
-def verb(name: str, *, short: str, example: str, **settings: Any) -> Callable[[F], click.Command]:
-    """A verb of `knit`: a few words for the list of verbs, and an example for its own help."""
+def verb(
+    name: str, *, short: str, example: str, takes_command: bool = False
+) -> Callable[[F], click.Command]:
+    """
+    A verb of `knit`.
+
+    Args:
+        name: How it is called.
+        short: A few words for the list of verbs.
+        example: A line for its own help.
+        takes_command: Whether a command follows, whose options are its own. The verb is then told
+            whether a `--` stands before it (`is_separated`).
+    """
 
     class Verb(click.Command):
         def format_epilog(self, _: click.Context, formatter: click.HelpFormatter) -> None:
             with formatter.section("Example"):
                 formatter.write(f"{' ' * formatter.current_indent}{example}\n")
 
-    return click.command(name, cls=Verb, short_help=short, **settings)
+        def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+            if takes_command:
+                ctx.params["is_separated"] = "--" in args
+            return super().parse_args(ctx, args)
+
+    settings: dict[str, Any] = {"allow_interspersed_args": not takes_command}
+    return click.command(name, cls=Verb, short_help=short, context_settings=settings)

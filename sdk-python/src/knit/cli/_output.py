@@ -1,7 +1,5 @@
 """
 What `knit` prints: tables on a terminal, aligned or tab-separated lines elsewhere, and JSON.
-
-rich is imported only where a table goes to a terminal.
 """
 
 from __future__ import annotations
@@ -10,25 +8,44 @@ import enum
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
 import click
 
 GOOD, BAD, DIM = "green", "red", "bright_black"
+# Line feed and tab stay: sentences of several lines are meant.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_WHOLE = ("application", "container", "check")
+_GAP = 2
+# FINISHED has none: beside it stands how it finished, which may be FAILED.
 _COLOURS = {
     "SUCCEEDED": GOOD,
-    "FINISHED": GOOD,
     "RUNNING": GOOD,
     "ok": GOOD,
     "FAILED": BAD,
     "KILLED": BAD,
     "failed": BAD,
 }
+
+
+def open_closed() -> None:
+    """
+    Leads streams that were closed when we began, as by `>&-`, nowhere.
+
+    Else the first file or connection that is opened gets the number of one of them, and what
+    some library writes to its stdout or stderr goes there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            try:
+                os.fstat(number)
+            except OSError:
+                # The lowest number that is free is this one, for those below were looked at.
+                os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, open(os.devnull, "r+" if number else "r", encoding="utf-8"))  # noqa: SIM115
 
 
 def make_robust() -> None:
@@ -52,9 +69,19 @@ def has_colours(stream: IO[str]) -> bool:
     return is_terminal(stream) and not os.environ.get("NO_COLOR")
 
 
+def clean(text: str) -> str:
+    """
+    Replaces what would move the cursor, clear the screen or ring the bell.
+
+    Names, diagnostics and what a cluster answers are other people's; only log lines, which
+    programs write for a terminal, are passed on raw.
+    """
+    return _CONTROLS.sub("?", text)
+
+
 def say(text: str) -> None:
     """Print a sentence on how things go, for people: on stderr, so that it is in no pipe."""
-    click.echo(f"knit: {text}", err=True)
+    click.echo(f"knit: {clean(text)}", err=True)
 
 
 def print_json(value: object) -> None:
@@ -62,29 +89,76 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value))
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    optional: Sequence[str] = (),
+    wide: bool = False,
+) -> None:
     """
     Print rows under headings.
 
-    Without a terminal the fields are separated by one tab each, and no field is shortened,
-    so that `cut` and `awk -F'\\t'` can read them. Absent values are `-`.
+    Without a terminal the fields are separated by one tab each, and none is left out or
+    shortened, so that `cut` and `awk -F'\\t'` can read them. On one that is too narrow columns
+    are left out, never words: an ID in two parts can be neither read nor copied. Absent values
+    are `-`.
+
+    Args:
+        headings: Of the columns.
+        rows: As many values each.
+        optional: Columns that may be left out, the first one first.
+        wide: Leave none out; the terminal breaks the lines where it must.
     """
-    texts = [[_one_line(value) for value in row] for row in rows]
+    table = [[heading.upper() for heading in headings]]
+    table += [[_one_line(value) for value in row] for row in rows]
     if not is_terminal(sys.stdout):
-        for fields in [[heading.upper() for heading in headings], *texts]:
+        for fields in table:
             click.echo("\t".join(fields))
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    widths = [max(_columns(fields[n]) for fields in table) for n in range(len(headings))]
+    shown = list(range(len(headings)))
+    left_out = [] if wide else list(_too_many(headings, widths, optional))
+    shown = [n for n in shown if headings[n] not in left_out]
+    colours = has_colours(sys.stdout)
+    for row, fields in enumerate(table):
+        parts = []
+        for n in shown:
+            text = fields[n]
+            padding = "" if n == shown[-1] else " " * (widths[n] - _columns(text) + _GAP)
+            if colours:
+                text = click.style(text, bold=True) if not row else _coloured(text)
+            parts.append(text + padding)
+        click.echo("".join(parts).rstrip(), color=colours)
+    if left_out:
+        say(f"this terminal is too narrow for {', '.join(left_out)}: --wide or --json has all")
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        # An ID in two parts can be neither read nor copied.
-        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
-    for fields in texts:
-        table.add_row(*[Text(field, style=_COLOURS.get(field, "")) for field in fields])
-    Console().print(table)
+
+def _too_many(
+    headings: Sequence[str], widths: Sequence[int], optional: Sequence[str]
+) -> Iterator[str]:
+    """The columns that have to go."""
+    room = shutil.get_terminal_size().columns
+    needed = sum(widths) + _GAP * (len(widths) - 1)
+    for heading in optional:
+        if needed <= room:
+            return
+        needed -= widths[headings.index(heading)] + _GAP
+        yield heading
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _coloured(text: str) -> str:
+    colour = _COLOURS.get(text)
+    return text if colour is None else click.style(text, fg=colour)
 
 
 def print_fields(fields: Mapping[str, object]) -> None:
@@ -115,9 +189,8 @@ def _text(value: object) -> str:
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    # Names and diagnostics are other people's: they must not move the cursor.
-    return _CONTROLS.sub("?", str(value))
+        return clean(", ".join(map(str, value)))
+    return clean(str(value))
 
 
 def human_time(time: datetime, now: datetime | None = None) -> str:

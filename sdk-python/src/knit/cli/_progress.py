@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 import click
 
-from knit.cli._output import has_colours, human_duration, is_terminal
+from knit.cli._output import clean, has_colours, human_duration, is_terminal
 
 
 class Progress:
@@ -27,6 +27,7 @@ class Progress:
         self._has_colours = has_colours(sys.stderr)
         self._lock = threading.RLock()
         self._status = ""
+        self._end_line: Callable[[], None] | None = None
         self._began = time.monotonic()
         self._last_step = self._began
 
@@ -56,8 +57,16 @@ class Progress:
         if self._is_live:
             with self._lock:
                 self._clear()
-                self._status = text
+                self._status = clean(text)
                 self._draw()
+
+    def leave_open(self, end_line: Callable[[], None] | None) -> None:
+        """
+        A line of output stands unfinished, and is ended by this function before we say anything.
+
+        Call it within `undisturbed`; None says that no such line is left.
+        """
+        self._end_line = end_line
 
     @contextmanager
     def undisturbed(self) -> Iterator[None]:
@@ -70,18 +79,21 @@ class Progress:
                 self._draw()
 
     def _say(self, sentence: str, colour: str) -> None:
+        if self._end_line is not None:
+            self._end_line()
         try:
             head = click.style("knit:", fg=colour) if self._has_colours else "knit:"
-            click.echo(f"{head} {sentence}", err=True, color=self._has_colours)
+            click.echo(f"{head} {clean(sentence)}", err=True, color=self._has_colours)
         except (OSError, ValueError):  # nobody listens; the application matters more
             self._quiet, self._is_live = True, False
 
     def _clear(self) -> None:
-        if self._status:
+        # Where an unfinished line stands nothing was drawn.
+        if self._status and self._end_line is None:
             self._write("\r\x1b[2K")
 
     def _draw(self) -> None:
-        if self._status:
+        if self._status and self._end_line is None:
             self._write(f"\x1b[2m{self._status[: _width() - 1]}\x1b[0m")
 
     def _write(self, text: str) -> None:

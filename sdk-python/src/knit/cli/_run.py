@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ import click
 
 from knit.cli import _values
 from knit.cli._options import Cluster, cluster_options, verb
+from knit.cli._progress import Progress
 from knit.cli._specifying import make_spec, spec_options
+from knit.cli._validating import rehearse
 
 if TYPE_CHECKING:
     import knit
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     "run",
     short="Run a command in containers.",
     example="knit run -n 3 --memory 256MiB 'echo \"$KNIT_RANK runs on $(hostname)\"'",
-    context_settings={"allow_interspersed_args": False},
+    takes_command=True,
 )
 @spec_options
 @click.option("--detach", is_flag=True, help="Print the application's ID and leave it running.")
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     type=_values.duration,
     metavar="TIME",
     help="Stop it after this long, with exit status 124: 90s, 5m, 1h30m.  [default: never]",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything and say what would happen; submit nothing.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of how things go.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
@@ -43,6 +51,7 @@ def run(
     spec: str | None,
     detach: bool,
     limit: timedelta | None,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -53,16 +62,24 @@ def run(
     A COMMAND of one word is a line for bash, as typed; of several words each is one argument,
     as in a shell. Options stand before it.
 
+    A script or program that lies here is taken along: `knit run train.py`. Other files: --file.
+
     Ctrl-C asks the application to stop, a second one has YARN kill it, a third leaves at once.
+    SIGTERM and a terminal that is closed ask it to stop, too, and kill it after 30 seconds;
+    `knit start` leaves it running.
     """
     if detach and limit is not None:
         raise click.UsageError("--timeout needs a client that stays; leave out --detach.")
+    progress = Progress(quiet=quiet)
+    application = make_spec(words, spec, options, progress.step)
+    if dry_run:
+        return rehearse(application, cluster, as_json=as_json)
     return _submit(
-        make_spec(words, spec, options),
+        application,
         cluster,
+        progress,
         detach=detach,
         limit=limit,
-        quiet=quiet,
         as_json=as_json,
     )
 
@@ -71,9 +88,14 @@ def run(
     "start",
     short="Start a command in containers, and leave it running.",
     example="knit start -n 3 --file server.py 'python3 server.py'",
-    context_settings={"allow_interspersed_args": False},
+    takes_command=True,
 )
 @spec_options
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Check everything and say what would happen; submit nothing.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of how things go.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @cluster_options(timeout=False)
@@ -82,6 +104,7 @@ def start(
     cluster: Cluster,
     words: Sequence[str],
     spec: str | None,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
     **options: Any,
@@ -94,27 +117,28 @@ def start(
 
     The ID is all that other verbs need: status, logs, add, stop, kill, wait.
     """
-    application = make_spec(words, spec, options)
-    return _submit(application, cluster, detach=True, limit=None, quiet=quiet, as_json=as_json)
+    progress = Progress(quiet=quiet)
+    application = make_spec(words, spec, options, progress.step)
+    if dry_run:
+        return rehearse(application, cluster, as_json=as_json)
+    return _submit(application, cluster, progress, detach=True, limit=None, as_json=as_json)
 
 
 def _submit(
     application: knit.ApplicationSpec,
     cluster: Cluster,
+    progress: Progress,
     *,
     detach: bool,
     limit: timedelta | None,
-    quiet: bool,
     as_json: bool,
 ) -> int:
     """Submits, and unless detached follows to the end; returns the exit status."""
     from knit.cli._following import Follower
     from knit.cli._interrupts import Interrupts
     from knit.cli._log_printer import LogPrinter
-    from knit.cli._progress import Progress
-    from knit.cli._submitting import SubmissionInterruptedError, submit
+    from knit.cli._submitting import SubmissionInterruptedError, submit, why_no_node
 
-    progress = Progress(quiet=quiet)
     with Interrupts() as interrupts:
         try:
             client = cluster.client()
@@ -131,11 +155,12 @@ def _submit(
                 return 0
             follower = Follower(
                 app,
-                instances=sum(s.instances for s in application.services.values()),
+                spec=application,
                 printer=LogPrinter(progress, as_json=as_json),
                 progress=progress,
                 interrupts=interrupts,
                 limit=limit,
+                no_node=functools.partial(why_no_node, client),
             )
             result = follower.follow()
             follower.conclude(result)

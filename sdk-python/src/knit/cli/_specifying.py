@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from knit.cli import _values
+from knit.cli._commands import misplaced, name_of, ship
+from knit.cli._options import env_options, master_ports_option
 
 if TYPE_CHECKING:
     import knit
@@ -25,17 +26,25 @@ _OF_A_SERVICE = {
     "files": "--file",
     "archives": "--archive",
     "environment": "--env",
+    "environment_files": "--env-file",
     "python_environment": "--python-env",
     "max_restarts": "--max-restarts",
     "max_replacements": "--max-replacements",
     "finish_others": "--finish-others",
 }
 """What a file given by --spec says itself."""
+OWN_OPTIONS = ("--instances", "--memory", "--vcores", "--file", "--archive", "--python-env",
+               "--env", "--env-file", "--queue", "--detach", "--am-memory", "--max-restarts",
+               "--max-attempts", "--master-ports", "--dry-run")  # fmt: skip
+"""
+Those that a command hardly means itself when they stand behind it. (--name, --timeout and
+--verbose are anybody's.)
+"""
 
 
 def spec_options(function: F) -> F:
     """Adds COMMAND and the options that say what is submitted; `make_spec` takes them."""
-    options = [
+    options: list[Callable[[F], F]] = [
         click.argument("words", metavar="[COMMAND]...", nargs=-1, type=click.UNPROCESSED),
         click.option(
             "-n",
@@ -62,7 +71,8 @@ def spec_options(function: F) -> F:
             multiple=True,
             type=_values.file,
             metavar="PATH[#NAME]",
-            help="A file, or its URL on the cluster, for the working directory; repeatable.",
+            help="A file or directory, or its URL on the cluster, for the working directory; "
+            "repeatable.",
         ),
         click.option(
             "--archive",
@@ -72,14 +82,7 @@ def spec_options(function: F) -> F:
             metavar="PATH[#NAME]",
             help="The same, unpacked into a directory NAME: .tar.gz, .tgz, .tar, .zip, .jar.",
         ),
-        click.option(
-            "--env",
-            "environment",
-            multiple=True,
-            type=_values.variable,
-            metavar="NAME[=VALUE]",
-            help="A variable for the command; without a value, yours. Repeatable.",
-        ),
+        env_options,
         click.option(
             "--python-env",
             "python_environment",
@@ -122,6 +125,7 @@ def spec_options(function: F) -> F:
             metavar="AMOUNT",
             help="Memory of the Application Master.  [default: 512MiB]",
         ),
+        master_ports_option,
         click.option(
             "--spec",
             metavar="FILE",
@@ -134,9 +138,21 @@ def spec_options(function: F) -> F:
 
 
 def make_spec(
-    words: Sequence[str], path: str | None, options: dict[str, Any]
+    words: Sequence[str],
+    path: str | None,
+    options: dict[str, Any],
+    note: Callable[[str], object] = lambda _: None,
 ) -> knit.ApplicationSpec:
-    """The specification that a command or a file, and the options beside it, stand for."""
+    """
+    The specification that a command or a file, and the options beside it, stand for.
+
+    Args:
+        words: The command as typed.
+        path: A file that says it all instead.
+        options: By their names in Python.
+        note: Told, in sentences, what was made of the command and what its writer may have
+            overlooked.
+    """
     import attrs
 
     import knit
@@ -151,7 +167,7 @@ def make_spec(
             raise click.UsageError(f"{', '.join(excess)}: write that into {path}, beside --spec.")
         spec = knit.ApplicationSpec.from_yaml(path)
     else:
-        spec = _of_command(_command(words), given)
+        spec = _of_command(words, given, note)
     changes: dict[str, Any] = {
         name: given[name] for name in ("name", "queue", "max_attempts") if name in given
     }
@@ -161,30 +177,38 @@ def make_spec(
         changes["application_master"] = knit.Resources(
             memory=given["am_memory"], vcores=spec.application_master.vcores
         )
+    if "master_ports" in given:
+        changes["master_ports"] = given["master_ports"]
     return attrs.evolve(spec, **changes)
 
 
-def _command(words: Sequence[str]) -> str:
-    if not words:
-        raise click.UsageError("Give a command to run, or --spec FILE.")
-    command = words[0] if len(words) == 1 else shlex.join(words)
-    if not command.strip():
-        raise click.UsageError("The command is empty.")
-    return command
-
-
-def _of_command(command: str, given: dict[str, Any]) -> knit.ApplicationSpec:
+def _of_command(
+    words: Sequence[str], given: dict[str, Any], note: Callable[[str], object]
+) -> knit.ApplicationSpec:
     import knit
 
+    if not words:
+        raise click.UsageError("Give a command to run, or --spec FILE.")
+    if not (words[0] if len(words) == 1 else shlex.join(words)).strip():
+        raise click.UsageError("The command is empty.")
+    files = [*given.get("files", ()), *given.get("archives", ())]
+    shipped = ship(words, [file.name for file in files], has_python="python_environment" in given)
+    for sentence in shipped.notes:
+        note(sentence)
+    excess = None if given.get("is_separated") else misplaced(words, OWN_OPTIONS)
+    if excess is not None:
+        note(excess)
     policy = knit.FailurePolicy
     service = knit.Service(
-        command=command,
+        command=shipped.command,
         instances=given.get("instances", 1),
         resources=knit.Resources(
             memory=given.get("memory", "512 MiB"), vcores=given.get("vcores", 1)
         ),
-        files=[*given.get("files", ()), *given.get("archives", ())],
-        environment=dict(given.get("environment", ())),
+        files=[*files, *map(knit.File, shipped.files)],
+        environment=_values.variables(
+            given.get("environment_files", ()), given.get("environment", ())
+        ),
         python_environment=given.get("python_environment"),
         max_restarts=given.get("max_restarts", 0),
         max_replacements=given.get("max_replacements", 3),
@@ -192,12 +216,7 @@ def _of_command(command: str, given: dict[str, Any]) -> knit.ApplicationSpec:
             policy.FINISH_OTHERS if "finish_others" in given else policy.FAIL_APPLICATION
         ),
     )
+    name = name_of(words[0] if len(words) == 1 else shlex.join(words))
     return knit.ApplicationSpec(
-        name=_name(command), services={given.get("service", DEFAULT_SERVICE): service}
+        name=name, services={given.get("service", DEFAULT_SERVICE): service}
     )
-
-
-def _name(command: str) -> str:
-    """The first word's base name, as `ps` would call it."""
-    first = command.split(None, 1)[0]
-    return os.path.basename(first.strip("'\"()&|;")) or "knit"

@@ -65,6 +65,20 @@ def submit(
     return answer
 
 
+def why_no_node(client: knit.Client) -> str | None:
+    """Why no node of the cluster runs anything, if that is so."""
+    from knit._checks import ClusterFacts, check_nodes
+    from knit.exceptions import KnitError, ResourcesUnavailableError
+
+    try:
+        check_nodes(ClusterFacts(client._cluster))
+    except ResourcesUnavailableError as error:
+        return str(error)
+    except KnitError:
+        return None  # it is not known
+    return None
+
+
 def packing_sentence(state: knit.PackingProgress) -> str:
     """How far the packing of an environment is."""
     return (

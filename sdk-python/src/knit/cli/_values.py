@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,17 @@ def memory(text: str) -> str:
     return text
 
 
+def ports(text: str) -> tuple[int, int] | None:
+    """`40000-40100`, or one port."""
+    from knit._ports import to_ports
+    from knit.exceptions import SpecError
+
+    try:
+        return to_ports(text, "The range")
+    except SpecError as error:
+        raise BadParameter(str(error)) from error
+
+
 def variable(text: str) -> tuple[str, str]:
     """`NAME=VALUE`, or `NAME`, whose value is then the caller's own."""
     name, equals, value = text.partition("=")
@@ -64,6 +76,43 @@ def variable(text: str) -> tuple[str, str]:
     if name not in os.environ:
         raise BadParameter(f"{name} is not set here: set it, or write {name}=VALUE.")
     return name, os.environ[name]
+
+
+LARGEST_ENV_FILE_BYTES = 1024 * 1024
+"""Of all variables of a service together; Linux passes no more to a program."""
+
+
+def variables(files: Iterable[str], given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """
+    The variables of --env-file, and over them those of --env.
+
+    A line of a file is `NAME=VALUE`, taken as it stands to its end, or `NAME`, whose value is
+    the caller's own. Empty lines and those that begin with `#` are skipped. That is what
+    `docker run --env-file` reads.
+
+    Raises:
+        click.BadParameter: A file is none, or a line of it no variable. Values are never shown.
+    """
+    found: dict[str, str] = {}
+    for path in files:
+        with open(path, "rb") as stream:
+            data = stream.read(LARGEST_ENV_FILE_BYTES + 1)
+        if len(data) > LARGEST_ENV_FILE_BYTES:
+            raise BadParameter(f"{path} is larger than 1 MiB: that is no file of variables.")
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise BadParameter(f"{path} is not UTF-8 at byte {error.start}.") from None
+        for number, line in enumerate(text.split("\n"), 1):
+            line = line.removesuffix("\r")
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            try:
+                name, value = variable(line.lstrip())
+            except BadParameter as error:
+                raise BadParameter(f"{path}, line {number}: {error.message}") from None
+            found[name] = value
+    return {**found, **dict(given)}
 
 
 def file(text: str) -> knit.File:

@@ -1,0 +1,200 @@
+"""The verb validate, and what --dry-run does: all that is wrong, and nothing submitted."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from knit.cli._options import Cluster, json_option, verb, verbose_option
+from knit.cli._output import human_size, print_fields, print_json, say
+
+if TYPE_CHECKING:
+    import knit
+
+
+@verb(
+    "validate",
+    short="Check specifications, without a cluster.",
+    example="knit validate app.yaml",
+)
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
+@json_option
+@verbose_option
+def validate(*, paths: Sequence[str], as_json: bool) -> int:
+    """
+    Check specifications in YAML and say all that is wrong, with line and column.
+
+    Files and environments that they name have to be here; the cluster is not asked, which
+    `knit run --dry-run --spec FILE` does. The exit status is 1 if something is wrong.
+    """
+    from knit import _documents
+    from knit.exceptions import SpecError
+
+    status = 0
+    results = []
+    for path in paths:
+        try:
+            spec, problems = _documents.read_yaml(Path(path))
+        except SpecError as error:
+            spec, problems = None, [_documents.Problem(str(error))]
+        if spec is not None:
+            problems = [_documents.Problem(sentence) for sentence in problems_here(spec)]
+        results.append(
+            {
+                "file": path,
+                "ok": not problems,
+                "problems": [
+                    {"line": p.line, "column": p.column, "where": p.where, "message": p.message}
+                    for p in problems
+                ],
+            }
+        )
+        status |= bool(problems)
+        if as_json:
+            continue
+        for problem in problems[: _documents.MOST_PROBLEMS]:
+            place = "" if problem.line is None else f":{problem.line}:{problem.column}"
+            say(f"{path}{place}: {problem}")
+        if len(problems) > _documents.MOST_PROBLEMS:
+            say(f"{path}: and {len(problems) - _documents.MOST_PROBLEMS} more")
+        if spec is not None and not problems:
+            click.echo(f"{path}: {_contents(spec)}")
+    if as_json:
+        print_json(results)
+    return status
+
+
+def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
+    """What of a specification this machine lacks: its files and environments."""
+    from knit.exceptions import KnitError
+
+    for name, service in spec.services.items():
+        # One file at a time, for the check ends with the first that is wrong.
+        parts: list[dict[str, Any]] = [
+            *(
+                {"files": {n: file}, "python_environment": None}
+                for n, file in service.files.items()
+            ),
+            {"files": {}, "python_environment": service.python_environment},
+        ]
+        for part in parts:
+            try:
+                attrs.evolve(spec, services={name: attrs.evolve(service, **part)})._check_local()
+            except KnitError as error:  # noqa: PERF203 - it says where
+                yield str(error)
+
+
+def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> Iterator[str]:
+    """What of a specification the cluster would not take; every reason, not only the first."""
+    from knit import _checks
+    from knit._client import _requests
+    from knit.exceptions import KnitError
+
+    facts = _checks.ClusterFacts(client._cluster)
+
+    def found(*checks: Callable[[], object]) -> Iterator[str]:
+        try:
+            for check in checks:  # each builds on the one before
+                check()
+        except KnitError as error:
+            yield str(error)
+
+    before = [
+        *found(
+            lambda: _checks.check_resource_manager(facts),
+            lambda: _checks.check_nodes(facts),
+        )
+    ]
+    problems = [
+        *before,
+        *found(
+            lambda: _checks.check_file_system(facts),
+            lambda: _checks.check_home_directory(facts),
+            lambda: _checks.check_safe_mode(facts),
+        ),
+    ]
+    if not before:
+        problems += found(lambda: _checks.find_queue(facts, spec.queue))
+        for request in _requests(spec):
+            problems += found(functools.partial(_checks.check_resources, facts, [request]))
+    # The whole of what a submission checks, where nothing of it was found wrong by itself.
+    yield from problems or found(lambda: client.check(spec))
+
+
+def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
+    """Say what would be submitted, and all that stands against it here and on the cluster."""
+    from knit.exceptions import KnitError
+
+    problems = list(problems_here(spec))
+    user = None
+    try:
+        with cluster.client() as client:
+            user = client.user
+            problems += [p for p in problems_there(client, spec) if p not in problems]
+    except KnitError as error:
+        problems.append(str(error))
+    if as_json:
+        print_json({"ok": not problems, "problems": problems, "specification": _hidden(spec)})
+        return 1 if problems else 0
+    print_fields(
+        {
+            "name": spec.name,
+            "queue": spec.queue,
+            "user": user,
+            "tags": spec.tags,
+            "application master": spec.application_master,
+        }
+    )
+    for name, service in spec.services.items():
+        click.echo()
+        print_fields(
+            {
+                "service": name,
+                "command": service.command,
+                "containers": f"{service.instances} of {service.resources}",
+                "variables": [*service.environment],
+                "files": "\n".join(map(_file, service.files.values())),
+                "python": service.python_environment,
+            }
+        )
+    click.echo()
+    for problem in problems:
+        say(problem)
+    if not problems:
+        say("all is well; without --dry-run this would be submitted")
+    return 1 if problems else 0
+
+
+def _hidden(spec: knit.ApplicationSpec) -> dict[str, object]:
+    """The specification as plain data, without the values of variables, which may be secret."""
+    services = {
+        name: attrs.evolve(service, environment=dict.fromkeys(service.environment, ""))
+        for name, service in spec.services.items()
+    }
+    return attrs.evolve(spec, services=services).to_dict()
+
+
+def _file(file: knit.File) -> str:
+    path = file.local_path
+    how = ", unpacked" if file.archive else ""
+    if path is None:
+        return f"{file.name} from {file.source}{how}"
+    try:
+        size = f", {human_size(path.stat().st_size)}" if path.is_file() else ""
+    except OSError:
+        size = ""
+    return f"{file.name} from {path}{how}{size}"
+
+
+def _contents(spec: knit.ApplicationSpec) -> str:
+    containers = sum(service.instances for service in spec.services.values())
+    services = "1 service" if len(spec.services) == 1 else f"{len(spec.services)} services"
+    return (
+        f"{spec.name!r} is well: {services}, "
+        f"{'1 container' if containers == 1 else f'{containers} containers'}"
+    )

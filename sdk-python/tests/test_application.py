@@ -23,6 +23,7 @@ from knit import (
     ContainerState,
     ExitReason,
     FinalStatus,
+    HistoryLostError,
     InvalidRequestError,
     LogFile,
     Resources,
@@ -33,6 +34,7 @@ from knit import (
     WaitTimeoutError,
     WrongStateError,
     YarnState,
+    _testing_services,
 )
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import application_pb2, application_service_pb2, container_pb2
@@ -125,8 +127,9 @@ def test_containers_are_added_after_the_highest_rank(application: Application) -
         (3, ContainerState.REQUESTED),
     ]
     assert added[0].resources == Resources(1024, 2)
-    with pytest.raises(InvalidRequestError):
-        application.add_containers(0, service="worker")
+    for count in (0, 10_001):
+        with pytest.raises(InvalidRequestError):
+            application.add_containers(count, service="worker")
     with pytest.raises(ContainerNotFoundError):
         application.add_containers(1, service="nobody")
     with pytest.raises(SpecError, match="server, worker"):
@@ -136,11 +139,46 @@ def test_containers_are_added_after_the_highest_rank(application: Application) -
 def test_a_lost_answer_adds_no_container_twice(
     fake: FakeApplicationMaster, application: Application
 ) -> None:
-    fake.fail_next(Fault(status="UNAVAILABLE", done_first=True, count=2))
+    fault = Fault(call="AddContainers", status="UNAVAILABLE", done_first=True, count=2)
+    fake.fail_next(fault)
     added = application.add_containers(3, service="worker")
-    assert fake.calls == ["AddContainers"] * 3
+    assert fake.calls == ["GetApplication", *["AddContainers"] * 3]
     assert [c.rank for c in added] == [2, 3, 4]
     assert len(application.containers(services=["worker"])) == 5
+
+
+def test_an_application_master_that_was_replaced_is_not_asked_to_add_again(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    """The first may have added them, and the second would do so once more."""
+    fault = Fault(call="AddContainers", status="UNAVAILABLE", done_first=True, restarts=True)
+    fake.fail_next(fault)
+    with pytest.raises(HistoryLostError, match="List the containers, then decide"):
+        application.add_containers(3, service="worker")
+    assert len(application.containers(services=["worker"])) == 2
+    description = application.describe()
+    assert description.attempt_number == 2
+    assert len(application.add_containers(1, service="worker")) == 1
+
+
+@pytest.mark.parametrize("containers", [0, 1, 3, 4, 7])
+def test_pages_of_containers_are_one_list(containers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_testing_services, "PAGE_CONTAINERS", 3)
+    spec = ApplicationSpec("a", {"only": Service("true", instances=containers)})
+    with FakeApplicationMaster(spec) as fake:
+        assert [c.rank for c in fake.application().containers()] == list(range(containers))
+        assert fake.calls == ["ListContainers"] * max(1, -(-containers // 3))
+
+
+def test_pages_of_two_application_masters_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_testing_services, "PAGE_CONTAINERS", 1)
+    spec = ApplicationSpec("a", {"only": Service("true", instances=3)})
+    with FakeApplicationMaster(spec) as fake:
+        fake.fail_next(Fault(call="ListContainers"))
+        fake.fail_next(Fault(call="ListContainers", status="UNAVAILABLE", restarts=True))
+        listed = fake.application().containers()
+        assert listed == fake.containers()
+        assert {str(c.container_id).split("_")[3] for c in listed} == {"02"}
 
 
 def test_the_only_service_need_not_be_named() -> None:

@@ -20,7 +20,7 @@ ERRORS = """
     ApplicationNotRunningError ClusterError ClusterFileExistsError ClusterFileNotFoundError
     ClusterResponseError ClusterTimeoutError ClusterUnreachableError CondaException
     ConfigurationError ConfigurationNotFoundError ConnectionLostError ContainerNotFoundError
-    DuplicateFileError FileMissingError HDFSConfigException InvalidRequestError
+    DuplicateFileError FileMissingError HDFSConfigException HistoryLostError InvalidRequestError
     KerberosRequiredError KnitError KnitException LogAggregationDisabledError LogFormatError
     LogsNotFoundError LogsUnavailableError PackageListError PositionOutOfRangeError
     PythonEnvironmentError QueueNotFoundError QueueStoppedError QuotaExceededError

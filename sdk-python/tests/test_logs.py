@@ -10,7 +10,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -19,13 +18,11 @@ from hypothesis import strategies as st
 from knit import (
     Application,
     ApplicationSpec,
-    ConnectionLostError,
     ContainerNotFoundError,
     InvalidRequestError,
     KnitError,
     LogChunk,
     LogLine,
-    RpcTimeoutError,
     Service,
     SpecError,
     _logs,
@@ -244,17 +241,6 @@ def test_an_application_master_that_comes_back_elsewhere_is_followed() -> None:
         assert [line.text for line in lines] == ["meanwhile"]
 
 
-def test_a_stream_gives_up_after_so_many_tries_without_progress(
-    fake: FakeApplicationMaster, application: Application
-) -> None:
-    fake.write(ids(fake)[0], b"some")
-    fake.fail_next(Fault(status="UNAVAILABLE", after_bytes=2))
-    fake.fail_next(Fault(status="UNAVAILABLE", count=1000))
-    with pytest.raises(ConnectionLostError, match="Reading the logs"):
-        list(application.logs())
-    assert fake.calls.count("StreamLogs") == _logs.TRIES_WITHOUT_PROGRESS
-
-
 def test_a_stream_goes_on_in_the_archive_when_the_application_master_has_left(
     fake: FakeApplicationMaster, application: Application
 ) -> None:
@@ -311,13 +297,6 @@ def test_what_makes_no_sense_is_refused(application: Application) -> None:
         list(application.logs(tail_lines=-1))
     with pytest.raises(SpecError, match="give a list"):
         application.logs(files="stdout")
-
-
-def test_a_stream_ends_by_its_deadline(application: Application) -> None:
-    began = time.monotonic()
-    with pytest.raises(RpcTimeoutError):
-        list(application.logs(follow=True, timeout=timedelta(seconds=0.3)))
-    assert time.monotonic() - began < 20
 
 
 def wait_for_no_stream(fake: FakeApplicationMaster) -> None:

@@ -3,57 +3,55 @@
 from __future__ import annotations
 
 import functools
+import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import attrs
 
-from knit._channel import Connection, ResponseStream
+from knit._channel import Connection, ResponseStream, Stubs
 from knit._container import Container, ContainerState, to_datetime
-from knit._deadlines import Deadline, pauses
+from knit._deadlines import Deadline, Pause, pauses
 from knit._enums import OpenEnum
+from knit._locating import Locator, Yarn, has_left, waited
 from knit._logs import LogFile, LogStream
 from knit._report import ApplicationReport, FinalStatus, YarnState
 from knit._spec import Service
 from knit._tls import ClientTls
 from knit._waiting import WaitingReason
 from knit.exceptions import (
+    CLUSTER_SILENCE,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
-    ClusterTimeoutError,
-    ClusterUnreachableError,
     ConnectionLostError,
     ContainerNotFoundError,
+    HistoryLostError,
+    InvalidRequestError,
     KnitError,
     LogsNotFoundError,
+    PositionOutOfRangeError,
     RpcTimeoutError,
     SpecError,
-    StandbyError,
-    WaitTimeoutError,
     WrongStateError,
 )
 
 if TYPE_CHECKING:
     import grpc
+    from google.protobuf.message import Message
 
-    from knit._archived_logs import Archive
     from knit._cluster.aggregated_logs import AggregatedLogs
     from knit._endpoint import Endpoint
     from knit._resources import Resources
     from knit.v1 import application_pb2, application_service_pb2, log_service_pb2
 
-_Q = TypeVar("_Q")
+_Q = TypeVar("_Q", bound="Message")
 _R = TypeVar("_R")
-
-RM_OUTAGE = timedelta(seconds=60)
-"""How long `wait` bears a ResourceManager that does not answer."""
-
-FAILURES_OF_ONE_THAT_LEAVES = 6
-"""After so many broken calls in a row, an Application Master that has FINISHED has left."""
+_log = logging.getLogger("knit")
 
 
 class ApplicationState(OpenEnum):
@@ -146,25 +144,6 @@ class ApplicationDescription:
         )
 
 
-class Yarn(Protocol):
-    """What a handle needs of the cluster; each call within its timeout."""
-
-    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        """What the ResourceManager says."""
-
-    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        """Ends the application, waits until YARN says so, and removes its staging directory."""
-
-    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
-        """Where the Application Master answers, `host:port`. None while it does not."""
-
-    def archive(self, application_id: str) -> Archive:
-        """Where its logs are once its Application Master has left."""
-
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        """What the Application Master lets its clients in by."""
-
-
 ContainerLike: TypeAlias = str | Container
 """A container, or its ID."""
 
@@ -175,10 +154,12 @@ class Application:
 
     It holds an ID and a connection, no state: every method asks. Calls to the Application Master
     wait for it to start, find it again where it was started anew, and are over by their
-    deadline. Threads may share a handle. Leaving a `with` block closes the connection; it does
-    not end the application.
+    deadline; within it they bear a cluster that does not answer for a while. Threads may share a
+    handle, and so may forked processes.
 
-    Handles come from `Client.submit` and `Client.application`.
+    Handles come from `Client.submit` and `Client.application`. Leaving a `with` block closes the
+    connection, and the application goes on; but the block of a handle from `submit` that is left
+    by an exception, `KeyboardInterrupt` included, kills the application.
 
     Raises:
         ApplicationNotRunningError: By every call to the Application Master, if it has left.
@@ -193,12 +174,14 @@ class Application:
         *,
         tls: ClientTls | None = None,
         timeout: timedelta = timedelta(seconds=30),
+        kill_on_error: bool = False,
     ) -> None:
         self._yarn = yarn
         self._application_id = application_id
-        self._tls = tls
         self._timeout = timeout
-        self._connection = Connection(self._locate)
+        self._kill_on_error = kill_on_error
+        self._locator = Locator(yarn, application_id, tls=tls, timeout=timeout)
+        self._connection = Connection(self._locator.master)
 
     @property
     def application_id(self) -> str:
@@ -217,7 +200,25 @@ class Application:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            if kind is not None and self._kill_on_error:
+                self._give_up()
+        finally:
+            self.close()
+
+    def _give_up(self) -> None:
+        """Ends the application, for its submitter's program has failed or was interrupted."""
+        try:
+            self.kill()
+        except KnitError as error:
+            # What made us leave says more, and is under way already.
+            _log.warning(
+                "%s was to be killed, for its with block was left by an exception, and may still "
+                "run: %s Kill it: knit kill %s",
+                self._application_id,
+                error.message,
+                self._application_id,
+            )
 
     def close(self) -> None:
         """Closes the connection; the application goes on. Calling it again is safe."""
@@ -230,7 +231,7 @@ class Application:
         Raises:
             ApplicationNotFoundError: YARN does not know it, or no longer.
         """
-        return self._yarn.report(self._application_id, timeout or self._timeout)
+        return self._yarn.report(self._application_id, self._within(timeout).total)
 
     def connect(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
         """
@@ -252,18 +253,20 @@ class Application:
         """
         from knit._endpoint import Endpoint
 
-        return Endpoint._of(*self._locate(Deadline.after(timeout or self._timeout), 0))
+        return Endpoint._of(*self._locator.master(self._within(timeout), 0, time.sleep))
 
     def describe(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
         """Asks the Application Master what the application consists of and how it is doing."""
+        return self._describe(self._within(timeout))
+
+    def _describe(self, deadline: Deadline) -> ApplicationDescription:
         from knit.v1 import application_service_pb2 as pb
-        from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
         response = self._call(
-            lambda channel: ApplicationServiceStub(channel).GetApplication,
+            lambda stubs: stubs.application.GetApplication,
             pb.GetApplicationRequest(),
             f"Asking for {self._application_id}",
-            timeout,
+            deadline,
         )
         return ApplicationDescription._from_proto(response)
 
@@ -277,6 +280,9 @@ class Application:
         """
         Returns the containers, ended ones included, by service, rank and attempt number.
 
+        They come in pages, each of which is consistent in itself: of thousands, the last are as
+        they were a moment later than the first.
+
         Args:
             services: Only of these. Default: of all.
             states: Only in these. Default: in any.
@@ -287,19 +293,35 @@ class Application:
         """
         from knit.v1 import container_pb2
         from knit.v1 import container_service_pb2 as pb
-        from knit.v1.container_service_pb2_grpc import ContainerServiceStub
 
         request = pb.ListContainersRequest(
             service_names=_several("services", services),
             states=[container_pb2.ContainerState.ValueType(state) for state in states or ()],
         )
-        response = self._call(
-            lambda channel: ContainerServiceStub(channel).ListContainers,
-            request,
-            f"Listing the containers of {self._application_id}",
-            timeout,
-        )
-        return [Container._from_proto(container, self) for container in response.containers]
+        deadline, found = self._within(timeout), list[Container]()
+        history_id = ""
+        while True:
+            try:
+                page = self._call(
+                    lambda stubs: stubs.containers.ListContainers,
+                    request,
+                    f"Listing the containers of {self._application_id}",
+                    deadline,
+                )
+            except InvalidRequestError:
+                if not request.page_token:
+                    raise
+                # Another Application Master does not know the page: from the beginning.
+                request.page_token, found = "", []
+                continue
+            if request.page_token and page.history_id != history_id:
+                request.page_token, found = "", []
+                continue
+            history_id = page.history_id
+            found += (Container._from_proto(container, self) for container in page.containers)
+            request.page_token = page.next_page_token
+            if not page.next_page_token:
+                return found
 
     def add_containers(
         self,
@@ -314,10 +336,11 @@ class Application:
         Adds containers to a service, at the ranks after its highest.
 
         It returns once the Application Master has taken note, before YARN has granted any. A
-        broken connection is tried again; none is added twice.
+        broken connection is tried again, and none is added twice: where the Application Master
+        is replaced meanwhile, the other one, which knows nothing of it, is not asked again.
 
         Args:
-            count: How many, 1 or more.
+            count: How many, 1 to 10,000.
             service: To which. May be left out if there is only one.
             resources: Their size. Default: the service's own.
             environment: Variables for these containers, over the service's own.
@@ -325,28 +348,38 @@ class Application:
 
         Raises:
             ContainerNotFoundError: No service has that name.
-            InvalidRequestError: The count is not positive, or an environment name malformed.
+            InvalidRequestError: The count is out of range, or an environment name malformed.
+            HistoryLostError: The Application Master was replaced, after it may have added them.
             WrongStateError: The application is ending.
             ResourceExhaustedError: More than YARN grants to one container, or too many.
             SpecError: No service was named, and there are several.
         """
         from knit.v1 import container_service_pb2 as pb
-        from knit.v1.container_service_pb2_grpc import ContainerServiceStub
 
-        deadline = Deadline.after(timeout or self._timeout)
+        deadline = self._within(timeout)
+        description = self._describe(deadline)
         request = pb.AddContainersRequest(
-            service_name=service if service is not None else self._only_service(deadline),
+            service_name=_only_service(description) if service is None else service,
             count=count,
             resource=resources._to_proto() if resources is not None else None,
             environment=environment or {},
             request_id=uuid.uuid4().hex,
+            history_id=description.history_id,
         )
-        response = self._call(
-            lambda channel: ContainerServiceStub(channel).AddContainers,
-            request,
-            f"Adding containers to {self._application_id}",
-            deadline.remaining,
-        )
+        what = f"Adding containers to {self._application_id}"
+        try:
+            response = self._call(
+                lambda stubs: stubs.containers.AddContainers,
+                request,
+                what,
+                deadline,
+            )
+        except PositionOutOfRangeError as error:
+            raise HistoryLostError(
+                f"{what}: its Application Master was replaced meanwhile, and the application "
+                "began anew. The containers may have been added before that, and are then gone "
+                "with it. List the containers, then decide."
+            ) from error
         return [Container._from_proto(container, self) for container in response.containers]
 
     def stop_containers(
@@ -373,7 +406,6 @@ class Application:
             ContainerNotFoundError: The application never held one of them; none is stopped.
         """
         from knit.v1 import container_service_pb2 as pb
-        from knit.v1.container_service_pb2_grpc import ContainerServiceStub
 
         request = pb.StopContainersRequest()
         for container in _containers(containers):
@@ -386,10 +418,10 @@ class Application:
         if not request.container_ids and not request.places:
             return []
         response = self._call(
-            lambda channel: ContainerServiceStub(channel).StopContainers,
+            lambda stubs: stubs.containers.StopContainers,
             request,
             f"Stopping containers of {self._application_id}",
-            timeout,
+            self._within(timeout),
         )
         return [Container._from_proto(container, self) for container in response.containers]
 
@@ -407,20 +439,19 @@ class Application:
             LogsUnavailableError: The application has ended, and its logs cannot be had.
         """
         from knit.v1 import log_service_pb2 as pb
-        from knit.v1.log_service_pb2_grpc import LogServiceStub
 
         container_id = _container_id(container)
         what = f"Listing the log files of {container_id}"
         try:
             response = self._call(
-                lambda channel: LogServiceStub(channel).ListLogFiles,
+                lambda stubs: stubs.logs.ListLogFiles,
                 pb.ListLogFilesRequest(container_id=container_id),
                 what,
-                timeout,
+                self._within(timeout),
                 repeatable=False,  # UNAVAILABLE is here the node's answer too
             )
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if isinstance(error, ConnectionLostError) and not _has_left(self.report()):
+            if isinstance(error, ConnectionLostError) and not has_left(self.report()):
                 raise
             logs = self._look_into_archive(error)
             if container_id not in logs.containers:
@@ -455,7 +486,8 @@ class Application:
             files: The names of the files.
             tail_lines: Begin with so many of the last lines of each file. Default: at its start.
             timeout: For the whole stream. Default: none, as it may last for days; an Application
-                Master that no longer answers is noticed within a minute.
+                Master that no longer answers is noticed within a minute, and looked for as long
+                as the application lives.
 
         Raises:
             ApplicationNotRunningError: A container in `containers` has not been granted yet.
@@ -470,13 +502,15 @@ class Application:
             tail_lines=tail_lines,
         )
         what = f"Reading the logs of {self._application_id}"
-        deadline = Deadline.after(timeout) if timeout is not None else None
+        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
         return LogStream(
             functools.partial(self._open_logs, what, deadline),
             request,
             what=what,
             deadline=deadline,
             archive=functools.partial(self._yarn.archive, self._application_id),
+            departure=self._locator.departure,
+            address=lambda: self._connection.address,
         )
 
     def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
@@ -526,33 +560,39 @@ class Application:
             raise ValueError(
                 f"An application cannot end {final_status.value}: say SUCCEEDED, FAILED or KILLED."
             )
-        return self._shut_down(final_status, diagnostics, timeout or self._timeout)
+        return self._shut_down(final_status, diagnostics, self._within(timeout))
 
     def release(self, *, timeout: timedelta | None = None) -> None:
         """
         Lets the Application Master of an application that has ended leave at once.
 
         It would otherwise stay a while for other clients. Whoever has read what they wanted may
-        call it. It waits until the outcome was reported to YARN, if it is about to be; one that
+        call it. It waits until YARN has taken note of the outcome, if it is about to; one that
         has left already is no error.
 
         Raises:
             WrongStateError: The application is still running; use `stop`.
             WaitTimeoutError: It has not ended in time.
         """
-        deadline = Deadline.after(timeout or self._timeout)
-        pause = pauses(0.02, 0.5)
+        deadline = self._within(timeout)
+        steps = pauses(0.02, 0.5)
         try:
-            while (state := self.describe(timeout=deadline.remaining).state).name != "ENDED":
-                if state == ApplicationState.RUNNING:
+            while (state := self._describe(deadline).state) is not ApplicationState.ENDED:
+                if state is ApplicationState.RUNNING:
                     raise WrongStateError(
                         f"{self._application_id} is still running and cannot be released: "
                         "stop it first, or wait for its end."
                     )
-                self._pause(next(pause), deadline, f"{self._application_id} to end; it is {state}")
-            self._shut_down(FinalStatus.KILLED, "", deadline.remaining)
-        except (ApplicationNotRunningError, ConnectionLostError, RpcTimeoutError):
+                if deadline.is_over:
+                    raise waited(deadline, f"{self._application_id} to end; it is {state}")
+                time.sleep(min(next(steps), deadline.remaining_seconds))
+            self._shut_down(FinalStatus.KILLED, "", deadline)
+        except ApplicationNotRunningError:
             return  # it has left
+        except (ConnectionLostError, RpcTimeoutError):
+            # Gone, or only out of reach: YARN knows.
+            if not self._locator.look(deadline, time.sleep).state.is_final:
+                raise
 
     def kill(self, *, timeout: timedelta | None = None) -> ApplicationReport:
         """
@@ -560,10 +600,14 @@ class Application:
 
         An application that has ended already stays as it is.
 
+        Args:
+            timeout: For the end to come; a second at least, in which it is asked for. Default:
+                the client's.
+
         Raises:
             WaitTimeoutError: It has not ended in time; YARN goes on trying.
         """
-        return self._yarn.kill(self._application_id, timeout or self._timeout)
+        return self._locator.kill(self._within(timeout), time.sleep)
 
     def wait(
         self, *, timeout: timedelta | None = None, poll: timedelta | None = None
@@ -571,11 +615,12 @@ class Application:
         """
         Waits until YARN says that the application has ended.
 
-        It asks often at first, then every two seconds, and bears a ResourceManager that does not
-        answer for a minute.
+        It asks often at first, then every two seconds. It bears a ResourceManager that does not
+        answer, as while it restarts or fails over, for a quarter of an hour, and says so in the
+        log (`knit`).
 
         Args:
-            timeout: Default: none.
+            timeout: Zero asks once. Default: none.
             poll: How long to wait between two questions, instead.
 
         Returns:
@@ -584,68 +629,60 @@ class Application:
         Raises:
             WaitTimeoutError: It has not ended in time; it goes on.
         """
-        deadline = Deadline.after(timeout) if timeout is not None else None
-        pause = (
+        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        steps = (
             pauses(poll.total_seconds(), poll.total_seconds()) if poll else pauses(0.1, 2.0, 1.2)
         )
-        answered = time.monotonic()
         state = YarnState.UNKNOWN
         while True:
+            what = f"{self._application_id} to end"
             try:
-                report = self.report()
-            except (ClusterUnreachableError, ClusterTimeoutError, StandbyError):
-                if time.monotonic() - answered > RM_OUTAGE.total_seconds():
+                report = self._locator.look(deadline, time.sleep, from_the_start=True)
+            except CLUSTER_SILENCE as error:
+                if not deadline.is_over:
                     raise
-            else:
-                answered, state = time.monotonic(), report.state
-                if state.is_final:
-                    return report
-            self._pause(
-                next(pause), deadline, f"{self._application_id} to end; it is {state.value}"
-            )
+                raise waited(deadline, f"{what}; it was {state.value}. {error.message}") from error
+            state = report.state
+            if state.is_final:
+                return report
+            if deadline.is_over:
+                raise waited(deadline, f"{what}; it is {state.value}")
+            time.sleep(min(next(steps), deadline.remaining_seconds))
 
-    @staticmethod
-    def _pause(seconds: float, deadline: Deadline | None, what: str) -> None:
-        if deadline is None:
-            time.sleep(seconds)
-            return
-        if deadline.remaining_seconds == 0:
-            raise WaitTimeoutError(
-                f"Waited {deadline.total.total_seconds():g} s for {what}. Wait longer, or look "
-                "at what it is doing: knit status, knit logs."
-            )
-        time.sleep(min(seconds, deadline.remaining_seconds))
+    def _within(self, timeout: timedelta | None) -> Deadline:
+        return Deadline.of(timeout, default=self._timeout)
 
     def _call(
         self,
-        pick: Callable[[grpc.Channel], grpc.UnaryUnaryMultiCallable[_Q, _R]],
+        pick: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[_Q, _R]],
         request: _Q,
         what: str,
-        timeout: timedelta | None,
+        deadline: Deadline,
         *,
         repeatable: bool = True,
     ) -> _R:
         return self._connection.call(
-            pick, request, what=what, timeout=timeout or self._timeout, repeatable=repeatable
+            pick, request, what=what, deadline=deadline, repeatable=repeatable
         )
 
     def _open_logs(
         self,
         what: str,
-        deadline: Deadline | None,
+        deadline: Deadline,
         request: log_service_pb2.StreamLogsRequest,
         failures: int,
+        lost: KnitError | None,
+        pause: Pause,
     ) -> ResponseStream[log_service_pb2.StreamLogsResponse]:
-        from knit.v1.log_service_pb2_grpc import LogServiceStub
 
-        def pick(
-            channel: grpc.Channel,
-        ) -> Callable[[], ResponseStream[log_service_pb2.StreamLogsResponse]]:
-            timeout = None if deadline is None else max(0.001, deadline.remaining_seconds)
-            return functools.partial(LogServiceStub(channel).StreamLogs, request, timeout=timeout)
+        def pick(stubs: Stubs) -> Callable[[], ResponseStream[log_service_pb2.StreamLogsResponse]]:
+            left = deadline.remaining_seconds
+            timeout = None if left == math.inf else max(0.001, left)
+            return functools.partial(stubs.logs.StreamLogs, request, timeout=timeout)
 
-        finding = Deadline.after(self._timeout) if deadline is None else deadline
-        return self._connection.stream(pick, what=what, deadline=finding, failures=failures)
+        return self._connection.stream(
+            pick, what=what, deadline=deadline, failures=failures, lost=lost, pause=pause
+        )
 
     def _look_into_archive(self, gone: KnitError) -> AggregatedLogs:
         """What YARN has collected, when the Application Master cannot be asked."""
@@ -660,85 +697,29 @@ class Application:
         return logs
 
     def _shut_down(
-        self, final_status: FinalStatus, diagnostics: str, timeout: timedelta
+        self, final_status: FinalStatus, diagnostics: str, deadline: Deadline
     ) -> ApplicationOutcome:
         from knit.v1 import application_pb2
         from knit.v1 import application_service_pb2 as pb
-        from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
         value = application_pb2.FinalStatus.Value(f"FINAL_STATUS_{final_status.value}")
         response = self._call(
-            lambda channel: ApplicationServiceStub(channel).Shutdown,
+            lambda stubs: stubs.application.Shutdown,
             pb.ShutdownRequest(final_status=value, diagnostics=diagnostics),
             f"Stopping {self._application_id}",
-            timeout,
+            deadline,
         )
         return ApplicationOutcome._from_proto(response.outcome)
 
-    def _only_service(self, deadline: Deadline) -> str:
-        names = list(self.describe(timeout=deadline.remaining).services)
-        if len(names) != 1:
-            raise SpecError(
-                f"{self._application_id} has several services: say to which of "
-                f"{', '.join(names)} containers are to be added."
-            )
-        return names[0]
 
-    def _locate(self, deadline: Deadline, failures: int) -> tuple[str, ClientTls]:
-        """Waits until YARN knows where the Application Master is."""
-        pause = pauses(0.05, 0.5, 1.3)
-        while True:
-            timeout = max(timedelta(seconds=1), deadline.remaining)
-            report = self._yarn.report(self._application_id, timeout)
-            # One that FINISHED stays a while to answer; what YARN calls FAILED or KILLED is gone.
-            may_answer = report.state is YarnState.FINISHED and failures < (
-                1 if _holds_nothing(report) else FAILURES_OF_ONE_THAT_LEAVES
-            )
-            if report.state.is_final and not may_answer:
-                raise _not_running(report)
-            address = self._yarn.address(report, timeout)
-            if address is not None:
-                if self._tls is None:
-                    try:
-                        self._tls = self._yarn.credentials(self._application_id, timeout)
-                    except ApplicationNotFoundError as error:
-                        if not report.state.is_final:
-                            raise
-                        raise _not_running(report) from error
-                return address, self._tls
-            if report.state.is_final:
-                raise _not_running(report)
-            state = report.state.value
-            said = f" (YARN says: {report.diagnostics.strip()})" if report.diagnostics else ""
-            self._pause(
-                next(pause),
-                deadline,
-                f"the Application Master of {self._application_id} to start; the application is "
-                f"{state} in the queue {report.queue}{said}",
-            )
-
-
-def _has_left(report: ApplicationReport) -> bool:
-    """Whether YARN says that there is no Application Master any more."""
-    return report.state.is_final and (
-        report.state is not YarnState.FINISHED or _holds_nothing(report)
-    )
-
-
-def _holds_nothing(report: ApplicationReport) -> bool:
-    """Whether YARN says that the last container has gone, and so the Application Master's."""
-    return report.raw.get("runningContainers") == -1
-
-
-def _not_running(report: ApplicationReport) -> ApplicationNotRunningError:
-    how = report.state.value
-    if report.state is YarnState.FINISHED:
-        how = f"{how}, {report.final_status.value}"
-    said = report.diagnostics.strip()
-    return ApplicationNotRunningError(
-        f"{report.application_id} has ended ({how}) and its Application Master has left"
-        + (f": {said}" if said else ".")
-    )
+def _only_service(description: ApplicationDescription) -> str:
+    names = list(description.services)
+    if len(names) != 1:
+        raise SpecError(
+            f"{description.application_id} has several services: say to which of "
+            f"{', '.join(names)} containers are to be added."
+        )
+    return names[0]
 
 
 def _containers(value: ContainerLike | Iterable[ContainerLike]) -> list[ContainerLike]:

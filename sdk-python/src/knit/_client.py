@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from knit._application import Application
 from knit._cluster.configuration import ClusterConfig
+from knit._deadlines import Deadline
 from knit._files import ENVIRONMENT_NAME, Visibility
 from knit._report import ApplicationReport, YarnState
 from knit._tls import ApplicationTls, ClientTls
@@ -70,8 +72,9 @@ class Client:
     """
     The way to one cluster.
 
-    It connects as it is used, and threads may share it. Leaving a `with` block closes its
-    connections and those of the handles it gave; applications go on.
+    It connects as it is used, and threads and forked processes may share it; a pickled copy has
+    connections of its own. Leaving a `with` block closes its connections and those of the handles
+    it gave; applications go on.
 
     Args:
         config: Where the cluster is.
@@ -97,7 +100,8 @@ class Client:
         self._timeout = timeout
         self._cluster = Cluster(config, user=user, timeout=timeout)
         self._yarn = _Yarn(self._cluster)
-        self._applications: list[Application] = []
+        # A handle that nobody holds any more closes by itself.
+        self._handles: weakref.WeakSet[Application] = weakref.WeakSet()
         self._closed = threading.Event()
 
     @classmethod
@@ -157,10 +161,13 @@ class Client:
     def close(self) -> None:
         """Closes every connection; applications go on. Calling it again is safe."""
         self._closed.set()
-        for application in self._applications:
+        for application in list(self._handles):
             application.close()
-        self._applications.clear()
         self._cluster.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A copy opens connections of its own when it is used.
+        return _restored, (type(self), self._config, self._user, self._timeout)
 
     def check(self, spec: ApplicationSpec) -> None:
         """
@@ -201,7 +208,9 @@ class Client:
             packing_progress: Told how far the packing of an environment is, from another thread.
 
         Returns:
-            A handle on it, which this client closes.
+            A handle on it, which this client closes. In a `with` block that is left by an
+            exception, such as Ctrl-C's, it kills the application; left otherwise, or used without
+            one, it lets it run on.
 
         Raises:
             SpecError: It can run on no cluster, or one of its files is missing.
@@ -227,6 +236,37 @@ class Client:
         _log.debug("submitted %s in %.3f s", new.application_id, time.monotonic() - began)
         self._sweep_later(new.application_id)
         return self._handle(new.application_id, tls.client)
+
+    def run(
+        self,
+        spec: ApplicationSpec,
+        *,
+        timeout: timedelta | None = None,
+        progress: Callable[[StagingProgress], None] | None = None,
+        packing_progress: Callable[[PackingProgress], None] | None = None,
+    ) -> ApplicationReport:
+        """
+        Submits an application and stays to its end. Prints nothing; `Application.logs` has that.
+
+        Interrupted, or out of time, it kills the application.
+
+        Args:
+            spec: What the application consists of.
+            timeout: How long it may take from its submission on. Default: as long as it takes.
+            progress: As for `submit`.
+            packing_progress: As for `submit`.
+
+        Returns:
+            The last report, of an application that SUCCEEDED.
+
+        Raises:
+            ApplicationFailedError: It did not end well.
+            WaitTimeoutError: It has not ended in time, and was killed.
+            KnitError: It could not be submitted, as for `submit`.
+        """
+        with self.submit(spec, progress=progress, packing_progress=packing_progress) as application:
+            report = application.wait(timeout=timeout)
+        return report.raise_for_status()
 
     def application(self, application_id: str) -> Application:
         """
@@ -278,8 +318,14 @@ class Client:
         return diagnose(self._config, user=self._user, queue=queue, timeout=self._timeout)
 
     def _handle(self, application_id: str, tls: ClientTls | None) -> Application:
-        application = Application(self._yarn, application_id, tls=tls, timeout=self._timeout)
-        self._applications.append(application)
+        application = Application(
+            self._yarn,
+            application_id,
+            tls=tls,
+            timeout=self._timeout,
+            kill_on_error=tls is not None,
+        )
+        self._handles.add(application)
         return application
 
     def _prepare(
@@ -426,6 +472,12 @@ class Client:
         return ended is None or datetime.now(timezone.utc) - ended > LEAVING_TIME
 
 
+def _restored(
+    kind: type[Client], config: ClusterConfig, user: str | None, timeout: timedelta
+) -> Client:
+    return kind(config, user=user, timeout=timeout)
+
+
 class _AbandonedError(Exception):
     """The submission failed elsewhere, so its uploads end."""
 
@@ -440,10 +492,11 @@ class _Yarn:
         return self._cluster.resource_manager.application(application_id, timeout=timeout)
 
     def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        deadline = Deadline.after(timeout)
         report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
         # If it cannot be removed now, the sweep after a later submission does it.
         with contextlib.suppress(ClusterError, ConfigurationError):
-            self._cluster.staging.remove(application_id)
+            self._cluster.staging.remove(application_id, timeout=deadline.remaining)
         return report
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
@@ -452,7 +505,7 @@ class _Yarn:
         if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
             return None
         # Hadoop 2's reports do not carry it, so the Application Master writes it down.
-        return self._cluster.staging.read_address(report.application_id)
+        return self._cluster.staging.read_address(report.application_id, timeout=timeout)
 
     def archive(self, application_id: str) -> LogArchive:
         from knit._cluster.aggregated_logs import LogArchive
@@ -460,7 +513,7 @@ class _Yarn:
         return LogArchive(self._cluster, application_id)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        keys = self._cluster.staging.read(application_id).keys
+        keys = self._cluster.staging.read(application_id, timeout=timeout).keys
         if keys is None:
             raise ApplicationError(
                 f"{application_id} was submitted without keys for other clients. Talk to it from "

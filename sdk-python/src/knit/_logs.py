@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from datetime import timedelta
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
-from knit._channel import ResponseStream, from_rpc_error
-from knit._deadlines import pauses
+from knit._channel import (
+    LARGEST_MESSAGE_BYTES,
+    ResponseStream,
+    check_size,
+    from_rpc_error,
+    never_connected,
+)
+from knit._deadlines import Deadline, Pause, pauses
+from knit._locating import Notice
 from knit.exceptions import (
     ApplicationError,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
+    ClusterError,
     ConnectionLostError,
+    KnitError,
     LogsNotFoundError,
     RpcTimeoutError,
 )
@@ -24,14 +36,19 @@ if TYPE_CHECKING:
     import grpc
 
     from knit._archived_logs import Archive, Identity
-    from knit._deadlines import Deadline
     from knit.v1 import log_service_pb2
 
 LONGEST_LINE_BYTES = 1024 * 1024
 """A longer line comes in parts, so that a program that writes none fills no memory."""
 
-TRIES_WITHOUT_PROGRESS = 10
-"""Broken connections in a row, without a byte between them, after which a stream gives up."""
+UNREACHED_PATIENCE = timedelta(seconds=60)
+"""
+How long an Application Master is tried that was never reached: its port may be closed to this
+machine for good. One that was reached once is looked for as long as the application lives.
+"""
+
+_FIELD_BYTES = 4
+"""What a position takes in its request beside itself: a tag and a length."""
 
 FileKey: TypeAlias = tuple[str, str]
 """A log file: its container's ID and its name."""
@@ -39,7 +56,7 @@ FileKey: TypeAlias = tuple[str, str]
 
 @attrs.frozen
 class LogLine:
-    """A line of a log file, or a part of one that is longer than 1 MiB."""
+    """A line of a log file, or a part of one; see `is_partial`."""
 
     service: str
     """The service of the container that wrote it."""
@@ -57,6 +74,13 @@ class LogLine:
     """
     The bytes, with the newline if there is one: all lines of a file joined are the file.
     """
+    is_partial: bool = False
+    """
+    Whether the next `LogLine` of this file goes on with the same line: this one is longer than
+    1 MiB, or was not finished in time (`LogStream.lines`).
+    """
+    follows_cut: bool = False
+    """As that of the chunk whose first line this is."""
 
     @property
     def text(self) -> str:
@@ -82,6 +106,11 @@ class LogChunk:
     """Where in the file the first byte lies, counted from 0."""
     data: bytes
     """The bytes. Never empty."""
+    follows_cut: bool = False
+    """
+    Whether the file was made shorter before this, as by a program that opens it anew. Offsets
+    begin anew, and what the program had written and nobody had read by then is lost.
+    """
 
 
 @attrs.frozen
@@ -119,16 +148,35 @@ class LogFile:
     """Its length in bytes."""
 
 
-Open = Callable[
-    ["log_service_pb2.StreamLogsRequest", int],
-    "ResponseStream[log_service_pb2.StreamLogsResponse]",
-]
-"""Begins a call; the second argument says how many broke in a row before it."""
+class Open(Protocol):
+    """Begins a call."""
+
+    def __call__(
+        self,
+        request: log_service_pb2.StreamLogsRequest,
+        failures: int,
+        lost: KnitError | None,
+        pause: Pause,
+    ) -> ResponseStream[log_service_pb2.StreamLogsResponse]:
+        """
+        Begins it.
+
+        Args:
+            request: What is wanted.
+            failures: How many calls broke in a row before it.
+            lost: How the last of them did.
+            pause: How to wait while the Application Master is looked for.
+        """
+
 
 OpenArchive = Callable[[], "Archive"]
 """Leads to where the logs are once the Application Master has left."""
 
 _Item: TypeAlias = LogChunk | LogEnd
+
+
+class _LeftError(Exception):
+    """The stream was closed while it waited."""
 
 
 class LogStream:
@@ -137,24 +185,32 @@ class LogStream:
 
     Iterating yields lines, and `chunks` yields the bytes as they come; a stream is read once.
     The bytes of one file come in order, each once, also when the connection breaks in between:
-    the stream then goes on by itself where it was. Files come interleaved. Who reads slowly is
-    sent to slowly.
+    the stream then goes on by itself where it was, for as long as the application lives. It
+    outlives a network that is gone for a while, a ResourceManager that restarts, and the loss of
+    the Application Master's node. While it waits for one of these, or for the Application Master
+    to start, it says so in the log (`knit`). Files come interleaved. Who reads slowly is sent to
+    slowly.
 
     Once the Application Master has left, the rest comes from where YARN collects the logs of
     ended applications; one container after the other, and each byte once here, too. That takes
     YARN some seconds after the end. A stream that follows waits for it, for as long as anything
     happens within two minutes; any other gives what is there, and `incomplete_reason` says so if
-    that may not be all.
+    that may not be all. In the same way a stream that follows a whole application completes, at
+    the end, what it could not have while it was written: of a node that did not answer, or of
+    containers whose Application Master was lost.
 
-    Leaving the `with` block, or the loop, ends the call.
+    Leaving the `with` block, or the loop, ends the call. In a forked process it cannot be read.
 
     Raises:
-        ConnectionLostError: While reading; the Application Master stayed away.
+        ConnectionLostError: While reading; the Application Master was never reached, or the
+            cluster did not answer for a quarter of an hour.
+        ApplicationNotRunningError: While reading; the application ended before it had containers.
         LogsUnavailableError: While reading; the application has ended, its Application Master
             left before every byte was read, and the rest cannot be had from the cluster: it
             keeps no logs, has deleted them, or has them in a form that cannot be read.
         AccessDeniedError: Likewise; they may not be read by this user.
         ContainerNotFoundError: A container or a service does not exist.
+        WaitTimeoutError: The Application Master has not started by the stream's deadline.
         RpcTimeoutError: The stream has not ended by its deadline.
     """
 
@@ -166,12 +222,16 @@ class LogStream:
         what: str,
         deadline: Deadline | None = None,
         archive: OpenArchive | None = None,
+        departure: Callable[[Pause], None] | None = None,
+        address: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._open = open_call
         self._request = request
         self._what = what
-        self._deadline = deadline
+        self._deadline = Deadline.never() if deadline is None else deadline
         self._open_archive = archive
+        self._departure = departure
+        self._address = address
         self._incomplete_reason: str | None = None
         self._identities: dict[str, Identity] = {}
         self._closed = threading.Event()
@@ -180,6 +240,8 @@ class LogStream:
         self._call: ResponseStream[log_service_pb2.StreamLogsResponse] | None = None
         self._positions: dict[FileKey, int] = {}
         self._ends: dict[FileKey, LogEnd] = {}
+        self._cut: set[FileKey] = set()
+        self._was_reached = False
         self._items = self._read()
 
     @property
@@ -200,13 +262,62 @@ class LogStream:
         return next((reason for reason in reasons if reason is not None), None)
 
     def __iter__(self) -> Iterator[LogLine]:
+        return self.lines()
+
+    def lines(self, *, partial_after: timedelta | None = None) -> Iterator[LogLine]:
+        """
+        Yields the lines, as iterating does.
+
+        Args:
+            partial_after: What there is of a line that is not finished after so long is given as
+                it is, `is_partial`, and the rest as further parts: programs that draw a progress
+                bar write one line for hours. Default: a line comes when it is finished.
+        """
         lines = _Lines()
+        seconds = None if partial_after is None else partial_after.total_seconds()
+        items = self._items if seconds is None else self._punctual_items(lines, seconds)
         try:
-            for item in self._items:
-                yield from lines.feed(item)
+            for item in items:
+                if item is not None:
+                    yield from lines.feed(item)
+                if seconds is not None:
+                    yield from lines.overdue(seconds)
             yield from lines.rest()
         finally:
             self.close()
+
+    def _punctual_items(self, lines: _Lines, seconds: float) -> Iterator[_Item | None]:
+        """The items, and None whenever a line that is held back becomes due."""
+        handed: queue.SimpleQueue[_Item | BaseException | None] = queue.SimpleQueue()
+        taken = threading.Semaphore(0)
+
+        def read() -> None:
+            try:
+                for item in self._items:
+                    handed.put(item)
+                    taken.acquire()  # one at a time: a slow reader is sent to slowly here, too
+            except BaseException as error:
+                handed.put(error)
+            else:
+                handed.put(None)
+
+        threading.Thread(target=read, name="knit-log-stream", daemon=True).start()
+        try:
+            while True:
+                try:
+                    item = handed.get(timeout=lines.seconds_until_due(seconds))
+                except queue.Empty:
+                    yield None
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+                taken.release()
+        finally:
+            self.close()
+            taken.release()
 
     def chunks(self) -> Iterator[LogChunk]:
         """Yields the bytes as they come."""
@@ -236,43 +347,60 @@ class LogStream:
     ) -> None:
         self.close()
 
+    # Reading
+
     def _read(self) -> Iterator[_Item]:
+        try:
+            gone = yield from self._read_live()
+            if gone is not None:
+                if self._open_archive is None:
+                    raise gone
+                yield from self._read_archive(self._open_archive(), gone)
+            elif self._is_to_be_completed():
+                yield from self._complete()
+        except _LeftError:
+            return
+
+    def _read_live(self) -> Generator[_Item, None, ApplicationError | None]:
+        """What the Application Master sends. Returns why it cannot be asked, if it has left."""
         import grpc
 
-        tries, pause = 0, pauses(0.1, 2.0)
-        while not self._closed.is_set():
+        failures, steps, notice = 0, pauses(0.1, 2.0), Notice()
+        unreached: Deadline | None = None
+        lost: KnitError | None = None
+        while True:
             begun_at = dict(self._positions), len(self._ends)
             try:
-                for response in self._begin(tries):
+                for response in self._begin(failures, lost):
+                    self._was_reached = True
                     item = self._accept(response)
                     if item is not None:
                         yield item
-                return
+                return None
             except grpc.RpcError as error:
                 if self._closed.is_set():
-                    return
+                    raise _LeftError from error
+                self._check_deadline()
+                lost = from_rpc_error(error, self._what, self._address())
                 if not _may_resume(error):
-                    raise from_rpc_error(error, self._what) from error
-                lost = from_rpc_error(error, self._what)
+                    raise lost from error
+                self._was_reached = self._was_reached or not never_connected(error)
             except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
-                if self._open_archive is None or self._closed.is_set():
-                    raise
-                open_archive, gone = self._open_archive, error
-                break
-            except ConnectionLostError as error:
+                return error
+            except ConnectionLostError:
                 if self._closed.is_set():
-                    return
-                lost = error
+                    raise _LeftError from None
+                self._check_deadline()
+                raise
             if begun_at != (self._positions, len(self._ends)):
-                tries, pause = 0, pauses(0.1, 2.0)
-            tries += 1
-            if tries >= TRIES_WITHOUT_PROGRESS:
-                raise lost
-            self._check_deadline()
-            self._closed.wait(next(pause))
-        else:
-            return
-        yield from self._read_archive(open_archive(), gone)
+                failures, steps, notice = 0, pauses(0.1, 2.0), Notice()
+            failures += 1
+            if not self._was_reached:
+                unreached = unreached or Deadline.after(UNREACHED_PATIENCE)
+                if unreached.is_over:
+                    raise lost
+            notice.waiting(f"{lost.message} Trying again, as long as the application lives.")
+            self._wait(next(steps))
 
     def _read_archive(self, archive: Archive, gone: ApplicationError) -> Iterator[_Item]:
         """The rest, where it is kept once the Application Master has left."""
@@ -281,7 +409,7 @@ class LogStream:
         request = ArchiveRequest(
             container_ids=tuple(self._request.container_ids),
             services=tuple(self._request.service_names),
-            files=tuple(self._request.file_names) or ("stdout", "stderr"),
+            files=self._files,
             follow=self._request.follow,
             tail_lines=self._request.tail_lines if self._request.HasField("tail_lines") else None,
         )
@@ -291,7 +419,7 @@ class LogStream:
             positions=self._positions,
             ends=self._ends,
             known=self._identities,
-            pause=self._pause,
+            pause=self._wait_for_archive,
             gone=gone,
         )
         try:
@@ -311,46 +439,134 @@ class LogStream:
             raise
         self._incomplete_reason = reader.incomplete_reason
 
-    def _pause(self, seconds: float) -> bool:
-        """Waits, and says whether anybody still wants to read."""
+    # What could not be had while it was written
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        return tuple(self._request.file_names) or ("stdout", "stderr")
+
+    def _is_to_be_completed(self) -> bool:
+        return self._may_be_completed and any(True for _ in self._unfinished())
+
+    @property
+    def _may_be_completed(self) -> bool:
+        """Whether what is lacking can be had: the application may run long after a container."""
+        return (
+            self._request.follow
+            and not self._request.container_ids
+            and self._open_archive is not None
+            and self._departure is not None
+        )
+
+    def _unfinished(self) -> Iterator[FileKey]:
+        """The files that were begun, and of which there may be more than was read."""
+        for container_id in self._identities:
+            for name in self._files:
+                end = self._ends.get((container_id, name))
+                if end is None or not end.is_complete:
+                    yield container_id, name
+
+    def _complete(self) -> Iterator[_Item]:
+        assert self._open_archive is not None  # noqa: S101 - _may_be_completed
+        assert self._departure is not None  # noqa: S101
+        Notice(at_once=True).waiting(
+            f"{self._what}: what could not be read while it was written is read from what YARN "
+            "collects now."
+        )
+        try:
+            self._departure(self._wait)
+            gone = ApplicationNotRunningError(f"{self._what}: it has not ended yet.")
+            yield from self._read_archive(self._open_archive(), gone)
+        except (ApplicationError, ClusterError) as error:
+            yield from self._leave_unfinished(error)
+
+    def _leave_unfinished(self, error: KnitError) -> Iterator[LogEnd]:
+        for key in list(self._unfinished()):
+            end = self._ends.get(key)
+            live = end.incomplete_reason if end is not None else None
+            why = (
+                f"{live or 'Its Application Master was lost while it ran.'} Nor could it be "
+                f"completed afterwards: {error.message}"
+            )
+            identity = self._identities[key[0]]
+            self._ends[key] = LogEnd(*identity, *key, self._positions.get(key, 0), why)
+            yield self._ends[key]
+
+    # Waiting
+
+    def _wait(self, seconds: float) -> None:
+        """Waits; leaves if nobody wants to read any more."""
         self._check_deadline()
-        if self._deadline is not None:
-            seconds = min(seconds, self._deadline.remaining_seconds)
-        return not self._closed.wait(seconds)
+        if self._closed.wait(min(seconds, self._deadline.remaining_seconds)):
+            raise _LeftError
 
-    def _begin(self, failures: int) -> Iterable[log_service_pb2.StreamLogsResponse]:
-        from knit.v1 import log_service_pb2
+    def _wait_for_archive(self, seconds: float) -> bool:
+        self._wait(seconds)
+        return True
 
-        request = log_service_pb2.StreamLogsRequest()
-        request.CopyFrom(self._request)
-        for (container_id, file), offset in self._positions.items():
-            request.positions.add(container_id=container_id, file_name=file, offset_bytes=offset)
-        call = self._open(request, failures)
+    def _begin(
+        self, failures: int, lost: KnitError | None
+    ) -> Iterable[log_service_pb2.StreamLogsResponse]:
+        if self._closed.is_set():
+            raise _LeftError
+        call = self._open(self._next_request(), failures, lost, self._wait)
         with self._lock:
             self._call = call
         if self._closed.is_set():  # by another thread, before it could see this call
             call.cancel()
         return call
 
+    def _next_request(self) -> log_service_pb2.StreamLogsRequest:
+        """What is still wanted."""
+        from knit.v1 import log_service_pb2
+
+        request = log_service_pb2.StreamLogsRequest()
+        request.CopyFrom(self._request)
+        left = LARGEST_MESSAGE_BYTES - request.ByteSize()
+        # Of too many files those go without of which the least was read: the Application Master
+        # then sends it again, and it is skipped here.
+        for (container_id, file), offset in sorted(
+            self._positions.items(), key=lambda position: position[1], reverse=True
+        ):
+            position = log_service_pb2.LogPosition(
+                container_id=container_id, file_name=file, offset_bytes=offset
+            )
+            left -= position.ByteSize() + _FIELD_BYTES
+            if left < 0:
+                break
+            request.positions.append(position)
+        check_size(request, self._what)
+        return request
+
     def _accept(self, response: log_service_pb2.StreamLogsResponse) -> _Item | None:
         """What a response says that was not known, and takes note of it."""
         kind = response.WhichOneof("item")
         if kind == "chunk":
+            self._identify(response.chunk)
             return self._accept_chunk(response.chunk)
         if kind == "end":
+            self._identify(response.end)
             return self._accept_end(response.end)
         if kind == "begin":
             begin = response.begin
-            self._positions.setdefault((begin.container_id, begin.file_name), begin.offset_bytes)
+            self._identify(begin)
+            key = (begin.container_id, begin.file_name)
+            if begin.is_cut:
+                self._positions[key] = begin.offset_bytes
+                self._cut.add(key)
+            else:
+                self._positions.setdefault(key, begin.offset_bytes)
         return None  # newer than this SDK
+
+    def _identify(
+        self,
+        message: log_service_pb2.LogBegin | log_service_pb2.LogChunk | log_service_pb2.LogEnd,
+    ) -> None:
+        identity = message.service_name, message.rank, message.attempt_number
+        self._identities[message.container_id] = identity
 
     def _accept_chunk(self, chunk: log_service_pb2.LogChunk) -> LogChunk | None:
         key = (chunk.container_id, chunk.file_name)
-        self._identities[chunk.container_id] = (
-            chunk.service_name,
-            chunk.rank,
-            chunk.attempt_number,
-        )
         data, offset = chunk.data, chunk.offset_bytes
         expected = self._positions.get(key, offset)
         if offset > expected:
@@ -371,9 +587,15 @@ class LogStream:
             chunk.file_name,
             offset,
             data,
+            self._take_cut(key),
         )
 
-    def _accept_end(self, end: log_service_pb2.LogEnd) -> LogEnd:
+    def _take_cut(self, key: FileKey) -> bool:
+        is_cut = key in self._cut
+        self._cut.discard(key)
+        return is_cut
+
+    def _accept_end(self, end: log_service_pb2.LogEnd) -> LogEnd | None:
         key = (end.container_id, end.file_name)
         self._positions[key] = end.offset_bytes
         found = self._ends[key] = LogEnd(
@@ -385,10 +607,12 @@ class LogStream:
             end.offset_bytes,
             end.incomplete_reason or None,
         )
+        if not found.is_complete and self._may_be_completed:
+            return None  # the rest of its last line may come yet
         return found
 
     def _check_deadline(self) -> None:
-        if self._deadline is not None and self._deadline.remaining_seconds == 0:
+        if self._deadline.is_over:
             seconds = self._deadline.total.total_seconds()
             raise RpcTimeoutError(
                 f"{self._what}: the logs have not ended within {seconds:g} s. "
@@ -403,6 +627,8 @@ class _OpenLine:
     first: LogLine
     """Whose it is and where it begins; its data are not used."""
     buffer: bytearray
+    since: float
+    """When the first of these bytes came, on the clock of `time.monotonic`."""
 
 
 class _Lines:
@@ -417,10 +643,13 @@ class _Lines:
         if isinstance(item, LogEnd):
             yield from self._flush(key)
             return
+        if item.follows_cut:
+            yield from self._flush(key)
         held = self._open.pop(key, None)
-        offset = held.first.offset_bytes if held else item.offset_bytes
         buffer = held.buffer if held else bytearray()
-        searched, start = len(buffer), 0
+        since = held.since if held and buffer else time.monotonic()
+        line = held.first if held else _line(item)
+        searched, start, offset = len(buffer), 0, line.offset_bytes
         buffer += item.data
         while True:
             newline = buffer.find(b"\n", max(searched, start))
@@ -429,11 +658,35 @@ class _Lines:
                 break
             # A long line is cut at the limit, wherever its newline is.
             end = min(end, start + LONGEST_LINE_BYTES)
-            yield _line(item, offset + start, bytes(buffer[start:end]))
+            data = bytes(buffer[start:end])
+            yield attrs.evolve(
+                line, offset_bytes=offset + start, data=data, is_partial=data[-1:] != b"\n"
+            )
+            line = attrs.evolve(line, follows_cut=False)
             start = end
         if start < len(buffer):
             del buffer[:start]
-            self._open[key] = _OpenLine(_line(item, offset + start, b""), buffer)
+            line = attrs.evolve(line, offset_bytes=offset + start)
+            self._open[key] = _OpenLine(line, buffer, since)
+
+    def seconds_until_due(self, patience: float) -> float | None:
+        """When `overdue` has something to give. None: not before more has come."""
+        oldest = min((held.since for held in self._open.values() if held.buffer), default=None)
+        return None if oldest is None else max(0.0, oldest + patience - time.monotonic())
+
+    def overdue(self, patience: float) -> Iterator[LogLine]:
+        """What has come of lines that are not finished after so many seconds."""
+        now = time.monotonic()
+        for key, held in list(self._open.items()):
+            if held.buffer and now - held.since >= patience:
+                data = bytes(held.buffer)
+                yield attrs.evolve(held.first, data=data, is_partial=True)
+                rest = attrs.evolve(
+                    held.first,
+                    offset_bytes=held.first.offset_bytes + len(data),
+                    follows_cut=False,
+                )
+                self._open[key] = _OpenLine(rest, bytearray(), now)
 
     def rest(self) -> Iterator[LogLine]:
         """What has come of lines that never ended."""
@@ -442,19 +695,21 @@ class _Lines:
 
     def _flush(self, key: FileKey) -> Iterator[LogLine]:
         held = self._open.pop(key, None)
-        if held is not None:
+        if held is not None and held.buffer:
             yield attrs.evolve(held.first, data=bytes(held.buffer))
 
 
-def _line(chunk: LogChunk, offset: int, data: bytes) -> LogLine:
+def _line(chunk: LogChunk) -> LogLine:
+    """A line that begins where the chunk does."""
     return LogLine(
         chunk.service,
         chunk.rank,
         chunk.attempt_number,
         chunk.container_id,
         chunk.file,
-        offset,
-        data,
+        chunk.offset_bytes,
+        b"",
+        follows_cut=chunk.follows_cut,
     )
 
 

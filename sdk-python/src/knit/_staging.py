@@ -27,6 +27,7 @@ from urllib.parse import quote, unquote, urlsplit
 import attrs
 
 from knit._cluster.webhdfs import FileStatus, WebHdfs
+from knit._deadlines import Deadline
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
@@ -151,8 +152,12 @@ class Staging:
     @property
     def root(self) -> str:
         """The path of `.knit`. The first use asks the cluster for the home directory."""
+        return self._root_within(None)
+
+    def _root_within(self, timeout: timedelta | None) -> str:
         if self._root_path is None:
-            self._root_path = f"{self._files.home_directory().rstrip('/')}/.knit"
+            home = self._files.home_directory(timeout=timeout)
+            self._root_path = f"{home.rstrip('/')}/.knit"
         return self._root_path
 
     def url_of(self, application_id: str) -> str:
@@ -162,8 +167,8 @@ class Staging:
     def _url(self, path: str) -> str:
         return self._default_fs + quote(path)
 
-    def _directory_of(self, application_id: str) -> str:
-        return f"{self.root}/applications/{application_id}"
+    def _directory_of(self, application_id: str, timeout: timedelta | None = None) -> str:
+        return f"{self._root_within(timeout)}/applications/{application_id}"
 
     def stage(
         self,
@@ -369,16 +374,17 @@ class Staging:
             overwrite=True,
         )
 
-    def read(self, application_id: str) -> StoredApplication:
+    def read(self, application_id: str, *, timeout: timedelta | None = None) -> StoredApplication:
         """
         What was written down for an application of this user.
 
         Raises:
             ApplicationNotFoundError: Nothing: it has ended, or is somebody else's.
         """
-        path = f"{self._directory_of(application_id)}/application.json"
+        deadline = Deadline.of(timeout, default=self._files.timeout)
+        path = f"{self._directory_of(application_id, deadline.remaining)}/application.json"
         try:
-            data = json.loads(self._files.read(path))
+            data = json.loads(self._files.read(path, timeout=deadline.remaining))
         except ClusterFileNotFoundError as error:
             raise ApplicationNotFoundError(
                 f"There is nothing at {path} to talk to {application_id} with. It has ended and "
@@ -388,17 +394,21 @@ class Staging:
             raise ClusterResponseError(f"{path} on the cluster is not JSON: {error}.") from error
         return _stored(data, path)
 
-    def read_address(self, application_id: str) -> str | None:
+    def read_address(self, application_id: str, *, timeout: timedelta | None = None) -> str | None:
         """`host:port` as the Application Master left it where YARN cannot say; None if not."""
+        deadline = Deadline.of(timeout, default=self._files.timeout)
         try:
-            content = self._files.read(f"{self._directory_of(application_id)}/address")
+            directory = self._directory_of(application_id, deadline.remaining)
+            content = self._files.read(f"{directory}/address", timeout=deadline.remaining)
         except ClusterFileNotFoundError:
             return None
         return content.decode("utf-8", "replace").strip() or None
 
-    def remove(self, application_id: str) -> None:
+    def remove(self, application_id: str, *, timeout: timedelta | None = None) -> None:
         """Removes an application's own directory. Calling it again is safe."""
-        self._files.delete(self._directory_of(application_id), recursive=True)
+        deadline = Deadline.of(timeout, default=self._files.timeout)
+        path = self._directory_of(application_id, deadline.remaining)
+        self._files.delete(path, recursive=True, timeout=deadline.remaining)
 
     def sweep(self, is_over: Callable[[str], bool]) -> list[str]:
         """

@@ -35,7 +35,7 @@ class FakeArchive:
                 is_application_master=False,
                 parts=(self,),
             )
-            for container in self._state.containers()
+            for container in self._state.all_containers()
             if container.container_id
         }
         return AggregatedLogs(

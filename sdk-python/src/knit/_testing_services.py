@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 import attrs
 import grpc
@@ -22,6 +23,12 @@ from knit.v1 import (
     log_service_pb2_grpc,
 )
 
+PAGE_CONTAINERS = 1000
+"""So many containers are listed at once, at most."""
+
+_LARGEST_COUNT = 10_000
+_MOST_FILES = 32
+_LONGEST_REQUEST_ID = 256
 _R = TypeVar("_R")
 
 
@@ -50,14 +57,21 @@ def _answer(state: FakeState, context: grpc.ServicerContext, name: str, do: Call
     """Does what a call asks for, unless a fault is due."""
     with state.changed:
         state.calls.append(name)
-    fault = state.take_fault() or Fault()
+    fault = state.take_fault(name) or Fault()
     time.sleep(fault.delay.total_seconds())
     if not fault.done_first:
+        _begin_anew(state, fault)
         _fail(context, fault)
     with state.changed:
         answer = do()
+    _begin_anew(state, fault)
     _fail(context, fault)
     return answer
+
+
+def _begin_anew(state: FakeState, fault: Fault) -> None:
+    if fault.restarts:
+        state.begin_anew()
 
 
 @attrs.frozen
@@ -113,6 +127,28 @@ def _state_after(
     return application_pb2.APPLICATION_STATE_ENDED
 
 
+class _Place(NamedTuple):
+    """Where a container stands in a list."""
+
+    service: str
+    rank: int
+    attempt_number: int
+
+
+def _place(container: container_pb2.Container) -> _Place:
+    return _Place(container.service_name, container.rank, container.attempt_number)
+
+
+def _page_start(token: str, history_id: str, context: grpc.ServicerContext) -> _Place:
+    try:
+        history, *place = json.loads(token)
+    except ValueError:
+        history, place = None, []
+    if history != history_id:
+        _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "page_token is none of this call's.")
+    return _Place(*place)
+
+
 @attrs.frozen
 class _ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
     _state: FakeState
@@ -122,13 +158,25 @@ class _ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
     ) -> container_service_pb2.ListContainersResponse:
         def do() -> container_service_pb2.ListContainersResponse:
             _check_services(self._state, context, request.service_names)
+            if request.page_size < 0:
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "page_size is negative.")
+            size = min(request.page_size or PAGE_CONTAINERS, PAGE_CONTAINERS)
+            history_id, after = self._state.history_id, _Place("", 0, 0)
+            if request.page_token:
+                after = _page_start(request.page_token, history_id, context)
+            page = [
+                container
+                for container in self._state.containers()
+                if not request.service_names or container.service_name in request.service_names
+                if not request.states or container.state in request.states
+                if _place(container) > after
+            ]
             return container_service_pb2.ListContainersResponse(
-                containers=[
-                    container
-                    for container in self._state.containers()
-                    if not request.service_names or container.service_name in request.service_names
-                    if not request.states or container.state in request.states
-                ]
+                containers=page[:size],
+                next_page_token=(
+                    json.dumps([history_id, *_place(page[size - 1])]) if page[size:] else ""
+                ),
+                history_id=history_id,
             )
 
         return _answer(self._state, context, "ListContainers", do)
@@ -138,8 +186,16 @@ class _ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
     ) -> container_service_pb2.AddContainersResponse:
         def do() -> container_service_pb2.AddContainersResponse:
             _check_services(self._state, context, [request.service_name])
-            if request.count < 1:
-                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "count is not positive.")
+            if not 1 <= request.count <= _LARGEST_COUNT:
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "count is not 1 to 10,000.")
+            if len(request.request_id.encode()) > _LONGEST_REQUEST_ID:
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "request_id is too long.")
+            if request.history_id not in ("", self._state.history_id):
+                _abort(
+                    context,
+                    grpc.StatusCode.OUT_OF_RANGE,
+                    "This Application Master knows nothing of that history.",
+                )
             if self._state.outcome() is not None:
                 _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "The application is ending.")
             sized = None
@@ -156,6 +212,8 @@ class _ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
         def do() -> container_service_pb2.StopContainersResponse:
             if not request.container_ids and not request.places:
                 _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "No container was named.")
+            if len(request.container_ids) + len(request.places) > _LARGEST_COUNT:
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "More than 10,000 were named.")
             found = [self._state.find(container_id) for container_id in request.container_ids]
             found += [self._state.find_place(p.service_name, p.rank) for p in request.places]
             known = [container for container in found if container is not None]
@@ -196,7 +254,7 @@ class _LogService(log_service_pb2_grpc.LogServiceServicer):
             state.open_streams += 1
         context.add_callback(state.interrupt)  # a waiting stream sees that its client has left
         try:
-            fault = state.take_fault() or Fault()
+            fault = state.take_fault("StreamLogs") or Fault()
             time.sleep(fault.delay.total_seconds())
             left = fault.after_bytes if fault.status is not None else None
             for response in self._responses(request, context):
@@ -229,7 +287,7 @@ class _LogService(log_service_pb2_grpc.LogServiceServicer):
         _check_containers(state, context, request.container_ids)
         _check_services(state, context, request.service_names)
         names = list(request.file_names) or ["stdout", "stderr"]
-        if request.tail_lines < 0 or any("/" in name for name in names):
+        if request.tail_lines < 0 or len(names) > _MOST_FILES or any("/" in n for n in names):
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "tail_lines or a file is malformed.")
         known_at_first = {c.container_id for c in state.containers()}
         files: dict[tuple[str, str], _File] = {}
@@ -244,7 +302,7 @@ class _LogService(log_service_pb2_grpc.LogServiceServicer):
                         if start is None:
                             tail = request.HasField("tail_lines") and key[0] in known_at_first
                             start = self._tail(*key, request.tail_lines) if tail else 0
-                        files[key] = _File(container, name, start)
+                        files[key] = _File(container, name, start, state.cuts(*key))
                         if request.HasField("tail_lines") and key not in given:
                             yield files[key].beginning()
                     for response in self._advance(files[key], context, follow=request.follow):
@@ -283,6 +341,12 @@ class _LogService(log_service_pb2_grpc.LogServiceServicer):
         if file.ended:
             return
         container_id = file.container.container_id
+        cuts = self._state.cuts(container_id, file.name)
+        if cuts != file.cuts:
+            file.cuts, file.offset = cuts, 0
+            beginning = file.beginning()
+            beginning.begin.is_cut = True
+            yield beginning
         over = self._state.is_over(container_id)
         data, size = self._state.log_part(container_id, file.name, file.offset, self._chunk_bytes)
         if file.offset > size and over:
@@ -311,6 +375,7 @@ class _File:
     container: container_pb2.Container
     name: str
     offset: int
+    cuts: int
     ended: bool = False
 
     def beginning(self) -> log_service_pb2.StreamLogsResponse:

@@ -44,11 +44,38 @@ class FakeState:
         self._by_request: dict[str, list[container_pb2.Container]] = {}
         self._outcome: application_pb2.ApplicationOutcome | None = None
         self._granted = 1  # the Application Master's own
+        self._former: list[container_pb2.Container] = []
+        self._cuts: dict[tuple[str, str], int] = {}
         self.spec = _message(spec)
+        self._begin(running=running)
+
+    def _begin(self, *, running: bool) -> None:
         for name, service in self.spec.services.items():
             for message in self.add(name, service.instances) if service.instances else ():
                 if running:
                     self.grant(name, message.rank)
+
+    def begin_anew(self) -> None:
+        """The next attempt, which knows nothing of the one before."""
+        with self.changed:
+            for container in self._containers:
+                if container.state not in _FINAL:
+                    self._close(
+                        container,
+                        container_pb2.CONTAINER_STATE_STOPPED,
+                        container_pb2.EXIT_REASON_APPLICATION_ENDED,
+                        None,
+                    )
+            self._former += self._containers
+            self._containers, self._by_request, self._granted = [], {}, 1
+            self.attempt_number += 1
+            self.history_id = uuid.uuid4().hex
+            self._begin(running=True)
+
+    def all_containers(self) -> list[container_pb2.Container]:
+        """Copies, those of earlier attempts included."""
+        with self.changed:
+            return [_copy(container) for container in self._former] + self.containers()
 
     def containers(self) -> list[container_pb2.Container]:
         """Copies, in the contract's order."""
@@ -98,7 +125,9 @@ class FakeState:
             container = self._at(service, rank)
             self._granted += 1
             number = self.application_id.removeprefix("application_")
-            container.container_id = f"container_{number}_01_{self._granted:06d}"
+            container.container_id = (
+                f"container_{number}_{self.attempt_number:02d}_{self._granted:06d}"
+            )
             container.node_id = f"node-{self._granted % 3 + 1}:45454"
             container.node_http_address = f"node-{self._granted % 3 + 1}:8042"
             container.state = container_pb2.CONTAINER_STATE_RUNNING
@@ -112,6 +141,17 @@ class FakeState:
         with self.changed:
             self._logs[container_id].setdefault(file, bytearray()).extend(data)
             self.changed.notify_all()
+
+    def cut(self, container_id: str, file: str) -> None:
+        """Empties a log file."""
+        with self.changed:
+            self._logs[container_id].setdefault(file, bytearray()).clear()
+            self._cuts[container_id, file] = self.cuts(container_id, file) + 1
+            self.changed.notify_all()
+
+    def cuts(self, container_id: str, file: str) -> int:
+        """How many times a log file was emptied."""
+        return self._cuts.get((container_id, file), 0)
 
     def log(self, container_id: str, file: str) -> bytes:
         """What a log file holds; nothing if there is none."""
@@ -215,10 +255,10 @@ class FakeState:
             self.interruptions += 1
             self.changed.notify_all()
 
-    def take_fault(self) -> Fault | None:
+    def take_fault(self, call: str) -> Fault | None:
         """The fault of the call that begins now."""
         with self.changed:
-            if not self.faults:
+            if not self.faults or self.faults[0].call not in (None, call):
                 return None
             fault = self.faults[0]
             fault.count -= 1

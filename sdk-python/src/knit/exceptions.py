@@ -41,6 +41,7 @@ Everything this package raises on purpose.
     - WrongStateError                 FAILED_PRECONDITION
     - ResourceExhaustedError          RESOURCE_EXHAUSTED
     - PositionOutOfRangeError         OUT_OF_RANGE
+    - HistoryLostError                another Application Master answers, which knows nothing of it
   + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
   + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done (TimeoutError)
   + WaitTimeoutError                what was waited for did not come in time (TimeoutError)
@@ -79,6 +80,7 @@ __all__ = [
     "DuplicateFileError",
     "FileMissingError",
     "HDFSConfigException",
+    "HistoryLostError",
     "InvalidRequestError",
     "KerberosRequiredError",
     "KnitError",
@@ -109,7 +111,15 @@ __all__ = [
 
 
 class KnitError(Exception):
-    """The root of all errors that knit raises on purpose."""
+    """
+    The root of all errors that knit raises on purpose.
+
+    They survive `pickle` and `copy`, so they cross the borders of process pools.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Not by calling the class again, some of which want their facts by keyword.
+        return _restored, (type(self), self.args, dict(self.__dict__))
 
     @property
     def message(self) -> str:
@@ -119,6 +129,15 @@ class KnitError(Exception):
     def __str__(self) -> str:
         # Not the builtin parents' ideas of it: OSError and KeyError format their arguments.
         return self.message
+
+
+def _restored(kind: type[KnitError], args: tuple[object, ...], facts: dict[str, object]) -> object:
+    # Of the builtin parents only that of the files makes its objects in its own way.
+    new = OSError.__new__ if issubclass(kind, OSError) else Exception.__new__
+    error = new(kind, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 KnitException = KnitError
@@ -221,6 +240,10 @@ class WrongPortError(ClusterError):
 
 class StandbyError(ClusterError):
     """Every address answered, and each of them is on standby, or still starting."""
+
+
+CLUSTER_SILENCE = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
+"""What is said of a cluster that does not answer now, and may in a moment. Not public."""
 
 
 class AccessDeniedError(ClusterError, PermissionError):
@@ -342,6 +365,14 @@ class ResourceExhaustedError(ApplicationError):
 
 class PositionOutOfRangeError(ApplicationError):
     """A log ends before the offset that was asked for."""
+
+
+class HistoryLostError(ApplicationError):
+    """
+    The Application Master was replaced while it was asked for a change.
+
+    The first one may have made it, and it is then lost with that one.
+    """
 
 
 class ConnectionLostError(KnitError, ConnectionError):

@@ -25,12 +25,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._application import Application
+from knit._channel import LARGEST_MESSAGE_BYTES
 from knit._container import Container, ExitReason
 from knit._report import ApplicationReport, FinalStatus, YarnState
 from knit._spec import ApplicationSpec, Service
 from knit._tls import ApplicationTls, ClientTls
 from knit._waiting import WaitingReason
-from knit.exceptions import ApplicationNotRunningError
+from knit.exceptions import ApplicationNotRunningError, ClusterUnreachableError
 
 if TYPE_CHECKING:
     import grpc
@@ -42,6 +43,13 @@ __all__ = ["FakeApplicationMaster", "Fault"]
 
 _LARGEST_CHUNK_BYTES = 64 * 1024
 _THREADS = 64
+_SERVER_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+    # As the real one: clients look whether it is there every 30 s, also while nothing is sent.
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
 
 
 @attrs.define
@@ -62,6 +70,13 @@ class Fault:
     """How many calls it befalls."""
     done_first: bool = False
     """Whether the call takes effect before it fails, as if only its answer was lost."""
+    call: str | None = None
+    """
+    The name of the calls it befalls, such as `AddContainers`; others, and the faults after it,
+    wait for them. None: any.
+    """
+    restarts: bool = False
+    """Before the call fails, the application begins anew, as with `begin_anew`."""
 
 
 class FakeApplicationMaster:
@@ -99,6 +114,7 @@ class FakeApplicationMaster:
         self._server: grpc.Server | None = None
         self._address: str | None = None
         self._yarn_state: YarnState | None = None
+        self._yarn_is_silent = False
         self._applications: list[Application] = []
 
     # Its life
@@ -111,7 +127,7 @@ class FakeApplicationMaster:
 
         server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="knit-fake-am"),
-            options=[("grpc.so_reuseport", 0)],
+            options=_SERVER_OPTIONS,
         )
         add_services(server, self._state, self._chunk_bytes)
         credentials = grpc.ssl_server_credentials(
@@ -136,6 +152,19 @@ class FakeApplicationMaster:
         self.stop()
         self.start()
 
+    def begin_anew(self) -> None:
+        """
+        The next attempt of the Application Master begins, as after the loss of its node.
+
+        It knows nothing of the one before: its containers are those of the specification, and
+        run. Where the application is served, it comes back on another port.
+        """
+        served = self._server is not None
+        self.stop()
+        self._state.begin_anew()
+        if served:
+            self.start()
+
     @contextmanager
     def away(self) -> Iterator[None]:
         """Leaves for as long as the block lasts, and comes back on another port."""
@@ -144,6 +173,15 @@ class FakeApplicationMaster:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def without_yarn(self) -> Iterator[None]:
+        """YARN does not answer for as long as the block lasts, as when the network is gone."""
+        self._yarn_is_silent = True
+        try:
+            yield
+        finally:
+            self._yarn_is_silent = False
 
     def __enter__(self) -> FakeApplicationMaster:
         return self.start()
@@ -196,6 +234,10 @@ class FakeApplicationMaster:
     def write(self, container_id: str | None, data: bytes, *, file: str = "stdout") -> None:
         """A container writes to one of its log files."""
         self._state.write(_known(container_id), file, data)
+
+    def cut(self, container_id: str | None, *, file: str = "stdout") -> None:
+        """A container's log file becomes empty, as when its program opens it anew."""
+        self._state.cut(_known(container_id), file)
 
     def finish(
         self,
@@ -280,9 +322,17 @@ class _FakeYarn:
         self._fake = fake
 
     def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        self._check_whether_it_answers(application_id)
         return self._fake._report()
 
+    def _check_whether_it_answers(self, application_id: str) -> None:
+        if self._fake._yarn_is_silent:
+            raise ClusterUnreachableError(
+                f"Asking for {application_id}: the fake was told that YARN does not answer."
+            )
+
     def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        self._check_whether_it_answers(application_id)
         if self._fake._state.outcome() is None:
             self._fake.end(FinalStatus.KILLED, exit_code=1, diagnostics="Killed by its user.")
             self._fake.report_as(YarnState.KILLED)

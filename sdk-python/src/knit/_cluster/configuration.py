@@ -74,6 +74,10 @@ class ClusterConfig:
     sources: tuple[str, ...] = ()
     """The files it was read from, in order; empty if it was given in code."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # A read-only view cannot be pickled; what it shows can.
+        return ClusterConfig, (dict(self._properties), self.sources)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> ClusterConfig:
         """

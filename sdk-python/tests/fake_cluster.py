@@ -648,6 +648,7 @@ class FakeCluster:
         """Hadoop's properties for it."""
         return {
             "fs.defaultFS": "hdfs://127.0.0.1:8020",
+            "yarn.resourcemanager.address": "RM.example:8032",
             "dfs.namenode.http-address": f"127.0.0.1:{self.name_node.port}",
             "yarn.resourcemanager.webapp.address": f"127.0.0.1:{self.resource_manager.port}",
         }

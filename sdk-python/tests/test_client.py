@@ -44,7 +44,7 @@ from knit import (
     YarnState,
     _client,
 )
-from knit._client import _is_in_flight
+from knit._sweep import _is_in_flight
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
 from tests.environments.making import make_venv
@@ -298,11 +298,24 @@ def test_a_later_submission_sweeps_behind_applications_that_are_over(
     now = int(time.time() * 1000)
     cluster.resource_manager.change(recent, state="FINISHED", finishedTime=now)
     newest = client.submit(SPEC).application_id
-    deadline = time.monotonic() + 30
-    while old in directories():
-        assert time.monotonic() < deadline, f"not swept: {directories()}"
-        time.sleep(0.02)
-    assert directories() == {recent, running, newest}
+    client.close()
+    assert directories() == {old, recent, running, newest}, "one sweep an hour is enough"
+
+    cluster.file_system.entries[f"{HOME}/.knit/swept"].modify_time_ms = long_ago - 60_000
+    with Client(cluster.config, user="alice") as later:
+        last = later.submit(SPEC).application_id
+    assert directories() == {recent, running, newest, last}
+
+
+def test_of_many_submissions_one_sweeps(cluster: FakeCluster) -> None:
+    """Each would look at every application there is."""
+    for _ in range(2):
+        with Client(cluster.config, user="alice") as client:
+            for _ in range(5):
+                client.submit(SPEC)
+    lists = [r for r in cluster.resource_manager.requests if r.path.endswith("/apps")]
+    assert len([request for request in lists if request.method == "GET"]) == 1
+    assert len(cluster.name_node.asked(op="LISTSTATUS")) == 2
 
 
 @pytest.mark.parametrize(

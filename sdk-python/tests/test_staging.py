@@ -17,7 +17,6 @@ import pytest
 from knit import _staging
 from knit._cluster.cluster import Cluster
 from knit._staging import (
-    CACHE_LIFETIME,
     ConnectionKeys,
     LocalResource,
     StagedFile,
@@ -141,19 +140,27 @@ def test_a_use_is_noted_but_never_in_the_modification_time(
     staging.stage([request])
     assert not hadoop.name_node.asked(op="SETTIMES"), "used a moment ago"
     entry.access_time_ms -= 2 * 60 * 60 * 1000
-    assert staging.stage([request]) == [resource]
+    entry.modify_time_ms = then = entry.access_time_ms
+    staging.stage([request])
     assert time.time() * 1000 - entry.access_time_ms < 60_000
-    assert entry.modify_time_ms == resource.modify_time_ms
+    assert entry.modify_time_ms == then
 
 
-def test_a_cluster_that_records_no_access_times_is_fine(
+def test_where_no_access_times_are_recorded_a_mark_has_the_time_of_the_last_use(
     hadoop: FakeCluster, staging: Staging, tmp_path: Path
 ) -> None:
     hadoop.name_node.records_access_times = False
     request = StagedFile(source=file(tmp_path, "a", b"1"))
     [resource] = staging.stage([request])
-    hadoop.file_system.entries[f"{ROOT}/cache/{resource.name}"].access_time_ms = 0
-    assert staging.stage([request]) == [resource]
+    entry = hadoop.file_system.entries[f"{ROOT}/cache/{resource.name}"]
+    entry.access_time_ms = 0
+    entry.modify_time_ms -= 2 * 60 * 60 * 1000
+    [again] = staging.stage([request])
+    assert again.modify_time_ms == entry.modify_time_ms
+    assert cached(hadoop) == [resource.name, f"{resource.name}.used"]
+    sent = len(hadoop.data_node.requests)
+    staging.stage([request])
+    assert len(hadoop.data_node.requests) == sent, "noted a moment ago"
 
 
 def test_an_entry_of_the_wrong_size_is_sent_again(
@@ -267,6 +274,30 @@ class TestFailures:
             staging.stage([StagedFile(source=path)])
         assert cached(hadoop) == []
 
+    def test_a_file_that_becomes_shorter_under_way_is_told_at_once(
+        self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
+    ) -> None:
+        """The DataNode would wait for the rest until it gives up, and we for the DataNode."""
+        path = file(tmp_path, "a", b"before")
+
+        def cut(request: Request) -> Answer | None:
+            if request.query.get("op") == "CREATE":
+                path.write_bytes(b"")
+            return None
+
+        hadoop.name_node.answers_with = cut
+        with pytest.raises(SpecError, match="changed while it was sent"):
+            staging.stage([StagedFile(source=path)])
+        assert cached(hadoop) == []
+
+    def test_a_file_that_is_deleted_under_way_is_missing(
+        self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
+    ) -> None:
+        path = file(tmp_path, "a", b"before")
+        with pytest.raises(FileMissingError, match="does not exist on this machine"):
+            staging.stage([StagedFile(source=path)], before_upload=path.unlink)
+        assert cached(hadoop) == []
+
     def test_the_first_failure_ends_the_other_uploads(
         self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
     ) -> None:
@@ -336,7 +367,12 @@ def test_a_file_on_the_cluster_is_used_in_place(hadoop: FakeCluster, staging: St
         type="ARCHIVE",
         visibility="PUBLIC",
     )
-    for url in ("hdfs:///data/my%20env.zip", "hdfs://127.0.0.1:8020/data/my%20env.zip"):
+    for url in (
+        "hdfs:///data/my%20env.zip",
+        "hdfs:/data/my%20env.zip",
+        "hdfs://127.0.0.1:8020/data/my%20env.zip",
+        "hdfs://127.0.0.1/data/my%20env.zip",
+    ):
         request = StagedFile(source=url, archive=True, visibility="PUBLIC")
         assert staging.stage([request]) == [expected]
     assert not hadoop.data_node.requests
@@ -367,6 +403,7 @@ class TestApplications:
         assert json.loads(data) == {
             "version": 1,
             "cache": [],
+            "resource_manager": "rm.example:8032",
             "tls": {"ca": "CA", "client_cert": "CERT", "client_key": "KEY"},
         }
         assert staging.url_of(APPLICATION) == f"hdfs://127.0.0.1:8020{ROOT}/applications/" + (
@@ -396,52 +433,6 @@ class TestApplications:
         path = f"{ROOT}/applications/{APPLICATION}/address"
         hadoop.file_system.write(path, "alice", b"node-1:4711\n")
         assert staging.read_address(APPLICATION) == "node-1:4711"
-
-
-class TestSweep:
-    def test_what_ended_applications_left_is_removed(
-        self, hadoop: FakeCluster, staging: Staging
-    ) -> None:
-        for number in (1, 2):
-            staging.register(f"application_1_000{number}", [], KEYS)
-        removed = staging.sweep(lambda application_id: application_id.endswith("1"))
-        assert removed == [f"{ROOT}/applications/application_1_0001"]
-        assert staging.read("application_1_0002")
-
-    def test_old_entries_go_unless_an_application_names_them(
-        self, hadoop: FakeCluster, staging: Staging, tmp_path: Path
-    ) -> None:
-        old, used, young = staging.stage(
-            [StagedFile(source=file(tmp_path, name, name.encode())) for name in "abc"]
-        )
-        staging.register(APPLICATION, [used], KEYS)
-        long_ago = int((time.time() - (CACHE_LIFETIME.total_seconds() + 60)) * 1000)
-        for resource in (old, used):
-            entry = hadoop.file_system.entries[f"{ROOT}/cache/{resource.name}"]
-            entry.access_time_ms = entry.modify_time_ms = long_ago
-        staging.sweep(lambda _: False)
-        assert cached(hadoop) == sorted([used.name, young.name])
-
-    def test_unfinished_uploads_go_after_a_day(self, hadoop: FakeCluster, staging: Staging) -> None:
-        for age_hours, name in ((25, ".x.1.part"), (1, ".x.2.part")):
-            entry = hadoop.file_system.write(f"{ROOT}/cache/{name}", "alice", b"")
-            when = int((time.time() - age_hours * 3600) * 1000)
-            entry.access_time_ms = entry.modify_time_ms = when
-        staging.sweep(lambda _: False)
-        assert cached(hadoop) == [".x.2.part"]
-
-    def test_nothing_of_the_cache_goes_while_an_application_cannot_be_read(
-        self, hadoop: FakeCluster, staging: Staging
-    ) -> None:
-        path = f"{ROOT}/applications/{APPLICATION}/application.json"
-        hadoop.file_system.write(path, "alice", b"?")
-        entry = hadoop.file_system.write(f"{ROOT}/cache/abc", "alice", b"")
-        entry.access_time_ms = entry.modify_time_ms = 1
-        staging.sweep(lambda _: False)
-        assert cached(hadoop) == ["abc"]
-
-    def test_a_user_who_never_submitted_has_nothing_to_sweep(self, staging: Staging) -> None:
-        assert staging.sweep(lambda _: True) == []
 
 
 def test_the_probe_leaves_nothing(hadoop: FakeCluster, staging: Staging) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from knit._application import Application
 from knit._cluster.configuration import ClusterConfig
 from knit._deadlines import Deadline
 from knit._files import ENVIRONMENT_NAME, Visibility
+from knit._identifiers import APPLICATION_ID
 from knit._report import ApplicationReport, YarnState
 from knit._tls import ApplicationTls, ClientTls
 from knit.exceptions import (
@@ -47,14 +47,11 @@ if TYPE_CHECKING:
     from knit.v1 import application_pb2
 
 JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
-LEAVING_TIME = timedelta(minutes=10)
-"""An Application Master has left so long after its application ended, whatever its linger."""
+SWEEPING_TIME = timedelta(seconds=5)
+"""How long a client that is closed waits for its sweep, which comes once an hour at most."""
 GIVING_UP_TIME = timedelta(seconds=5)
 """How long an application whose submission broke is tried to be killed."""
-IDS_IN_FLIGHT = 100
-"""An ID so much older than ours that YARN does not know is not about to be submitted."""
 
-_APPLICATION_ID = re.compile(r"application_(\d+)_(\d+)")
 _log = logging.getLogger("knit")
 
 
@@ -94,6 +91,7 @@ class Client:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         from knit._cluster.cluster import Cluster
+        from knit._sweep import Sweeping
 
         self._config = config
         self._user = user
@@ -103,6 +101,7 @@ class Client:
         # A handle that nobody holds any more closes by itself.
         self._handles: weakref.WeakSet[Application] = weakref.WeakSet()
         self._closed = threading.Event()
+        self._sweeping = Sweeping()
 
     @classmethod
     def from_config(
@@ -160,6 +159,7 @@ class Client:
 
     def close(self) -> None:
         """Closes every connection; applications go on. Calling it again is safe."""
+        self._sweeping.wait(SWEEPING_TIME)
         self._closed.set()
         for application in list(self._handles):
             application.close()
@@ -275,7 +275,7 @@ class Client:
         Raises:
             ApplicationNotFoundError: This is not the ID of an application.
         """
-        if not _APPLICATION_ID.fullmatch(application_id):
+        if not APPLICATION_ID.fullmatch(application_id):
             raise ApplicationNotFoundError(
                 f"{application_id!r} is not the ID of an application: one reads like "
                 "application_1700000000000_0001. Known ones: knit list"
@@ -445,31 +445,25 @@ class Client:
 
     def _sweep_later(self, application_id: str) -> None:
         """Clears up behind earlier applications, beside whatever the caller does next."""
+        from knit._sweep import INTERVAL, Sweep
+
+        cluster = self._cluster
 
         def sweep() -> None:
             try:
-                removed = self._cluster.staging.sweep(
-                    lambda other: not self._closed.is_set() and self._is_over(other, application_id)
-                )
+                if not cluster.staging.claim_sweep(INTERVAL):
+                    return
+                removed = Sweep(
+                    cluster.staging,
+                    cluster.resource_manager,
+                    newest=application_id,
+                    stopped=self._closed.is_set,
+                ).run()
                 _log.debug("swept %d entries of the staging directory", len(removed))
             except Exception as error:  # a later submission does it
                 _log.debug("the sweep of the staging directory ended early: %s", error)
 
-        threading.Thread(target=sweep, name="knit-sweep", daemon=True).start()
-
-    def _is_over(self, other: str, newest: str) -> bool:
-        """Whether nobody needs the staging directory of an application any more."""
-        if not _APPLICATION_ID.fullmatch(other):
-            return False
-        try:
-            report = self._cluster.resource_manager.application(other)
-        except ApplicationNotFoundError:
-            # Forgotten, or not submitted yet: then its ID is about as new as ours.
-            return not _is_in_flight(other, newest)
-        if not report.state.is_final:
-            return False
-        ended = report.finish_time
-        return ended is None or datetime.now(timezone.utc) - ended > LEAVING_TIME
+        self._sweeping.begin(sweep)
 
 
 def _restored(
@@ -494,7 +488,7 @@ class _Yarn:
     def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
         deadline = Deadline.after(timeout)
         report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
-        # If it cannot be removed now, the sweep after a later submission does it.
+        # If it cannot be removed in time, the sweep after a later submission does it.
         with contextlib.suppress(ClusterError, ConfigurationError):
             self._cluster.staging.remove(application_id, timeout=deadline.remaining)
         return report
@@ -567,15 +561,6 @@ def _visibility(value: Visibility) -> LocalResourceVisibility:
         Visibility.PUBLIC: "PUBLIC",
     }
     return names.get(value, "PRIVATE")
-
-
-def _is_in_flight(other: str, newest: str) -> bool:
-    (epoch, number), (new_epoch, new_number) = (
-        (int(match[1]), int(match[2]))
-        for match in map(_APPLICATION_ID.fullmatch, (other, newest))
-        if match is not None
-    )
-    return epoch == new_epoch and number > new_number - IDS_IN_FLIGHT
 
 
 def _to_proto(resource: LocalResource) -> application_pb2.LocalResource:

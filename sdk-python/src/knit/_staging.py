@@ -4,8 +4,10 @@ Files on their way to the cluster.
 All of it lies below the user's home directory on HDFS, and only the user can read it:
 
 * `.knit/cache/<sha256><extension>`: contents, named by what they are, so that each travels once.
-* `.knit/applications/<application_id>/application.json`: which of them an application uses, and
-  the keys to talk to it.
+* `.knit/cache/<entry>.used`: when an entry was used last, on clusters that record no access times.
+* `.knit/applications/<application_id>/application.json`: which of them an application uses, which
+  ResourceManager knows it, and the keys to talk to it.
+* `.knit/swept`: when all this was looked through last, for what nobody needs any more.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
+from knit._cluster.configuration import is_on
 from knit._cluster.webhdfs import FileStatus, WebHdfs
 from knit._deadlines import Deadline
+from knit._paths import reason
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
@@ -40,16 +44,15 @@ from knit.exceptions import (
 LocalResourceType = Literal["FILE", "ARCHIVE"]
 LocalResourceVisibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
 
-#: An entry of the cache that nobody used for so long, and no application names, is removed.
-CACHE_LIFETIME = timedelta(days=30)
-#: What a broken upload left behind is removed after this time.
-PART_LIFETIME = timedelta(days=1)
+USE_MARK = ".used"
+"""What the name of the file ends in whose time is that of an entry's last use."""
 #: A DataNode makes the file on its own time: it may do so after the client broke off.
 _LATE_CREATION = timedelta(seconds=2)
 _DISCARD_INTERVAL = timedelta(milliseconds=100)
 #: A use within this time of the last one is not noted again.
 _TOUCH_INTERVAL = timedelta(hours=1)
-_PARALLEL_UPLOADS = 4
+#: Each waits for three answers of the NameNode and one of a DataNode, one after the other.
+_PARALLEL_UPLOADS = 8
 _HASH_BLOCK_BYTES = 1 << 20
 _DIRECTORY_PERMISSION = "700"
 _FILE_PERMISSION = "600"
@@ -67,6 +70,8 @@ class StagedFile:
     """Whether the node unpacks it."""
     visibility: LocalResourceVisibility = "PRIVATE"
     """Who shares the node's copy."""
+    shown: str | None = None
+    """What to call it in reports, where `source` was only made to be sent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -127,6 +132,8 @@ class StoredApplication:
     cache: tuple[str, ...]
     """Names of the entries in the cache that the application uses."""
     keys: ConnectionKeys | None
+    resource_manager: str | None = None
+    """Which ResourceManager knows it; None where an older version of knit submitted it."""
 
 
 class Staging:
@@ -136,16 +143,25 @@ class Staging:
     Args:
         files: The cluster's file system.
         default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
+        resource_manager: Which one applications are submitted to; see
+            `ClusterConfig.resource_manager_name`.
         parallel_uploads: How many files are on their way at once, at most.
     """
 
     def __init__(
-        self, files: WebHdfs, default_fs: str, *, parallel_uploads: int = _PARALLEL_UPLOADS
+        self,
+        files: WebHdfs,
+        default_fs: str,
+        *,
+        resource_manager: str | None = None,
+        parallel_uploads: int = _PARALLEL_UPLOADS,
     ) -> None:
         self._files = files
         self._default_fs = default_fs.rstrip("/")
+        self.resource_manager = resource_manager
         self._parallel_uploads = parallel_uploads
-        self._lock = threading.Lock()
+        # Both are written without a lock, which a fork might find held: what they hold is asked
+        # for once more at worst.
         self._root_path: str | None = None
         self._prepared = False
 
@@ -159,6 +175,11 @@ class Staging:
             home = self._files.home_directory(timeout=timeout)
             self._root_path = f"{home.rstrip('/')}/.knit"
         return self._root_path
+
+    @property
+    def user(self) -> str:
+        """Whose directory it is."""
+        return self._files.user
 
     def url_of(self, application_id: str) -> str:
         """The staging directory of one application, as a URL for nodes."""
@@ -202,9 +223,12 @@ class Staging:
         if not sources:
             return []
 
+        shown = {request.source: request.shown for request in requests}
+
         def one(source: Path | str) -> _Staged:
             if isinstance(source, Path):
-                return self._stage_local(source, counter, before_upload)
+                name = shown[source] or str(source)
+                return self._stage_local(source, name, counter, before_upload)
             return self._stage_in_place(source)
 
         workers = min(self._parallel_uploads, len(sources))
@@ -232,7 +256,7 @@ class Staging:
         ]
 
     def _stage_local(
-        self, path: Path, counter: _Counter, before_upload: Callable[[], None]
+        self, path: Path, shown: str, counter: _Counter, before_upload: Callable[[], None]
     ) -> _Staged:
         digest, size_bytes = _digest(path, counter)
         name = digest + _extension(path.name)
@@ -240,34 +264,37 @@ class Staging:
         found = self._files.find(target)
         if found is not None and found.size_bytes == size_bytes:
             self._touch(found)
-            counter.cached(path)
+            counter.cached(shown)
         else:
             counter.expect(size_bytes)
             before_upload()
-            found = self._upload(path, target, digest, size_bytes, counter)
+            found = self._upload(path, shown, target, digest, size_bytes, counter)
         return _Staged(self._url(target), found.size_bytes, found.modify_time_ms)
 
     def _upload(
-        self, path: Path, target: str, digest: str, size_bytes: int, counter: _Counter
+        self,
+        path: Path,
+        shown: str,
+        target: str,
+        digest: str,
+        size_bytes: int,
+        counter: _Counter,
     ) -> FileStatus:
         self._prepare()
         directory, _, name = target.rpartition("/")
         part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
         try:
-            with path.open("rb") as file:
-                reader = _HashingReader(file)
+            with _opened(path) as file:
+                reader = _HashingReader(file, path)
                 self._files.create(
                     part,
                     reader,
                     size_bytes=size_bytes,
                     permission=_FILE_PERMISSION,
-                    progress=lambda count: counter.sent(path, count),
+                    progress=lambda count: counter.sent(shown, count),
                 )
             if reader.digest.hexdigest() != digest:
-                raise SpecError(
-                    f"The file {path} changed while it was sent to the cluster. "
-                    "Submit again when nothing writes to it any more."
-                )
+                raise _changed(path)
             found = self._move(part, target, size_bytes)
         except BaseException as error:
             with contextlib.suppress(ClusterError):
@@ -300,31 +327,32 @@ class Staging:
 
     def _prepare(self) -> None:
         """Makes the directories, each with its own permission: parents would not get it."""
-        with self._lock:
-            if not self._prepared:
-                for path in (self.root, f"{self.root}/cache", f"{self.root}/applications"):
-                    if self._files.find(path) is None:
-                        self._files.make_directories(path, permission=_DIRECTORY_PERMISSION)
-                self._prepared = True
+        if not self._prepared:
+            for path in (self.root, f"{self.root}/cache", f"{self.root}/applications"):
+                if self._files.find(path) is None:
+                    self._files.make_directories(path, permission=_DIRECTORY_PERMISSION)
+            self._prepared = True
 
     def _touch(self, status: FileStatus) -> None:
         """Notes the use, for the sweep. Never the modification time: YARN compares that."""
-        now_ms = int(time.time() * 1000)
-        if now_ms - status.access_time_ms < _TOUCH_INTERVAL / timedelta(milliseconds=1):
+        if self._is_within(_TOUCH_INTERVAL, max(status.access_time_ms, status.modify_time_ms)):
             return
-        # A cluster may be told not to record access times; then entries are just sent again.
-        with contextlib.suppress(ClusterResponseError):
-            self._files.set_times(status.path, access_time_ms=now_ms)
+        try:
+            self._files.set_times(status.path, access_time_ms=self.now_ms())
+        except ClusterResponseError:
+            # The cluster was told not to record access times, so a file's own time has to do.
+            mark = status.path + USE_MARK
+            marked = self._files.find(mark)
+            if marked is None or not self._is_within(_TOUCH_INTERVAL, marked.modify_time_ms):
+                self._files.create(mark, b"", permission=_FILE_PERMISSION, overwrite=True)
 
     def _stage_in_place(self, url: str) -> _Staged:
-        parts = urlsplit(url)
-        own = urlsplit(self._default_fs)
-        if parts.scheme != "hdfs" or parts.netloc not in ("", own.netloc):
+        if not is_on(self._default_fs, url):
             raise SpecError(
                 f"The file {url} is not on this cluster's file system, {self._default_fs}, so its "
                 "size and time cannot be known. Copy it there, or give a local path."
             )
-        path = unquote(parts.path)
+        path = unquote(urlsplit(url).path)
         try:
             status = self._files.status(path)
         except ClusterFileNotFoundError as error:
@@ -362,11 +390,13 @@ class Staging:
         """Writes down what an application uses and how to talk to it, for its user's eyes only."""
         self._prepare()
         cache = self._url(f"{self.root}/cache/")
-        content = {
+        content: dict[str, object] = {
             "version": 1,
             "cache": sorted({r.name for r in resources if r.url.startswith(cache)}),
             "tls": None if keys is None else attrs.asdict(keys),
         }
+        if self.resource_manager is not None:
+            content["resource_manager"] = self.resource_manager
         self._files.create(
             f"{self._directory_of(application_id)}/application.json",
             json.dumps(content).encode(),
@@ -410,51 +440,43 @@ class Staging:
         path = self._directory_of(application_id, deadline.remaining)
         self._files.delete(path, recursive=True, timeout=deadline.remaining)
 
-    def sweep(self, is_over: Callable[[str], bool]) -> list[str]:
-        """
-        Removes what ended applications left behind, and what nobody used for a long time.
+    def renew(self, application_id: str) -> None:
+        """Gives an application's directory the time of now, by changing what is in it."""
+        mark = f"{self._directory_of(application_id)}/.alive"
+        if not self._files.delete(mark):
+            self._files.make_directories(mark, permission=_DIRECTORY_PERMISSION)
 
-        Args:
-            is_over: Whether the application with this ID has ended, or is not known any more.
+    def claim_sweep(self, interval: timedelta) -> bool:
+        """Whether the last sweep, by whatever client, is so long ago; then this one counts."""
+        mark = f"{self.root}/swept"
+        last = self._files.find(mark)
+        if last is not None and self._is_within(interval, last.modify_time_ms):
+            return False
+        self._files.create(mark, b"", permission=_FILE_PERMISSION, overwrite=True)
+        return True
 
-        Returns:
-            The paths that were removed.
-        """
-        removed: list[str] = []
-        used: set[str] = set()
-        for entry in self._entries("applications"):
-            if is_over(entry.name):
-                if self._files.delete(entry.path, recursive=True):
-                    removed.append(entry.path)
-                continue
-            try:
-                used.update(self.read(entry.name).cache)
-            except ApplicationNotFoundError:
-                continue
-            except ClusterResponseError:
-                # What it uses is not known, so nothing can be told to be unused.
-                return removed
-        for entry in self._entries("cache"):
-            if entry.name not in used and self._is_stale(entry):
-                # Somebody may have come to use it since the list was made.
-                again = self._files.find(entry.path)
-                if again is not None and self._is_stale(again) and self._files.delete(entry.path):
-                    removed.append(entry.path)
-        return removed
-
-    def _entries(self, directory: str) -> list[FileStatus]:
+    def entries(self, directory: str) -> list[FileStatus]:
+        """What lies in one of the directories of `.knit`."""
         try:
             return self._files.list_directory(f"{self.root}/{directory}")
         except ClusterFileNotFoundError:
             return []
 
-    @staticmethod
-    def _is_stale(entry: FileStatus) -> bool:
-        part = entry.name.startswith(".") and entry.name.endswith(".part")
-        lifetime = PART_LIFETIME if part else CACHE_LIFETIME
-        # An upload under way has the time of its begin.
-        last_ms = max(entry.access_time_ms, entry.modify_time_ms)
-        return time.time() * 1000 - last_ms > lifetime / timedelta(milliseconds=1)
+    def find_in_cache(self, *names: str) -> dict[str, FileStatus]:
+        """Those of these entries that are there."""
+        found = {name: self._files.find(f"{self.root}/cache/{name}") for name in names}
+        return {name: status for name, status in found.items() if status is not None}
+
+    def discard(self, path: str) -> bool:
+        """Deletes an entry of the cache. False if there was none."""
+        return self._files.delete(path)
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 by the file system's clock: this machine's may be days off."""
+        return int(self._files.daemon.now().timestamp() * 1000)
+
+    def _is_within(self, interval: timedelta, time_ms: int) -> bool:
+        return self.now_ms() - time_ms < interval / timedelta(milliseconds=1)
 
 
 class _StoppedError(Exception):
@@ -482,20 +504,20 @@ class _Counter:
         with self._lock:
             self._total_bytes += size_bytes
 
-    def cached(self, path: Path) -> None:
-        self._report(path, 0, cached=True)
+    def cached(self, shown: str) -> None:
+        self._report(shown, 0, cached=True)
 
-    def sent(self, path: Path, count: int) -> None:
+    def sent(self, shown: str, count: int) -> None:
         self.check()
-        self._report(path, count, cached=False)
+        self._report(shown, count, cached=False)
 
-    def _report(self, path: Path, count: int, *, cached: bool) -> None:
+    def _report(self, shown: str, count: int, *, cached: bool) -> None:
         with self._lock:
             self._sent_bytes += count
             if self._callback is not None:
                 self._callback(
                     StagingProgress(
-                        file=str(path),
+                        file=shown,
                         sent_bytes=self._sent_bytes,
                         total_bytes=self._total_bytes,
                         cached=cached,
@@ -507,31 +529,56 @@ def _digest(path: Path, counter: _Counter) -> tuple[str, int]:
     """The file's SHA-256 and size. Read anew each time: that costs a second for a gigabyte."""
     digest = hashlib.sha256()
     size_bytes = 0
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_HASH_BLOCK_BYTES):
-                counter.check()
-                digest.update(block)
-                size_bytes += len(block)
-    except FileNotFoundError as error:
-        raise FileMissingError(f"The file {path} does not exist on this machine.") from error
-    except OSError as error:
-        raise SpecError(
-            f"The file {path} cannot be read ({error.strerror or error}). "
-            "Check its permissions, and that it is a file."
-        ) from error
+    with _opened(path) as file:
+        while block := _read(file, _HASH_BLOCK_BYTES, path):
+            counter.check()
+            digest.update(block)
+            size_bytes += len(block)
     return digest.hexdigest(), size_bytes
 
 
-class _HashingReader:
-    """A file whose digest is taken once more as it is sent."""
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise FileMissingError(f"The file {path} does not exist on this machine.") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
-    def __init__(self, file: IO[bytes]) -> None:
+
+def _read(file: IO[bytes], size: int, path: Path) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> SpecError:
+    return SpecError(
+        f"The file {path} cannot be read ({reason(error)}). "
+        "Check its permissions, and that it is a file."
+    )
+
+
+def _changed(path: Path) -> SpecError:
+    return SpecError(
+        f"The file {path} changed while it was sent to the cluster. "
+        "Submit again when nothing writes to it any more."
+    )
+
+
+class _HashingReader:
+    """A file whose digest is taken once more as it is sent. It is not read beyond what is sent."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
+        self._path = path
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+        data = _read(self._file, size, self._path)
+        if not data:
+            raise _changed(self._path)
         self.digest.update(data)
         return data
 
@@ -556,6 +603,7 @@ def _stored(data: Mapping[str, Any], path: str) -> StoredApplication:
                 client_cert=str(tls["client_cert"]),
                 client_key=str(tls["client_key"]),
             ),
+            resource_manager=data.get("resource_manager"),
         )
     except (KeyError, TypeError) as error:
         raise ClusterResponseError(

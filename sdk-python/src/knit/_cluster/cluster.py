@@ -68,7 +68,11 @@ class Cluster:
         """The user's directory `.knit` on the file system."""
         from knit._staging import Staging
 
-        return Staging(self.files, self.config.default_fs)
+        return Staging(
+            self.files,
+            self.config.default_fs,
+            resource_manager=self.config.resource_manager_name,
+        )
 
     def close(self) -> None:
         """Closes the connections."""

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from knit._cluster.hadoop_xml import Properties, substitute
+from knit._cluster.hadoop_xml import VARIABLE, Properties, substitute
+from knit._paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
 SITE_FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")
@@ -22,6 +23,10 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "dfs.http.policy": "HTTP_ONLY",
         "yarn.http.policy": "HTTP_ONLY",
         "yarn.resourcemanager.ha.enabled": "false",
+        # Site files build upon these, so their variables have to be known.
+        "yarn.resourcemanager.hostname": "0.0.0.0",  # noqa: S104  (every interface: this machine)
+        "yarn.nodemanager.hostname": "0.0.0.0",  # noqa: S104
+        "hadoop.tmp.dir": "/tmp/hadoop-${user.name}",  # noqa: S108
         "yarn.application.classpath": ",".join(
             (
                 "$HADOOP_CONF_DIR",
@@ -36,6 +41,8 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_RM_PORT = "8032"
+_RPC_PORT = 8020
 _RM_PORTS = {"http": 8088, "https": 8090}
 # Hadoop 3's port first, then the one of Hadoop 2.
 _NN_PORTS = {"http": (9870, 50070), "https": (9871, 50470)}
@@ -97,7 +104,7 @@ class ClusterConfig:
             if environment.get(variable)
         ]
         for variable, directory in named:
-            if not directory.is_dir():
+            if not _is_directory(directory):
                 raise ConfigurationNotFoundError(
                     f"{variable} names {directory}, which is not a directory. "
                     f"Set it to the directory that holds {SITE_FILES[0]} and {SITE_FILES[2]}."
@@ -110,7 +117,7 @@ class ClusterConfig:
         if environment.get("HADOOP_HOME"):
             usual.insert(0, Path(environment["HADOOP_HOME"], "etc", "hadoop"))
         for directory in usual:
-            if any((directory / name).is_file() for name in SITE_FILES):
+            if any(_is_file(directory / name) for name in SITE_FILES):
                 return cls._from_directories([directory])
         raise ConfigurationNotFoundError(
             "No Hadoop configuration was found: neither HADOOP_CONF_DIR nor YARN_CONF_DIR is set, "
@@ -135,7 +142,7 @@ class ClusterConfig:
         properties = Properties()
         sources = []
         for name in SITE_FILES:
-            path = next((d / name for d in directories if (d / name).is_file()), None)
+            path = next((d / name for d in directories if _is_file(d / name)), None)
             if path is not None:
                 properties.add_file(path)
                 sources.append(str(path))
@@ -267,7 +274,7 @@ class ClusterConfig:
 
     def _name_node(self, scheme: str, key: str, suffix: str, authority: str | None) -> list[str]:
         rpc = self.get(f"dfs.namenode.rpc-address{suffix}") or authority
-        host, port = _host_and_port(self.get(f"{key}{suffix}") or "")
+        host, port = self._address(f"{key}{suffix}")
         if host and not _is_any(host) and port:
             return [f"{scheme}://{_bracketed(host)}:{port}"]
         fallback_host = _host_and_port(rpc or "")[0]
@@ -305,16 +312,60 @@ class ClusterConfig:
 
     def _resource_manager(self, scheme: str, suffix: str) -> str:
         prefix = "yarn.resourcemanager.webapp" + (".https" if scheme == "https" else "")
-        host, port = _host_and_port(self.get(f"{prefix}.address{suffix}") or "")
-        if not host or _is_any(host):
-            named = self.get(f"yarn.resourcemanager.hostname{suffix}")
-            host = (
-                named or _host_and_port(self.get(f"yarn.resourcemanager.address{suffix}") or "")[0]
+        host, port = self._address(f"{prefix}.address{suffix}")
+        hosts = [
+            host,
+            self._address(f"yarn.resourcemanager.hostname{suffix}")[0],
+            self._address(f"yarn.resourcemanager.address{suffix}")[0],
+        ]
+        if suffix and not any(hosts):
+            raise ConfigurationError(
+                f"The ResourceManager {suffix[1:]!r} of yarn.resourcemanager.ha.rm-ids has no "
+                f"address in {self.where}. Set yarn.resourcemanager.hostname{suffix}, or "
+                f"{RM_URL_PROPERTY}."
             )
-        if not host or _is_any(host):
-            # Hadoop's own default is "on every interface", which from here means this machine.
-            host = "localhost"
+        # Hadoop's own default is "on every interface", which from here means this machine.
+        host = next((host for host in hosts if host and not _is_any(host)), "localhost")
         return f"{scheme}://{_bracketed(host)}:{port or _RM_PORTS[scheme]}"
+
+    @property
+    def resource_manager_name(self) -> str:
+        """
+        What tells this cluster's ResourceManager from another one's over the same file system.
+
+        The addresses of `yarn.resourcemanager.address`, of an HA pair both, sorted and separated
+        by commas. Without any, where its REST API is, in the same form.
+        """
+        suffixes = [""]
+        if self.get_bool("yarn.resourcemanager.ha.enabled"):
+            suffixes = [f".{member}" for member in self.get_list("yarn.resourcemanager.ha.rm-ids")]
+        found = []
+        for suffix in suffixes:
+            address = self.get(f"yarn.resourcemanager.address{suffix}")
+            host = self.get(f"yarn.resourcemanager.hostname{suffix}")
+            if address:
+                # Hadoop adds the port, too, where there is none.
+                found.append(address if ":" in address else f"{address}:{_RM_PORT}")
+            elif host and not _is_any(host):
+                found.append(f"{host}:{_RM_PORT}")
+        if not found:
+            found = [urlsplit(url).netloc for url in self.resource_managers]
+        return ",".join(sorted({address.lower() for address in found}))
+
+    def _address(self, name: str) -> tuple[str, int | None]:
+        """
+        Host and port that a property names; empty and None where it is not set.
+
+        Raises:
+            ConfigurationError: It is none, or built upon a property that nobody has set.
+        """
+        value = self.get(name) or ""
+        if (unknown := VARIABLE.search(value)) is not None:
+            raise ConfigurationError(
+                f"{name} is {value!r} in {self.where}, and nobody has set {unknown[1]}. Set it, or "
+                "write the address out."
+            )
+        return _host_and_port(value)
 
     def _scheme(self, policy: str) -> str:
         return "https" if (self.get(policy) or "").upper() == "HTTPS_ONLY" else "http"
@@ -332,6 +383,37 @@ class ClusterConfig:
                 )
             urls.append(url)
         return tuple(urls)
+
+
+def is_on(file_system: str, url: str) -> bool:
+    """
+    Whether a URL or path lies on a file system such as `hdfs://host:port`.
+
+    As Hadoop sees it: without an authority the default one is meant, host names have no case, and
+    a port that is left out is the usual one.
+    """
+    parts, own = urlsplit(url), urlsplit(file_system)
+    if not parts.scheme:
+        return not parts.netloc
+    return parts.scheme == own.scheme and (
+        not parts.netloc or _authority(parts.netloc) == _authority(own.netloc)
+    )
+
+
+def _authority(netloc: str) -> tuple[str, int]:
+    try:
+        host, port = _host_and_port(netloc)
+    except ConfigurationError:
+        return netloc, 0
+    return host.lower(), port or _RPC_PORT
+
+
+def _is_file(path: Path) -> bool:
+    return is_file(path, what="Hadoop configuration", error=ConfigurationError)
+
+
+def _is_directory(path: Path) -> bool:
+    return is_directory(path, what="Hadoop configuration", error=ConfigurationError)
 
 
 def _split(value: str | None) -> list[str]:

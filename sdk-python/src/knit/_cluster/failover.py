@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from urllib3 import exceptions as urllib3_errors
@@ -17,7 +17,7 @@ from knit._cluster.errors import (
     not_the_daemon,
     standby_error,
 )
-from knit._cluster.http import HttpClient, Response, base_of
+from knit._cluster.http import HttpClient, Response, base_of, http_time
 from knit._deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
@@ -60,11 +60,16 @@ class DaemonClient:
         self.base_urls = tuple(base_urls)
         # Written without a lock: a stale value costs one more try.
         self._active = 0
+        self._clock = timedelta()
 
     @property
     def active_url(self) -> str:
         """The base URL that answered last, or the first to try."""
         return self.base_urls[self._active]
+
+    def now(self) -> datetime:
+        """The time by the daemon's clock, to a second; by this machine's before it has answered."""
+        return datetime.now(timezone.utc) + self._clock
 
     def get_json(
         self,
@@ -186,6 +191,9 @@ class DaemonClient:
                 # A pooled connection may have been closed by the other side in the meantime.
                 if attempt == 2 or isinstance(error, ClusterTimeoutError | WrongPortError):
                     raise
+        there = http_time(response.headers.get("date"))
+        if there is not None:
+            self._clock = there - datetime.now(timezone.utc)
         if is_standby(response) or self._redirects_to_active(response):
             raise standby_error(response, what, self.daemon)
         try:

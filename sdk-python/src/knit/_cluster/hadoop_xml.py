@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
+from knit._paths import is_file
 from knit.exceptions import ConfigurationError
 
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}"
@@ -18,7 +19,7 @@ _MAX_INCLUDE_DEPTH = 20
 
 #: Hadoop substitutes at most this often in one value, and then gives up; so do we.
 MAX_SUBSTITUTIONS = 20
-_VARIABLE = re.compile(r"\$\{([^}$\s]+)\}")
+VARIABLE = re.compile(r"\$\{([^}$\s]+)\}")
 
 #: Names that Hadoop still reads under their old form.
 _DEPRECATED = {
@@ -28,6 +29,18 @@ _DEPRECATED = {
     "dfs.federation.nameservices": "dfs.nameservices",
     "dfs.federation.nameservice.id": "dfs.nameservice.id",
 }
+
+
+#: Of these, each nameservice may have one of its own, whose name is added.
+_DEPRECATED_OF_NAMESERVICES = ("dfs.http.address", "dfs.https.address")
+
+
+def _current(name: str) -> str:
+    """The name under which Hadoop knows a property now."""
+    for old in _DEPRECATED_OF_NAMESERVICES:
+        if name.startswith(f"{old}."):
+            return _DEPRECATED[old] + name.removeprefix(old)
+    return _DEPRECATED.get(name, name)
 
 
 class Properties:
@@ -41,9 +54,10 @@ class Properties:
         self.values: dict[str, str] = {}
         self._final: set[str] = set()
 
-    def add(self, name: str, value: str, *, final: bool = False) -> None:
-        name = _DEPRECATED.get(name, name)
-        if name not in self._final:
+    def add(self, name: str, value: str | None, *, final: bool = False) -> None:
+        """A property without a value may be final all the same."""
+        name = _current(name)
+        if name not in self._final and value is not None:
             self.values[name] = value
         if final:
             self._final.add(name)
@@ -104,8 +118,7 @@ class Properties:
             raise ConfigurationError(f"{path}: a <property> has no <name>. Correct the file.")
         value = part("value")
         final = (part("final") or "").strip().lower() == "true"
-        if value is not None:
-            self.add(name, value.strip(), final=final)
+        self.add(name, None if value is None else value.strip(), final=final)
 
     def _include(self, element: ElementTree.Element, path: Path, depth: int) -> None:
         reference = element.get("href", "")
@@ -120,7 +133,9 @@ class Properties:
                 "knit reads local files only; copy it beside this one and include the copy."
             )
         target = path.parent / unquote(address.path)
-        if fallback is not None and not target.is_file():
+        if fallback is not None and not is_file(
+            target, what="Hadoop configuration", error=ConfigurationError
+        ):
             self._add_children(fallback, path, depth)
         else:
             self._add_file(target, depth + 1)
@@ -169,7 +184,16 @@ def _expand(
             )
         return _expand(found, values, environment, (*trail, variable))
 
-    return _VARIABLE.sub(value_of, text)
+    # A variable can come about by replacing another one, as in ${rm.${env}}.
+    for _ in range(MAX_SUBSTITUTIONS):
+        replaced = VARIABLE.sub(value_of, text)
+        if replaced == text:
+            return text
+        text = replaced
+    raise ConfigurationError(
+        f"The property {trail[0]} cannot be worked out: its variables make new ones more than "
+        f"{MAX_SUBSTITUTIONS} times. Write it out."
+    )
 
 
 def _lookup(variable: str, values: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
@@ -179,17 +203,21 @@ def _lookup(variable: str, values: Mapping[str, str], environment: Mapping[str, 
         if dash and name.endswith(":"):
             return environment.get(name[:-1]) or default
         return environment.get(name, default if dash else None)
-    if variable in values:
-        return values[variable]
+    if _current(variable) in values:
+        return values[_current(variable)]
     return _java_property(variable, environment)
 
 
 def _java_property(variable: str, environment: Mapping[str, str]) -> str | None:
     """The few of the JVM's own properties that configurations refer to."""
     if variable == "user.name":
-        return environment.get("HADOOP_USER_NAME") or getpass.getuser()
+        try:
+            return environment.get("HADOOP_USER_NAME") or getpass.getuser()
+        except (OSError, KeyError):
+            return None  # a user ID without a name, as in many containers
     if variable == "user.home":
-        return str(Path.home())
+        home = os.path.expanduser("~")
+        return home if os.path.isabs(home) else None
     if variable == "java.io.tmpdir":
         return tempfile.gettempdir()
     return None

@@ -13,7 +13,8 @@ import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -304,6 +305,16 @@ def _socket_of(response: BaseHTTPResponse) -> Any:
 
 def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def http_time(value: str | None) -> datetime | None:
+    """What a `Date` header says; None if nothing."""
+    try:
+        found = parsedate_to_datetime(value) if value else None
+    except ValueError:
+        return None
+    # One that says -0000, for no time zone, is in UTC all the same.
+    return found if found is None or found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def _ssl_context(ca_file: str) -> ssl.SSLContext:

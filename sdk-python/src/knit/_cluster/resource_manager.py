@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import attrs
 
 from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.failover import DaemonClient
-from knit._cluster.http import HttpClient
+from knit._cluster.http import HttpClient, http_time
 from knit._deadlines import Deadline, pauses
 from knit._report import ApplicationReport, YarnState
 from knit.exceptions import (
@@ -183,7 +182,7 @@ class ResourceManager:
             state=str(info.get("state", "")),
             ha_state=str(info.get("haState", "ACTIVE")),
             started_time=_time(info.get("startedOn")),
-            server_time=_http_time(response.headers.get("date")),
+            server_time=http_time(response.headers.get("date")),
         )
 
     def metrics(self, *, timeout: timedelta | None = None) -> ClusterMetrics:
@@ -554,13 +553,6 @@ def _time(millis: object) -> datetime | None:
     if not isinstance(millis, int) or not millis:
         return None
     return datetime.fromtimestamp(millis / 1000, timezone.utc)
-
-
-def _http_time(value: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(value) if value else None
-    except ValueError:
-        return None
 
 
 def _id_key(application_id: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration import ClusterConfig, is_on
 from knit._cluster.webhdfs import FileStatus, WebHdfs
 from knit.exceptions import (
     AccessDeniedError,
@@ -92,13 +92,12 @@ class LogDirectories:
         return list(dict.fromkeys(self._path(value) for value in values))
 
     def _path(self, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme and f"{parts.scheme}://{parts.netloc}" != self._config.default_fs:
+        if not is_on(self._config.default_fs, value):
             raise LogsNotFoundError(
                 f"The aggregated logs are kept in {value} ({ROOT_PROPERTY}), and knit reads those "
                 f"on {self._config.default_fs} only. Read them with the cluster's own `yarn logs`."
             )
-        return parts.path.rstrip("/")
+        return urlsplit(value).path.rstrip("/")
 
     def _candidates(self, root: str, application_id: str, user: str) -> Iterator[str]:
         home = f"{root}/{user}"

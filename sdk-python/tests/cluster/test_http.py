@@ -137,6 +137,17 @@ def test_a_connection_with_an_answer_left_in_it_is_not_used_again(http: HttpClie
         assert response.closed
 
 
+def test_an_answer_that_ends_with_its_connection_is_read_whole(http: HttpClient) -> None:
+    """As a DataNode's: with its last byte the socket is closed, and is given no more time."""
+
+    def answer(connection: socket.socket) -> None:
+        head = HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+        connection.sendall(head + b"0123456789")
+
+    with serving(answer) as url:
+        assert asks(http, url, 30) == b"0123456789"
+
+
 def test_a_late_head_leaves_the_body_only_the_rest_of_the_time(
     http: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -268,7 +268,7 @@ class HttpClient:
         socket = _socket_of(response)
         try:
             while True:
-                if socket is not None:
+                if socket is not None and socket.fileno() >= 0:  # else all of it has come
                     # It has the time yet that the head was given.
                     remaining = max(_LEAST_SECONDS, deadline.remaining_seconds)
                     socket.settimeout(min(remaining, stalled_seconds or remaining))

@@ -1,0 +1,53 @@
+"""What docs/specification.md shows is what the SDK reads."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+import knit
+from knit._documents import read_yaml
+
+PAGE = Path(__file__).parents[2] / "docs" / "specification.md"
+BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# The page lies beside the repository's sources, not in what is built of them.
+pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="no documentation beside these tests")
+
+
+def blocks() -> list[str]:
+    return BLOCK.findall(PAGE.read_text(encoding="utf-8")) if PAGE.is_file() else []
+
+
+@pytest.mark.parametrize("block", blocks())
+def test_every_example_is_a_specification(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "app.yaml"
+    path.write_text(block, encoding="utf-8")
+    spec, problems = read_yaml(path)
+    assert not problems
+    assert spec is not None
+    path.write_text(spec.to_yaml(), encoding="utf-8")
+    assert knit.ApplicationSpec.from_yaml(path) == spec
+
+
+def test_every_key_is_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for kind in (knit.ApplicationSpec, knit.Service, knit.File):
+        for field in attrs.fields(kind):
+            assert f"\n| `{field.name}` |" in page, f"{kind.__name__}.{field.name} is not described"
+
+
+def test_what_it_shows_of_mistakes_is_what_is_said(tmp_path: Path) -> None:
+    """The lines of `knit validate` on the page, made by a file with these mistakes."""
+    path = tmp_path / "app.yaml"
+    path.write_text(
+        "name: a\nservice: {}\nservices:\n  worker:\n    command: ls\n    instances: 2\n\n"
+        "    resources:\n      memory: much\n"
+    )
+    _, problems = read_yaml(path)
+    assert len(problems) == 2
+    page = PAGE.read_text(encoding="utf-8")
+    for problem in problems:
+        assert f"knit: app.yaml:{problem.line}:{problem.column}: {problem}" in page

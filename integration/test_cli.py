@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import knit
@@ -67,6 +68,26 @@ def test_run_of_several_words_passes_them_as_arguments(command_line: CommandLine
 def test_run_ships_files(command_line: CommandLine) -> None:
     done = command_line.run("run", *SMALL, "--file", f"{PROGRAMS}#p.py", "python3 p.py flaky 1")
     assert done.out == "[worker/0] worker/0 attempt 1\n"
+
+
+def test_run_takes_a_script_along_that_lies_here(
+    command_line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "train.py").write_text("import sys; print('trained', *sys.argv[1:])\n")
+    monkeypatch.chdir(tmp_path)
+    done = command_line.run("run", *SMALL, "train.py", "--epochs", "3")
+    assert done.out == "[worker/0] trained --epochs 3\n"
+    assert "taking train.py along" in done.err
+
+
+def test_the_deep_look_of_the_doctor_leaves_nothing_behind(command_line: CommandLine) -> None:
+    done = command_line.run("doctor", "--deep", "--json")
+    checks = json.loads(done.out)
+    assert [check for check in checks if not check["ok"]] == []
+    assert [check["name"] for check in checks][-6:] == [
+        "submission", "start", "port", "container", "log collection", "clearing up",
+    ]  # fmt: skip
+    assert command_line.run("list", "--name", "knit-doctor", "--json").out == "[]\n"
 
 
 def test_run_as_json_tells_everything(command_line: CommandLine) -> None:

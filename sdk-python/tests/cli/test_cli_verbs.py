@@ -20,6 +20,7 @@ APP = "application_1700000000000_0001"
 VERBS = (
     "run",
     "start",
+    "validate",
     "list",
     "status",
     "logs",

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+from knit._paths import home
 from knit.exceptions import PythonEnvironmentError
 
 SUFFIX = ".tar.gz"
@@ -31,7 +32,10 @@ _PART_LIFETIME = timedelta(days=1)
 def directory() -> Path:
     """`$XDG_CACHE_HOME/knit/environments`, by default in `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME", "")
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    if os.path.isabs(base):
+        root = Path(base)
+    else:
+        root = home("packed environments", error=PythonEnvironmentError) / ".cache"
     return root / "knit" / "environments"
 
 

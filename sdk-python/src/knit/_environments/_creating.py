@@ -14,6 +14,7 @@ from pathlib import Path
 
 from knit._environments import _conda_tools, _matching, _rattler
 from knit._environments._packing import PackingProgress, pack_environment
+from knit._paths import expanded
 from knit.exceptions import CondaException, PackageListError
 
 CHANNELS_VARIABLE = "KNIT_CONDA_CHANNELS"
@@ -59,7 +60,7 @@ def create_env(
     """
     wanted, sources = _checked(env_name, packages, channels)
     with _telling(progress) as say:
-        root = None if conda_root is None else Path(conda_root).expanduser().absolute()
+        root = None if conda_root is None else expanded(conda_root).absolute()
         tool = _conda_tools.find(root)
         directory = tool.environments(root) if tool else _rattler.environments(root)
         prefix = directory / env_name

@@ -15,6 +15,7 @@ from knit._environments import _archive, _cache, _compiled, _conda, _editable, _
 from knit._environments._entries import Entry, fingerprint
 from knit._environments._interpreter import Interpreter, with_libraries
 from knit._environments._scripts import relocated
+from knit._paths import expanded
 from knit.exceptions import FileMissingError, PythonEnvironmentError
 
 FORMAT = "1"
@@ -123,7 +124,7 @@ def find(source: str | os.PathLike[str] | None) -> Environment:
         FileMissingError: There is no such directory.
         PythonEnvironmentError: It is no environment, or one that would not run elsewhere.
     """
-    given = Path(os.path.abspath(sys.prefix if source is None else Path(source).expanduser()))
+    given = Path(os.path.abspath(sys.prefix if source is None else expanded(source)))
     if not given.is_dir():
         raise FileMissingError(f"The environment {given} does not exist on this machine.")
     prefix = Path(os.path.realpath(given))
@@ -224,7 +225,7 @@ class _Progress:
 def _output(output: str | os.PathLike[str] | None) -> Path | None:
     if output is None:
         return None
-    path = Path(output).expanduser()
+    path = expanded(output)
     if not path.name.endswith((".tar.gz", ".tgz")):
         raise PythonEnvironmentError(
             f"The archive {path} would be a gzipped tar file: let its name end in .tar.gz."

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knit._environments._conda_tools import DEFAULT_CHANNELS
+from knit._paths import expanded
 from knit.exceptions import CondaException
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _configured() -> list[str]:
     named = [os.environ.get("CONDARC", ""), "~/.condarc", "~/.config/conda/.condarc", "~/.mambarc"]
     for name in filter(None, named):
         try:
-            data = yaml.safe_load(Path(name).expanduser().read_text(encoding="utf-8"))
+            data = yaml.safe_load(expanded(name).read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError, UnicodeDecodeError):
             continue
         channels = data.get("channels") if isinstance(data, dict) else None

@@ -89,19 +89,22 @@ def check_cache() -> knit.CheckResult:
 
     from knit import CheckResult
     from knit._environments import _cache
+    from knit.exceptions import KnitError
 
     try:
         directory = _cache.directory()
         size = sum(entry.stat().st_size for entry in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         size = 0
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
-        return _bad_cache(f"{getattr(error, 'filename', None) or 'The home directory'}", error)
+    except KnitError as error:  # there is no home directory
+        return _bad_cache(str(error))
+    except OSError as error:
+        return _bad_cache(f"{error.filename}: {error.strerror}")
     above = directory
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        return _bad_cache(str(above), None)
+        return _bad_cache(f"{above} is no directory that can be written to")
     free = shutil.disk_usage(above).free
     return CheckResult(
         name="cache",
@@ -111,14 +114,13 @@ def check_cache() -> knit.CheckResult:
     )
 
 
-def _bad_cache(path: str, error: BaseException | None) -> knit.CheckResult:
+def _bad_cache(why: str) -> knit.CheckResult:
     from knit import CheckResult
 
-    why = getattr(error, "strerror", None) or "no directory that can be written to"
     return CheckResult(
         name="cache",
         ok=False,
-        message=f"Python environments cannot be packed: {path}: {why}.",
+        message=f"Python environments cannot be packed: {why.rstrip('.')}.",
         hint="Set XDG_CACHE_HOME to a directory of yours; without --python-env none is needed.",
     )
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +14,15 @@ from hypothesis import strategies as st
 
 from knit import (
     AggregatedLogs,
+    ClusterUnreachableError,
     ContainerLogs,
     ContainerNotFoundError,
     InvalidRequestError,
+    KnitError,
     LogChunk,
     LogEnd,
     LogFormatError,
+    LogsNotFoundError,
     _archived_logs,
 )
 from knit._archived_logs import ArchiveReader, ArchiveRequest, Identity
@@ -78,17 +83,20 @@ def logs(*containers: ContainerLogs, settled: bool = True, **fields: Any) -> Agg
 
 
 class Archive:
-    """Gives one look after the other, and then the last one again and again."""
+    """Gives one look after the other, or fails as told, and then the last one again and again."""
 
     application_id = "application_1_0001"
 
-    def __init__(self, *looks: AggregatedLogs) -> None:
+    def __init__(self, *looks: AggregatedLogs | KnitError) -> None:
         self._looks = list(looks)
         self.count = 0
 
     def look(self) -> AggregatedLogs:
         self.count += 1
-        return self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        found = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
+        if isinstance(found, KnitError):
+            raise found
+        return found
 
 
 class Read:
@@ -101,6 +109,7 @@ class Read:
         positions: dict[Key, int] | None = None,
         known: dict[str, Identity] | None = None,
         ends: dict[Key, LogEnd] | None = None,
+        has_left: Callable[[], bool] | None = None,
         **request: Any,
     ) -> None:
         defaults: dict[str, Any] = {
@@ -123,6 +132,7 @@ class Read:
             known=known or {},
             pause=self._pause,
             gone=GONE,
+            has_left=has_left,
         )
         for item in reader.items():
             key = (item.container_id, item.file)
@@ -396,6 +406,49 @@ def test_a_follower_gives_up_when_nothing_happens(monkeypatch: pytest.MonkeyPatc
     assert read.incomplete_reason == "still being collected"
     end = read.ends[TWO, "stdout"]
     assert (end.offset_bytes, end.incomplete_reason) == (5, "still being collected")
+
+
+def test_a_follower_for_whom_nothing_at_all_is_collected_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when HDFS is down while the application ends: a stream without a line looks like all."""
+    monkeypatch.setattr(_archived_logs, "PATIENCE_SECONDS", -1.0)
+    with pytest.raises(LogsNotFoundError, match=r"not collected any logs .* still being collected"):
+        Read(Archive(logs(settled=False)), follow=True)
+
+
+def test_a_follower_bears_a_cluster_that_does_not_answer() -> None:
+    silence = ClusterUnreachableError("no connection")
+    archive = Archive(silence, silence, logs(container(ONE, Part(("stdout", b"one")))))
+    assert Read(archive, follow=True).files == {(ONE, "stdout"): b"one"}
+    with pytest.raises(ClusterUnreachableError):
+        Read(Archive(silence))
+
+
+def test_a_follower_gives_up_a_cluster_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archived_logs, "RM_OUTAGE", timedelta())
+    with pytest.raises(ClusterUnreachableError):
+        Read(Archive(ClusterUnreachableError("no connection")), follow=True)
+
+
+def test_who_completes_a_stream_waits_for_the_end_and_the_departure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However long they take: YARN collects nothing before."""
+    monkeypatch.setattr(_archived_logs, "PATIENCE_SECONDS", 0.5)
+    answers = [False, False, True]
+    archive = Archive(
+        logs(settled=False, has_ended=False),
+        logs(settled=False, has_ended=False),
+        *(logs(settled=False) for _ in answers),
+        logs(container(ONE, Part(("stdout", b"one")))),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        clock = iter(range(100))
+        patch.setattr(time, "monotonic", lambda: 0.05 * next(clock))
+        read = Read(archive, follow=True, has_left=lambda: answers.pop(0))
+    assert read.files == {(ONE, "stdout"): b"one"}
+    assert answers == []
 
 
 def test_what_cannot_be_read_is_an_error_once_the_rest_was_read() -> None:

@@ -509,7 +509,7 @@ class Application:
             what=what,
             deadline=deadline,
             archive=functools.partial(self._yarn.archive, self._application_id),
-            departure=self._locator.departure,
+            has_left=self._locator.has_left,
             address=lambda: self._connection.address,
         )
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import collections
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
-from knit.exceptions import ContainerNotFoundError, InvalidRequestError, KnitError
+from knit._deadlines import Deadline
+from knit._locating import LONGEST_DEPARTURE, RM_OUTAGE, Notice
+from knit.exceptions import (
+    CLUSTER_SILENCE,
+    ContainerNotFoundError,
+    InvalidRequestError,
+    KnitError,
+    LogsNotFoundError,
+)
 
 if TYPE_CHECKING:
     from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
@@ -73,6 +82,9 @@ class ArchiveReader:
         known: Which container is which, as far as that was learned before.
         pause: Waits so many seconds, and says whether to go on.
         gone: Why the Application Master cannot be asked; raised if its application still runs.
+        has_left: Whether the Application Master has left. If given, the end of an application
+            that still runs is waited for, and so is its departure, before which YARN collects
+            nothing.
 
     Raises:
         InvalidRequestError: The request makes no sense.
@@ -88,6 +100,7 @@ class ArchiveReader:
         known: Mapping[str, Identity],
         pause: Callable[[float], bool],
         gone: KnitError,
+        has_left: Callable[[], bool] | None = None,
     ) -> None:
         request.check()
         self._archive = archive
@@ -97,6 +110,7 @@ class ArchiveReader:
         self._known = known
         self._pause = pause
         self._gone = gone
+        self._has_left = has_left
         self._parts_read: dict[str, int] = {}
         self._ended: set[str] = set()
         self._reasons: list[str] = []
@@ -112,12 +126,24 @@ class ArchiveReader:
             ContainerNotFoundError: A container or a service does not exist.
         """
         seen: object = None
-        moved, wait = time.monotonic(), _FIRST_PAUSE
+        began = moved = time.monotonic()
+        wait, outage, notice = _FIRST_PAUSE, Deadline.never(), Notice()
         while True:
-            logs = self._archive.look()
-            if not logs._has_ended:
+            try:
+                logs = self._archive.look()
+            except CLUSTER_SILENCE as error:
+                if outage.at == math.inf:
+                    outage = Deadline.after(RM_OUTAGE)
+                if not self._request.follow or outage.is_over:
+                    raise
+                notice.waiting(f"{error.message} Trying again.")
+                if not self._pause(_LAST_PAUSE):
+                    return
+                continue
+            outage = Deadline.never()
+            if not logs._has_ended and self._has_left is None:
                 raise self._gone
-            if logs._fingerprint != seen:
+            if logs._fingerprint != seen or self._is_too_early(logs, began):
                 seen, moved, wait = logs._fingerprint, time.monotonic(), _FIRST_PAUSE
             is_last = (
                 logs._is_settled
@@ -134,10 +160,28 @@ class ArchiveReader:
             if not self._pause(wait):
                 return
             wait = min(_LAST_PAUSE, wait * 1.5)
+            notice.waiting(
+                f"Waiting for the logs of {logs.application_id} to be collected by YARN."
+            )
         yield from self._missing_ends(logs)
         self._conclude(logs)
 
+    def _is_too_early(self, logs: AggregatedLogs, began: float) -> bool:
+        """Whether YARN cannot have begun to collect."""
+        if self._has_left is None or logs._is_settled:
+            return False
+        return not logs._has_ended or (
+            time.monotonic() - began < LONGEST_DEPARTURE.total_seconds() and not self._has_left()
+        )
+
     def _conclude(self, logs: AggregatedLogs) -> None:
+        is_nothing = not logs.containers and not any(self._positions.values())
+        if self._request.follow and not logs._is_settled and is_nothing:
+            # Without a byte, nobody would notice that something is missing.
+            raise LogsNotFoundError(
+                f"YARN has not collected any logs of {logs.application_id} within "
+                f"{PATIENCE_SECONDS:g} s. {logs.incomplete_reason}"
+            )
         asked = self._request.container_ids
         are_there = all(container_id in logs.containers for container_id in asked)
         if not asked or not are_there:

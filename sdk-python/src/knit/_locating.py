@@ -135,11 +135,9 @@ class Locator:
 
         return self._insist(ask, deadline, pause)
 
-    def departure(self, pause: Pause) -> None:
-        """Waits until the Application Master of an application that is about to end has left."""
-        patience, steps = Deadline.after(LONGEST_DEPARTURE), pauses(0.1, 2.0)
-        while not patience.is_over and not has_left(self.look(patience, pause)):
-            pause(next(steps))
+    def has_left(self) -> bool:
+        """Whether YARN says that there is no Application Master any more."""
+        return has_left(self.look(Deadline.after(self._timeout), time.sleep))
 
     def _for_a_question(self, deadline: Deadline) -> timedelta:
         return max(LEAST_QUESTION, deadline.capped(self._timeout))

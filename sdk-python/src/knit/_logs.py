@@ -222,7 +222,7 @@ class LogStream:
         what: str,
         deadline: Deadline | None = None,
         archive: OpenArchive | None = None,
-        departure: Callable[[Pause], None] | None = None,
+        has_left: Callable[[], bool] | None = None,
         address: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._open = open_call
@@ -230,7 +230,7 @@ class LogStream:
         self._what = what
         self._deadline = Deadline.never() if deadline is None else deadline
         self._open_archive = archive
-        self._departure = departure
+        self._has_left = has_left
         self._address = address
         self._incomplete_reason: str | None = None
         self._identities: dict[str, Identity] = {}
@@ -402,7 +402,12 @@ class LogStream:
             notice.waiting(f"{lost.message} Trying again, as long as the application lives.")
             self._wait(next(steps))
 
-    def _read_archive(self, archive: Archive, gone: ApplicationError) -> Iterator[_Item]:
+    def _read_archive(
+        self,
+        archive: Archive,
+        gone: ApplicationError,
+        has_left: Callable[[], bool] | None = None,
+    ) -> Iterator[_Item]:
         """The rest, where it is kept once the Application Master has left."""
         from knit._archived_logs import ArchiveReader, ArchiveRequest
 
@@ -421,6 +426,7 @@ class LogStream:
             known=self._identities,
             pause=self._wait_for_archive,
             gone=gone,
+            has_left=has_left,
         )
         try:
             for item in reader.items():
@@ -455,7 +461,7 @@ class LogStream:
             self._request.follow
             and not self._request.container_ids
             and self._open_archive is not None
-            and self._departure is not None
+            and self._has_left is not None
         )
 
     def _unfinished(self) -> Iterator[FileKey]:
@@ -468,15 +474,13 @@ class LogStream:
 
     def _complete(self) -> Iterator[_Item]:
         assert self._open_archive is not None  # noqa: S101 - _may_be_completed
-        assert self._departure is not None  # noqa: S101
         Notice(at_once=True).waiting(
             f"{self._what}: what could not be read while it was written is read from what YARN "
             "collects now."
         )
         try:
-            self._departure(self._wait)
             gone = ApplicationNotRunningError(f"{self._what}: it has not ended yet.")
-            yield from self._read_archive(self._open_archive(), gone)
+            yield from self._read_archive(self._open_archive(), gone, self._has_left)
         except (ApplicationError, ClusterError) as error:
             yield from self._leave_unfinished(error)
 

@@ -69,7 +69,31 @@ sourceSets {
   }
 }
 
+/** The licences of all that is packed, into META-INF/licenses. */
+val licenses by tasks.registering(Exec::class) {
+  description = "Gathers the licences of all that is packed."
+  val directory = layout.buildDirectory.dir("licenses")
+  val packed: FileCollection = configurations.runtimeClasspath.get()
+  val own = rootProject.layout.projectDirectory.file("LICENSE")
+  val texts = layout.projectDirectory.dir("licenses")
+  inputs.files(packed, own, texts)
+  outputs.dir(directory)
+  executable = File(System.getProperty("java.home"), "bin/java").path
+  argumentProviders.add(
+    CommandLineArgumentProvider {
+      listOf(
+        texts.file("GatherLicenses.java"),
+        directory.get(),
+        own,
+        packed.asPath,
+        texts,
+      ).map { "$it" }
+    },
+  )
+}
+
 tasks.processResources {
+  from(licenses)
   // One script starts the Application Master, whichever client submits it.
   from(rootProject.layout.projectDirectory.dir("sdk-python/src/knit")) {
     include("_launch_am.sh")
@@ -137,6 +161,12 @@ tasks.shadowJar {
     exclude(dependency("com.squareup.okio:.*:.*"))
   }
   exclude(
+    // They have equal names; META-INF/licenses has them all.
+    "LICENSE*",
+    "NOTICE*",
+    "META-INF/LICENSE*",
+    "META-INF/NOTICE*",
+    "META-INF/license/**",
     "META-INF/*.SF",
     "META-INF/*.DSA",
     "META-INF/*.RSA",

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 JAR_NAME = "knit-am.jar"
 JAR_PATTERNS = ("build/libs/knit-am-*-all.jar", "target/knit-am-*-all.jar")
+JAR_LICENSES = "META-INF/licenses/"
 WITHOUT_JAR = "KNIT_WHEEL_WITHOUT_JAR"
 
 
@@ -56,9 +58,11 @@ class KnitBuildHook(_Hook):
             if jar is not None:
                 _replace(jar, package / "_jar" / JAR_NAME)
         else:
-            included[str(_generate(proto, self._work()))] = "knit/v1"
+            work = self._work()
+            included[str(_generate(proto, work))] = "knit/v1"
             if jar is not None:
                 included[str(jar)] = f"knit/_jar/{JAR_NAME}"
+                included[str(_licenses(jar, work))] = "knit/_jar/licenses"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called by hatchling after it has packed."""
@@ -103,7 +107,19 @@ def _generate(proto: Path, work: Path) -> Path:
         raise SystemExit(f"protoc failed on {proto}:\n{done.stdout}{done.stderr}")
     package = work / "knit" / "v1"
     (package / "__init__.py").write_text('"""Generated from proto/knit/v1; private."""\n')
+    for path in protos:  # for whoever generates a client in another language
+        shutil.copy(path, package)
     return package
+
+
+def _licenses(jar: Path, work: Path) -> Path:
+    """The licences of what the jar contains, which its build has gathered in it."""
+    with zipfile.ZipFile(jar) as archive:
+        names = [name for name in archive.namelist() if name.startswith(JAR_LICENSES)]
+        if not any(not name.endswith("/") for name in names):
+            raise SystemExit(f"{jar} holds no {JAR_LICENSES}: build it anew.")
+        archive.extractall(work / "jar", names)
+    return work / "jar" / JAR_LICENSES
 
 
 def _mypy_plugin() -> dict[str, str]:

@@ -7,6 +7,7 @@ two; ``nox -l`` lists the rest.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,16 @@ from integration import toolchain  # noqa: E402
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["proto", "builds", "am", "sdk", "lint", "types", "integration"]
+nox.options.sessions = [
+    "proto",
+    "builds",
+    "am",
+    "sdk",
+    "oldest",
+    "lint",
+    "types",
+    "integration",
+]
 # Python versions the machine lacks are skipped, on a build server too.
 nox.options.error_on_missing_interpreters = False
 
@@ -31,6 +41,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 SDK = ROOT / "sdk-python"
 DIST = ROOT / "dist"
 GO_CLIENT = ROOT / "integration" / "go-client"
+NODE_CLIENT = ROOT / "integration" / "node-client"
 
 BUF = "buf-bin==1.75.0"
 RUFF = "ruff==0.17.6"
@@ -85,6 +96,38 @@ def sdk(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "--timeout=300", str(SDK / "tests"), *session.posargs)
 
 
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """Test the SDK on the lowest versions of everything it depends on, to the digit."""
+    pyproject = (SDK / "pyproject.toml").read_text(encoding="utf-8")
+    block = re.search(r"^dependencies = \[(.*?)^\]", pyproject, re.M | re.S)
+    assert block is not None
+    pinned = re.findall(r'"([\w.-]+)>=([\w.]+)', block[1])
+    assert pinned, "pyproject.toml names dependencies in another way than by NAME>=VERSION"
+    wheel = _wheel(session)
+    session.install(*(f"{name}=={version}" for name, version in pinned), *TESTS)
+    session.install("--force-reinstall", "--no-deps", str(wheel))
+    # What speaks to these packages; the rest of the tests is about knit itself.
+    session.run(
+        "pytest",
+        "-n",
+        "2",
+        "--timeout=300",
+        *(
+            str(SDK / "tests" / each)
+            for each in (
+                "test_channel.py",
+                "test_client.py",
+                "test_logs.py",
+                "test_spec.py",
+                "test_tls.py",
+                "test_distribution.py",
+                "cluster",
+            )
+        ),
+    )
+
+
 @nox.session(tags=["quick"])
 def lint(session: nox.Session) -> None:
     """Lint and check the format of everything in Python. (ktlint runs with the jar's build.)"""
@@ -117,7 +160,7 @@ def integration(session: nox.Session, cluster: str) -> None:
         "integration",
         f"--cluster={cluster}",
         *session.posargs,
-        env=_go_client(session),
+        env={**_go_client(session), **_node_client(session)},
     )
 
 
@@ -201,3 +244,17 @@ def _go_client(session: nox.Session) -> dict[str, str]:
         session.run("buf", "generate", "../../proto", "--template", "buf.gen.yaml")
         session.run("go", "build", "-o", str(program), ".", env={"CGO_ENABLED": "0"}, external=True)
     return {"KNIT_GO_CLIENT": str(program)}
+
+
+def _node_client(session: nox.Session) -> dict[str, str]:
+    """Install what the client in JavaScript needs, where there is Node, and tell the suite."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        session.warn("There is no Node here: the client in JavaScript is left out.")
+        return {}
+    directory = Path(session.cache_dir).resolve() / "node-client"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json", "client.mjs"):
+        shutil.copy(NODE_CLIENT / name, directory)
+    with session.chdir(directory):
+        session.run("npm", "ci", "--silent", "--no-audit", "--no-fund", external=True)
+    return {"KNIT_NODE_CLIENT": str(directory / "client.mjs")}

@@ -1,7 +1,7 @@
 """
 Dask: a scheduler here, workers in containers, and a computation on them.
 
-    pip install knit-yarn distributed
+Needs distributed beside knit: pip install distributed
 """
 
 from distributed import Client, LocalCluster

@@ -1,7 +1,7 @@
 """
 IPython Parallel: a controller here, three engines in containers, and a map over them.
 
-    pip install knit-yarn ipyparallel
+Needs ipyparallel beside knit: pip install ipyparallel
 """
 
 import os

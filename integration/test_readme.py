@@ -42,11 +42,18 @@ def three_lines(command: list[str], environment: dict[str, str], directory: Path
 
 
 def test_the_python_example_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:
-    example = EXAMPLE.search(readme)
-    assert example is not None
-    lines = three_lines([sys.executable, "-c", example["code"]], environment, tmp_path)
+    code, _ = EXAMPLE.findall(readme)
+    lines = three_lines([sys.executable, "-c", code], environment, tmp_path)
     for rank, line in enumerate(lines):
         assert line.startswith(f"worker {rank} rank {rank} runs on ")
+
+
+def test_the_example_of_the_class_runs(
+    readme: str, environment: dict[str, str], tmp_path: Path
+) -> None:
+    _, code = EXAMPLE.findall(readme)
+    for line in three_lines([sys.executable, "-c", code], environment, tmp_path):
+        assert re.fullmatch(r"\S+:\d+ Python 3\.\d+\.\S+", line)
 
 
 def test_the_command_line_runs(readme: str, environment: dict[str, str], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ A real Hadoop cluster on this machine: one process per daemon, gone when it ends
 
     python -m integration.clusters.embedded
 
-starts it, prints its ``HADOOP_CONF_DIR``, and takes it down on Ctrl-C.
+starts it, prints the line that makes it a shell's cluster, and takes it down on Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import itertools
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -461,7 +462,7 @@ def main() -> None:
         ):
             say(f"ResourceManager {cluster.resource_manager_url}")
             say(f"NameNode        {cluster.name_node_url}")
-            say(f"HADOOP_CONF_DIR={cluster.conf_dir}")
+            say(f"export HADOOP_CONF_DIR={shlex.quote(str(cluster.conf_dir))}")
             say("Ctrl-C takes it down.")
             while True:
                 signal.pause()

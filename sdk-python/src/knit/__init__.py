@@ -1,7 +1,8 @@
 """
 Launch and control Python and other non-JVM programs on Apache Hadoop YARN.
 
-    spec = knit.ApplicationSpec("demo", {"worker": knit.Service("python3 worker.py", instances=3)})
+    worker = knit.Service("python3 worker.py", instances=3, files=["worker.py"])
+    spec = knit.ApplicationSpec("demo", {"worker": worker})
     with knit.Client.from_config() as client:
         application = client.submit(spec)
         for line in application.logs(follow=True):

@@ -195,7 +195,7 @@ def test_where_there_is_nothing_to_make_it_with_it_says_what_to_install(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_rattler, "is_there", lambda: False)
-    with pytest.raises(CondaException, match=r"pip install 'knit-yarn\[conda\]'"):
+    with pytest.raises(CondaException, match="pip install py-rattler"):
         create_env("one", ["python"])
     assert left(root) == []
 

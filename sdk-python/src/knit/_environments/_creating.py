@@ -36,7 +36,7 @@ def create_env(
 
     It is made by conda, mamba or micromamba if one is found (in `conda_root`, by `$CONDA_EXE` or
     `$MAMBA_EXE`, on the PATH), else by py-rattler in this process (`pip install
-    'knit-yarn[conda]'`). If that fails, nothing half-made is left, and what was there stays.
+    py-rattler`). If that fails, nothing half-made is left, and what was there stays.
 
     Args:
         env_name: Its name: letters, digits, `_`, `-` and `.`.
@@ -96,7 +96,7 @@ def _creator(tool: _conda_tools.Tool | None) -> Creator:
         return _rattler.create
     raise CondaException(
         "There is nothing to make a conda environment with: no conda, mamba or micromamba on the "
-        "PATH, and no py-rattler. Install one of them, or: pip install 'knit-yarn[conda]'"
+        "PATH, and no py-rattler. Install one of them, or: pip install py-rattler"
     )
 
 

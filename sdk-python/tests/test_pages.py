@@ -1,0 +1,44 @@
+"""Pages about the SDK name what there is, all of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from knit import exceptions
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def errors() -> str:
+    page = DOCS / "errors.md"
+    if not page.is_file():
+        pytest.skip("the documents are not beside the tests: this is a source distribution")
+    return page.read_text(encoding="utf-8")
+
+
+def test_every_exception_has_its_place_on_the_page(errors: str) -> None:
+    named = set(re.findall(r"`([A-Z]\w+)`", errors))
+    assert set(exceptions.__all__) - named == set()
+
+
+def test_the_page_names_no_exception_that_there_is_not(errors: str) -> None:
+    tree = errors[errors.index("## The tree") : errors.index("## Statuses")]
+    rows = [line.split("|") for line in tree.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    assert len(named) > 30
+    assert named <= set(exceptions.__all__)
+
+
+def test_what_is_also_of_a_kind_of_pythons_is_so(errors: str) -> None:
+    import builtins
+
+    pairs = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ((?:`\w+`(?:, )?)+) \|", errors, re.M)
+    assert len(pairs) > 10
+    for names, kinds in pairs:
+        for name, kind in zip(re.findall(r"\w+", names), re.findall(r"\w+", kinds), strict=True):
+            if name in exceptions.__all__ and hasattr(builtins, kind):
+                assert issubclass(getattr(exceptions, name), getattr(builtins, kind)), name

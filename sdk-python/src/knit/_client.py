@@ -193,6 +193,7 @@ class Client:
         *,
         progress: Callable[[StagingProgress], None] | None = None,
         packing_progress: Callable[[PackingProgress], None] | None = None,
+        before_submit: Callable[[str], object] | None = None,
     ) -> Application:
         """
         Submits an application.
@@ -206,6 +207,8 @@ class Client:
             spec: What the application consists of.
             progress: Told how far the uploads are, from other threads.
             packing_progress: Told how far the packing of an environment is, from another thread.
+            before_submit: Told the application's ID when all is prepared and before YARN is asked
+                to accept it: whoever is killed in between has left word of it.
 
         Returns:
             A handle on it, which this client closes. In a `with` block that is left by an
@@ -228,6 +231,8 @@ class Client:
         new, tls, jar, files = self._prepare(spec, progress, packing_progress)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
+            if before_submit is not None:
+                before_submit(new.application_id)
             self._hand_in(spec, new, tls, jar, files)
         except BaseException:
             with contextlib.suppress(KnitError):

@@ -41,6 +41,7 @@ class FakeClient:
         *,
         progress: Callable[[knit.StagingProgress], None] | None = None,
         packing_progress: Callable[[knit.PackingProgress], None] | None = None,
+        before_submit: Callable[[str], object] | None = None,
     ) -> knit.Application:
         self.submitted.append(spec)
         if packing_progress is not None:
@@ -67,6 +68,8 @@ class FakeClient:
                 progress(
                     knit.StagingProgress(file="a", sent_bytes=sent, total_bytes=2048, cached=False)
                 )
+        if before_submit is not None:
+            before_submit("application_1700000000000_0001")
         if self.play is late:
             print("submitting", flush=True)
             time.sleep(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import attrs
 import pytest
 
 from knit import LogChunk, LogLine
@@ -129,12 +130,10 @@ def test_a_file_that_was_cut_begins_another_line(
     printer = LogPrinter(Progress())
     printer.begin()
     printer.feed(chunk(b"one\ntw"))
-    printer.feed(chunk(b"new\n", offset=0))
-    assert capfdbinary.readouterr().out.splitlines() == [
-        b"[worker/0] one",
-        b"[worker/0] tw",
-        b"[worker/0] new",
-    ]
+    printer.feed(attrs.evolve(chunk(b"new\n"), follows_cut=True))
+    out, err = capfdbinary.readouterr()
+    assert out.splitlines() == [b"[worker/0] one", b"[worker/0] tw", b"[worker/0] new"]
+    assert b"worker/0: the file stdout was made shorter and begins anew" in err
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ def test_it_submits_shows_lines_and_leaves_with_0(capfd: pytest.CaptureFixture[s
     assert sorted(out.splitlines()) == ["[worker/0] grüße", "[worker/1] grüße"]
     lines = err.splitlines()
     assert lines[0].startswith("knit: checked the cluster, uploaded 1 file, 2.0 KiB (")
-    assert lines[1] == "knit: submitted application_1700000000000_0001 to queue default"
+    assert lines[1] == "knit: submitting application_1700000000000_0001 to queue default"
+    assert lines[2].startswith("knit: YARN has accepted it (")
     assert "[worker/1] careful" in lines
     assert lines[-1].startswith("knit: application_1700000000000_0001 succeeded after ")
     assert client.fake is not None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 import knit
 from knit.cli import main
-from knit.testing import FakeApplicationMaster
+from knit.testing import FakeApplicationMaster, Fault
 from tests.cli import playing
 from tests.cli.playing import FakeClient
 from tests.fake_cluster import Answer, FakeCluster, closed_port
@@ -317,6 +319,58 @@ def test_lost_logs_are_spoken_of(
     err = capfd.readouterr().err
     assert "may be missing: its node was lost." in err
     assert "nothing of stdout or stderr to print" in err
+
+
+@pytest.mark.parametrize("arguments", [["containers", APP], ["stop", APP], ["add", APP, "-n", "1"]])
+def test_a_port_behind_a_firewall_is_named_and_not_waited_for(
+    fake: FakeApplicationMaster,
+    arguments: list[str],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def drop(address: object, timeout: float) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("knit.cli._waiting.socket.create_connection", drop)
+    monkeypatch.setattr("knit.cli._waiting.PATIENCE_SECONDS", 0.05)
+    fake.fail_next(Fault(delay=timedelta(seconds=3)))
+    assert main(arguments) == 1
+    err = capfd.readouterr().err
+    assert f"knit: The Application Master listens on {fake.address}, which cannot be" in err
+    assert "--master-ports" in err
+
+
+def test_wait_says_for_what(
+    fake: FakeApplicationMaster,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("knit.cli._waiting.POLL_SECONDS", 0.05)
+    fake.wait_for(
+        knit.WaitingReason(
+            service_name="worker",
+            count=2,
+            resources=knit.Resources(),
+            cause=knit.WaitingCause.CAPACITY,
+            explanation="The queue is full.",
+        )
+    )
+    assert main(["wait", APP, "--timeout", "1s"]) == 124
+    assert "knit: 2 of worker wait: The queue is full.\n" in capfd.readouterr().err
+    assert main(["status", APP]) == 0
+    assert "2 of worker wait: The queue is full." in capfd.readouterr().out
+
+
+def test_what_the_sdk_tells_its_log_is_a_sentence_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell(_: object) -> NoReturn:
+        logging.getLogger("knit").warning("waiting for %s", "\x1b[2Jit")
+        raise knit.ConfigurationError("enough")
+
+    monkeypatch.setattr("knit.cli._options.Cluster.client", tell)
+    assert main(["list"]) == 1
+    assert capfd.readouterr().err == "knit: waiting for ?[2Jit\nknit: enough\n"
 
 
 def test_logs_that_are_empty_are_said_to_be(

@@ -84,7 +84,8 @@ def test_a_port_that_refuses_is_unreachable_and_one_that_listens_is_not() -> Non
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert unreachable(address) is None
     assert (found := unreachable(address)) is not None
-    assert f"listens on {address}, which cannot be reached from here" in found
+    assert f"listens on {address}, which cannot be reached from here" in found.sentence
+    assert not found.is_silent
 
 
 def test_a_port_whose_packets_are_dropped_is_given_up_soon(
@@ -103,5 +104,6 @@ def test_a_port_whose_packets_are_dropped_is_given_up_soon(
             for each in waiting:
                 each.close()
     assert found is not None
-    assert "no answer within 0.5 s" in found
-    assert "--master-ports FIRST-LAST" in found
+    assert "no answer within 0.5 s" in found.sentence
+    assert "--master-ports FIRST-LAST" in found.sentence
+    assert found.is_silent

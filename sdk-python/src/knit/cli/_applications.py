@@ -23,7 +23,7 @@ from knit.cli._options import (
     wide_option,
 )
 from knit.cli._output import jsonable, print_fields, print_json, print_table, say
-from knit.cli._waiting import waiting_sentence
+from knit.cli._waiting import saying_why, waiting_sentence, within_reach
 
 if TYPE_CHECKING:
     import knit
@@ -163,7 +163,8 @@ def _ask_master(
     if report.state.name not in ("RUNNING", "FINISHED"):
         return None, []
     try:
-        return app.describe(), app.containers()
+        with within_reach(app):
+            return app.describe(), app.containers()
     except KnitError as error:
         if not report.state.is_final:
             say(f"its Application Master does not say more: {error}")
@@ -236,7 +237,8 @@ def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_j
 
     with cluster.client() as client, client.application(application_id) as app:
         try:
-            report = app.wait(timeout=limit)
+            with saying_why(app):
+                report = app.wait(timeout=limit)
         except WaitTimeoutError as error:
             say(str(error))
             return TIMED_OUT

@@ -19,6 +19,7 @@ from knit.cli._options import (
     wide_option,
 )
 from knit.cli._output import jsonable, print_json, print_table
+from knit.cli._waiting import within_reach
 
 if TYPE_CHECKING:
     import knit
@@ -56,7 +57,7 @@ def containers(
     """List the containers of an application, those that have ended included."""
     import knit
 
-    with cluster.client() as client, client.application(application_id) as app:
+    with cluster.client() as client, client.application(application_id) as app, within_reach(app):
         found = app.containers(
             services=list(services) or None,
             states=[knit.ContainerState.parse(state) for state in states] or None,
@@ -110,7 +111,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Add containers to a running application, and list them."""
-    with cluster.client() as client, client.application(application_id) as app:
+    with cluster.client() as client, client.application(application_id) as app, within_reach(app):
         added = app.add_containers(
             count,
             service=service,
@@ -174,7 +175,7 @@ def stop(
 
     if names and (status is not None or diagnostics is not None):
         raise click.UsageError("--status and --diagnostics are for a whole application.")
-    with cluster.client() as client, client.application(application_id) as app:
+    with cluster.client() as client, client.application(application_id) as app, within_reach(app):
         if names:
             stopped = app.stop_containers(find_containers(app, names))
             print_containers(stopped, as_json=as_json)

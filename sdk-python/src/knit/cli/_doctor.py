@@ -209,7 +209,7 @@ class _Probe:
         address = self._app.report().am_address
         problem = unreachable(address) if address else None
         if problem is not None:
-            raise ConnectionLostError(problem[:1].upper() + problem[1:])
+            raise ConnectionLostError(problem.sentence[:1].upper() + problem.sentence[1:])
         description = self._app.describe()
         return (
             f"The Application Master answers on {address or 'its port'} "

@@ -301,7 +301,7 @@ class Follower:
             return
         problem = unreachable(address) if address else None
         if problem is not None and not self._done.is_set():
-            self._progress.warn(problem)
+            self._progress.warn(problem.sentence)
 
     def _watch_containers(self) -> None:
         """Say how many run once all have started, and for what those wait that have not."""

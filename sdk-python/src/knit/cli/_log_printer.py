@@ -158,6 +158,8 @@ class LogPrinter:
         """Its bytes that were not printed before."""
         key = (item.container_id, item.file)
         data = item.data
+        if item.follows_cut:
+            self._known_before.pop(key, None)
         known = self._known_before.get(key)
         if known is not None:
             data = data[max(0, known - item.offset_bytes) :]
@@ -176,7 +178,12 @@ class LogPrinter:
             return None
         file = self._files.setdefault(key, _File(item))
         if file.pending and item.offset_bytes != expected:
-            self._end_pending(file)  # the file was cut: what follows is another line
+            self._end_pending(file)  # what follows is another line
+        if item.follows_cut:
+            self._progress.warn(
+                f"{self._name(file)}: the file {item.file} was made shorter and begins anew; what "
+                "nobody had read of it is lost"
+            )
         file.pending += data
         file.changed = time.monotonic()
         whole = file.pending.rfind(b"\n") + 1
@@ -257,10 +264,14 @@ class LogPrinter:
                 data += b"\x1b[0m"
         return data
 
-    def _label(self, file: _File, target: _Target) -> bytes:
+    @staticmethod
+    def _name(file: _File) -> str:
         who = file.writer
         # After the end it may be unknown which container was which.
-        name = f"{who.service}/{who.rank}" if who.service else who.container_id
+        return f"{who.service}/{who.rank}" if who.service else who.container_id
+
+    def _label(self, file: _File, target: _Target) -> bytes:
+        who, name = file.writer, self._name(file)
         if who.file not in _USUAL_FILES:
             name += f":{clean(who.file)}"
         if not target.is_terminal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from knit.cli._log_printer import LogPrinter
 from knit.cli._options import Cluster, application_argument, cluster_options, verb
 from knit.cli._output import say
 from knit.cli._progress import Progress
+from knit.cli._waiting import saying_why
 
 if TYPE_CHECKING:
     import knit
@@ -82,7 +84,7 @@ def logs(
             files=list(files) or ("stdout", "stderr"),
             tail_lines=tail_lines,
         )
-        with stream:
+        with stream, saying_why(app, master=False) if follow else contextlib.nullcontext():
             printer.print_all(stream)
         if printer.printed_anything:
             return 0

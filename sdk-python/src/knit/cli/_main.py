@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import sys
 import traceback
@@ -23,6 +24,7 @@ from knit.cli import (
 )
 from knit.cli._options import Settings
 from knit.cli._output import make_robust, open_closed, say
+from knit.cli._progress import Progress, SdkNotices
 from knit.exceptions import ConfigurationNotFoundError, KnitError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -103,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = Settings(debug=os.environ.get("KNIT_DEBUG", "0") not in ("", "0"))
     if not settings.debug:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its warnings are not for users of knit
+    logger, notices, Progress.latest = logging.getLogger("knit"), SdkNotices(logging.WARNING), None
+    logger.addHandler(notices)
     try:
         status = knit.main(
             None if arguments is None else list(arguments),
@@ -125,6 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except BrokenPipeError:
             _drop_output()
             return FAILURE
+    finally:
+        logger.removeHandler(notices)
 
 
 def _report(error: Exception, *, debug: bool) -> int:

@@ -57,7 +57,9 @@ def _be_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         ctx.find_root().obj.debug = True
         logging.basicConfig(format="%(relativeCreated)7d ms %(name)s: %(message)s")
-        logging.getLogger("knit").setLevel(logging.DEBUG)
+        logger = logging.getLogger("knit")
+        logger.setLevel(logging.DEBUG)
+        logger.handlers.clear()  # the root's prints all of it
 
 
 verbose_option = click.option(

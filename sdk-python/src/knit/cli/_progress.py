@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import ClassVar
 
 import click
 
-from knit.cli._output import clean, has_colours, human_duration, is_terminal
+from knit.cli._output import clean, has_colours, human_duration, is_terminal, say
 
 
 class Progress:
@@ -21,6 +23,9 @@ class Progress:
     Several threads may call it; `undisturbed` keeps its lines out of what others print.
     """
 
+    latest: ClassVar[Progress | None] = None
+    """The one there is, if there is one, so that nobody writes over its lines."""
+
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._is_live = not quiet and is_terminal(sys.stderr)
@@ -29,6 +34,7 @@ class Progress:
         self._status = ""
         self._end_line: Callable[[], None] | None = None
         self._began = time.monotonic()
+        Progress.latest = self
         self._last_step = self._began
 
     @property
@@ -108,3 +114,14 @@ def _width() -> int:
     import shutil
 
     return max(20, shutil.get_terminal_size().columns)
+
+
+class SdkNotices(logging.Handler):
+    """What the SDK logs as a warning is a sentence for users: for what it waits, what it lost."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sentence = record.getMessage()
+        if Progress.latest is not None:
+            Progress.latest.warn(sentence)
+        else:
+            say(sentence)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
@@ -146,7 +147,8 @@ def _submit(
         except (KeyboardInterrupt, SubmissionInterruptedError):
             progress.warn("interrupted before the application was submitted")
             return interrupts.exit_code
-        with client, app:
+        # Not `with app`, which kills the application where an exception leaves the block.
+        with client, contextlib.closing(app):
             if as_json:
                 _print_event("submitted", application_id=app.application_id)
             elif detach:

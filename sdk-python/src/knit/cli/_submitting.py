@@ -39,11 +39,21 @@ def submit(
     answers: queue.SimpleQueue[knit.Application | BaseException | int] = queue.SimpleQueue()
     uploads = _Uploads(progress, interrupts)
 
+    def say_id(application_id: str) -> None:
+        if interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        progress.step(f"checked the cluster, uploaded {uploads.summary()}", timed=True)
+        # Before YARN is asked: whoever is killed now has left word of what may run.
+        progress.step(f"submitting {application_id} to queue {spec.queue}")
+
     def work() -> None:
         try:
             answers.put(
                 client.submit(
-                    spec, progress=uploads.report, packing_progress=uploads.report_packing
+                    spec,
+                    progress=uploads.report,
+                    packing_progress=uploads.report_packing,
+                    before_submit=say_id,
                 )
             )
         except BaseException as error:
@@ -60,8 +70,7 @@ def submit(
             raise answer
         else:
             break
-    progress.step(f"checked the cluster, uploaded {uploads.summary()}", timed=True)
-    progress.step(f"submitted {answer.application_id} to queue {spec.queue}")
+    progress.step("YARN has accepted it", timed=True)
     return answer
 
 

@@ -224,6 +224,22 @@ def busy(fake: FakeApplicationMaster, _: knit.Application) -> None:
     fake.end()
 
 
+def drawing(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """It draws a progress bar until it is asked to stop."""
+    container_id = fake.containers()[0].container_id
+    stopped = threading.Event()
+
+    def stop(**_: Any) -> None:
+        stopped.set()
+
+    app.stop = stop  # type: ignore[method-assign, assignment]
+    step = 0
+    while not stopped.wait(0.5):
+        step += 1
+        fake.write(container_id, f"\r#{step}".encode())
+    fake.end(knit.FinalStatus.KILLED, exit_code=1)
+
+
 def unborn(_: FakeApplicationMaster, __: knit.Application) -> None:
     """It waits in its queue."""
     print("queued", flush=True)

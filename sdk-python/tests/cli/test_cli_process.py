@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -22,6 +25,7 @@ def knit(
     play: str,
     *arguments: str,
     stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     """`knit` with these arguments, with a play behind it; it dies with the block."""
@@ -31,7 +35,7 @@ def knit(
         env={**os.environ, "PYTHONWARNINGS": "ignore", **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=stdout,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         encoding="utf-8",
     )
@@ -254,3 +258,25 @@ def test_it_starts_without_what_it_does_not_need() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stderr == "[]\n"
+
+
+def test_on_a_terminal_a_progress_bar_moves_while_it_grows() -> None:
+    """And a status line of ours does not stand in its way."""
+    master, slave = pty.openpty()
+    environment = {"TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80"}
+    with knit("drawing", "run", "ls", stdout=slave, stderr=slave, environment=environment) as bar:
+        os.close(slave)
+        seen = b""
+        while b"| #3" not in seen:
+            assert select.select([master], [], [], 30)[0], seen
+            seen += os.read(master, 65536)
+        assert b"\n" not in seen.partition(b"| #1")[2], "it is one line"
+        assert b"\r\x1b[2Kworker/0 | #3" in seen
+        assert bar.poll() is None
+        bar.send_signal(signal.SIGINT)
+        with contextlib.suppress(OSError):  # so a terminal ends that nobody writes to any more
+            while data := os.read(master, 65536):
+                seen += data
+        assert bar.wait(timeout=30) == 130
+    os.close(master)
+    assert b"\nknit: asking the application to stop" in seen.replace(b"\r\n", b"\n")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -26,9 +29,10 @@ def test_it_submits_shows_lines_and_leaves_with_0(capfd: pytest.CaptureFixture[s
     assert client.submitted[0].services["worker"].command == "python -c 'print(\"$HOME\")'"
     assert sorted(out.splitlines()) == ["[worker/0] grüße", "[worker/1] grüße"]
     lines = err.splitlines()
-    assert lines[0].startswith("knit: checked the cluster, uploaded 1 file, 2.0 KiB (")
-    assert lines[1] == "knit: submitting application_1700000000000_0001 to queue default"
-    assert lines[2].startswith("knit: YARN has accepted it (")
+    assert lines[0].startswith("knit: packed venv, 2.0 KiB ("), "which is no upload"
+    assert lines[1].startswith("knit: checked the cluster, uploaded 1 file, 2.0 KiB (")
+    assert lines[2] == "knit: submitting application_1700000000000_0001 to queue default"
+    assert lines[3].startswith("knit: YARN has accepted it (")
     assert "[worker/1] careful" in lines
     assert lines[-1].startswith("knit: application_1700000000000_0001 succeeded after ")
     assert client.fake is not None
@@ -113,8 +117,6 @@ def test_when_time_is_up_the_application_is_asked_to_stop(
 def test_when_it_does_not_stop_either_yarn_kills_it(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from datetime import timedelta
-
     monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
     assert run(playing.stubborn, "--timeout", "1s", "ls")[0] == 124
     assert "having YARN kill it" in capfd.readouterr().err
@@ -231,3 +233,35 @@ def test_a_port_that_cannot_be_reached_is_named_with_its_number_and_what_to_do(
     err = capfd.readouterr().err
     assert re.search(r"listens on 127\.0\.0\.1:\d+, which cannot be reached from here", err)
     assert "--master-ports" in err
+
+
+@pytest.mark.parametrize(
+    ("number", "by"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "the end of its terminal")]
+)
+def test_a_signal_that_comes_but_once_does_not_wait_for_ever(
+    number: int, by: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is there to press Ctrl-C again."""
+
+    def play(fake: Any, app: knit.Application) -> None:
+        playing.stubborn(fake, app)
+        os.kill(os.getpid(), number)
+
+    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
+    assert run(play, "ls")[0] == 128 + number
+    err = capfd.readouterr().err
+    assert f"{by}: asking the application to stop" in err
+    assert "having YARN kill it" in err
+
+
+def test_a_silent_cluster_gets_advice_that_is_possible_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise knit.ClusterTimeoutError("No answer. Try again, or allow more time (timeout=).")
+
+    monkeypatch.setattr(FakeClient, "submit", fail)
+    assert run(playing.well, "--call-timeout", "1m", "ls")[0] == 1
+    err = capfd.readouterr().err
+    assert "--call-timeout" in err
+    assert "timeout=" not in err

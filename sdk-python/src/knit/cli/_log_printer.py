@@ -45,8 +45,8 @@ class _File:
     pending: bytearray = attrs.field(factory=bytearray)
     shown: int = 0
     """How many bytes of `pending` stand on the open line."""
-    changed: float = 0.0
-    """When the last byte came, by time.monotonic."""
+    since: float = 0.0
+    """When the first byte came that is not shown, by time.monotonic."""
 
 
 class LogPrinter:
@@ -121,10 +121,10 @@ class LogPrinter:
             self._feed(chunk)
 
     def show_pending(self, patience: float = PATIENCE_WITH_A_LINE) -> None:
-        """Show what there is of lines that have not gone on for so many seconds."""
+        """Show what there is of lines of which something has not been shown for so long."""
         with self._progress.undisturbed():
             for file in self._files.values():
-                if len(file.pending) > file.shown and time.monotonic() - file.changed >= patience:
+                if len(file.pending) > file.shown and time.monotonic() - file.since >= patience:
                     self._show(file)
 
     def finish(self) -> None:
@@ -184,8 +184,9 @@ class LogPrinter:
                 f"{self._name(file)}: the file {item.file} was made shorter and begins anew; what "
                 "nobody had read of it is lost"
             )
+        if len(file.pending) == file.shown:
+            file.since = time.monotonic()
         file.pending += data
-        file.changed = time.monotonic()
         whole = file.pending.rfind(b"\n") + 1
         if whole:
             self._show_lines(file, whole)
@@ -215,7 +216,7 @@ class LogPrinter:
         for line in data.split(b"\n")[:-1]:
             output += self._label(file, target) + self._text(target, line) + b"\n"
         del file.pending[:end]
-        file.shown = 0
+        file.shown, file.since = 0, time.monotonic()
         target.write(bytes(output))
 
     def _show(self, file: _File) -> None:

@@ -104,10 +104,16 @@ class _Uploads:
         self._interrupts = interrupts
         self._uploaded: dict[str, bool] = {}
         self._sent_bytes = 0
+        self._packing: knit.PackingProgress | None = None
 
     def report(self, state: knit.StagingProgress) -> None:
         if self._interrupts.signal is not None:
             raise SubmissionInterruptedError
+        if self._packing is not None:
+            packed, self._packing = self._packing, None
+            self._progress.step(
+                f"packed {packed.environment}, {human_size(packed.total_bytes)}", timed=True
+            )
         self._uploaded[state.file] = not state.cached
         self._sent_bytes = state.sent_bytes
         if state.total_bytes:
@@ -118,6 +124,8 @@ class _Uploads:
     def report_packing(self, state: knit.PackingProgress) -> None:
         if self._interrupts.signal is not None:
             raise SubmissionInterruptedError
+        if not state.cached:
+            self._packing = state
         self._progress.status(packing_sentence(state))
 
     def summary(self) -> str:

@@ -7,10 +7,12 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import attrs
 import grpc
 import pytest
 
 from knit import (
+    AggregatedLogs,
     Application,
     ApplicationFailedError,
     ApplicationNotRunningError,
@@ -25,6 +27,7 @@ from knit import (
     FinalStatus,
     HistoryLostError,
     InvalidRequestError,
+    LogAggregationDisabledError,
     LogFile,
     Resources,
     Service,
@@ -34,8 +37,11 @@ from knit import (
     WaitTimeoutError,
     WrongStateError,
     YarnState,
+    _application,
+    _deadlines,
     _testing_services,
 )
+from knit._testing_archive import FakeArchive
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import application_pb2, application_service_pb2, container_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
@@ -205,6 +211,83 @@ def test_containers_are_stopped_by_id_by_value_and_by_place(
         application.stop_containers(["container_1_0001_01_000009"])
 
 
+def test_containers_and_their_exits_are_listed_after_the_end(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    first, second, third = fake.containers()
+    fake.finish(second.container_id, exit_code=137, diagnostics="Killed.")
+    fake.finish(first.container_id)
+    application.add_containers(1, service="worker", resources=Resources("1 GiB", 2))
+    live = application.containers()
+    application.kill()
+    ended = application.containers()
+    assert ended[:2] == [attrs.evolve(c, node_http_address=None) for c in live[:2]]
+    assert ended[1].exit is not None
+    assert (ended[1].exit.exit_code, ended[1].exit.signal) == (137, 9)
+    assert (ended[2].container_id, ended[2].state) == (third.container_id, ContainerState.STOPPED)
+    assert (ended[3].container_id, ended[3].resources) == (None, Resources("1 GiB", 2))
+    assert [c.rank for c in application.containers(services=["worker"])] == [0, 1, 2]
+    assert application.containers(states=[ContainerState.FAILED]) == [ended[1]]
+    with pytest.raises(ContainerNotFoundError, match=r"nobody\. It had some of server, worker"):
+        application.containers(services=["nobody"])
+    with pytest.raises(ApplicationNotRunningError):
+        ended[2].stop()
+
+
+def test_after_the_end_containers_are_listed_with_the_attempt_they_belonged_to(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.begin_anew()
+    assert [c.application_attempt for c in application.containers()] == [2, 2, 2]
+    application.kill()
+    assert [
+        (c.service, c.rank, c.application_attempt, c.attempt_number)
+        for c in application.containers()
+    ] == [
+        ("server", 0, 1, 1),
+        ("server", 0, 2, 1),
+        ("worker", 0, 1, 1),
+        ("worker", 0, 2, 1),
+        ("worker", 1, 1, 1),
+        ("worker", 1, 2, 1),
+    ]
+
+
+def test_containers_that_nothing_is_known_of_are_an_error_that_says_why(
+    fake: FakeApplicationMaster, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.kill()
+    monkeypatch.setattr(FakeArchive, "_records", lambda _: ())
+    with pytest.raises(ApplicationNotRunningError, match=r"\(KILLED\).* left no record"):
+        application.containers()
+
+    def disabled(_: object) -> None:
+        raise LogAggregationDisabledError("This cluster keeps no logs.")
+
+    monkeypatch.setattr(FakeArchive, "look", disabled)
+    with pytest.raises(ApplicationNotRunningError, match="keeps no logs"):
+        application.containers()
+
+
+def test_a_record_that_is_still_being_collected_is_waited_for(
+    fake: FakeApplicationMaster, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application.kill()
+    look, looks = FakeArchive.look, list[int]()
+
+    def later(archive: FakeArchive) -> AggregatedLogs:
+        looks.append(len(looks))
+        logs = look(archive)
+        return attrs.evolve(logs, records=(), is_settled=False) if len(looks) < 4 else logs
+
+    monkeypatch.setattr(FakeArchive, "look", later)
+    monkeypatch.setattr(_application, "pauses", lambda *_: _deadlines.pauses(0.01, 0.01))
+    assert len(application.containers()) == 3
+    looks.clear()
+    with pytest.raises(ApplicationNotRunningError, match="not known any more"):
+        application.containers(timeout=timedelta())
+
+
 def test_log_files_are_listed(fake: FakeApplicationMaster, application: Application) -> None:
     server = application.containers()[0]
     fake.write(server.container_id, b"12345", file="gc.log")
@@ -250,7 +333,7 @@ def test_killing_ends_the_application_at_yarn(
 ) -> None:
     assert application.kill().state is YarnState.KILLED
     with pytest.raises(ApplicationNotRunningError, match=r"has ended \(KILLED\)"):
-        application.containers()
+        application.describe()
     with pytest.raises(ApplicationFailedError):
         application.wait().raise_for_status()
 

@@ -34,6 +34,7 @@ from knit.exceptions import (
     InvalidRequestError,
     KnitError,
     LogsNotFoundError,
+    LogsUnavailableError,
     PositionOutOfRangeError,
     RpcTimeoutError,
     SpecError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
 
+    from knit._archived_logs import Archive
     from knit._cluster.aggregated_logs import AggregatedLogs
     from knit._endpoint import Endpoint
     from knit._resources import Resources
@@ -283,6 +285,10 @@ class Application:
         They come in pages, each of which is consistent in itself: of thousands, the last are as
         they were a moment later than the first.
 
+        Works after the end, too, from what the Application Master wrote down and YARN has
+        collected; that is waited for, as long as the timeout allows. Then all attempts of the
+        Application Master are listed, by service, rank, `application_attempt` and attempt number.
+
         Args:
             services: Only of these. Default: of all.
             states: Only in these. Default: in any.
@@ -290,15 +296,29 @@ class Application:
 
         Raises:
             ContainerNotFoundError: No service has one of the names.
+            ApplicationNotRunningError: It has ended, and nothing is known of its containers.
         """
+        deadline = self._within(timeout)
+        names, kinds = _several("services", services), list(states or ())
+        try:
+            return self._list(names, kinds, deadline)
+        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
+            if isinstance(error, ConnectionLostError) and not has_left(self.report()):
+                raise
+            return self._list_recorded(names, kinds, deadline, error)
+
+    def _list(
+        self, services: list[str], states: list[ContainerState], deadline: Deadline
+    ) -> list[Container]:
+        """The containers as the Application Master lists them."""
         from knit.v1 import container_pb2
         from knit.v1 import container_service_pb2 as pb
 
         request = pb.ListContainersRequest(
-            service_names=_several("services", services),
-            states=[container_pb2.ContainerState.ValueType(state) for state in states or ()],
+            service_names=services,
+            states=[container_pb2.ContainerState.ValueType(state) for state in states],
         )
-        deadline, found = self._within(timeout), list[Container]()
+        found: list[Container] = []
         history_id = ""
         while True:
             try:
@@ -322,6 +342,53 @@ class Application:
             request.page_token = page.next_page_token
             if not page.next_page_token:
                 return found
+
+    def _list_recorded(
+        self,
+        services: list[str],
+        states: list[ContainerState],
+        deadline: Deadline,
+        gone: KnitError,
+    ) -> list[Container]:
+        """The containers as they were written down, once that is collected."""
+        archive, steps = self._yarn.archive(self._application_id), pauses(0.2, 2.0, 1.5)
+        try:
+            logs = self._look_into_archive(gone, archive)
+            while not (
+                logs._is_settled
+                or any(record.has_outcome for record in logs._records)
+                or deadline.is_over
+            ):
+                time.sleep(min(next(steps), deadline.remaining_seconds))
+                logs = self._look_into_archive(gone, archive)
+        except LogsUnavailableError as error:
+            raise type(gone)(f"{gone.message} {error.message}") from error
+        if not logs._records:
+            why = logs.incomplete_reason or "Its Application Master left no record of them."
+            raise type(gone)(f"{gone.message} Its containers are not known any more: {why}")
+        if any(record.is_truncated for record in logs._records):
+            _log.warning(
+                "%s had more containers than its Application Master wrote down: some are missing.",
+                self._application_id,
+            )
+        found = [
+            Container._from_record(container, record.attempt_number, self)
+            for record in logs._records
+            for container in record.containers
+        ]
+        known = {container.service for container in found}
+        if unknown := ", ".join(sorted(set(services) - known)):
+            raise ContainerNotFoundError(
+                f"{self._application_id} had no containers of {unknown}. It had some of "
+                f"{', '.join(sorted(known))}."
+            )
+        found.sort(key=lambda c: (c.service, c.rank, c.application_attempt or 0, c.attempt_number))
+        return [
+            container
+            for container in found
+            if (not services or container.service in services)
+            and (not states or container.state in states)
+        ]
 
     def add_containers(
         self,
@@ -684,10 +751,10 @@ class Application:
             pick, what=what, deadline=deadline, failures=failures, lost=lost, pause=pause
         )
 
-    def _look_into_archive(self, gone: KnitError) -> AggregatedLogs:
+    def _look_into_archive(self, gone: KnitError, archive: Archive | None = None) -> AggregatedLogs:
         """What YARN has collected, when the Application Master cannot be asked."""
         try:
-            logs = self._yarn.archive(self._application_id).look()
+            logs = (archive or self._yarn.archive(self._application_id)).look()
         except LogsNotFoundError as error:
             if isinstance(gone, ApplicationNotFoundError):
                 raise gone from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._enums import OpenEnum
+from knit._report import attempt_of
 from knit._resources import Resources
 from knit.exceptions import ApplicationNotRunningError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from knit._application import Application
+    from knit._cluster.aggregated_logs._records import ContainerRecord
     from knit._logs import LogStream
     from knit.v1 import container_pb2
 
@@ -24,7 +26,7 @@ class ContainerState(OpenEnum):
     """Where a container is in its life. States in `-ING` pass by themselves."""
 
     UNKNOWN = 0
-    """A state newer than this SDK."""
+    """A state newer than this SDK; after the end also that of a container nobody saw end."""
     REQUESTED = 1
     """Asked for; YARN has not granted it yet."""
     LAUNCHING = 2
@@ -125,13 +127,21 @@ class Container:
     node_http_address: str | None = None
     """The node's web address, `host:port`. None until granted."""
     resources: Resources
-    """What was asked for until the container is granted, what YARN granted after that."""
+    """
+    What was asked for until the container is granted, what YARN granted after that. 1 MiB and one
+    core where it is not known any more, after the end of an application of knit 1.0.
+    """
     request_time: datetime | None = None
     """When the Application Master first asked for it."""
     start_time: datetime | None = None
     """When its NodeManager accepted the launch. None before that."""
     exit: ContainerExit | None = None
     """How it ended. None before that."""
+    application_attempt: int | None = None
+    """
+    Which start of the Application Master it belongs to, counted from 1. None until YARN has
+    granted it.
+    """
     _application: Application | None = attrs.field(
         default=None, repr=False, eq=False, alias="application"
     )
@@ -205,6 +215,36 @@ class Container:
             request_time=to_datetime(message, "request_time"),
             start_time=to_datetime(message, "start_time"),
             exit=ContainerExit._from_proto(message.exit) if message.HasField("exit") else None,
+            application_attempt=attempt_of(message.container_id),
+            application=application,
+        )
+
+    @classmethod
+    def _from_record(
+        cls, record: ContainerRecord, attempt_number: int | None, application: Application | None
+    ) -> Container:
+        """As an Application Master wrote it down; its attempt, if that is known."""
+        end = None
+        if record.state is not None:
+            end = ContainerExit(
+                reason=ExitReason._named(record.reason),
+                exit_code=record.exit_code,
+                signal=record.signal,
+                finish_time=record.finish_time,
+                diagnostics=record.diagnostics,
+            )
+        return cls(
+            service=record.service,
+            rank=record.rank,
+            attempt_number=record.attempt_number,
+            container_id=record.container_id,
+            state=ContainerState._named(record.state),
+            node_id=record.node_id,
+            resources=Resources(max(1, record.memory_mib), max(1, record.vcores)),
+            request_time=record.request_time,
+            start_time=record.start_time,
+            exit=end,
+            application_attempt=attempt_of(record.container_id) or attempt_number,
             application=application,
         )
 

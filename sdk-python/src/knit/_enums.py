@@ -35,6 +35,11 @@ class OpenEnum(enum.IntEnum):
             raise ValueError(f"{text!r} is none of: {known}")
         return member
 
+    @classmethod
+    def _named(cls: type[_E], name: str | None) -> _E:
+        """The member of this name; `UNKNOWN` if there is none."""
+        return cls.__members__.get(name or "", cls(0))
+
     def __str__(self) -> str:
         return self.name
 

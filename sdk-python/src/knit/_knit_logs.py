@@ -30,7 +30,8 @@ def live_logs(app: Application, *, to_the_end: bool = False) -> dict[str, Contai
     Raises:
         ApplicationNotRunningError: It has left.
     """
-    nodes = {c.container_id: c.node_id for c in app.containers() if c.container_id is not None}
+    listed = app._list([], [], app._within(None))
+    nodes = {c.container_id: c.node_id for c in listed if c.container_id is not None}
     written = {container_id: {name: bytearray() for name in FILES} for container_id in nodes}
     with app.logs(files=FILES, follow=to_the_end) as stream:
         for chunk in stream.chunks():

@@ -146,7 +146,7 @@ class ApplicationReport:
             memory_mib=max(0, int(data.get("allocatedMB") or 0)),
             vcores=max(0, int(data.get("allocatedVCores") or 0)),
             running_containers=max(0, int(data.get("runningContainers") or 0)),
-            attempt_number=_attempt_number(logs),
+            attempt_number=attempt_of(logs),
             am_logs_url=logs,
             raw=dict(data),
         )
@@ -170,7 +170,7 @@ def _address(value: object) -> str | None:
     return f"{host}:{port}"
 
 
-def _attempt_number(logs: str | None) -> int | None:
-    """From the ID of its container: `container_[eEPOCH_]TIME_APPLICATION_ATTEMPT_N`."""
-    match = re.search(r"container_(?:e\d+_)?\d+_\d+_(\d+)_\d+", logs or "")
+def attempt_of(text: str | None) -> int | None:
+    """From the ID of a container in it: `container_[eEPOCH_]TIME_APPLICATION_ATTEMPT_N`."""
+    match = re.search(r"container_(?:e\d+_)?\d+_\d+_(\d+)_\d+", text or "")
     return int(match.group(1)) if match else None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._cluster.aggregated_logs import _places
+from knit._cluster.aggregated_logs import _places, _records
 from knit._cluster.aggregated_logs._container_logs import AggregatedLogs, ContainerLogs
 from knit._cluster.aggregated_logs._directory import LogDirectories, quietly
 from knit._cluster.aggregated_logs._ifile import CHECKSUM_SUFFIX, IFile, mark_of, parse_checksum
 from knit._cluster.aggregated_logs._node_file import NodeFile
 from knit._cluster.aggregated_logs._places import Place
 from knit._cluster.aggregated_logs._reading import MalformedError
+from knit._cluster.aggregated_logs._records import ApplicationRecord
 from knit._cluster.aggregated_logs._remote import RemoteFile
 from knit._cluster.aggregated_logs._tfile import MAGIC, TFile
 from knit.exceptions import (
@@ -89,7 +90,7 @@ class LogArchive:
         )
         self._mark = mark_of(application_id)
         self._opened: dict[object, NodeFile | LogFormatError] = {}
-        self._records: dict[object, dict[str, Place]] = {}
+        self._records: dict[object, ApplicationRecord] = {}
 
     def look(self) -> AggregatedLogs:
         """
@@ -107,7 +108,12 @@ class LogArchive:
         listing = self._list(user)
         nodes, problems = self._open_all(listing)
         am_ids = self._am_ids(facts, nodes)
-        recorded = self._read_records(nodes, am_ids)
+        records = self._read_records(nodes, am_ids)
+        recorded = {
+            container_id: place
+            for record in records
+            for container_id, place in _places.places_of(record).items()
+        }
         containers = self._containers(nodes, recorded, am_ids)
         missing = {key: place for key, place in recorded.items() if key not in containers}
         used = {place.node_id for place in recorded.values()} | set(facts.am_containers.values())
@@ -135,6 +141,7 @@ class LogArchive:
                 and any(node.node_id == place.node_id for node in nodes)
             ),
             problems=tuple(problems),
+            records=tuple(records),
             fingerprint=(
                 facts.aggregation,
                 tuple((status.path, status.size_bytes) for status in listing.finished),
@@ -242,18 +249,27 @@ class LogArchive:
             if _places.may_be_application_master(container_id)
         }
 
-    def _read_records(self, nodes: Iterable[NodeFile], am_ids: set[str]) -> dict[str, Place]:
-        found: dict[str, Place] = {}
+    def _read_records(self, nodes: Iterable[NodeFile], am_ids: set[str]) -> list[ApplicationRecord]:
+        """What the Application Masters wrote down, in the order of their attempts."""
+        found: list[tuple[int, ApplicationRecord]] = []
         for node in nodes:
             for container_id in am_ids.intersection(node.container_ids()):
                 key = (node, container_id)
+                attempt_number = _places.attempt_of(container_id)
                 if key not in self._records:
-                    self._records[key] = {}
-                    for piece in node.pieces(container_id):
-                        if piece.name == _places.FILE_NAME:
-                            self._records[key].update(_places.parse(piece.data.pieces()))
-                found.update(self._records[key])
-        return found
+                    pieces = (
+                        data
+                        for piece in node.pieces(container_id)
+                        if piece.name == _records.FILE_NAME
+                        for data in piece.data.pieces()
+                    )
+                    record = _records.parse(pieces)
+                    if record.attempt_number is None:
+                        record = attrs.evolve(record, attempt_number=attempt_number)
+                    self._records[key] = record
+                if self._records[key].containers or self._records[key].has_outcome:
+                    found.append((attempt_number or 0, self._records[key]))
+        return [record for _, record in sorted(found, key=lambda each: each[0])]
 
     def _containers(
         self, nodes: Iterable[NodeFile], recorded: Mapping[str, Place], am_ids: set[str]

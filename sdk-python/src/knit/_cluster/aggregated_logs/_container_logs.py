@@ -8,6 +8,7 @@ from typing import Protocol
 import attrs
 
 from knit._cluster.aggregated_logs._node_file import Piece
+from knit._cluster.aggregated_logs._records import ApplicationRecord
 from knit._logs import LogFile
 from knit.exceptions import LogFormatError, LogsNotFoundError
 
@@ -124,6 +125,8 @@ class AggregatedLogs:
     """Those of them that left none, as when their launch failed."""
     _problems: tuple[LogFormatError, ...] = attrs.field(alias="problems", default=())
     """What is there and cannot be read."""
+    _records: tuple[ApplicationRecord, ...] = attrs.field(alias="records", default=(), repr=False)
+    """What the Application Masters wrote down, in the order of their attempts."""
     _fingerprint: object = attrs.field(alias="fingerprint", default=None, repr=False)
     """Changes whenever something was added."""
 

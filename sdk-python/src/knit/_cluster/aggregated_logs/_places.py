@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 import attrs
 
-from knit._cluster.aggregated_logs._reading import PIECE_BYTES
+from knit._cluster.aggregated_logs import _records
+from knit._cluster.aggregated_logs._records import ApplicationRecord
 
-FILE_NAME = "containers.jsonl"
+FILE_NAME = _records.FILE_NAME
 _CONTAINER_ID = re.compile(
     r"container_(?:e\d+_)?(?P<application>\d+_\d+)_(?P<attempt>\d+)_(?P<number>\d+)"
 )
@@ -30,30 +30,16 @@ class Place:
 
 def parse(chunks: Iterable[bytes]) -> dict[str, Place]:
     """What such a file says, by container ID. What is no such line is left out."""
-    found: dict[str, Place] = {}
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            found.update(_parse_line(line))
-        if len(rest) > PIECE_BYTES:
-            rest = b""  # no line of ours is as long
-    found.update(_parse_line(rest))
-    return found
+    return places_of(_records.parse(chunks))
 
 
-def _parse_line(line: bytes) -> dict[str, Place]:
-    try:
-        data = json.loads(line)
-        place = Place(
-            str(data["service"]),
-            int(data["rank"]),
-            int(data.get("attempt_number", 1)),
-            str(data["node_id"]) if data.get("node_id") else None,
-        )
-        return {str(data["container_id"]): place}
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return {}
+def places_of(record: ApplicationRecord) -> dict[str, Place]:
+    """The places of a record's containers, by container ID."""
+    return {
+        each.container_id: Place(each.service, each.rank, each.attempt_number, each.node_id)
+        for each in record.containers
+        if each.container_id is not None
+    }
 
 
 def guess(container_id: str) -> Place:
@@ -66,6 +52,12 @@ def may_be_application_master(container_id: str) -> bool:
     """Whether it has the number that Application Masters have as a rule."""
     match = _CONTAINER_ID.fullmatch(container_id)
     return match is not None and int(match["number"]) == _FIRST_NUMBER
+
+
+def attempt_of(container_id: str) -> int | None:
+    """Which start of the Application Master a container belonged to."""
+    match = _CONTAINER_ID.fullmatch(container_id)
+    return int(match["attempt"]) if match is not None else None
 
 
 def order(container_id: str) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from hypothesis import settings
 from knit import Application, ApplicationSpec, Service
 from knit.testing import FakeApplicationMaster
 from tests.fake_cluster import FakeCluster
+
+# As the command does, which in tests may find gRPC imported already: its words are nobody's output.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 # A busy machine is no failure.
 settings.register_profile("knit", deadline=None, max_examples=50)

@@ -396,7 +396,7 @@ def test_logs_can_be_printed_after_the_end(
     assert main(["logs", "-f", APP]) == 0
     assert capfd.readouterr().out.count("\n") == 3
     assert main(["logs", APP, "--container", "worker/9"]) == 1
-    assert "no logs of worker/9" in capfd.readouterr().err
+    assert "has no container worker/9" in capfd.readouterr().err
 
 
 # The cluster

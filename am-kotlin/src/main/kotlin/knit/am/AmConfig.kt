@@ -6,6 +6,7 @@ import org.apache.hadoop.yarn.api.records.ContainerId
 import java.nio.file.Path
 import java.nio.file.Paths
 import java.time.Duration
+import java.util.UUID
 
 /** What the client submitted, in our own types. */
 data class Submission(
@@ -19,6 +20,8 @@ data class Submission(
   val userName: String?,
   /** The ports it may listen on, the first that is free; null for any that the operating system gives. */
   val masterPorts: IntRange? = null,
+  /** Why it cannot be run as it was written, in a sentence for people; null if nothing is wrong but perhaps the services. */
+  val problem: String? = null,
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)
@@ -37,6 +40,8 @@ class AmConfig(
   val tls: Tls,
   /** Where YARN keeps this process's log files; null where it names no place. */
   val logDirectory: Path?,
+  /** Names what this attempt remembers, which no other one does. */
+  val historyId: String = UUID.randomUUID().toString(),
 ) {
   companion object {
     /** Reads what YARN says in the environment. */

@@ -2,18 +2,24 @@ package knit.am
 
 import knit.am.core.Application
 import knit.am.core.ClientRequest
+import knit.am.core.Container
+import knit.am.core.Due
 import knit.am.core.Effect
 import knit.am.core.Event
 import knit.am.core.Transition
 import knit.am.core.on
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
+import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.asStateFlow
+import kotlinx.coroutines.selects.onTimeout
+import kotlinx.coroutines.selects.select
 import kotlinx.coroutines.withContext
 import java.time.Clock
+import java.time.Duration
 
 /**
  * Starts what the core wants done.
@@ -34,6 +40,8 @@ class ApplicationLoop(
   initial: Application,
   private val clock: Clock,
   private val effects: EffectHandler,
+  /** Told of each container that has ended, on the loop: as for effects, it must return at once. */
+  private val ended: (Container) -> Unit = {},
   /** Told why [run] is about to fail, before it does. The state can be trusted no more; the process should leave. */
   private val fatal: (Throwable) -> Unit,
 ) {
@@ -60,14 +68,29 @@ class ApplicationLoop(
     return answer.await()
   }
 
-  /** Applies events in order until it is cancelled or one of them cannot be applied, which is a fault of ours. */
+  /**
+   * Applies events in order, and [Due] when the application's deadline has passed, until it is cancelled or one of them
+   * cannot be applied, which is a fault of ours.
+   */
   suspend fun run() {
     withContext(CoroutineName("application-loop")) {
       try {
-        for (message in inbox) apply(message)
+        while (true) apply(next())
       } finally {
         inbox.cancel()
       }
+    }
+  }
+
+  @OptIn(ExperimentalCoroutinesApi::class)
+  private suspend fun next(): Message {
+    val deadline = current.value.nextDeadline ?: return inbox.receive()
+    val wait = Duration.between(clock.instant(), deadline)
+    if (wait.isNegative || wait.isZero) return Message(Due, null)
+    // A time limit around the receiving could drop what arrives as it passes.
+    return select {
+      inbox.onReceive { it }
+      onTimeout(wait.toMillis() + 1) { Message(Due, null) }
     }
   }
 
@@ -76,6 +99,7 @@ class ApplicationLoop(
       val transition = current.value.on(message.event, clock.instant())
       current.value = transition.application
       transition.effects.forEach(effects::handle)
+      transition.ended.forEach(ended)
       message.answer?.complete(transition)
     } catch (refused: AmException) {
       message.answer?.completeExceptionally(refused)

@@ -3,35 +3,32 @@ package knit.am
 import knit.am.core.Application
 import knit.am.core.Outcome
 import knit.am.core.Registered
+import knit.am.core.Unregistered
+import knit.am.core.problemIn
 import knit.am.grpc.AmServer
 import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.ClientActivity
 import knit.am.grpc.ContainerGrpcService
 import knit.am.grpc.LogGrpcService
-import knit.am.log.ContainerJournal
+import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
 import knit.am.yarn.Allocator
-import knit.am.yarn.LeftBehindException
+import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
 import knit.am.yarn.Registration
 import knit.am.yarn.ResourceManager
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.NonCancellable
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelChildren
 import kotlinx.coroutines.coroutineScope
-import kotlinx.coroutines.currentCoroutineContext
-import kotlinx.coroutines.delay
-import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.launch
-import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.coroutines.withContext
 import org.slf4j.LoggerFactory
 import java.time.Clock
-import kotlin.time.Duration
-import kotlin.time.Duration.Companion.milliseconds
-import kotlin.time.Duration.Companion.minutes
 import kotlin.time.toKotlinDuration
 
 /**
@@ -47,7 +44,7 @@ internal class ApplicationMaster(
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
   private val logSource: LogSource,
-  private val journal: ContainerJournal,
+  private val index: ContainerIndex,
   private val staging: Staging,
   private val clock: Clock,
   private val nowMillis: () -> Long,
@@ -56,10 +53,12 @@ internal class ApplicationMaster(
   private val released = CompletableDeferred<Unit>()
   private val activity = ClientActivity(nowMillis)
 
+  private val departure = Departure(resourceManager, activity, nowMillis)
+
   /**
    * Returns how the application ended, after the last client has left.
    *
-   * @throws LeftBehindException where the RM knows this attempt no more.
+   * @throws knit.am.yarn.LeftBehindException where the RM knows this attempt no more.
    */
   suspend fun run(): Outcome =
     coroutineScope {
@@ -70,9 +69,9 @@ internal class ApplicationMaster(
           prepared.join()
           runCatching { resourceManager.nodes() }
         }
-      val effects = ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager, journal)
-      val application = Application.start(config.applicationId, config.attemptNumber, config.submission.services, clock.instant())
-      val loop = ApplicationLoop(application, clock, effects) { log.error("The application's state is broken", it) }
+      val effects =
+        ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, nowMillis)
       effects.post = loop::post
       effects.wakeAllocator = allocator::wake
@@ -81,16 +80,30 @@ internal class ApplicationMaster(
       try {
         val registration = register(server.port)
         loop.post(Registered(registration.maxResource))
+        index.begun(config.attemptNumber, clock.instant())
         allocator.run(registration, report)
         val outcome = effects.outcome.await()
-        unregister(outcome)
-        linger()
+        departure.unregister(outcome)
+        loop.post(Unregistered)
+        index.ended(outcome)
+        departure.linger(config.submission.linger.toKotlinDuration(), released)
         outcome
       } finally {
         server.stop()
         coroutineContext.cancelChildren()
+        withContext(NonCancellable) { index.close() }
       }
     }
+
+  private fun start(): Application =
+    Application.start(
+      id = config.applicationId,
+      attemptNumber = config.attemptNumber,
+      historyId = config.historyId,
+      services = config.submission.services,
+      now = clock.instant(),
+      problem = config.submission.problem ?: problemIn(config.submission.services),
+    )
 
   private fun serve(loop: ApplicationLoop): AmServer {
     val services =
@@ -107,48 +120,5 @@ internal class ApplicationMaster(
     log.info("Registered: {} attempt {} serves on {}:{}", config.applicationId, config.attemptNumber, config.host, port)
     launch(CoroutineName("publish-address")) { staging.publish("${config.host}:$port") }
     return registration
-  }
-
-  /** Tries until it is done: an application whose end YARN never hears of would be started again. */
-  private suspend fun unregister(outcome: Outcome) {
-    var wait = 500.milliseconds
-    val given = nowMillis()
-    while (true) {
-      try {
-        resourceManager.unregister(outcome)
-        log.info("Unregistered: {}, {}", outcome.finalStatus, outcome.diagnostics)
-        return
-      } catch (
-        @Suppress("TooGenericExceptionCaught") failure: Exception,
-      ) {
-        currentCoroutineContext().ensureActive()
-        if (failure is LeftBehindException || nowMillis() - given > UNREGISTER_LIMIT.inWholeMilliseconds) throw failure
-        log.warn("YARN could not be told of the end; trying on: {}", failure.toString())
-        delay(wait)
-        wait = (wait * 2).coerceAtMost(MAX_UNREGISTER_WAIT)
-      }
-    }
-  }
-
-  /** Stays for clients that want to know how it ended, until one of them says that it needs nothing more. */
-  private suspend fun linger() {
-    val endMillis = nowMillis()
-    val limit = config.submission.linger.toKotlinDuration()
-    withTimeoutOrNull(MAX_LINGER) {
-      while (!released.isCompleted) {
-        val quiet = minOf(activity.quietMillis(), nowMillis() - endMillis).milliseconds
-        if (quiet >= limit) break
-        withTimeoutOrNull((limit - quiet).coerceIn(MIN_LOOK, MAX_LOOK)) { released.await() }
-      }
-    }
-    log.info("Leaving: {}", if (released.isCompleted) "released by a client" else "no client has been heard for $limit")
-  }
-
-  private companion object {
-    val UNREGISTER_LIMIT: Duration = 15.minutes
-    val MAX_UNREGISTER_WAIT: Duration = 10_000.milliseconds
-    val MAX_LINGER: Duration = 5.minutes
-    val MIN_LOOK: Duration = 10.milliseconds
-    val MAX_LOOK: Duration = 500.milliseconds
   }
 }

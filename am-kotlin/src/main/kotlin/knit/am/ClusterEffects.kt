@@ -1,32 +1,32 @@
 package knit.am
 
 import knit.am.core.Effect
-import knit.am.core.EndingTimedOut
 import knit.am.core.Event
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
+import knit.am.core.LaunchFault
 import knit.am.core.Lease
 import knit.am.core.Outcome
 import knit.am.core.Release
-import knit.am.core.StartEndingTimer
 import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
-import knit.am.log.ContainerJournal
+import knit.am.log.ContainerIndex
 import knit.am.yarn.LaunchSpec
+import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
+import knit.am.yarn.NodeNotAskedException
 import knit.am.yarn.ResourceManager
+import knit.am.yarn.UnlaunchableException
 import knit.am.yarn.containerEnvironment
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.currentCoroutineContext
-import kotlinx.coroutines.delay
 import kotlinx.coroutines.ensureActive
 import kotlinx.coroutines.launch
 import org.slf4j.LoggerFactory
 import java.util.concurrent.ConcurrentHashMap
-import kotlin.time.Duration.Companion.seconds
 
 /**
  * Carries out on the cluster what the core wants done; what comes of it is posted.
@@ -39,10 +39,17 @@ internal class ClusterEffects(
   private val applicationId: String,
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
-  private val journal: ContainerJournal,
+  private val nodeCalls: NodeCalls,
+  private val index: ContainerIndex,
 ) : EffectHandler {
   private val log = LoggerFactory.getLogger(ClusterEffects::class.java)
   private val underWay = ConcurrentHashMap<String, Job>()
+
+  /** Containers that are to stop, until that was tried. */
+  private val toStop: MutableSet<String> = ConcurrentHashMap.newKeySet()
+
+  /** Containers that were to stop before their launch had its turn, and so were not launched. */
+  private val unlaunched: MutableSet<String> = ConcurrentHashMap.newKeySet()
 
   /** How the application ended, once it has. */
   val outcome = CompletableDeferred<Outcome>()
@@ -55,18 +62,22 @@ internal class ClusterEffects(
 
   override fun handle(effect: Effect) {
     when (effect) {
-      is Launch -> inTurn(effect.lease.containerId) { launch(effect) }
-      is StopContainer -> inTurn(effect.lease.containerId) { stop(effect.lease) }
-      is Release -> inTurn(effect.containerId) { release(effect.containerId) }
-      is Unregister -> outcome.complete(effect.outcome)
-      is StartEndingTimer -> startEndingTimer()
-    }
-  }
+      is Launch -> {
+        inTurn(effect.lease.containerId) { launch(effect) }
+      }
 
-  private fun startEndingTimer() {
-    scope.launch {
-      delay(ENDING_TIMEOUT)
-      post(EndingTimedOut)
+      is StopContainer -> {
+        toStop += effect.lease.containerId
+        inTurn(effect.lease.containerId) { stop(effect.lease) }
+      }
+
+      is Release -> {
+        inTurn(effect.containerId) { release(effect.containerId) }
+      }
+
+      is Unregister -> {
+        outcome.complete(effect.outcome)
+      }
     }
   }
 
@@ -87,28 +98,44 @@ internal class ClusterEffects(
 
   private suspend fun launch(effect: Launch) {
     val containerId = effect.lease.containerId
-    journal.note(effect.key, effect.lease)
     try {
-      nodeManager.launch(effect.lease, effect.toSpec())
-      post(Started(containerId))
+      val isLaunched =
+        nodeCalls.on(effect.lease.nodeId) {
+          val isWanted = containerId !in toStop
+          if (isWanted) {
+            index.launched(effect.key, effect.lease)
+            nodeManager.launch(effect.lease, effect.toSpec())
+          }
+          isWanted
+        }
+      if (isLaunched) post(Started(containerId)) else unlaunched += containerId
     } catch (
       @Suppress("TooGenericExceptionCaught") failure: Exception,
     ) {
       currentCoroutineContext().ensureActive()
       log.warn("{} could not be launched on {}: {}", containerId, effect.lease.nodeId, failure.toString())
-      post(LaunchFailed(containerId, failure.message ?: failure.toString()))
+      post(LaunchFailed(containerId, failure.message ?: failure.toString(), faultOf(failure)))
     }
   }
 
+  private fun faultOf(failure: Exception): LaunchFault =
+    when (failure) {
+      is NodeNotAskedException -> LaunchFault.QUEUE
+      is UnlaunchableException -> LaunchFault.SPECIFICATION
+      else -> LaunchFault.NODE
+    }
+
   private suspend fun stop(lease: Lease) {
     try {
-      nodeManager.stop(lease)
+      if (unlaunched.remove(lease.containerId)) release(lease.containerId) else nodeCalls.on(lease.nodeId) { nodeManager.stop(lease) }
     } catch (
       @Suppress("TooGenericExceptionCaught") failure: Exception,
     ) {
       currentCoroutineContext().ensureActive()
       log.info("{} could not be stopped through {}, and is given back instead: {}", lease.containerId, lease.nodeId, failure.toString())
       release(lease.containerId)
+    } finally {
+      toStop -= lease.containerId
     }
   }
 
@@ -132,10 +159,5 @@ internal class ClusterEffects(
       described = service.localResources,
       pythonEnvironment = service.pythonEnvironment,
     )
-  }
-
-  private companion object {
-    /** A NodeManager sends SIGKILL a quarter of a second after SIGTERM, and reports the end within a second or two. */
-    val ENDING_TIMEOUT = 15.seconds
   }
 }

@@ -2,7 +2,7 @@ package knit.am
 
 import io.grpc.Server
 import knit.am.grpc.submissionOf
-import knit.am.log.ContainerJournal
+import knit.am.log.ContainerIndex
 import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
@@ -16,6 +16,7 @@ import knit.am.yarn.HdfsStaging
 import knit.am.yarn.LaunchContexts
 import knit.am.yarn.Leases
 import knit.am.yarn.LeftBehindException
+import knit.am.yarn.NodeCalls
 import knit.am.yarn.RealNodeManager
 import knit.am.yarn.RealResourceManager
 import kotlinx.coroutines.Dispatchers
@@ -34,7 +35,7 @@ import java.util.logging.Level
 import java.util.logging.Logger
 import kotlin.system.exitProcess
 
-/** How many calls to NodeManagers, and how many to their web servers, wait at a time. */
+/** How many calls to the nodes' web servers wait at a time. */
 private const val PARALLEL_CALLS = 64
 
 private const val EXIT_BROKEN = 70
@@ -94,13 +95,13 @@ private fun applicationMaster(
     config = config,
     resourceManager = RealResourceManager(configuration, leases, Dispatchers.IO),
     nodeManager =
-      RealNodeManager(configuration, leases, LaunchContexts(tokens), Dispatchers.IO.limitedParallelism(PARALLEL_CALLS)),
+      RealNodeManager(configuration, leases, LaunchContexts(tokens), Dispatchers.IO.limitedParallelism(NodeCalls.TOTAL)),
     logSource =
       LiveLogSource(
         NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),
         Dispatchers.IO.limitedParallelism(PARALLEL_CALLS),
       ),
-    journal = ContainerJournal(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
+    index = ContainerIndex(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },

@@ -1,11 +1,16 @@
 package knit.am
 
+import knit.am.core.Container
 import knit.am.core.Effect
+import knit.am.core.EndApplication
+import knit.am.core.FinalStatus
 import knit.am.core.Launch
+import knit.am.core.LaunchFailed
 import knit.am.core.MOST
 import knit.am.core.NOW
 import knit.am.core.Phase
 import knit.am.core.Registered
+import knit.am.core.Release
 import knit.am.core.adding
 import knit.am.core.completed
 import knit.am.core.granted
@@ -20,9 +25,11 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.test.TestScope
+import kotlinx.coroutines.test.advanceTimeBy
 import kotlinx.coroutines.test.runCurrent
 import kotlinx.coroutines.test.runTest
 import kotlinx.coroutines.withContext
@@ -32,11 +39,13 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assertions.fail
 import org.junit.jupiter.api.Test
 import java.time.Clock
+import java.time.ZoneId
 import java.time.ZoneOffset
 
 @OptIn(ExperimentalCoroutinesApi::class)
 class ApplicationLoopTest {
   private val effects = mutableListOf<Effect>()
+  private val ended = mutableListOf<Container>()
   private val faults = mutableListOf<Throwable>()
 
   @Test
@@ -45,7 +54,7 @@ class ApplicationLoopTest {
       val loop = running()
       listOf(granted(1), started(1), completed(1)).forEach(loop::post)
       runCurrent()
-      assertEquals(Phase.ENDED, loop.snapshots.value.phase)
+      assertEquals(Phase.REPORTING, loop.snapshots.value.phase)
       assertEquals(
         NOW,
         loop.snapshots.value
@@ -75,7 +84,7 @@ class ApplicationLoopTest {
     runTest {
       val loop = running()
       val transition = loop.request(adding("worker", 1))
-      assertEquals(listOf(key("worker", 1)), transition.subjects)
+      assertEquals(listOf(key("worker", 1)), transition.subjects.map { it.key })
       assertSame(transition.application, loop.snapshots.value)
     }
 
@@ -118,10 +127,101 @@ class ApplicationLoopTest {
     }
 
   @Test
+  fun whatHasEndedIsToldOnce() =
+    runTest {
+      val loop = running()
+      listOf(granted(1), started(1), completed(1, 3), completed(1, 3)).forEach(loop::post)
+      runCurrent()
+      assertEquals(listOf(key("worker", 0)), ended.map { it.key })
+      assertEquals(3, ended.single().exit?.exitCode)
+    }
+
+  @Test
+  fun anEndingThatMakesNoProgressIsGivenBackAndInTheEndGivenUp() =
+    runTest {
+      val loop = ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, faults::add)
+      backgroundScope.launch { loop.run() }
+      listOf(granted(1), granted(2)).forEach(loop::post)
+      loop.request(EndApplication(FinalStatus.KILLED, ""))
+      runCurrent()
+      effects.clear()
+      advanceTimeBy(59_000)
+      runCurrent()
+      loop.post(completed(1, 143))
+      advanceTimeBy(59_000)
+      runCurrent()
+      assertEquals(emptyList<Effect>(), effects, "an end begins the wait anew")
+      advanceTimeBy(2_000)
+      runCurrent()
+      assertEquals(listOf<Effect>(Release(id(2))), effects)
+      advanceTimeBy(600_000)
+      runCurrent()
+      assertEquals(Phase.REPORTING, loop.snapshots.value.phase)
+      assertTrue(
+        "has said nothing for 10 minutes" in
+          ended
+            .last()
+            .exit
+            ?.diagnostics
+            .orEmpty(),
+      )
+      assertEquals(emptyList<Throwable>(), faults)
+    }
+
+  @Test
+  fun aNodeIsForgivenWhenItsTimeHasCome() =
+    runTest {
+      val spec = service(instances = 3, maxReplacements = 5)
+      val loop = ApplicationLoop(registered("worker" to spec), virtualClock(), effects::add, ended::add, faults::add)
+      backgroundScope.launch { loop.run() }
+      for (number in 1..2) {
+        loop.post(granted(number))
+        loop.post(LaunchFailed(id(number), "refused"))
+      }
+      runCurrent()
+      assertEquals(setOf("node1:8041"), loop.snapshots.value.excludedNodes)
+      advanceTimeBy(599_000)
+      runCurrent()
+      assertEquals(setOf("node1:8041"), loop.snapshots.value.excludedNodes)
+      advanceTimeBy(2_000)
+      runCurrent()
+      assertEquals(emptySet<String>(), loop.snapshots.value.excludedNodes)
+      assertEquals(null, loop.snapshots.value.nextDeadline)
+    }
+
+  @Test
+  fun nothingThatArrivesAsADeadlinePassesIsLost() =
+    runTest {
+      val loop = ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, faults::add)
+      backgroundScope.launch { loop.run() }
+      listOf(granted(1), granted(2)).forEach(loop::post)
+      loop.request(EndApplication(FinalStatus.KILLED, ""))
+      launch {
+        delay(60_001)
+        loop.post(completed(1, 0))
+        loop.post(completed(2, 0))
+      }
+      advanceTimeBy(60_002)
+      runCurrent()
+      assertEquals(2, ended.size)
+      assertEquals(Phase.REPORTING, loop.snapshots.value.phase)
+    }
+
+  /** Time that passes only when the test lets it. */
+  private fun TestScope.virtualClock(): Clock =
+    object : Clock() {
+      override fun getZone() = ZoneOffset.UTC
+
+      override fun withZone(zone: ZoneId) = this
+
+      override fun instant() = NOW.plusMillis(testScheduler.currentTime)
+    }
+
+  @Test
   fun manyThreadsMayPost() =
     runTest {
       val number = 2_000
-      val loop = ApplicationLoop(start("worker" to service(instances = number)), clock(), {}, faults::add)
+      val loop = ApplicationLoop(start("worker" to service(instances = number)), clock(), {}, fatal = faults::add)
       loop.post(Registered(MOST))
       withContext(Dispatchers.Default) {
         val run = launch { loop.run() }
@@ -132,7 +232,7 @@ class ApplicationLoopTest {
             loop.post(completed(i))
           }
         }
-        loop.snapshots.first { it.phase == Phase.ENDED }
+        loop.snapshots.first { it.isDone }
         run.cancelAndJoin()
       }
       assertTrue(
@@ -147,7 +247,7 @@ class ApplicationLoopTest {
     return loop
   }
 
-  private fun loopOf(handler: EffectHandler) = ApplicationLoop(registered("worker" to service()), clock(), handler, faults::add)
+  private fun loopOf(handler: EffectHandler) = ApplicationLoop(registered("worker" to service()), clock(), handler, ended::add, faults::add)
 
   private fun clock(): Clock = Clock.fixed(NOW, ZoneOffset.UTC)
 

@@ -14,9 +14,10 @@ import io.grpc.reflection.v1.ServerReflectionGrpc
 import io.grpc.reflection.v1.ServerReflectionRequest
 import io.grpc.reflection.v1.ServerReflectionResponse
 import io.grpc.stub.StreamObserver
+import knit.am.core.HISTORY
 import knit.am.core.ServiceSpec
 import knit.am.core.service
-import knit.am.log.ContainerJournal
+import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
 import knit.am.security.Tls
 import knit.am.yarn.FakeNodeManager
@@ -81,20 +82,22 @@ class ApplicationMasterTest {
   private fun master(
     spec: ServiceSpec,
     linger: Duration,
+    problem: String? = null,
   ) = ApplicationMaster(
     config =
       AmConfig(
         applicationId = "application_1_0001",
         attemptNumber = 1,
         host = "localhost",
-        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann"),
+        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann", problem = problem),
         logDirectory = logDirectory,
+        historyId = HISTORY,
         tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
       ),
     resourceManager = resourceManager,
     nodeManager = nodeManager,
     logSource = FakeLogSource(),
-    journal = ContainerJournal(logDirectory, Dispatchers.IO.limitedParallelism(1)),
+    index = ContainerIndex(logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
@@ -152,6 +155,9 @@ class ApplicationMasterTest {
     while (containers.listContainers(request).containersCount < count) delay(20)
   }
 
+  private suspend fun Running.awaitPhase(state: ApplicationState) =
+    withTimeout(20_000) { while (applications.getApplication(GetApplicationRequest.getDefaultInstance()).state != state) delay(20) }
+
   private suspend fun refusal(call: suspend () -> Unit): Status.Code =
     try {
       call()
@@ -176,6 +182,7 @@ class ApplicationMasterTest {
       val application = applications.getApplication(GetApplicationRequest.getDefaultInstance())
       assertEquals(ApplicationState.APPLICATION_STATE_RUNNING, application.state)
       assertEquals(mapOf("MINE" to ""), application.spec.getServicesOrThrow("worker").environmentMap)
+      assertEquals(HISTORY, application.historyId)
 
       resourceManager.complete("container_1")
       resourceManager.complete("container_2")
@@ -224,18 +231,51 @@ class ApplicationMasterTest {
     }
 
   @Test
-  fun everyContainerThatIsLaunchedIsNotedBesideTheLogs() =
+  fun everyContainerAndItsEndIsNotedBesideTheLogs() =
     withMaster(service(instances = 1, maxRestarts = 1)) {
       awaitState(ContainerState.CONTAINER_STATE_RUNNING)
       resourceManager.complete("container_1", exitStatus = 3)
       withTimeout(20_000) { while ("container_2" !in nodeManager.launched) delay(20) }
+      resourceManager.complete("container_2")
+      awaitPhase(ApplicationState.APPLICATION_STATE_ENDED)
+      applications.shutdown(ShutdownRequest.getDefaultInstance())
+      withTimeout(10_000) { outcome.await() }
+      val lines = logDirectory.resolve("containers.jsonl").toFile().readLines()
       assertEquals(
-        (1..2).map { number ->
-          """{"container_id":"container_$number","service":"worker","rank":0,"attempt_number":$number,"node_id":"node1:8041"}"""
+        listOf("attempt", "container_1 launched", "container_1 FAILED", "container_2 launched", "container_2 SUCCEEDED", "outcome"),
+        lines.map { line ->
+          val containerId = Regex("container_\\d").find(line)?.value
+          val state = Regex("\"state\":\"(\\w+)\"").find(line)?.groupValues?.get(1) ?: "launched"
+          if (containerId == null) line.substringAfter('"').substringBefore('"') else "$containerId $state"
         },
-        logDirectory.resolve("containers.jsonl").toFile().readLines(),
       )
     }
+
+  @Test
+  fun itHasEndedOnceYarnHasTakenNoteAndNotBefore() =
+    withMaster {
+      awaitState(ContainerState.CONTAINER_STATE_RUNNING)
+      val held = CompletableDeferred<Unit>()
+      resourceManager.unregistering = { held.await() }
+      resourceManager.complete("container_1")
+      awaitState(ContainerState.CONTAINER_STATE_SUCCEEDED)
+      withTimeout(10_000) { while (!resourceManager.isUnregistering) delay(10) }
+      val ending = applications.getApplication(GetApplicationRequest.getDefaultInstance())
+      assertEquals(ApplicationState.APPLICATION_STATE_ENDING, ending.state)
+      assertEquals(FinalStatus.FINAL_STATUS_SUCCEEDED, ending.outcome.finalStatus)
+      assertEquals(ApplicationState.APPLICATION_STATE_ENDING, applications.shutdown(ShutdownRequest.getDefaultInstance()).state)
+      held.complete(Unit)
+      awaitPhase(ApplicationState.APPLICATION_STATE_ENDED)
+      assertFalse(outcome.isCompleted, "a client that asked before the end has not released it")
+    }
+
+  @Test
+  fun aSubmissionThatIsNotUnderstoodEndsFailedWithASentence() {
+    val ended = runBlocking(Dispatchers.Default) { master(service(), Duration.ZERO, problem = "It is not understood.").run() }
+    assertEquals("It is not understood.", ended.diagnostics)
+    assertEquals(listOf(ended), resourceManager.outcomes)
+    assertEquals(emptySet<String>(), nodeManager.launched.keys)
+  }
 
   @Test
   fun aDeadNodeStallsNobodyAndItsContainerIsReplaced() {
@@ -258,6 +298,10 @@ class ApplicationMasterTest {
           Status.Code.NOT_FOUND to { logs.streamLogs(StreamLogsRequest.newBuilder().addContainerIds("container_99").build()).toList() },
           Status.Code.INVALID_ARGUMENT to { logs.streamLogs(StreamLogsRequest.newBuilder().addFileNames("../x").build()).toList() },
           Status.Code.INVALID_ARGUMENT to { containers.stopContainers(StopContainersRequest.getDefaultInstance()) },
+          Status.Code.OUT_OF_RANGE to {
+            val request = AddContainersRequest.newBuilder().setServiceName("worker").setCount(1)
+            containers.addContainers(request.setHistoryId("another").build())
+          },
           Status.Code.INVALID_ARGUMENT to { applications.shutdown(ShutdownRequest.newBuilder().setFinalStatusValue(99).build()) },
         )
       for ((code, call) in table) assertEquals(code, refusal { call() })

@@ -23,7 +23,8 @@ data class Launch(
 /**
  * End the container's process through its NodeManager, and through the RM where that does not answer; [Completed] follows.
  *
- * It can come while the launch is still on its way to the NodeManager, and again once that was confirmed.
+ * It can come while the launch is still on its way to the NodeManager, and again once that was confirmed. A launch that
+ * nobody has begun yet need not be made then: giving the lease back is enough.
  */
 data class StopContainer(
   val lease: Lease,
@@ -34,11 +35,8 @@ data class Release(
   val containerId: String,
 ) : Effect
 
-/** Send [EndingTimedOut] unless the application has ended by then. */
-data object StartEndingTimer : Effect
-
 /**
- * Tell the RM how the application ended; comes exactly once.
+ * Tell the RM how the application ended; comes exactly once, and is answered by [Unregistered].
  *
  * Nothing is asked of YARN after that. A [Release] that still follows (a late grant) needs no work: with the
  * application YARN takes every lease back.

@@ -27,11 +27,24 @@ data class Started(
   val containerId: String,
 ) : Event
 
-/** The NodeManager refused the launch, or did not answer in time. */
+/** A container was not launched. */
 data class LaunchFailed(
   val containerId: String,
   val diagnostics: String,
+  val fault: LaunchFault = LaunchFault.NODE,
 ) : Event
+
+/** Whose fault it is that a container was not launched. */
+enum class LaunchFault {
+  /** Its NodeManager refused, or did not answer in time. */
+  NODE,
+
+  /** Nobody's that is known: its NodeManager was not asked, for others waited for its answer already. */
+  QUEUE,
+
+  /** The specification's: it would fail on every node, so no other one is tried. */
+  SPECIFICATION,
+}
 
 /** YARN reported the end of a container. [exitStatus] is YARN's number: an exit code, or one of its negative causes. */
 data class Completed(
@@ -53,6 +66,8 @@ data class AddContainers(
   val environment: Map<String, String>,
   /** Empty: never deduplicated. */
   val requestId: String,
+  /** The [Application.historyId] the client believes in; empty: whichever it is. */
+  val historyId: String = "",
 ) : ClientRequest {
   /** Without the values of [environment], which may be secret. */
   override fun toString(): String = "AddContainers($count × $serviceName, $resource, environment=${environment.keys}, '$requestId')"
@@ -64,11 +79,14 @@ data class StopContainers(
   val places: List<Place>,
 ) : ClientRequest
 
-/** A client, or the node's signal to leave, ends the application. */
+/** A client ends the application. */
 data class EndApplication(
   val finalStatus: FinalStatus,
   val diagnostics: String,
 ) : ClientRequest
 
-/** The containers took too long to stop; see [StartEndingTimer]. */
-data object EndingTimedOut : Event
+/** The RM has taken note of the outcome; see [Unregister]. */
+data object Unregistered : Event
+
+/** [Application.nextDeadline] has passed. Which deadline that was, the application knows. */
+data object Due : Event

@@ -36,6 +36,13 @@ internal object ExitStatus {
 
   /** Not one of YARN's constants: what a NodeManager reports when it could not start the launch script at all. */
   const val NOT_LAUNCHED = -1
+
+  /**
+   * Not one of YARN's constants: what a NodeManager that recovers its containers reports of one whose process has gone
+   * meanwhile, as after a reboot (`ContainerExecutor.ExitCode.LOST`). As a shell's code it would be SIGVTALRM, which
+   * ends no program that does not ask for it.
+   */
+  const val LOST = 154
 }
 
 private val exitCodes = 0..255
@@ -45,10 +52,19 @@ internal fun exitOf(
   exitStatus: Int,
   diagnostics: String,
   now: Instant,
-) = ContainerExit(reasonOf(exitStatus, diagnostics), exitCodeOf(exitStatus), now, diagnostics)
+) = ContainerExit(reasonOf(exitStatus, diagnostics), exitCodeOf(exitStatus), now, bounded(diagnostics))
 
 /** The process's exit code, where [exitStatus] is one and not a cause of YARN's. */
-internal fun exitCodeOf(exitStatus: Int): Int? = exitStatus.takeIf { it in exitCodes }
+internal fun exitCodeOf(exitStatus: Int): Int? = exitStatus.takeIf { it in exitCodes && it != ExitStatus.LOST }
+
+/** What is kept of a container's diagnostics: their end, which as a rule is what the program wrote last. YARN's have up to 10,000 characters. */
+internal const val MAX_DIAGNOSTICS_LENGTH = 2_048
+
+internal fun bounded(diagnostics: String): String {
+  if (diagnostics.length <= MAX_DIAGNOSTICS_LENGTH) return diagnostics
+  val end = diagnostics.takeLast(MAX_DIAGNOSTICS_LENGTH - 1)
+  return "…" + if (end.first().isLowSurrogate()) end.drop(1) else end
+}
 
 /**
  * [diagnostics] are read only where YARN itself ended the container: after an exit code they hold what the program
@@ -88,7 +104,7 @@ internal fun reasonOf(
     }
 
     // While the application lives, only a NodeManager that is shutting down believes it over.
-    ExitStatus.KILLED_AFTER_APP_COMPLETION -> {
+    ExitStatus.KILLED_AFTER_APP_COMPLETION, ExitStatus.LOST -> {
       ExitReason.NODE_LOST
     }
 

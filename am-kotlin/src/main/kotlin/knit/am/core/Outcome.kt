@@ -35,7 +35,7 @@ internal fun Application.failureOutcome(decisive: Container): Outcome {
 
 /** The outcome a client asked for; what failed before counts unless the client calls it a success. */
 internal fun Application.requestedOutcome(request: EndApplication): Outcome {
-  val said = request.diagnostics.trim().ifEmpty { "Stopped by a client before its end." }
+  val said = shortened(request.diagnostics.trim()).ifEmpty { "Stopped by a client before its end." }
   if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0)
   val failure = firstFailure ?: return Outcome(request.finalStatus, said, 1)
   return Outcome(request.finalStatus, "$said First to fail: ${failure.failureSentence()}", failure.failureCode)
@@ -67,7 +67,7 @@ private fun ContainerExit.inWords(): String =
     ExitReason.KILLED_BY_YARN -> "ended by YARN"
   }
 
-private const val LAST_WORDS_MAX_LENGTH = 300
+internal const val LAST_WORDS_MAX_LENGTH = 300
 
 /** YARN puts a time before its own lines. */
 private val yarnTime = Regex("""^\[\d{4}-\d\d-\d\d [^]]*]\s*""")
@@ -81,4 +81,10 @@ internal fun lastWords(diagnostics: String): String? =
     .lineSequence()
     .map { it.trim().replace(yarnTime, "") }
     .lastOrNull { it.isNotBlank() && !frame.matches(it) }
-    ?.let { if (it.length <= LAST_WORDS_MAX_LENGTH) it else it.take(LAST_WORDS_MAX_LENGTH) + "…" }
+    ?.let { shortened(it, LAST_WORDS_MAX_LENGTH) }
+
+/** A sentence for people as far as it is kept. */
+private fun shortened(
+  text: String,
+  maxLength: Int = MAX_DIAGNOSTICS_LENGTH,
+): String = if (text.length <= maxLength) text else text.take(maxLength) + "…"

@@ -2,16 +2,20 @@ package knit.am.core
 
 import knit.am.AmException
 
-private val environmentName = Regex("[A-Za-z_][A-Za-z0-9_]*")
+/** How many containers one request may add, and one may stop: its answer lists them, and has to fit into a message. */
+internal const val MAX_REQUESTED_CONTAINERS = 10_000
 
-/** The command and environment of one container, in bytes. */
-internal const val MAX_LAUNCH_BYTES = 64 * 1024
+internal const val MAX_REQUEST_ID_BYTES = 256
 
-/** Adds containers; a request that is repeated is answered with what it added, whatever has happened since. */
+/** The variables of added containers, equal ones counted once: a fifth of the smallest Application Master's memory at most. */
+internal const val MAX_ADDED_ENVIRONMENT_BYTES = 32L * 1024 * 1024
+
+/** Adds containers; a request that is repeated is answered with what it added, as it was then. */
 internal fun Turn.add(request: AddContainers) {
+  application.refuseAnotherHistory(request)
   val known = application.added[request.requestId]
   if (known != null) {
-    subjects = known
+    subjects = known::containers
     return
   }
   val service = application.serviceOrRefuse(request.serviceName)
@@ -20,21 +24,42 @@ internal fun Turn.add(request: AddContainers) {
   application.refuseIfEnding()
   application.refuseIfTooMuch(resource, request.count)
 
+  val environment = environment(request.environment)
   val firstRank = application.places.getValue(request.serviceName).size
-  subjects = List(request.count) { ContainerKey(Place(request.serviceName, firstRank + it), 1) }
-  application = application.requesting(request.serviceName, request.count, resource, request.environment, now)
-  if (request.requestId.isNotEmpty()) application = application.copy(added = application.added.put(request.requestId, subjects))
+  val addition = Addition(request.serviceName, firstRank, request.count, resource, environment, now)
+  application = application.requesting(addition)
+  if (request.requestId.isNotEmpty()) application = application.copy(added = application.added.put(request.requestId, addition))
+  subjects = addition::containers
+}
+
+/** Returns [variables] as they are kept. */
+private fun Turn.environment(variables: Map<String, String>): Map<String, String> {
+  if (variables.isEmpty()) return emptyMap()
+  application.environments[variables]?.let { return it }
+  val bytes = application.environmentBytes + variables.entries.sumOf { it.key.utf8Size + it.value.utf8Size }
+  if (bytes > MAX_ADDED_ENVIRONMENT_BYTES) {
+    throw AmException.ResourceExhausted(
+      "The variables of all added containers would be $bytes bytes, of at most $MAX_ADDED_ENVIRONMENT_BYTES. Put the data in files.",
+    )
+  }
+  application =
+    application.copy(environments = application.environments.put(variables, variables), environmentBytes = bytes)
+  return variables
 }
 
 /** Stops all of the named containers, or none if one of them never was. */
 internal fun Turn.stop(request: StopContainers) {
-  if (request.containerIds.isEmpty() && request.places.isEmpty()) {
-    throw AmException.InvalidArgument("No container was named. Give container_ids, places, or both.")
+  val named = request.containerIds.size + request.places.size
+  if (named == 0) throw AmException.InvalidArgument("No container was named. Give container_ids, places, or both.")
+  if (named > MAX_REQUESTED_CONTAINERS) {
+    throw AmException.InvalidArgument("$named containers are named, of at most $MAX_REQUESTED_CONTAINERS. Stop them in several calls.")
   }
   val byId =
     request.containerIds.map { id ->
       application.keys[id]
-        ?: throw AmException.NotFound("This application never held a container '$id'. List the containers for those it holds.")
+        ?: throw AmException.NotFound(
+          "This application never held a container '$id', or it ended long ago. List the containers for those it holds.",
+        )
     }
   val byPlace =
     request.places.map { place ->
@@ -42,8 +67,17 @@ internal fun Turn.stop(request: StopContainers) {
       val latest = application.latest(place) ?: throw AmException.NotFound(application.noSuchRank(place))
       latest.key
     }
-  subjects = (byId + byPlace).distinct()
-  subjects.mapNotNull { application.container(it) }.forEach { stop(it, ExitReason.STOPPED) }
+  val keys = (byId + byPlace).distinct()
+  subjects = { keys.mapNotNull { application.container(it) } }
+  keys.mapNotNull { application.container(it) }.forEach { stop(it, ExitReason.STOPPED) }
+}
+
+private fun Application.refuseAnotherHistory(request: AddContainers) {
+  if (request.historyId.isEmpty() || request.historyId == historyId) return
+  throw AmException.OutOfRange(
+    "The Application Master has been replaced: this is history $historyId, and the request belongs to ${request.historyId}, whose " +
+      "Application Master may have carried it out. List the containers, then decide.",
+  )
 }
 
 private fun Application.serviceOrRefuse(name: String): ServiceSpec =
@@ -59,28 +93,19 @@ private fun AddContainers.refuseIfMalformed(
   service: ServiceSpec,
   resource: Resource,
 ) {
-  val malformedName = environment.keys.firstOrNull { !environmentName.matches(it) }
   val problem =
     when {
-      count < 1 -> "count is $count. Ask for at least 1 container."
-      !resource.isPositive -> "The size is $resource. Both must be at least 1."
-      malformedName != null -> "'$malformedName' cannot name an environment variable. Use letters, digits and _, no digit first."
-      environment.values.any { '\u0000' in it } -> "A value of the environment holds a NUL character, which none can."
-      launchBytes(service) > MAX_LAUNCH_BYTES -> "Command and environment are more than $MAX_LAUNCH_BYTES bytes. Put the data in a file."
-      else -> null
+      count !in 1..MAX_REQUESTED_CONTAINERS -> "count is $count; it must be 1 to $MAX_REQUESTED_CONTAINERS"
+      !resource.isPositive -> "the size is $resource; both must be at least 1"
+      requestId.utf8Size > MAX_REQUEST_ID_BYTES -> "request_id has ${requestId.utf8Size} bytes, of at most $MAX_REQUEST_ID_BYTES"
+      else -> problemInLaunch(service.command, service.environment + environment)
     }
-  if (problem != null) throw AmException.InvalidArgument(problem)
+  if (problem != null) throw AmException.InvalidArgument("No containers can be added: $problem.")
 }
-
-private fun AddContainers.launchBytes(service: ServiceSpec): Long =
-  (service.environment + environment).entries.fold(service.command.utf8Size) { sum, (name, value) -> sum + name.utf8Size + value.utf8Size }
-
-private val String.utf8Size: Long
-  get() = toByteArray().size.toLong()
 
 private fun Application.refuseIfEnding() {
   if (phase == Phase.RUNNING) return
-  val state = if (phase == Phase.ENDING) "is ending" else "has ended"
+  val state = if (phase == Phase.ENDED) "has ended" else "is ending"
   throw AmException.ApplicationEnding("The application $state and takes no more containers. Submit another one.")
 }
 
@@ -92,9 +117,9 @@ private fun Application.refuseIfTooMuch(
   if (!resource.fitsIn(limit)) {
     throw AmException.ResourceExhausted("A container of $resource is more than YARN grants to one: $limit. Ask for less.")
   }
-  if (size.toLong() + count > MAX_CONTAINERS) {
+  if (placeCount.toLong() + count > MAX_CONTAINERS) {
     throw AmException.ResourceExhausted(
-      "The application holds $size containers, ended ones included, and cannot hold $count more: $MAX_CONTAINERS is the most.",
+      "The application has $placeCount ranks, ended ones included, and cannot have $count more: $MAX_CONTAINERS is the most.",
     )
   }
 }

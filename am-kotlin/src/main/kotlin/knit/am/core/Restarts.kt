@@ -22,10 +22,3 @@ internal fun PlaceHistory.charged(
     Budget.REPLACEMENTS -> if (replacements < service.maxReplacements) copy(replacements = replacements + 1) else null
     null -> null
   }
-
-/** Whether a container that ended for this reason speaks against its node. */
-internal val ExitReason.blamesNode: Boolean
-  get() = this == ExitReason.LAUNCH_FAILED || this == ExitReason.DISK_FAILED
-
-/** How many containers may fail on a node, for reasons that speak against it, before no more are asked for there. */
-internal const val NODE_FAILURES_TO_EXCLUDE = 2

@@ -1,5 +1,7 @@
 package knit.am.core
 
+import java.net.URI
+
 /** An amount of what a node offers. YARN may grant more than asked for, never less. */
 data class Resource(
   val memoryMib: Long,
@@ -55,24 +57,110 @@ data class ServiceSpec(
   }
 }
 
+/** How many ranks an application may have, ended ones included: each stays listed to the end. */
+internal const val MAX_CONTAINERS = 100_000
+
+/** Linux passes no single argument or variable (`NAME=value`) of 128 KiB or more to a program. */
+internal const val MAX_ARGUMENT_BYTES = 128 * 1024 - 1
+
+/** The command and the variables of one container: Linux passes 2 MiB to a program, of which it, the shell and YARN need some. */
+internal const val MAX_LAUNCH_BYTES = 1024 * 1024
+
+private const val MAX_FILE_NAME_BYTES = 255
+private val serviceName = Regex("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+private val environmentName = Regex("[A-Za-z_][A-Za-z0-9_]*")
+
 /** Why an application of these services cannot be run anywhere, in a sentence for people; null if it can. */
 internal fun problemIn(services: Map<String, ServiceSpec>): String? {
   if (services.isEmpty()) return "The specification names no service. Add at least one."
   for ((name, service) in services) {
-    val problem =
-      when {
-        service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
-        !service.resource.isPositive -> "its size is ${service.resource}; both must be at least 1"
-        service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
-        service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
-        else -> service.problemInEnvironment()
-      }
+    if (!serviceName.matches(name)) {
+      return "'${name.take(MAX_FILE_NAME_BYTES)}' cannot name a service: it must be 1 to 63 lower-case letters, digits and hyphens, " +
+        "and begin and end with none of the latter."
+    }
+    val problem = problemIn(service)
     if (problem != null) return "Service $name cannot be run: $problem."
   }
   val total = services.values.sumOf { it.instances.toLong() }
   if (total <= MAX_CONTAINERS) return null
   return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
 }
+
+private fun problemIn(service: ServiceSpec): String? =
+  when {
+    service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
+    !service.resource.isPositive -> "its size is ${service.resource}; both must be at least 1"
+    service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
+    service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
+    else -> null
+  }
+    ?: problemInLaunch(service.command, service.environment)
+    ?: service.localResources.entries.firstNotNullOfOrNull { (name, resource) -> problemInFile(name, resource) }
+    ?: service.problemInEnvironment()
+
+/** Why no program can be started with these, as the end of a sentence without its values, which may be secret; null if one can. */
+internal fun problemInLaunch(
+  command: String,
+  environment: Map<String, String>,
+): String? {
+  val commandBytes = command.utf8Size
+  var total = commandBytes
+  for ((name, value) in environment) {
+    val bytes = name.utf8Size + 1 + value.utf8Size
+    total += bytes
+    when {
+      !environmentName.matches(name) -> {
+        return "'${name.take(MAX_FILE_NAME_BYTES)}' cannot name an environment variable: it must be letters, digits and _, no digit first"
+      }
+
+      '\u0000' in value -> {
+        return "the value of $name holds a NUL character, which none can"
+      }
+
+      bytes > MAX_ARGUMENT_BYTES -> {
+        return "$name and its value have $bytes bytes, of at most $MAX_ARGUMENT_BYTES; put the data in a file"
+      }
+    }
+  }
+  return when {
+    '\u0000' in command -> "its command holds a NUL character, which none can"
+    commandBytes > MAX_ARGUMENT_BYTES -> "its command has $commandBytes bytes, of at most $MAX_ARGUMENT_BYTES; put it in a file"
+    total > MAX_LAUNCH_BYTES -> "command and environment have $total bytes, of at most $MAX_LAUNCH_BYTES; put the data in a file"
+    else -> null
+  }
+}
+
+/** Why no node can bring [resource] beside a command as [name], as the end of a sentence; null if it can. */
+private fun problemInFile(
+  name: String,
+  resource: LocalResource,
+): String? {
+  val parts = name.split('/')
+  val problem =
+    when {
+      name.isEmpty() -> "it is empty"
+
+      '\u0000' in name -> "it holds a NUL character, which no file's name can"
+
+      parts.any { it.isEmpty() || it == "." || it == ".." } -> "it must be a path below the working directory, without '.' and '..'"
+
+      parts.any { it.utf8Size > MAX_FILE_NAME_BYTES } -> "a file's name has at most $MAX_FILE_NAME_BYTES bytes"
+
+      // YARN takes what stands before it for the scheme of a URL.
+      ':' in parts.first() -> "it has a colon, which YARN does not take there"
+
+      else -> null
+    }
+  return when {
+    problem != null -> "'${name.take(MAX_FILE_NAME_BYTES)}' cannot name a local resource: $problem"
+    resource.url.isEmpty() || runCatching { URI(resource.url) }.isFailure -> "the URL of local resource '$name' is none: '${resource.url}'"
+    resource.sizeBytes < 0 -> "local resource '$name' has ${resource.sizeBytes} bytes; it must be 0 or more"
+    else -> null
+  }
+}
+
+internal val String.utf8Size: Long
+  get() = toByteArray().size.toLong()
 
 /** Why [ServiceSpec.pythonEnvironment] cannot be one, as the end of a sentence; null if it can. */
 private fun ServiceSpec.problemInEnvironment(): String? {
@@ -92,6 +180,3 @@ private fun ServiceSpec.problemInEnvironment(): String? {
 /** Whether nodes know this kind of archive, which they tell by the end of its URL; what they do not know they leave packed. */
 private val LocalResource.isUnpacked: Boolean
   get() = listOf(".zip", ".jar", ".tar", ".tar.gz", ".tgz").any { url.endsWith(it, ignoreCase = true) }
-
-/** How many containers an application may hold, ended ones included: every one stays listed to the end. */
-internal const val MAX_CONTAINERS = 100_000

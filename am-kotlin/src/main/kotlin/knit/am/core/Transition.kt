@@ -1,14 +1,28 @@
 package knit.am.core
 
+import java.time.Duration
 import java.time.Instant
+
+/**
+ * How long an ending application waits for YARN to report another end, before it gives back to YARN what has not ended.
+ *
+ * A node sends SIGKILL within a second and reports with its next heartbeat, which is seconds; how many there are does not
+ * matter, for each end begins the wait anew. An RM that fails over takes less than this too.
+ */
+internal val STOP_PROGRESS_LIMIT: Duration = Duration.ofMinutes(1)
+
+/** How long it waits after that. YARN reports at once what is given back, so it must have been silent: it forgets us after the same time. */
+internal val GIVE_BACK_PROGRESS_LIMIT: Duration = Duration.ofMinutes(10)
 
 /** What an event leads to. */
 class Transition(
   val application: Application,
   /** What is to be done about it, in order. */
   val effects: List<Effect>,
-  /** For a [ClientRequest], the containers its answer lists; read them from [application]. */
-  val subjects: List<ContainerKey>,
+  /** The containers that reached a final state. */
+  val ended: List<Container>,
+  /** For a [ClientRequest], the containers its answer lists. */
+  val subjects: List<Container>,
 )
 
 /**
@@ -33,7 +47,8 @@ fun Application.on(
     is AddContainers -> turn.add(event)
     is StopContainers -> turn.stop(event)
     is EndApplication -> turn.end(requestedOutcome(event))
-    is EndingTimedOut -> turn.giveUpWaiting()
+    is Unregistered -> turn.unregistered()
+    is Due -> turn.due()
   }
   turn.endIfDone()
   return turn.toTransition()
@@ -45,9 +60,12 @@ internal class Turn(
   val now: Instant,
 ) {
   val effects = mutableListOf<Effect>()
-  var subjects: List<ContainerKey> = emptyList()
 
-  fun toTransition() = Transition(application, effects.toList(), subjects)
+  /** Read when the turn is over, for it may do more to them. */
+  var subjects: () -> List<Container> = { emptyList() }
+  private val ended = mutableListOf<Container>()
+
+  fun toTransition() = Transition(application, effects.toList(), ended.toList(), subjects())
 
   fun register(event: Registered) {
     application = application.copy(maxResource = event.maxResource, startTime = application.startTime ?: now)
@@ -57,10 +75,10 @@ internal class Turn(
 
   fun grant(event: Granted) {
     val containerId = event.lease.containerId
-    if (containerId in application.keys || containerId in application.surplus) return
+    if (application.knows(containerId)) return
     val container = application.waiting.first(event.requested)?.let { application.container(it) }
     if (container == null) {
-      application = application.copy(surplus = application.surplus.add(containerId))
+      application = application.withPastLease(containerId)
       effects += Release(containerId)
       return
     }
@@ -74,6 +92,7 @@ internal class Turn(
     when (container.state) {
       ContainerState.LAUNCHING -> {
         change(started.copy(state = ContainerState.RUNNING))
+        container.lease?.let { forgive(application.blames.launchedOn(it.nodeId)) }
       }
 
       // The stop may have reached the NodeManager before the launch did, and found nothing to stop.
@@ -91,7 +110,7 @@ internal class Turn(
     // A failure after the start was confirmed is that of a second try to launch the same container.
     if (!container.state.isLeased || container.startTime != null) return
     effects += Release(event.containerId)
-    finish(container, ContainerExit(ExitReason.LAUNCH_FAILED, null, now, event.diagnostics))
+    finish(container, ContainerExit(ExitReason.LAUNCH_FAILED, null, now, bounded(event.diagnostics)), event.fault)
   }
 
   fun complete(event: Completed) {
@@ -110,29 +129,43 @@ internal class Turn(
     ended.forEach { followUp(it) }
   }
 
-  /** Decides the outcome and stops what is left; the first outcome stands. */
+  /** Decides the outcome and stops what is left, node by node; the first outcome stands. */
   fun end(outcome: Outcome) {
     if (application.phase != Phase.RUNNING) return
     application = application.copy(phase = Phase.ENDING, outcome = outcome)
-    application.containers.filterNot { it.state.isFinal }.forEach { stop(it, ExitReason.APPLICATION_ENDED) }
-    if (application.leasedCount > 0) effects += StartEndingTimer
+    val open = application.containers.filterNot { it.state.isFinal }.sortedBy { it.lease?.nodeId.orEmpty() }
+    open.forEach { stop(it, ExitReason.APPLICATION_ENDED) }
+    if (application.leasedCount > 0) application = application.copy(endDeadline = now + STOP_PROGRESS_LIMIT)
   }
 
-  fun giveUpWaiting() {
-    if (application.phase != Phase.ENDING) return
-    val exit = ContainerExit(ExitReason.APPLICATION_ENDED, null, now, "YARN did not report its end in time.")
-    for (container in application.containers.filter { it.state.isLeased }) {
-      effects += Release(checkNotNull(container.lease).containerId)
-      change(container.endedWith(exit))
-    }
+  fun due() {
+    forgive(application.blames.forgiven(now))
+    if (application.endDeadline?.let { now < it } ?: true) return
+    if (application.isGivenBack) giveUpWaiting() else giveBack()
+  }
+
+  /** Nodes have taken the stops and report nothing: the RM, which answers for them in the end, is asked to. */
+  private fun giveBack() {
+    application.leasedContainers().mapNotNullTo(effects) { container -> container.lease?.let { Release(it.containerId) } }
+    application = application.copy(isGivenBack = true, endDeadline = now + GIVE_BACK_PROGRESS_LIMIT)
+  }
+
+  private fun giveUpWaiting() {
+    val silent = "YARN has not reported its end: it has said nothing for ${GIVE_BACK_PROGRESS_LIMIT.toMinutes()} minutes."
+    val exit = ContainerExit(ExitReason.APPLICATION_ENDED, null, now, silent)
+    for (container in application.leasedContainers()) change(container.endedWith(exit))
   }
 
   fun endIfDone() {
-    if (application.phase == Phase.ENDED || application.openCount > 0) return
+    if (application.isDone || application.openCount > 0) return
     if (application.phase == Phase.RUNNING && application.size == 0) return
     val outcome = application.outcome ?: application.naturalOutcome()
-    application = application.copy(phase = Phase.ENDED, outcome = outcome)
+    application = application.copy(phase = Phase.REPORTING, outcome = outcome, endDeadline = null)
     effects += Unregister(outcome)
+  }
+
+  fun unregistered() {
+    if (application.phase == Phase.REPORTING) application = application.copy(phase = Phase.ENDED)
   }
 
   /** Ends [container] because somebody wants it to, unless it has ended or is about to. */
@@ -158,21 +191,23 @@ internal class Turn(
   private fun finish(
     container: Container,
     exit: ContainerExit,
+    fault: LaunchFault = LaunchFault.NODE,
   ) {
     val ended = container.endedWith(exit)
     change(ended)
-    followUp(ended)
+    followUp(ended, fault)
   }
 
   /** After a failure: another attempt while the budgets last, else what the service's policy says. */
-  private fun followUp(ended: Container) {
-    if (ended.state != ContainerState.FAILED) return
-    val exit = checkNotNull(ended.exit)
-    if (exit.reason.blamesNode) ended.lease?.let { application = application.blaming(it.nodeId) }
-    if (application.phase != Phase.RUNNING) return
+  private fun followUp(
+    ended: Container,
+    fault: LaunchFault = LaunchFault.NODE,
+  ) {
+    judgeNode(ended, fault)
+    if (ended.state != ContainerState.FAILED || application.phase != Phase.RUNNING) return
     val service = application.services.getValue(ended.key.place.serviceName)
-    val charged = application.place(ended.key.place)?.charged(exit.reason, service)
-    if (charged != null && application.size < MAX_CONTAINERS) {
+    val charged = application.place(ended.key.place)?.charged(checkNotNull(ended.exit).reason, service)
+    if (charged != null && fault != LaunchFault.SPECIFICATION) {
       application = application.following(ended, charged, now)
       return
     }
@@ -180,10 +215,41 @@ internal class Turn(
     if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) end(application.failureOutcome(ended))
   }
 
+  private fun judgeNode(
+    ended: Container,
+    fault: LaunchFault,
+  ) {
+    val nodeId = ended.lease?.nodeId ?: return
+    val reason = checkNotNull(ended.exit).reason
+    when {
+      reason == ExitReason.EXITED -> {
+        forgive(application.blames.ranOn(nodeId))
+      }
+
+      reason.blamesNode && fault == LaunchFault.NODE -> {
+        application = application.copy(blames = application.blames.forgiven(now).plus(nodeId, Blame(reason, now)))
+      }
+    }
+  }
+
+  private fun forgive(blames: NodeBlames) {
+    if (blames !== application.blames) application = application.copy(blames = blames)
+  }
+
   private fun change(container: Container) {
     application = application.replacing(container)
+    if (!container.state.isFinal) return
+    ended += container
+    val limit = if (application.isGivenBack) GIVE_BACK_PROGRESS_LIMIT else STOP_PROGRESS_LIMIT
+    if (application.endDeadline != null) application = application.copy(endDeadline = now + limit)
   }
 }
+
+private fun Application.leasedContainers(): List<Container> =
+  leased.values
+    .flatten()
+    .sorted()
+    .mapNotNull { container(it) }
 
 /** This in its final state: [exit] as it is, unless its end was asked for. */
 private fun Container.endedWith(exit: ContainerExit): Container {

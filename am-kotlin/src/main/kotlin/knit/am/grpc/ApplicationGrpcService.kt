@@ -3,7 +3,6 @@ package knit.am.grpc
 import knit.am.AmException
 import knit.am.ApplicationLoop
 import knit.am.Submission
-import knit.am.core.EndApplication
 import knit.am.core.Phase
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
@@ -36,13 +35,14 @@ internal class ApplicationGrpcService(
         .setState(application.phase.toMessage())
         .setSpec(spec)
         .setStartTime(startTime.toMessage())
+        .setHistoryId(application.historyId)
     application.outcome?.let { response.setOutcome(it.toMessage()) }
     return response.build()
   }
 
   override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {
     val hadEnded = loop.snapshots.value.phase == Phase.ENDED
-    val application = loop.request(EndApplication(request.finalStatus.toDomain(), request.diagnostics)).application
+    val application = loop.request(request.toDomain()).application
     if (hadEnded) release()
     val response = ShutdownResponse.newBuilder().setState(application.phase.toMessage())
     application.outcome?.let { response.setOutcome(it.toMessage()) }

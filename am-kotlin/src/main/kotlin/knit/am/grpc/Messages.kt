@@ -1,13 +1,15 @@
 package knit.am.grpc
 
 import com.google.protobuf.Duration
+import com.google.protobuf.InvalidProtocolBufferException
 import com.google.protobuf.Timestamp
 import com.google.protobuf.UnsafeByteOperations
-import knit.am.AmException
 import knit.am.Submission
+import knit.am.core.AddContainers
 import knit.am.core.Container
 import knit.am.core.ContainerExit
 import knit.am.core.ContainerState
+import knit.am.core.EndApplication
 import knit.am.core.ExitReason
 import knit.am.core.FailurePolicy
 import knit.am.core.FinalStatus
@@ -17,10 +19,12 @@ import knit.am.core.Phase
 import knit.am.core.Place
 import knit.am.core.Resource
 import knit.am.core.ServiceSpec
+import knit.am.core.StopContainers
 import knit.am.log.LogFile
 import knit.am.log.LogItem
 import knit.am.log.LogPiece
 import knit.am.log.LogQuery
+import knit.v1.AddContainersRequest
 import knit.v1.ApplicationOutcome
 import knit.v1.ApplicationSpec
 import knit.v1.ApplicationState
@@ -31,6 +35,8 @@ import knit.v1.LogChunk
 import knit.v1.LogEnd
 import knit.v1.PortRange
 import knit.v1.Service
+import knit.v1.ShutdownRequest
+import knit.v1.StopContainersRequest
 import knit.v1.StreamLogsRequest
 import knit.v1.StreamLogsResponse
 import java.time.Instant
@@ -48,17 +54,27 @@ import knit.v1.Resource as ResourceMessage
 // The door between generated messages and our own types.
 
 /** Reads what the client put into the submission's credentials. */
-internal fun submissionOf(bytes: ByteArray): Submission = ApplicationSpec.parseFrom(bytes).toDomain()
+internal fun submissionOf(bytes: ByteArray): Submission =
+  try {
+    ApplicationSpec.parseFrom(bytes).toDomain()
+  } catch (broken: InvalidProtocolBufferException) {
+    val problem = "The specification cannot be read: ${broken.message} It must be a serialized knit.v1.ApplicationSpec."
+    Submission("", emptyMap(), Submission.DEFAULT_LINGER, stagingUrl = null, userName = null, problem = problem)
+  }
 
-internal fun ApplicationSpec.toDomain() =
-  Submission(
+/** With a problem, what is not understood is left out: then nothing is run, and clients are told why. */
+internal fun ApplicationSpec.toDomain(): Submission {
+  val problem = problem()
+  return Submission(
     name = name,
-    services = servicesMap.mapValues { it.value.toDomain() },
-    linger = if (hasLinger()) linger.toDomain() else Submission.DEFAULT_LINGER,
+    services = if (problem == null) servicesMap.mapValues { it.value.toDomain() } else emptyMap(),
+    linger = if (hasLinger() && problem == null) linger.toDomain() else Submission.DEFAULT_LINGER,
     stagingUrl = stagingUrl.ifEmpty { null },
     userName = userName.ifEmpty { null },
-    masterPorts = if (hasMasterPorts()) masterPorts.first..masterPorts.last else null,
+    masterPorts = if (hasMasterPorts() && problem == null) masterPorts.first..masterPorts.last else null,
+    problem = problem,
   )
+}
 
 /** The submission as clients may see it: the values of variables may be secret, and are left out. */
 internal fun Submission.toMessage(): ApplicationSpec {
@@ -169,7 +185,7 @@ internal fun PlaceMessage.toDomain() = Place(serviceName, rank)
 internal fun Phase.toMessage(): ApplicationState =
   when (this) {
     Phase.RUNNING -> ApplicationState.APPLICATION_STATE_RUNNING
-    Phase.ENDING -> ApplicationState.APPLICATION_STATE_ENDING
+    Phase.ENDING, Phase.REPORTING -> ApplicationState.APPLICATION_STATE_ENDING
     Phase.ENDED -> ApplicationState.APPLICATION_STATE_ENDED
   }
 
@@ -186,18 +202,33 @@ internal fun Outcome.toMessage(): ApplicationOutcome =
     .setExitCode(exitCode)
     .build()
 
-internal fun FinalStatusMessage.toDomain(): FinalStatus =
-  when (this) {
-    FinalStatusMessage.FINAL_STATUS_UNSPECIFIED, FinalStatusMessage.FINAL_STATUS_KILLED -> FinalStatus.KILLED
+internal fun ShutdownRequest.toDomain(): EndApplication {
+  refuseIfUnknown()
+  val status =
+    when (finalStatus) {
+      FinalStatusMessage.FINAL_STATUS_SUCCEEDED -> FinalStatus.SUCCEEDED
+      FinalStatusMessage.FINAL_STATUS_FAILED -> FinalStatus.FAILED
+      else -> FinalStatus.KILLED
+    }
+  return EndApplication(status, diagnostics)
+}
 
-    FinalStatusMessage.FINAL_STATUS_SUCCEEDED -> FinalStatus.SUCCEEDED
+internal fun AddContainersRequest.toDomain(): AddContainers {
+  refuseIfUnknown()
+  return AddContainers(
+    serviceName = serviceName,
+    count = count,
+    resource = if (hasResource()) resource.toDomain() else null,
+    environment = environmentMap.toMap(),
+    requestId = requestId,
+    historyId = historyId,
+  )
+}
 
-    FinalStatusMessage.FINAL_STATUS_FAILED -> FinalStatus.FAILED
-
-    FinalStatusMessage.UNRECOGNIZED -> throw AmException.InvalidArgument(
-      "This Application Master does not know that final status: say SUCCEEDED, FAILED or KILLED.",
-    )
-  }
+internal fun StopContainersRequest.toDomain(): StopContainers {
+  refuseIfUnknown()
+  return StopContainers(containerIdsList.toList(), placesList.map { it.toDomain() })
+}
 
 internal fun Container.toMessage(): ContainerMessage {
   val message =

@@ -5,7 +5,6 @@ import knit.am.core.ContainerState
 import knit.am.core.Event
 import knit.am.core.Granted
 import knit.am.core.NodeLost
-import knit.am.core.Phase
 import knit.am.core.Resource
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineStart
@@ -70,7 +69,7 @@ internal class Allocator(
           .drop(1)
           .collect { wake() }
       }
-    while (applications.value.phase != Phase.ENDED) {
+    while (!applications.value.isDone) {
       heartbeat()
       withTimeoutOrNull(if (failures > 0) pace.afterFailures(failures) else pace.interval()) { wake.receive() }
     }
@@ -134,7 +133,7 @@ internal class Allocator(
     val excludedNodes: Set<String>,
     val stopping: Int,
     val running: Int,
-    val hasEnded: Boolean,
+    val isDone: Boolean,
   ) {
     companion object {
       fun of(application: Application) =
@@ -143,13 +142,11 @@ internal class Allocator(
           application.excludedNodes,
           application.count(ContainerState.STOPPING),
           application.count(ContainerState.RUNNING),
-          application.phase == Phase.ENDED,
+          application.isDone,
         )
     }
   }
 }
-
-private fun Application.knows(containerId: String) = container(containerId) != null || containerId in surplus
 
 private fun Application.progress(): Float {
   val total = size

@@ -1,6 +1,7 @@
 package knit.am.yarn
 
 import knit.am.Staging
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.runInterruptible
 import org.apache.hadoop.conf.Configuration
@@ -21,11 +22,11 @@ internal class HdfsStaging(
   private val applicationId: String,
   private val url: String?,
   private val dispatcher: CoroutineDispatcher,
+  private val hadoopVersion: () -> String = VersionInfo::getVersion,
+  private val warn: (String) -> Unit = LoggerFactory.getLogger(HdfsStaging::class.java)::warn,
 ) : Staging {
-  private val log = LoggerFactory.getLogger(HdfsStaging::class.java)
-
   override suspend fun publish(address: String) {
-    if (url == null || !VersionInfo.getVersion().startsWith("2.")) return
+    if (url == null || !hadoopVersion().startsWith("2.")) return
     attempt("The address could not be left in $url, so that clients cannot connect") {
       val file = Path(Path(URI(url)), ADDRESS_FILE)
       FileSystem.create(file.getFileSystem(configuration.value), file, FsPermission(OWNER_ONLY)).use { it.write(address.toByteArray()) }
@@ -35,7 +36,7 @@ internal class HdfsStaging(
   override suspend fun remove() {
     if (url == null) return
     attempt("$url could not be removed") {
-      val directory = Path(URI(url))
+      val directory = Path(URI(url.trimEnd('/')))
       // Whatever went wrong with the URL: a directory that is not this application's is left alone.
       check(directory.name == applicationId) { "it is not named after the application" }
       directory.getFileSystem(configuration.value).delete(directory, true)
@@ -48,10 +49,12 @@ internal class HdfsStaging(
   ) {
     try {
       runInterruptible(dispatcher, work)
+    } catch (cancelled: CancellationException) {
+      throw cancelled
     } catch (
       @Suppress("TooGenericExceptionCaught") failure: Exception,
     ) {
-      log.warn("{}: {}", complaint, failure.toString())
+      warn("$complaint: $failure")
     }
   }
 

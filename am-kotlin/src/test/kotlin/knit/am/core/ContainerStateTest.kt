@@ -62,7 +62,7 @@ class ContainerStateTest {
       "node lost" to NodeLost("node1:8041"),
       "stop" to StopContainers(emptyList(), listOf(Place("worker", 0))),
       "end" to EndApplication(FinalStatus.KILLED, ""),
-      "timed out" to EndingTimedOut,
+      "timed out" to Due,
     )
 
   @TestFactory

@@ -12,7 +12,7 @@ import java.lang.reflect.Modifier
 class ExitReasonTest {
   @Test
   fun statusesAreHadoopsOwn() {
-    val ours = constantsOf(ExitStatus::class.java).filterKeys { it != "NOT_LAUNCHED" }
+    val ours = constantsOf(ExitStatus::class.java).filterKeys { it != "NOT_LAUNCHED" && it != "LOST" }
     assertEquals(constantsOf(ContainerExitStatus::class.java).filterKeys { it != "SUCCESS" }, ours)
   }
 
@@ -24,6 +24,8 @@ class ExitReasonTest {
       Row(2, "Traceback: localization of a lost node expired", ExitReason.EXITED),
       Row(137, "", ExitReason.EXITED),
       Row(255, "", ExitReason.EXITED),
+      Row(153, "", ExitReason.EXITED),
+      Row(154, "Container exited with a non-zero exit code 154", ExitReason.NODE_LOST),
       Row(-1_000, "Resource hdfs://x changed on src filesystem", ExitReason.LOCALIZATION_FAILED),
       Row(-100, "Container released on a *lost* node", ExitReason.NODE_LOST),
       Row(-100, "Container expired since it was unused", ExitReason.LAUNCH_FAILED),
@@ -47,6 +49,7 @@ class ExitReasonTest {
     assertEquals(0, exitCodeOf(0))
     assertEquals(255, exitCodeOf(255))
     assertNull(exitCodeOf(256))
+    assertNull(exitCodeOf(154))
     assertNull(exitCodeOf(-1))
     assertNull(exitCodeOf(ExitStatus.PREEMPTED))
   }

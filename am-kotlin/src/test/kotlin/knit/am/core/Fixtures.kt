@@ -25,7 +25,10 @@ fun service(
   failurePolicy = failurePolicy,
 )
 
-fun start(vararg services: Pair<String, ServiceSpec>): Application = Application.start("application_1_0001", 1, mapOf(*services), NOW)
+const val HISTORY = "history-1"
+
+fun start(vararg services: Pair<String, ServiceSpec>): Application =
+  Application.start("application_1_0001", 1, HISTORY, mapOf(*services), NOW)
 
 /** An application of these services whose Application Master is registered. */
 fun registered(vararg services: Pair<String, ServiceSpec>): Application = start(*services).after(Registered(MOST))

@@ -18,7 +18,7 @@ class RequestsTest {
   @Test
   fun addedContainersGetTheRanksAfterTheHighest() {
     val transition = application.after(granted(1), completed(1)).on(adding("worker", 2, LARGE, mapOf("A" to "b")), NOW)
-    assertEquals(listOf(key("worker", 2), key("worker", 3)), transition.subjects)
+    assertEquals(listOf(key("worker", 2), key("worker", 3)), transition.subjects.map { it.key })
     assertEquals(mapOf(SMALL to 1, LARGE to 2), transition.application.wanted())
     val added = transition.application.container(key("worker", 3))
     assertEquals(mapOf("A" to "b"), added?.environment)
@@ -26,14 +26,44 @@ class RequestsTest {
   }
 
   @Test
-  fun aRepeatedRequestAddsNothingAndIsAnsweredAlsoAtTheEnd() {
-    val first = application.on(adding("worker", 2, requestId = "one"), NOW)
-    val again = first.application.on(adding("worker", 2, requestId = "one"), NOW)
+  fun aRepeatedRequestAddsNothingAndIsAnsweredAsTheFirstTime() {
+    val first = application.on(adding("worker", 2, LARGE, requestId = "one"), NOW)
+    assertEquals(listOf(REQUESTED, REQUESTED), first.subjects.map { it.state })
+    val again = first.application.on(adding("worker", 2, LARGE, requestId = "one"), NOW.plusSeconds(9))
     assertEquals(first.subjects, again.subjects)
     assertSame(first.application, again.application)
     val ended = first.application.after(EndApplication(FinalStatus.KILLED, ""))
     assertEquals(first.subjects, ended.on(adding("worker", 2, requestId = "one"), NOW).subjects)
     assertEquals(4, ended.size)
+  }
+
+  @Test
+  fun aRequestOfAnotherHistoryIsRefusedRatherThanDoneTwice() {
+    val request = adding("worker", 1, requestId = "one")
+    val first = application.on(request.copy(historyId = HISTORY), NOW)
+    assertEquals(first.subjects, first.application.on(request.copy(historyId = HISTORY), NOW).subjects)
+    assertThrows<AmException.OutOfRange> { first.application.on(request.copy(historyId = "history-2"), NOW) }
+      .mentions("history-2", "List the containers")
+    assertThrows<AmException.OutOfRange> { application.on(request.copy(requestId = "", historyId = "history-2"), NOW) }
+  }
+
+  @Test
+  fun theVariablesOfAddedContainersHaveABoundInAllWhereTheyDiffer() {
+    fun environment(number: Int) = (0..7).associate { "V$it" to "x".repeat(100_000) } + ("N" to "$number")
+    var full = application
+    assertThrows<AmException.ResourceExhausted> {
+      for (number in 1..100) full = full.after(adding("worker", 1, environment = environment(number)))
+    }.mentions("33554432")
+    assertTrue(full.size > 30)
+    assertEquals(full.size + 1, full.after(adding("worker", 1, environment = environment(1))).size, "equal ones take no room")
+    assertEquals(full.size + 1, full.after(adding("worker", 1)).size)
+  }
+
+  @Test
+  fun aStopNamesTenThousandAtMost() {
+    val places = List(10_001) { Place("worker", 0) }
+    assertThrows<AmException.InvalidArgument> { application.on(StopContainers(emptyList(), places), NOW) }.mentions("10001", "10000")
+    assertEquals(1, application.on(StopContainers(emptyList(), places.drop(1)), NOW).subjects.size)
   }
 
   @Test
@@ -45,16 +75,24 @@ class RequestsTest {
   fun whatCannotBeAddedIsRefusedWithWhatToDo() {
     assertThrows<AmException.NotFound> { application.on(adding("wroker", 1), NOW) }.mentions("There is no service 'wroker'", "worker")
     assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 0), NOW) }.mentions("count is 0")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 10_001), NOW) }.mentions("1 to 10000")
     assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, Resource(0, 1)), NOW) }.mentions("at least 1")
     assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A B" to "")), NOW) }
       .mentions("'A B'")
     assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "\u0000")), NOW) }
       .mentions("NUL")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "x".repeat(65536))), NOW) }
-      .mentions("65536 bytes")
+    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "x".repeat(131_072))), NOW) }
+      .mentions("131071")
     assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", 1, Resource(8193, 1)), NOW) }.mentions("8192 MiB")
-    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", MAX_CONTAINERS - 1), NOW) }.mentions("100000")
-    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", Int.MAX_VALUE), NOW) }.mentions("100000")
+    assertThrows<AmException.InvalidArgument> {
+      application.on(
+        adding("worker", 1, requestId = "é".repeat(129)),
+        NOW,
+      )
+    }.mentions("258 bytes")
+    val full = (1..9).fold(registered("worker" to service(instances = 9_999))) { soFar, _ -> soFar.after(adding("worker", 10_000)) }
+    assertThrows<AmException.ResourceExhausted> { full.on(adding("worker", 2), NOW).application.on(adding("worker", 10_000), NOW) }
+      .mentions("100000 is the most")
     assertThrows<AmException.Unavailable> { start("worker" to service()).on(adding("worker", 1), NOW) }.mentions("Call again")
   }
 
@@ -62,14 +100,16 @@ class RequestsTest {
   fun anEndingApplicationTakesNoMore() {
     val ending = application.after(granted(1), EndApplication(FinalStatus.KILLED, ""))
     assertThrows<AmException.ApplicationEnding> { ending.on(adding("worker", 1), NOW) }.mentions("is ending")
-    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1)).on(adding("worker", 1), NOW) }.mentions("has ended")
+    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1), Unregistered).on(adding("worker", 1), NOW) }
+      .mentions("has ended")
   }
 
   @Test
   fun aStopNamesContainersByIdentifierAndByPlace() {
     val running = application.after(granted(1), started(1))
     val transition = running.on(StopContainers(listOf(id(1)), listOf(Place("worker", 0), Place("worker", 1))), NOW)
-    assertEquals(listOf(key("worker", 0), key("worker", 1)), transition.subjects)
+    assertEquals(listOf(key("worker", 0), key("worker", 1)), transition.subjects.map { it.key })
+    assertEquals(listOf(STOPPING, STOPPED), transition.subjects.map { it.state })
     assertEquals(listOf(STOPPING, STOPPED), transition.application.states())
     assertEquals(listOf<Effect>(StopContainer(lease(1))), transition.effects)
   }
@@ -79,7 +119,7 @@ class RequestsTest {
     val stopping = application.after(granted(1), stopping(1))
     val again = stopping.on(stopping(1), NOW)
     assertSame(stopping, again.application)
-    assertEquals(listOf(key("worker", 0)), again.subjects)
+    assertEquals(listOf(key("worker", 0)), again.subjects.map { it.key })
     assertEquals(emptyList<Effect>(), again.effects)
   }
 
@@ -88,8 +128,8 @@ class RequestsTest {
     val restarting = registered("worker" to service(maxRestarts = 1)).after(granted(1), completed(1, 1))
     assertSame(restarting, restarting.on(stopping(1), NOW).application)
     val byPlace = restarting.on(StopContainers(emptyList(), listOf(Place("worker", 0))), NOW)
-    assertEquals(listOf(key("worker", 0, attemptNumber = 2)), byPlace.subjects)
-    assertEquals(Phase.ENDED, byPlace.application.phase)
+    assertEquals(listOf(key("worker", 0, attemptNumber = 2)), byPlace.subjects.map { it.key })
+    assertEquals(Phase.REPORTING, byPlace.application.phase)
   }
 
   @Test

@@ -7,6 +7,7 @@ import knit.am.core.ContainerState.STOPPED
 import knit.am.core.ContainerState.STOPPING
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 class RestartsTest {
@@ -37,7 +38,7 @@ class RestartsTest {
 
     val twice = once.after(granted(2), completed(2, 3))
     assertEquals(listOf(FAILED, FAILED), twice.states())
-    assertEquals(Phase.ENDED, twice.phase)
+    assertEquals(Phase.REPORTING, twice.phase)
   }
 
   @Test
@@ -45,7 +46,7 @@ class RestartsTest {
     val application = registered("worker" to service(maxRestarts = 1, maxReplacements = 1))
     val spent = application.after(granted(1), completed(1, -102), granted(2), completed(2, 1), granted(3), completed(3, -102))
     assertEquals(listOf(FAILED, FAILED, FAILED), spent.states())
-    assertEquals(Phase.ENDED, spent.phase)
+    assertEquals(Phase.REPORTING, spent.phase)
   }
 
   @Test
@@ -90,9 +91,81 @@ class RestartsTest {
   }
 
   @Test
+  fun aServiceThatCrashesForEverTakesLittleRoom() {
+    val crashes = 100_000
+    var application = registered("worker" to service(maxRestarts = Int.MAX_VALUE))
+    val diagnostics = "Traceback\n" + "x".repeat(10_000)
+    for (number in 1..crashes) application = application.after(granted(number), started(number), completed(number, 1, diagnostics))
+    assertEquals(crashes, application.count(FAILED))
+    assertEquals(crashes + 1, application.latest(Place("worker", 0))?.key?.attemptNumber)
+    assertEquals((crashes - 9..crashes + 1).toList(), application.containers.map { it.key.attemptNumber }.toList())
+    assertTrue(application.containers.all { (it.exit?.diagnostics?.length ?: 0) <= MAX_DIAGNOSTICS_LENGTH })
+    assertEquals(10, application.keys.size)
+    assertNull(application.container(id(1)))
+    val last = application.container(id(crashes))
+    assertEquals("…" + "x".repeat(MAX_DIAGNOSTICS_LENGTH - 1), last?.exit?.diagnostics)
+  }
+
+  @Test
+  fun manyRanksThatCrashKeepTheirLatestAndOfTheRestTheNewest() {
+    val ranks = 3_000
+    var application = registered("worker" to service(instances = ranks, maxRestarts = 20))
+    var number = 0
+    repeat(12) {
+      val first = number + 1
+      repeat(ranks) { application = application.after(granted(++number)) }
+      for (lease in first..number) application = application.after(completed(lease, 1, "word ".repeat(2_000)))
+    }
+    assertEquals(12 * ranks, application.count(FAILED))
+    assertEquals(20_000 + ranks, application.containers.count())
+    assertEquals(1_000, application.containers.count { (it.exit?.diagnostics?.length ?: 0) > LAST_WORDS_MAX_LENGTH + 1 })
+    assertTrue(
+      application
+        .containersOf("worker")
+        .groupBy { it.key.place }
+        .values
+        .all { it.last().state == REQUESTED },
+    )
+  }
+
+  @Test
+  fun aLaunchThatFailsEverywhereIsTriedOnceAndBlamesNobody() {
+    val application = registered("worker" to service(instances = 3, maxReplacements = 5))
+    val failed = application.after(granted(1), LaunchFailed(id(1), "too long", LaunchFault.SPECIFICATION))
+    assertEquals("worker 0 failed: could not be launched on node1:8041. too long", failed.outcome?.diagnostics)
+    val queued =
+      application.after(
+        granted(1),
+        granted(2),
+        LaunchFailed(id(1), "", LaunchFault.QUEUE),
+        LaunchFailed(id(2), "", LaunchFault.QUEUE),
+      )
+    assertEquals(emptySet<String>(), queued.excludedNodes)
+    assertEquals(listOf(FAILED, REQUESTED, FAILED, REQUESTED, REQUESTED), queued.states())
+  }
+
+  @Test
+  fun aNodeIsForgivenInTimeAndBySuccess() {
+    val application = registered("worker" to service(instances = 9, maxReplacements = 5, failurePolicy = FailurePolicy.FINISH_OTHERS))
+
+    fun refused(number: Int) = arrayOf(granted(number), LaunchFailed(id(number), "refused"))
+    val excluded = application.after(*refused(1), *refused(2))
+    assertEquals(setOf("node1:8041"), excluded.excludedNodes)
+    assertEquals(setOf("node1:8041"), excluded.on(Due, NOW.plusSeconds(599)).application.excludedNodes)
+    assertEquals(emptySet<String>(), excluded.on(Due, NOW.plusSeconds(600)).application.excludedNodes)
+
+    val other = application.after(granted(1), *refused(2), *refused(3))
+    assertEquals(emptySet<String>(), other.after(started(1)).excludedNodes, "a launch was accepted")
+    val full = application.after(granted(1), granted(2), completed(2, -101), granted(3), completed(3, -101))
+    assertEquals(setOf("node1:8041"), full.after(started(1)).excludedNodes, "its disks are full all the same")
+    assertEquals(emptySet<String>(), full.after(started(1), completed(1, 1)).excludedNodes, "a program ran to its end")
+    assertEquals(setOf("node1:8041"), full.after(started(1), completed(1, -102)).excludedNodes)
+  }
+
+  @Test
   fun aNodeIsExcludedAfterTwoFailuresThatSpeakAgainstIt() {
     val application = registered("worker" to service(instances = 4, maxReplacements = 5, maxRestarts = 5))
-    val once = application.after(granted(1), LaunchFailed(id(1), "refused"), granted(2), completed(2, 1), granted(3), completed(3, -102))
+    val once = application.after(granted(1), LaunchFailed(id(1), "refused"), granted(2), completed(2, -104), granted(3), completed(3, -102))
     assertEquals(emptySet<String>(), once.excludedNodes)
     assertEquals(setOf("node1:8041"), once.after(granted(4), completed(4, -101)).excludedNodes)
     assertEquals(emptySet<String>(), once.after(granted(4, node = 2), completed(4, -101)).excludedNodes)

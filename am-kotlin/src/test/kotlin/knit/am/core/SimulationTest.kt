@@ -68,7 +68,7 @@ class SimulationTest {
       8 to Arb.bind(count, node, flag, ::GrantSome),
       2 to lease.map(::GrantAgain),
       6 to lease.map(::Start),
-      2 to lease.map(::FailLaunch),
+      2 to Arb.bind(lease, Arb.of(LaunchFault.entries), ::FailLaunch),
       6 to Arb.bind(Arb.list(lease, 1..3), exitStatuses, ::CompleteSome),
       1 to node.map(::LoseNode),
       2 to lease.map(::StopLease),

@@ -81,7 +81,7 @@ class TransitionTest {
         ?.exit
         ?.reason,
     )
-    assertEquals(listOf(StopContainer(lease(2, node = 2)), StartEndingTimer), transition.effects.drop(2))
+    assertEquals(listOf(StopContainer(lease(2, node = 2))), transition.effects.drop(2))
     assertEquals(
       ExitReason.NODE_LOST,
       transition.application
@@ -97,14 +97,14 @@ class TransitionTest {
     val application = registered("worker" to service(instances = 3)).after(granted(1), granted(2), started(2))
     val ending = application.on(EndApplication(FinalStatus.KILLED, "enough"), NOW)
     assertEquals(listOf(STOPPING, STOPPING, STOPPED), ending.application.states())
-    assertEquals(listOf(StopContainer(lease(1)), StopContainer(lease(2)), StartEndingTimer), ending.effects)
+    assertEquals(listOf(StopContainer(lease(1)), StopContainer(lease(2))), ending.effects)
     assertEquals(emptyMap<Resource, Int>(), ending.application.wanted())
 
     val almost = ending.application.after(completed(1, 143))
     assertEquals(Phase.ENDING, almost.phase)
     val ended = almost.on(completed(2, 0), NOW)
     assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.KILLED, "enough", 1))), ended.effects)
-    assertEquals(Phase.ENDED, ended.application.phase)
+    assertEquals(Phase.REPORTING, ended.application.phase)
     assertEquals(
       ExitReason.APPLICATION_ENDED,
       ended.application
@@ -123,18 +123,75 @@ class TransitionTest {
   }
 
   @Test
-  fun whatDoesNotStopInTimeIsGivenBack() {
-    val ending = registered("worker" to service()).after(granted(1), EndApplication(FinalStatus.SUCCEEDED, "done"))
-    val ended = ending.on(EndingTimedOut, NOW)
-    assertEquals(listOf(Release(id(1)), Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0))), ended.effects)
-    assertEquals(STOPPED, ended.application.stateOf(1))
-    assertEquals(emptyList<Effect>(), ended.application.on(EndingTimedOut, NOW).effects)
+  fun itHasEndedOnceYarnHasTakenNote() {
+    val running = registered("worker" to service()).after(granted(1), Unregistered)
+    assertEquals(Phase.RUNNING, running.phase)
+    val reporting = running.after(completed(1))
+    assertEquals(Phase.REPORTING, reporting.phase)
+    assertTrue(reporting.isDone)
+    val ended = reporting.after(Unregistered)
+    assertEquals(Phase.ENDED, ended.phase)
+    assertSame(ended, ended.after(Unregistered))
+  }
+
+  @Test
+  fun nodesAreStoppedOneAfterTheOther() {
+    val application = registered("worker" to service(instances = 4))
+    val running = application.after(granted(1, node = 2), granted(2, node = 1), granted(3, node = 2), granted(4, node = 1))
+    val stops = running.on(EndApplication(FinalStatus.KILLED, ""), NOW).effects.map { (it as StopContainer).lease }
+    assertEquals(listOf("node1:8041", "node1:8041", "node2:8041", "node2:8041"), stops.map { it.nodeId })
+  }
+
+  @Test
+  fun anEndingWaitsAsLongAsYarnReportsEnds() {
+    val number = 1_000
+    var application = registered("worker" to service(instances = number))
+    for (i in 1..number) application = application.after(granted(i, node = i % 3))
+    application = application.after(EndApplication(FinalStatus.KILLED, ""))
+    var now = NOW
+    for (i in 1..number) {
+      now = now.plusSeconds(59)
+      application =
+        application
+          .on(Due, now)
+          .application
+          .on(completed(i, 137), now)
+          .application
+    }
+    assertEquals(Phase.REPORTING, application.phase)
+    assertTrue(application.containers.all { it.exit?.exitCode == 137 })
+    assertNull(application.nextDeadline)
+  }
+
+  @Test
+  fun whatDoesNotStopIsGivenBackAndYarnsReportOfThatIsAwaited() {
+    val ending = registered("worker" to service(instances = 2)).after(granted(1), granted(2), EndApplication(FinalStatus.SUCCEEDED, "done"))
+    assertEquals(emptyList<Effect>(), ending.on(Due, NOW.plusSeconds(59)).effects)
+    val late = NOW.plusSeconds(60)
+    val given = ending.on(Due, late)
+    assertEquals(listOf<Effect>(Release(id(1)), Release(id(2))), given.effects)
+    assertEquals(listOf(STOPPING, STOPPING), given.application.states())
+
+    val reported = given.application.on(completed(1, -100, "Container released by application"), late).application
+    assertEquals("Container released by application", reported.container(id(1))?.exit?.diagnostics)
+    assertEquals(emptyList<Effect>(), reported.on(Due, late.plusSeconds(599)).effects)
+    val silent = reported.on(Due, late.plusSeconds(600))
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0))), silent.effects)
+    assertTrue(
+      "has said nothing for 10 minutes" in
+        silent.application
+          .container(id(2))
+          ?.exit
+          ?.diagnostics
+          .orEmpty(),
+    )
+    assertEquals(emptyList<Effect>(), silent.application.on(Due, late.plusSeconds(1_200)).effects)
   }
 
   @Test
   fun aGrantThatComesAfterTheEndIsGivenBack() {
     val ended = registered("worker" to service()).after(EndApplication(FinalStatus.KILLED, ""))
-    assertEquals(Phase.ENDED, ended.phase)
+    assertEquals(Phase.REPORTING, ended.phase)
     assertEquals(listOf<Effect>(Release(id(1))), ended.on(granted(1), NOW).effects)
   }
 
@@ -142,7 +199,7 @@ class TransitionTest {
   fun withoutAnyContainerItWaitsForOneOrForAClientsEnd() {
     val empty = registered("worker" to service(instances = 0))
     assertEquals(Phase.RUNNING, empty.after(started(1), NodeLost("node1:8041")).phase)
-    assertEquals(Phase.ENDED, empty.after(adding("worker", 1), granted(1), completed(1)).phase)
+    assertEquals(Phase.REPORTING, empty.after(adding("worker", 1), granted(1), completed(1)).phase)
     val ended = empty.on(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"), NOW)
     assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "nothing to do", 0))), ended.effects)
   }
@@ -171,7 +228,7 @@ class TransitionTest {
     for (application in broken) {
       assertEquals(emptyMap<Resource, Int>(), application.wanted())
       val ended = application.after(Registered(MOST))
-      assertEquals(Phase.ENDED, ended.phase)
+      assertEquals(Phase.REPORTING, ended.phase)
       assertEquals(FinalStatus.FAILED, ended.outcome?.finalStatus)
     }
   }
@@ -188,7 +245,7 @@ class TransitionTest {
   @Test
   fun unknownContainersChangeNothing() {
     val application = registered("worker" to service()).after(granted(1))
-    for (event in listOf(started(9), completed(9), LaunchFailed(id(9), ""), NodeLost("node9:8041"), EndingTimedOut)) {
+    for (event in listOf(started(9), completed(9), LaunchFailed(id(9), ""), NodeLost("node9:8041"), Due, Unregistered)) {
       val transition = application.on(event, NOW)
       assertSame(application, transition.application, "$event")
       assertEquals(emptyList<Effect>(), transition.effects)
@@ -207,6 +264,21 @@ class TransitionTest {
       for (i in 1..number) application = application.after(granted(number + i), completed(number + i))
       assertEquals(number, application.count(SUCCEEDED))
       assertEquals(FinalStatus.SUCCEEDED, application.outcome?.finalStatus)
+    }
+  }
+
+  @Test
+  fun tenThousandAdditionsCostLittleEach() {
+    val number = 10_000
+    assertTimeout(Duration.ofSeconds(60)) {
+      var application = registered("worker" to service(instances = 0))
+      val environment = mapOf("DATA" to "x".repeat(10_000))
+      for (i in 1..number) application = application.after(adding("worker", 1, environment = environment.toMap(), requestId = "request-$i"))
+      for (i in 1..number) application = application.after(granted(i, node = i % 100), completed(i))
+      assertEquals(number, application.count(SUCCEEDED))
+      val kept = java.util.Collections.newSetFromMap(java.util.IdentityHashMap<Map<String, String>, Boolean>())
+      application.containers.mapTo(kept) { it.environment }
+      assertEquals(1, kept.size, "equal variables are kept once")
     }
   }
 }

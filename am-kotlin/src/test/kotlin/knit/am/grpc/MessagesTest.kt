@@ -1,6 +1,5 @@
 package knit.am.grpc
 
-import knit.am.AmException
 import knit.am.Submission
 import knit.am.core.ContainerState
 import knit.am.core.FailurePolicy
@@ -15,12 +14,10 @@ import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.started
 import knit.v1.ApplicationSpec
-import knit.v1.FinalStatus
 import knit.v1.Service
 import knit.v1.StreamLogsRequest
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
-import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Test
 import java.time.Duration
 
@@ -56,6 +53,7 @@ class MessagesTest {
       linger = Duration.ofMillis(2_500),
       stagingUrl = "hdfs://nn/user/ann/.knit/applications/application_1_0001",
       userName = "ann",
+      masterPorts = 40_000..40_010,
     )
 
   @Test
@@ -105,12 +103,6 @@ class MessagesTest {
         .toSet()
         .size,
     )
-  }
-
-  @Test
-  fun anUnknownFinalStatusIsRefused() {
-    assertThrows(AmException.InvalidArgument::class.java) { FinalStatus.UNRECOGNIZED.toDomain() }
-    assertEquals(knit.am.core.FinalStatus.KILLED, FinalStatus.FINAL_STATUS_UNSPECIFIED.toDomain())
   }
 
   @Test

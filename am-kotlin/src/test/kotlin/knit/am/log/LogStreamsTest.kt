@@ -3,6 +3,7 @@ package knit.am.log
 import knit.am.AmException
 import knit.am.core.Application
 import knit.am.core.Event
+import knit.am.core.Unregistered
 import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
@@ -62,7 +63,7 @@ class LogStreamsTest {
       happens(granted(3), started(3), completed(2))
       advanceTimeBy(1_000)
       assertFalse(items.isCompleted)
-      happens(completed(3))
+      happens(completed(3), Unregistered)
       assertEquals(
         setOf(id(1), id(2), id(3)),
         items

@@ -184,7 +184,7 @@ class AllocatorTest {
       val job = running(service(instances = 1))
       resourceManager.complete("container_1")
       advanceTimeBy(300)
-      assertEquals(Phase.ENDED, loop.snapshots.value.phase)
+      assertEquals(Phase.REPORTING, loop.snapshots.value.phase)
       assertTrue(job.isCompleted)
     }
 

@@ -18,6 +18,12 @@ internal class FakeResourceManager : ResourceManager {
   var rooms: List<NodeRoom>? = emptyList()
   var failure: Exception? = null
 
+  /** Called before the outcome is taken; holds the answer back, or throws. */
+  var unregistering: suspend () -> Unit = {}
+
+  @Volatile
+  var isUnregistering = false
+
   /** Grants what is asked for, at once. */
   var isGenerous = false
 
@@ -75,6 +81,8 @@ internal class FakeResourceManager : ResourceManager {
 
   override suspend fun unregister(outcome: Outcome) {
     failure?.let { throw IOException(it) }
+    isUnregistering = true
+    unregistering()
     outcomes += outcome
   }
 }

@@ -1,0 +1,98 @@
+package knit.am.grpc
+
+import com.google.protobuf.Duration
+import com.google.protobuf.Message
+import com.google.protobuf.Timestamp
+import knit.am.AmException
+import knit.v1.AddContainersRequest
+import knit.v1.ApplicationSpec
+import knit.v1.ContainerState
+import knit.v1.FailurePolicy
+import knit.v1.FinalStatus
+import knit.v1.ListContainersRequest
+import knit.v1.LocalResourceType
+import knit.v1.LocalResourceVisibility
+import knit.v1.ShutdownRequest
+import knit.v1.StopContainersRequest
+
+// What a newer client may say and this Application Master does not understand: doing the rest of it would be another wish.
+// By hand rather than by reflection, which takes as long to load as the Application Master to start.
+
+internal fun AddContainersRequest.refuseIfUnknown() =
+  refuse(unknownField("request") ?: if (hasResource()) resource.unknownField("resource") else null)
+
+internal fun StopContainersRequest.refuseIfUnknown() =
+  refuse(unknownField("request") ?: placesList.firstNotNullOfOrNull { it.unknownField("places") })
+
+internal fun ShutdownRequest.refuseIfUnknown() =
+  refuse(
+    unknownField("request")
+      ?: unknownValue("final_status", finalStatusValue, finalStatus == FinalStatus.UNRECOGNIZED),
+  )
+
+internal fun ListContainersRequest.refuseIfUnknown() {
+  val index = statesList.indexOf(ContainerState.UNRECOGNIZED)
+  refuse(unknownValue("states", if (index < 0) 0 else getStatesValue(index), index >= 0))
+}
+
+/** Why the submission is not what this Application Master understands, in a sentence; null if it is. */
+internal fun ApplicationSpec.problem(): String? {
+  val problem =
+    unknownField("the specification")
+      ?: problemInLinger()
+      ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } }
+      ?: if (hasMasterPorts()) problemInPorts() else null
+  return problem?.let { "The specification cannot be carried out: $it." }
+}
+
+private fun ApplicationSpec.problemInLinger(): String? =
+  when {
+    !hasLinger() -> null
+    linger.unknownField("linger") != null -> linger.unknownField("linger")
+    !linger.isValid() -> "linger is no length of time"
+    linger.seconds < 0 || linger.nanos < 0 -> "linger is negative"
+    else -> null
+  }
+
+private fun ApplicationSpec.problemInPorts(): String? {
+  val ports = masterPorts
+  val isRange = ports.first in 1..MAX_PORT && ports.last in ports.first..MAX_PORT
+  return ports.unknownField("master_ports")
+    ?: if (isRange) null else "master_ports is ${ports.first} to ${ports.last}; it must be a range within 1 to $MAX_PORT"
+}
+
+private fun knit.v1.Service.problem(): String? =
+  unknownField("the service")
+    ?: unknownValue("failure_policy", failurePolicyValue, failurePolicy == FailurePolicy.UNRECOGNIZED)
+    ?: resource.unknownField("resource")
+    ?: localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "local_resources.$name: $it" } }
+
+private fun knit.v1.LocalResource.problem(): String? =
+  unknownField("the local resource")
+    ?: unknownValue("type", typeValue, type == LocalResourceType.UNRECOGNIZED)
+    ?: unknownValue("visibility", visibilityValue, visibility == LocalResourceVisibility.UNRECOGNIZED)
+    ?: if (modifyTime.isValid()) null else "modify_time is no time"
+
+private fun refuse(problem: String?) {
+  if (problem != null) throw AmException.InvalidArgument("The request cannot be carried out: $problem.")
+}
+
+private fun Message.unknownField(path: String): String? =
+  unknownFields
+    .asMap()
+    .keys
+    .firstOrNull()
+    ?.let { "$path has a field with number $it, which this Application Master does not know" }
+
+private fun unknownValue(
+  path: String,
+  value: Int,
+  isUnknown: Boolean,
+): String? = if (isUnknown) "$path is $value, a value which this Application Master does not know" else null
+
+/** What the type allows; beyond that our own types overflow. */
+private fun Timestamp.isValid() = seconds in -62_135_596_800..253_402_300_799 && nanos in 0..999_999_999
+
+private fun Duration.isValid() = seconds in -315_576_000_000..315_576_000_000 && nanos in -999_999_999..999_999_999
+
+private const val MAX_PORT = 65_535

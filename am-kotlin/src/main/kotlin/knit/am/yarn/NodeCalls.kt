@@ -1,0 +1,110 @@
+package knit.am.yarn
+
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.sync.Mutex
+import kotlinx.coroutines.sync.Semaphore
+import kotlinx.coroutines.sync.withLock
+import kotlinx.coroutines.sync.withPermit
+import kotlinx.coroutines.withTimeoutOrNull
+import java.io.IOException
+import java.util.concurrent.ConcurrentHashMap
+import kotlin.time.Duration
+import kotlin.time.Duration.Companion.seconds
+
+/** A NodeManager was asked and did not answer in time. */
+internal class NodeSilentException(
+  nodeId: String,
+  limit: Duration,
+) : IOException("NodeManager $nodeId did not answer within $limit")
+
+/** A NodeManager was not asked: it has not answered others for so long that this caller waits no more for its turn. */
+internal class NodeNotAskedException(
+  nodeId: String,
+  limit: Duration,
+) : IOException("NodeManager $nodeId does not answer; after waiting $limit for the calls before this one, it was not made")
+
+/**
+ * Calls to NodeManagers: a few at a time to one node, and one while that does not answer, so that nodes that are down
+ * leave room for the others.
+ *
+ * The time limit begins with the call. Waiting for one's turn has none, except behind a node that does not answer.
+ *
+ * @param nowMillis a clock that never goes back
+ */
+internal class NodeCalls(
+  private val nowMillis: () -> Long,
+  private val perNode: Int = PER_NODE,
+  total: Int = TOTAL,
+  private val callLimit: Duration = CALL_LIMIT,
+  private val queueLimit: Duration = QUEUE_LIMIT,
+) {
+  private val all = Semaphore(total)
+
+  /** One for each node that was ever called; there are no more than the cluster has. */
+  private val nodes = ConcurrentHashMap<String, Node>()
+
+  /**
+   * Makes [call] when it is its turn, and returns what it returns.
+   *
+   * @throws NodeSilentException where it takes too long.
+   * @throws NodeNotAskedException where it was not made.
+   */
+  suspend fun <T : Any> on(
+    nodeId: String,
+    call: suspend () -> T,
+  ): T {
+    val node = nodes.computeIfAbsent(nodeId) { Node(Semaphore(perNode)) }
+    val givenMillis = nowMillis()
+    return node.turns.withPermit {
+      if (node.isSilent) {
+        node.probing.withLock {
+          if (node.isSilent && nowMillis() - givenMillis >= queueLimit.inWholeMilliseconds) throw NodeNotAskedException(nodeId, queueLimit)
+          make(nodeId, node, call)
+        }
+      } else {
+        make(nodeId, node, call)
+      }
+    }
+  }
+
+  private suspend fun <T : Any> make(
+    nodeId: String,
+    node: Node,
+    call: suspend () -> T,
+  ): T =
+    try {
+      val answer = all.withPermit { withTimeoutOrNull(callLimit) { call() } } ?: throw NodeSilentException(nodeId, callLimit)
+      node.isSilent = false
+      answer
+    } catch (cancelled: CancellationException) {
+      throw cancelled
+    } catch (
+      @Suppress("TooGenericExceptionCaught") failure: Exception,
+    ) {
+      // YARN's own exceptions are answers; the network's are not.
+      node.isSilent = failure is IOException
+      throw failure
+    }
+
+  private class Node(
+    val turns: Semaphore,
+  ) {
+    /** Held by the one call that is made while the node is silent. */
+    val probing = Mutex()
+
+    @Volatile
+    var isSilent = false
+  }
+
+  companion object {
+    /** A NodeManager serves 20 calls at a time by default, for everybody. */
+    private const val PER_NODE = 4
+
+    /** Each is a thread that waits. */
+    const val TOTAL = 64
+
+    /** A connection that is refused is tried for 10 s, and an answer waited for 15 s; see [RealNodeManager]. */
+    private val CALL_LIMIT = 30.seconds
+    private val QUEUE_LIMIT = 60.seconds
+  }
+}

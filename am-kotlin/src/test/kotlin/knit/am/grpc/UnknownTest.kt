@@ -1,0 +1,165 @@
+package knit.am.grpc
+
+import com.google.protobuf.ByteString
+import com.google.protobuf.Duration
+import com.google.protobuf.Timestamp
+import com.google.protobuf.UnknownFieldSet
+import knit.am.AmException
+import knit.am.core.EndApplication
+import knit.am.core.FinalStatus
+import knit.v1.AddContainersRequest
+import knit.v1.ApplicationSpec
+import knit.v1.ListContainersRequest
+import knit.v1.LocalResource
+import knit.v1.Place
+import knit.v1.PortRange
+import knit.v1.Resource
+import knit.v1.Service
+import knit.v1.ShutdownRequest
+import knit.v1.StopContainersRequest
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.assertThrows
+
+class UnknownTest {
+  private val newer: UnknownFieldSet =
+    UnknownFieldSet
+      .newBuilder()
+      .addField(
+        99,
+        UnknownFieldSet.Field
+          .newBuilder()
+          .addLengthDelimited(ByteString.copyFromUtf8("new"))
+          .build(),
+      ).build()
+
+  @Test
+  fun whatIsNotUnderstoodInARequestIsRefusedWithItsPath() {
+    val resource = Resource.newBuilder().setUnknownFields(newer).build()
+    val place = Place.newBuilder().setUnknownFields(newer)
+    val table =
+      listOf<Pair<String, () -> Any>>(
+        "final_status is 99" to {
+          ShutdownRequest
+            .newBuilder()
+            .setFinalStatusValue(99)
+            .build()
+            .toDomain()
+        },
+        "request has a field with number 99" to {
+          ShutdownRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
+        "request has a field with number 99" to {
+          AddContainersRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
+        "resource has a field with number 99" to {
+          AddContainersRequest
+            .newBuilder()
+            .setResource(resource)
+            .build()
+            .toDomain()
+        },
+        "request has a field with number 99" to {
+          StopContainersRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
+        "places has a field with number 99" to {
+          StopContainersRequest
+            .newBuilder()
+            .addPlaces(place)
+            .build()
+            .toDomain()
+        },
+        "states is 42" to {
+          ListContainersRequest
+            .newBuilder()
+            .addStatesValue(1)
+            .addStatesValue(42)
+            .build()
+            .refuseIfUnknown()
+        },
+      )
+    for ((words, call) in table) {
+      val refusal = assertThrows<AmException.InvalidArgument> { call() }
+      assertTrue(words in refusal.message.orEmpty(), "'$words' in '${refusal.message}'")
+    }
+    assertEquals(EndApplication(FinalStatus.KILLED, ""), ShutdownRequest.getDefaultInstance().toDomain())
+  }
+
+  @Test
+  fun whatIsNotUnderstoodInASubmissionIsItsProblem() {
+    val service = Service.newBuilder()
+    val file = LocalResource.newBuilder()
+
+    fun withFile(change: LocalResource.Builder.() -> Unit) = withService { putLocalResources("data", file.clone().apply(change).build()) }
+    val table =
+      listOf(
+        "the specification has a field with number 99" to spec { unknownFields = newer },
+        "linger is negative" to spec { linger = Duration.newBuilder().setSeconds(-1).build() },
+        "linger is negative" to spec { linger = Duration.newBuilder().setNanos(-1).build() },
+        "linger is no length of time" to
+          spec {
+            linger =
+              Duration
+                .newBuilder()
+                .setSeconds(Long.MAX_VALUE)
+                .setNanos(Int.MAX_VALUE)
+                .build()
+          },
+        "master_ports is 0 to 0" to spec { masterPorts = PortRange.getDefaultInstance() },
+        "master_ports is 9 to 8" to
+          spec {
+            masterPorts =
+              PortRange
+                .newBuilder()
+                .setFirst(9)
+                .setLast(8)
+                .build()
+          },
+        "master_ports is 1 to 65536" to
+          spec {
+            masterPorts =
+              PortRange
+                .newBuilder()
+                .setFirst(1)
+                .setLast(65_536)
+                .build()
+          },
+        "services.worker: failure_policy is 7" to withService { failurePolicyValue = 7 },
+        "services.worker: the service has a field with number 99" to withService { unknownFields = newer },
+        "services.worker: local_resources.data: type is 9" to withFile { typeValue = 9 },
+        "services.worker: local_resources.data: visibility is 9" to withFile { visibilityValue = 9 },
+        "local_resources.data: modify_time is no time" to
+          withFile { modifyTime = Timestamp.newBuilder().setSeconds(Long.MAX_VALUE).build() },
+        "local_resources.data: modify_time is no time" to withFile { modifyTime = Timestamp.newBuilder().setNanos(-1).build() },
+      )
+    for ((words, spec) in table) {
+      val submission = submissionOf(spec.toByteArray())
+      assertTrue(words in submission.problem.orEmpty(), "'$words' in '${submission.problem}'")
+      assertTrue(submission.services.isEmpty())
+    }
+    assertNull(submissionOf(spec { putServices("worker", service.build()) }.toByteArray()).problem)
+  }
+
+  @Test
+  fun whatIsNoSubmissionIsAProblemToo() {
+    assertTrue("cannot be read" in submissionOf(byteArrayOf(10, 100, 1)).problem.orEmpty())
+  }
+
+  private fun spec(change: ApplicationSpec.Builder.() -> Unit): ApplicationSpec = ApplicationSpec.newBuilder().apply(change).build()
+
+  private fun withService(change: Service.Builder.() -> Unit) = spec { putServices("worker", Service.newBuilder().apply(change).build()) }
+}

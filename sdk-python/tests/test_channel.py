@@ -205,6 +205,21 @@ def test_the_transport_is_told_what_the_contract_says(
     assert given["grpc.max_send_message_length"] == 16 * 1024 * 1024
 
 
+def test_the_fake_lets_clients_look_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not ends every connection that was idle for two minutes."""
+    given: dict[str, object] = {}
+    server = grpc.server
+
+    def noting(threads: Any, options: Any) -> grpc.Server:
+        given.update(options)
+        return server(threads, options=options)
+
+    monkeypatch.setattr(grpc, "server", noting)
+    with FakeApplicationMaster():
+        assert given["grpc.http2.min_ping_interval_without_data_ms"] == 5_000
+        assert given["grpc.keepalive_permit_without_calls"] == 1
+
+
 def test_one_that_goes_silent_is_noticed(
     fake: FakeApplicationMaster, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

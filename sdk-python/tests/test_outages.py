@@ -8,7 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
+import attrs
+import grpc
 import pytest
 
 from knit import (
@@ -413,6 +416,7 @@ def test_a_stream_is_given_what_is_left_of_its_timeout(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(application._connection, "stream", opening)
+        fake.fail_next(Fault(status="UNAVAILABLE"))
         with pytest.raises(RpcTimeoutError, match="have not ended within"):
             list(application.logs(follow=True, timeout=timedelta(seconds=0.3)))
         list(application.logs())
@@ -448,6 +452,42 @@ def test_a_refused_handshake_is_told_rather_than_an_application_master_that_left
             handle.describe()
         with pytest.raises(ConnectionLostError, match="the TLS handshake fails"):
             list(handle.logs())
+
+
+class NotYetValid(grpc.RpcError):
+    """As raised where the clock of the client, or of the submitter, is wrong."""
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return "Ssl handshake failed: CERTIFICATE_VERIFY_FAILED: certificate is not yet valid"
+
+
+def test_a_certificate_that_is_not_valid_now_is_told_at_once(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[object] = []
+
+    def refuse(*_: object, **__: object) -> object:
+        tries.append(None)
+        raise NotYetValid
+
+    class Refusing:
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            return refuse
+
+    stubs = _channel.Stubs.over
+
+    def over(channel: grpc.Channel) -> _channel.Stubs:
+        refusing: Any = Refusing()
+        return attrs.evolve(stubs(channel), application=refusing, logs=refusing)
+
+    monkeypatch.setattr(_channel.Stubs, "over", over)
+    for ask in (application.describe, lambda: list(application.logs(follow=True))):
+        with pytest.raises(ConnectionLostError, match="one is not valid yet"):
+            ask()
+    assert len(tries) == 2
 
 
 def test_an_application_that_ended_before_is_not_looked_for(fake: FakeApplicationMaster) -> None:

@@ -104,6 +104,10 @@ class HandshakeRefusedError(ConnectionLostError):
     """Something answers, and one side does not accept the other's certificate."""
 
 
+class CertificateDateError(HandshakeRefusedError):
+    """A certificate is not valid now, which trying again does not change."""
+
+
 def from_rpc_error(error: grpc.RpcError, what: str, address: str | None = None) -> KnitError:
     """
     Returns what a failed call means.
@@ -130,7 +134,7 @@ def _handshake_refused(details: str, what: str, address: str) -> HandshakeRefuse
     reason = next((said for sign, said in _CERTIFICATE_REASONS.items() if sign in details), None)
     if reason is not None:
         now = datetime.now(timezone.utc)
-        return HandshakeRefusedError(
+        return CertificateDateError(
             f"{what}: the certificates of the application are refused: one {reason}. The clock "
             f"of this machine, by which it is {now:%Y-%m-%d %H:%M} UTC, or that of {address} is "
             "wrong, or that of the machine that submitted it was. Set it right; an application "
@@ -146,6 +150,12 @@ def never_connected(error: grpc.RpcError) -> bool:
     """Whether no connection was made at all, rather than one broken."""
     details = getattr(error, "details", lambda: None)() or ""
     return "failed to connect" in details and not any(s in details for s in _HANDSHAKE_SIGNS)
+
+
+def may_pass(meaning: KnitError) -> bool:
+    """Whether trying again may help."""
+    lost = isinstance(meaning, ConnectionLostError)
+    return lost and not isinstance(meaning, CertificateDateError)
 
 
 def check_size(request: Message, what: str) -> None:
@@ -261,7 +271,7 @@ class Connection:
                 if self._closed.is_set():
                     raise self._closed_error(what) from error
                 meaning, cause = self._closed_error(what), error
-            if not isinstance(meaning, ConnectionLostError) or not repeatable:
+            if not (repeatable and may_pass(meaning)):
                 raise meaning from cause
             lost.append(meaning)
             wait = next(steps)

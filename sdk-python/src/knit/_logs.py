@@ -14,6 +14,7 @@ import attrs
 
 from knit._channel import (
     LARGEST_MESSAGE_BYTES,
+    CertificateDateError,
     ResponseStream,
     check_size,
     from_rpc_error,
@@ -242,6 +243,7 @@ class LogStream:
         self._ends: dict[FileKey, LogEnd] = {}
         self._cut: set[FileKey] = set()
         self._was_reached = False
+        self._lost: KnitError | None = None
         self._items = self._read()
 
     @property
@@ -372,7 +374,7 @@ class LogStream:
             begun_at = dict(self._positions), len(self._ends)
             try:
                 for response in self._begin(failures, lost):
-                    self._was_reached = True
+                    self._was_reached, self._lost = True, None
                     item = self._accept(response)
                     if item is not None:
                         yield item
@@ -382,8 +384,9 @@ class LogStream:
                     raise _LeftError from error
                 self._check_deadline()
                 lost = from_rpc_error(error, self._what, self._address())
-                if not _may_resume(error):
+                if not _may_resume(error) or isinstance(lost, CertificateDateError):
                     raise lost from error
+                self._lost = lost
                 self._was_reached = self._was_reached or not never_connected(error)
             except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
                 return error
@@ -618,9 +621,10 @@ class LogStream:
     def _check_deadline(self) -> None:
         if self._deadline.is_over:
             seconds = self._deadline.total.total_seconds()
+            lately = f" The last try: {self._lost.message}" if self._lost is not None else ""
             raise RpcTimeoutError(
                 f"{self._what}: the logs have not ended within {seconds:g} s. "
-                "Give more time, or none to read without a limit."
+                f"Give more time, or none to read without a limit.{lately}"
             )
 
 

@@ -42,3 +42,21 @@ def test_what_is_also_of_a_kind_of_pythons_is_so(errors: str) -> None:
         for name, kind in zip(re.findall(r"\w+", names), re.findall(r"\w+", kinds), strict=True):
             if name in exceptions.__all__ and hasattr(builtins, kind):
                 assert issubclass(getattr(exceptions, name), getattr(builtins, kind)), name
+
+
+def test_every_limit_stands_where_the_page_says() -> None:
+    page = DOCS / "limits.md"
+    if not page.is_file():
+        pytest.skip("the documents are not beside the tests: this is a source distribution")
+    repository = DOCS.parent
+    folders = ("proto/knit/v1", "sdk-python/src/knit", "am-kotlin/src/main/kotlin/knit")
+    rows = re.findall(r"\| `([\w/]+\.\w+): ([^`]+)` \|$", page.read_text("utf-8"), re.M)
+    assert len(rows) > 20
+    for file, what in rows:
+        found = [
+            path
+            for folder in folders
+            for path in (repository / folder).rglob(Path(file).name)
+            if path.as_posix().endswith(f"/{file}")
+        ]
+        assert any(what in path.read_text("utf-8") for path in found), f"{file}: {what}"

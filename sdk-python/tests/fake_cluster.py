@@ -421,6 +421,7 @@ class FakeNode:
     memory_mib: int = 8192
     vcores: int = 8
     state: str = "RUNNING"
+    health_report: str = ""
 
 
 @dataclass
@@ -432,6 +433,9 @@ class FakeQueue:
     leaf: bool = True
     maximum_mib: int = 8192
     maximum_vcores: int = 4
+    capacity_mib: int = 12288
+    capacity_vcores: int = 16
+    makes_others: bool = False
 
 
 class FakeResourceManager(FakeServer):
@@ -460,6 +464,10 @@ class FakeResourceManager(FakeServer):
         self.refused_queues = {"closed", "root.closed"}
         """Where the RM accepts an application and the scheduler then does not."""
         self.stays_after_kill = False
+        self.takes_submissions = True
+        """False where yarn.webapp.enable-rest-app-submissions is."""
+        self.places_anywhere = False
+        """Whether the scheduler takes what asks for a queue that is not there."""
         self.attempts: dict[str, list[dict[str, Any]]] = {}
         """The starts of Application Masters, by application."""
         self.configuration: dict[str, str] = {}
@@ -541,6 +549,11 @@ class FakeResourceManager(FakeServer):
             "queuePath": path,
             "state": queue.state,
             "maximumAllocation": {"memory": queue.maximum_mib, "vCores": queue.maximum_vcores},
+            "maxEffectiveCapacity": {
+                "memory": queue.capacity_mib,
+                "vCores": queue.capacity_vcores,
+            },
+            "autoCreationEligibility": "flexible" if queue.makes_others else "off",
         }
         if not queue.leaf:
             children = [q.path for q in self.queues if q.path.rpartition(".")[0] == path]
@@ -548,6 +561,8 @@ class FakeResourceManager(FakeServer):
         return found
 
     def _new_application(self) -> Answer:
+        if not self.takes_submissions:
+            return Answer(403, b"App submission via REST is disabled.")
         number = len(self.applications) + 1
         application_id = f"application_{WELL_DATED_FOREVER}_{number:04}"
         self.applications[application_id] = {"id": application_id, "state": "NEW"}
@@ -584,7 +599,8 @@ class FakeResourceManager(FakeServer):
                 "diagnostics": "",
             }
             known = {name for q in self.queues for name in (q.path, q.path.rpartition(".")[2])}
-            if submission["queue"] in self.refused_queues or submission["queue"] not in known:
+            unknown = submission["queue"] not in known and not self.places_anywhere
+            if submission["queue"] in self.refused_queues or unknown:
                 self.applications[application_id].update(
                     state="FAILED",
                     finalStatus="FAILED",
@@ -729,4 +745,5 @@ def _node(node: FakeNode) -> dict[str, Any]:
         "usedVirtualCores": 0,
         "availableVirtualCores": node.vcores,
         "numContainers": 0,
+        "healthReport": node.health_report,
     }

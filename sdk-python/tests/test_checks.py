@@ -22,13 +22,11 @@ from knit._cluster.cluster import Cluster
 from knit._cluster.configuration import ClusterConfig
 from knit.exceptions import (
     AccessDeniedError,
-    ClusterError,
     ClusterResponseError,
     ClusterUnreachableError,
     ConfigurationError,
     ConfigurationNotFoundError,
     KerberosRequiredError,
-    QueueNotFoundError,
     QueueStoppedError,
     ResourcesUnavailableError,
     SafeModeError,
@@ -53,8 +51,8 @@ def cluster(hadoop: FakeCluster) -> Iterator[Cluster]:
         yield cluster
 
 
-def run(cluster: Cluster, *requests: ResourceRequest, queue: str = "default") -> None:
-    verify(ClusterFacts(cluster), queue=queue, requests=requests or (SMALL,))
+def run(cluster: Cluster, *requests: ResourceRequest, queue: str = "default") -> list[str]:
+    return verify(ClusterFacts(cluster), queue=queue, requests=requests or (SMALL,))
 
 
 class TestVerify:
@@ -73,58 +71,110 @@ class TestVerify:
     def test_a_queue_goes_by_its_path_or_its_last_part(self, cluster: Cluster, queue: str) -> None:
         run(cluster, queue=queue)
 
-    @pytest.mark.parametrize(
-        ("queue", "kind", "says"),
-        [
-            ("nope", QueueNotFoundError, "root.default, root.team.small"),
-            ("root.nope.default", QueueNotFoundError, "no queue"),
-            ("team", QueueNotFoundError, "only holds other queues"),
-            ("root", QueueNotFoundError, "only holds other queues"),
-            ("closed", QueueStoppedError, "STOPPED"),
-        ],
-    )
-    def test_a_queue_that_will_not_do(
-        self, cluster: Cluster, queue: str, kind: type[ClusterError], says: str
-    ) -> None:
-        with pytest.raises(kind, match=says):
-            run(cluster, queue=queue)
+    def test_a_queue_that_takes_nothing_is_refused(self, cluster: Cluster) -> None:
+        with pytest.raises(QueueStoppedError, match=r"root\.closed is STOPPED.*root\.team\.small"):
+            run(cluster, queue="closed")
 
     @pytest.mark.parametrize(
-        ("memory", "vcores", "says"),
+        ("queue", "says"),
         [
-            (9000, 1, "the largest, node-1:45454, has 8192 MiB"),
-            (100, 9, "has 8192 MiB and 8 vcores"),
-            (100, 5, "YARN grants at most 8192 MiB and 4 vcores"),
+            ("nope", "has no queue 'nope'. Queues that take applications: root.default, root.team"),
+            ("root.nope.default", "has no queue"),
+            ("team", "root.team only holds other queues"),
         ],
     )
-    def test_more_than_there_is(
-        self, cluster: Cluster, memory: int, vcores: int, says: str
+    def test_a_queue_that_is_not_there_is_yarns_to_refuse(
+        self, cluster: Cluster, queue: str, says: str
     ) -> None:
-        request = ResourceRequest(what="the Application Master", memory_mib=memory, vcores=vcores)
-        with pytest.raises(ResourcesUnavailableError, match=says) as failure:
+        """It may place applications by rules of its own."""
+        [advice] = run(cluster, queue=queue)
+        assert says in advice
+        assert "YARN is asked all the same" in advice
+
+    def test_a_queue_that_the_scheduler_may_make_is_no_fault(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        hadoop.resource_manager.queues[3].makes_others = True
+        [advice] = run(cluster, queue="root.team.alice")
+        assert "makes queues by its own rules" in advice
+        assert "YARN is asked" not in advice
+
+    def test_more_than_yarn_grants_is_refused(self, cluster: Cluster) -> None:
+        request = ResourceRequest(what="the Application Master", memory_mib=100, vcores=9)
+        with pytest.raises(ResourcesUnavailableError, match="at most 8192 MiB and 4 vcores in the"):
             run(cluster, SMALL, request)
-        assert failure.value.message.startswith("The Application Master asks for")
 
     def test_memory_and_vcores_have_to_be_on_the_same_node(
         self, hadoop: FakeCluster, cluster: Cluster
     ) -> None:
+        """Told, not refused: a larger node may come, on demand or back after a failover."""
         first, second = hadoop.resource_manager.nodes
         first.memory_mib, first.vcores = 8192, 1
         second.memory_mib, second.vcores = 1024, 4
-        with pytest.raises(ResourcesUnavailableError, match="no node has that"):
-            run(cluster, ResourceRequest(what="service w", memory_mib=4096, vcores=2))
+        [advice] = run(cluster, ResourceRequest(what="service w", memory_mib=7000, vcores=2))
+        assert advice.startswith("Service w asks for 7000 MiB and 2 vcores in one container")
+        assert "the largest, node-1:45454, has 8192 MiB and 1 vcore." in advice
+        first.vcores = 2
+        assert run(cluster, ResourceRequest(what="service w", memory_mib=8192, vcores=2)) == []
+
+    def test_nodes_are_listed_only_where_that_tells_more(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        """Of a large cluster it is megabytes."""
+        run(cluster, ResourceRequest(what="service w", memory_mib=6144, vcores=1))
+        assert not hadoop.resource_manager.asked(path="/ws/v1/cluster/nodes")
 
     def test_a_queue_may_grant_less(self, cluster: Cluster) -> None:
         request = ResourceRequest(what="service w", memory_mib=2048, vcores=1)
         run(cluster, request)
-        with pytest.raises(ResourcesUnavailableError, match="at most 1024 MiB"):
+        with pytest.raises(ResourcesUnavailableError, match=r"1024 MiB and 4 vcores in the queue"):
             run(cluster, request, queue="small")
 
-    def test_no_running_node(self, hadoop: FakeCluster, cluster: Cluster) -> None:
+    def test_more_than_a_queue_can_ever_hold_is_told(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        """YARN takes it, and it waits without a word."""
+        hadoop.resource_manager.queues[1].capacity_mib = 1000
+        assert run(cluster, ResourceRequest(what="service w", memory_mib=1000, vcores=1)) == []
+        [advice] = run(cluster, ResourceRequest(what="service w", memory_mib=1001, vcores=1))
+        assert "the queue root.default may use at most 1000 MiB and 16 vcores in all" in advice
+
+    def test_without_a_running_node_it_may_be_submitted(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        """Nodes come on demand, and some time after a failover."""
         hadoop.resource_manager.nodes[0].state = "LOST"
         hadoop.resource_manager.nodes[1].state = "UNHEALTHY"
-        with pytest.raises(ResourcesUnavailableError, match="node-1:45454 LOST"):
-            run(cluster)
+        hadoop.resource_manager.nodes[1].health_report = "ERROR /data1: 99% used"
+        [advice] = run(cluster)
+        assert "node-1:45454 LOST; node-2:45454 UNHEALTHY: ERROR /data1: 99% used" in advice
+        assert "Mend what is reported" in advice
+        assert "they wait" in advice
+
+    def test_who_may_not_look_at_queues_or_nodes_may_submit(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        hadoop.resource_manager.answers_with = lambda request: (
+            Answer.html(403, "no")
+            if request.path.endswith(("/scheduler", "/nodes", "/metrics"))
+            else None
+        )
+        assert run(cluster) == []
+
+    def test_a_wrong_clock_keeps_nothing_from_running(
+        self, hadoop: FakeCluster, cluster: Cluster
+    ) -> None:
+        hadoop.resource_manager.answers_with = lambda request: (
+            Answer(
+                200,
+                b'{"clusterInfo": {"haState": "ACTIVE"}}',
+                {"Date": formatdate(time.time() + 86_400, usegmt=True)},
+            )
+            if request.path.endswith("/info")
+            else None
+        )
+        [advice] = run(cluster)
+        assert "s behind the ResourceManager's" in advice
 
     def test_no_home_and_no_way_to_make_one(self, hadoop: FakeCluster) -> None:
         with (
@@ -209,6 +259,7 @@ class TestDoctor:
             "resource manager",
             "clock",
             "nodes",
+            "submission",
             "queue",
             "file system",
             "home directory",
@@ -220,7 +271,16 @@ class TestDoctor:
     @pytest.mark.parametrize(
         ("failing", "break_it", "missing"),
         [
-            ("resource manager", lambda h: h.resource_manager.stop(), {"clock", "nodes", "queue"}),
+            (
+                "resource manager",
+                lambda h: h.resource_manager.stop(),
+                {"clock", "nodes", "submission", "queue"},
+            ),
+            (
+                "submission",
+                lambda h: setattr(h.resource_manager, "takes_submissions", False),
+                set(),
+            ),
             ("file system", lambda h: h.name_node.stop(), {"home directory", "staging"}),
             ("staging", lambda h: h.data_node.stop(), set()),
             ("safe mode", lambda h: setattr(h.name_node, "safe_mode", True), {"staging"}),
@@ -272,3 +332,19 @@ class TestDoctor:
         *_, result = diagnose(config)
         assert (result.name, result.ok) == ("user", False)
         assert isinstance(result.error, KerberosRequiredError)
+
+    def test_a_cluster_that_takes_no_submissions_over_rest(self, hadoop: FakeCluster) -> None:
+        """All else is well, and then nothing can be submitted."""
+        hadoop.resource_manager.takes_submissions = False
+        [failed] = [r for r in diagnose(hadoop.config, user="alice") if not r.ok]
+        assert "takes no submissions over REST" in failed.message
+        assert "yarn.webapp.enable-rest-app-submissions" in failed.hint
+        assert "hadoop jar" in failed.hint
+        assert "HADOOP_USER_NAME" not in failed.hint
+
+    def test_what_yarn_reports_of_a_node_is_told(self, hadoop: FakeCluster) -> None:
+        node = hadoop.resource_manager.nodes[1]
+        node.state, node.health_report = "UNHEALTHY", "1/1 local-dirs have errors"
+        results = {result.name: result for result in diagnose(hadoop.config, user="alice")}
+        assert results["nodes"].ok
+        assert "node-2:45454 UNHEALTHY: 1/1 local-dirs have errors" in results["nodes"].message

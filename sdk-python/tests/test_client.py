@@ -229,7 +229,6 @@ def test_an_application_whose_submission_broke_does_not_run_unknown_to_all(
 
 
 REFUSED = [
-    (QueueNotFoundError, ApplicationSpec("a", {"w": Service("c")}, queue="nowhere")),
     (QueueStoppedError, ApplicationSpec("a", {"w": Service("c")}, queue="closed")),
     (
         ResourcesUnavailableError,
@@ -253,6 +252,92 @@ def test_what_this_cluster_cannot_run_is_refused_before(
         client.check(spec)
     assert not cluster.resource_manager.submissions
     assert not staged(cluster, "applications")
+
+
+@pytest.mark.parametrize(
+    ("queue", "says"),
+    [("nowhere", "no queue 'nowhere'"), ("root.team", "root.team only holds other queues")],
+)
+def test_a_queue_that_yarn_refuses_is_told_with_those_there_are(
+    cluster: FakeCluster, client: Client, queue: str, says: str
+) -> None:
+    cluster.resource_manager.refused_queues.add(queue)
+    spec = ApplicationSpec("a", {"w": Service("c")}, queue=queue)
+    with pytest.raises(QueueNotFoundError, match=says) as refused:
+        client.submit(spec)
+    assert "submitted to unknown or stopped queue" in refused.value.message
+    assert "Queues that take applications: root.default, root.team.small" in refused.value.message
+    assert not staged(cluster, "applications")
+    assert any(says in advice for advice in client.check(spec))
+
+
+def test_a_queue_that_the_scheduler_makes_is_submitted_to(
+    cluster: FakeCluster, client: Client
+) -> None:
+    cluster.resource_manager.places_anywhere = True
+    advice: list[str] = []
+    spec = ApplicationSpec("a", {"w": Service("c")}, queue="adhoc")
+    assert client.submit(spec, advice=advice.append).report().queue == "adhoc"
+    assert "no queue 'adhoc'" in advice[0]
+
+
+def test_the_id_is_told_before_yarn_has_it(cluster: FakeCluster, client: Client) -> None:
+    """Whoever is killed afterwards knows what may be running."""
+    told: list[str] = []
+
+    def submitting(application_id: str) -> None:
+        assert not cluster.resource_manager.submissions
+        told.append(application_id)
+
+    assert client.submit(SPEC, before_submit=submitting).application_id == told[0]
+
+
+def test_many_small_files_travel_as_one(
+    cluster: FakeCluster, client: Client, tmp_path: Path
+) -> None:
+    files = []
+    for number in range(1_000):
+        path = tmp_path / f"{number:04}.txt"
+        path.write_text(f"{number}")
+        files.append(path)
+    large = tmp_path / "large.bin"
+    large.write_bytes(bytes(300_000))
+    reports: list[StagingProgress] = []
+    spec = ApplicationSpec("a", {"w": Service("c", files=[*files, large])})
+    application = client.submit(spec, progress=reports.append)
+
+    assert len(staged(cluster, "cache")) == 3, "the jar, the large file, and an archive"
+    message = application_pb2.ApplicationSpec.FromString(
+        secrets_of(cluster, application.application_id)["knit.application"]
+    )
+    service = message.services["w"]
+    archive = service.local_resources[".knit-files-0"]
+    assert archive.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert list(archive.member_names) == [path.name for path in files]
+    assert Service._from_proto(service).files.keys() == spec.services["w"].files.keys()
+    assert {r.file for r in reports if r.file.endswith("small files")} == {"1,000 small files"}
+
+    client.close()
+    sent = len(cluster.data_node.requests)
+    with Client(cluster.config, user="alice") as again:
+        again.submit(spec)
+    bodies = [r.path for r in cluster.data_node.requests[sent:] if r.method == "PUT"]
+    assert [path.rpartition("/")[2] for path in bodies] == ["application.json"]
+
+
+def test_a_directory_travels_packed(cluster: FakeCluster, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    (tmp_path / "data" / "inner" / "a").write_text("1")
+    spec = ApplicationSpec("a", {s: Service("c", files=[tmp_path / "data"]) for s in ("v", "w")})
+    application = client.submit(spec)
+    message = application_pb2.ApplicationSpec.FromString(
+        secrets_of(cluster, application.application_id)["knit.application"]
+    )
+    one, two = (message.services[name].local_resources["data"] for name in "vw")
+    assert one == two
+    assert one.url.endswith(".tar.gz")
+    assert one.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert not one.member_names
 
 
 def test_checking_submits_nothing(cluster: FakeCluster, client: Client) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import pytest
 from cryptography import x509
@@ -46,12 +46,12 @@ def test_the_server_is_named_whatever_node_it_runs_on(tls: ApplicationTls) -> No
     assert SERVER_NAME == "knit-application-master"
 
 
-def test_certificates_hold_on_clocks_that_are_behind_and_for_years(tls: ApplicationTls) -> None:
-    now = datetime.now(timezone.utc)
+def test_certificates_hold_whatever_a_clock_says(tls: ApplicationTls) -> None:
+    """One that lost its battery begins at 1970."""
     for cert in (tls.ca, tls.cert, tls.client.cert):
         loaded = x509.load_pem_x509_certificate(cert)
-        assert loaded.not_valid_before_utc < now - timedelta(hours=23)
-        assert loaded.not_valid_after_utc > now + timedelta(days=4 * 365)
+        assert loaded.not_valid_before_utc <= datetime(1970, 1, 1, tzinfo=timezone.utc)
+        assert loaded.not_valid_after_utc >= datetime(9999, 12, 31, tzinfo=timezone.utc)
 
 
 def test_keys_are_p256_in_pkcs8(tls: ApplicationTls) -> None:

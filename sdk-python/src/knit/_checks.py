@@ -8,6 +8,7 @@ for `knit doctor` and makes a report of each.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,18 @@ import attrs
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration import ClusterConfig
-from knit._cluster.resource_manager import ClusterInfo, Node, Queue
+from knit._cluster.errors import first_line
+from knit._cluster.resource_manager import (
+    ClusterInfo,
+    ClusterMetrics,
+    NewApplication,
+    Node,
+    Queue,
+)
 from knit._cluster.webhdfs import WebHdfs
 from knit.exceptions import (
     AccessDeniedError,
+    ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
     KnitError,
@@ -29,9 +38,10 @@ from knit.exceptions import (
     QueueStoppedError,
     ResourcesUnavailableError,
     StandbyError,
+    SubmissionError,
 )
 
-#: Certificates are made with this machine's clock and read with the nodes'.
+#: As Kerberos has it.
 LARGEST_CLOCK_SKEW = timedelta(minutes=5)
 
 _T = TypeVar("_T")
@@ -67,7 +77,9 @@ class ClusterFacts:
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._locks = {name: threading.Lock() for name in ("info", "nodes", "queues", "home")}
+        self._locks = {
+            name: threading.Lock() for name in ("info", "metrics", "nodes", "queues", "home")
+        }
         self._known: dict[str, object] = {}
 
     def _once(self, name: str, ask: Callable[[], _T]) -> _T:
@@ -80,6 +92,19 @@ class ClusterFacts:
     @property
     def info(self) -> ClusterInfo:
         return self._once("info", self._cluster.resource_manager.cluster_info)
+
+    @property
+    def metrics(self) -> ClusterMetrics:
+        return self._once("metrics", self._cluster.resource_manager.metrics)
+
+    def new_application(self) -> NewApplication:
+        """Another one each time."""
+        return self._cluster.resource_manager.new_application()
+
+    @property
+    def makes_queues(self) -> bool:
+        """Whether the scheduler makes queues for applications that ask for others."""
+        return any(queue.makes_others for queue in self.queues)
 
     @property
     def nodes(self) -> list[Node]:
@@ -179,100 +204,205 @@ def check_safe_mode(facts: ClusterFacts) -> str:
     return "The file system takes changes."
 
 
+#: What to do about nodes that are not running, by YARN's word for what they are.
+_NODE_ADVICE = {
+    "UNHEALTHY": (
+        "Mend what is reported: the node's health script, or full or broken disks "
+        "(yarn.nodemanager.disk-health-checker)"
+    ),
+    "LOST": "See whether their NodeManagers run and reach the ResourceManager",
+    "REBOOTED": "Wait: they are coming back",
+    "SHUTDOWN": "Start their NodeManagers",
+    "DECOMMISSIONED": "Administrators took them out; ask them",
+    "DECOMMISSIONING": "Administrators are taking them out; ask them",
+}
+_LONGEST_REPORT = 300
+_MOST_NODES_TOLD = 5
+
+
 def check_nodes(facts: ClusterFacts) -> str:
     """Some node is up."""
     running = [node for node in facts.nodes if node.is_running]
+    others = [node for node in facts.nodes if not node.is_running]
     if not running:
-        states = ", ".join(f"{node.node_id} {node.state}" for node in facts.nodes) or "none at all"
+        states = sorted({node.state for node in others})
+        advice = "; ".join(_NODE_ADVICE[state] for state in states if state in _NODE_ADVICE) or (
+            "Start a NodeManager, or look at its log for why the ResourceManager does not take it"
+        )
         raise ResourcesUnavailableError(
-            f"The cluster has no running node ({states}). Start a NodeManager, or look at its log "
-            "for why the ResourceManager does not take it.",
+            f"The cluster has no running node ({_nodes(others) or 'none at all'}). {advice}. "
+            "Where nodes are added on demand, or the ResourceManager has just taken over, "
+            "applications may be submitted all the same: they wait.",
             url=facts.info.url,
         )
     total = sum(node.total_mib for node in running)
     free = sum(node.available_mib for node in running)
-    nodes = "1 node is" if len(running) == 1 else f"{len(running)} nodes are"
-    return f"{nodes} running, with {free} of {total} MiB free."
+    count = "1 node is" if len(running) == 1 else f"{len(running)} nodes are"
+    unhealthy = [node for node in others if node.state == "UNHEALTHY"]
+    also = f" Not in use: {_nodes(unhealthy)}." if unhealthy else ""
+    return f"{count} running, with {free} of {total} MiB free.{also}"
+
+
+def _nodes(nodes: Sequence[Node]) -> str:
+    """A few nodes with their states and what YARN reports of their health."""
+    told = [
+        f"{node.node_id} {node.state}"
+        + (f": {first_line(node.health_report, _LONGEST_REPORT)}" if node.health_report else "")
+        for node in nodes[:_MOST_NODES_TOLD]
+    ]
+    more = len(nodes) - len(told)
+    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
+
+
+def check_submission(facts: ClusterFacts) -> str:
+    """The RM takes submissions over REST. An ID that nobody uses costs nothing."""
+    new = facts.new_application()
+    return (
+        f"Applications can be submitted; YARN grants at most {new.maximum_mib} MiB and "
+        f"{_cores(new.maximum_vcores)} to one container."
+    )
 
 
 def check_queue(facts: ClusterFacts, name: str) -> str:
-    """The queue exists, holds applications and not only queues, and is open."""
+    """The queue exists, or may be made for whoever submits to it, and is open."""
     queue = find_queue(facts, name)
-    if queue is None:
+    if queue is not None:
+        return f"The queue {queue.path} is {queue.state}."
+    if not facts.queues:
         return "The scheduler does not list its queues."
-    return f"The queue {queue.path} is {queue.state}."
+    if facts.makes_queues:
+        return (
+            f"There is no queue {name!r} now; this scheduler makes queues by its own rules. "
+            f"{_open_queues(facts)}"
+        )
+    raise queue_not_found(facts, name)
 
 
 def find_queue(facts: ClusterFacts, name: str) -> Queue | None:
     """
-    The queue that a name means; None where the scheduler does not list any.
+    The queue for applications that a name means; None where the scheduler lists none.
+
+    That is no reason yet to submit nothing: a scheduler may make queues, and choose others than
+    those that are asked for.
 
     Raises:
-        QueueNotFoundError: There is none, or it has queues below it.
         QueueStoppedError: It takes no applications.
     """
     queues = facts.queues
-    if not queues:
-        return None
-    leaves = [queue for queue in queues if queue.is_leaf]
-    known = ", ".join(queue.path for queue in leaves if queue.state == "RUNNING") or "none"
-    url = facts.info.url
     found = [queue for queue in queues if queue.path == name] or [
         queue for queue in queues if queue.is_called(name)
     ]
-    if not found:
-        raise QueueNotFoundError(
-            f"The cluster has no queue {name!r}. Queues that take applications: {known}.", url=url
-        )
     # Of a parent and a leaf with the same last part, the leaf is meant.
-    queue = next((queue for queue in found if queue.is_leaf), found[0])
-    if not queue.is_leaf:
-        raise QueueNotFoundError(
-            f"The queue {queue.path} only holds other queues, so no application can be submitted "
-            f"to it. Queues that take applications: {known}.",
-            url=url,
-        )
-    if queue.state != "RUNNING":
+    queue = next((queue for queue in found if queue.is_leaf), None)
+    if queue is not None and queue.state != "RUNNING":
         raise QueueStoppedError(
             f"The queue {queue.path} is {queue.state} and takes no new applications. "
-            f"Queues that do: {known}.",
-            url=url,
+            f"{_open_queues(facts)}",
+            url=facts.info.url,
         )
     return queue
 
 
-def check_resources(
+def queue_not_found(facts: ClusterFacts, name: str, said: str | None = None) -> QueueNotFoundError:
+    """The error for a queue that is not there, with what YARN said and which are."""
+    parent = next((queue for queue in facts.queues if queue.is_called(name)), None)
+    what = (
+        f"The cluster has no queue {name!r}"
+        if parent is None
+        else f"The queue {parent.path} only holds other queues"
+    )
+    because = f", and YARN refused the application ({said})" if said else ""
+    return QueueNotFoundError(f"{what}{because}. {_open_queues(facts)}", url=facts.info.url)
+
+
+def _open_queues(facts: ClusterFacts) -> str:
+    leaves = [queue.path for queue in facts.queues if queue.is_leaf and queue.state == "RUNNING"]
+    return f"Queues that take applications: {', '.join(leaves) or 'none'}."
+
+
+def explain_refusal(facts: ClusterFacts, queue: str, error: SubmissionError) -> ClusterError:
+    """What a refused submission means, as far as the queue's part in it can be told."""
+    try:
+        if facts.queues and find_queue(facts, queue) is None:
+            said = error.message.rstrip(".")
+            return queue_not_found(facts, queue, said)
+    except QueueStoppedError as stopped:
+        return stopped
+    except KnitError:
+        pass  # what YARN said has to do
+    return error
+
+
+def advise(
     facts: ClusterFacts, requests: Iterable[ResourceRequest], queue: Queue | None = None
-) -> str:
-    """No container is to have more than the largest node has, or than YARN grants."""
-    running = [node for node in facts.nodes if node.is_running]
-    if not running:
-        return check_nodes(facts)
-    most_mib = max(node.total_mib for node in running)
-    most_vcores = max(node.total_vcores for node in running)
+) -> list[str]:
+    """
+    What keeps containers waiting as the cluster is now, though YARN takes the application.
+
+    Nodes may be added on demand, and come back; so nothing of it is a reason to refuse.
+    """
+    requests = list(requests)
+    advice: list[str] = []
+    metrics = facts.metrics
+    if not metrics.active_nodes:
+        advice.append(_advice_without_nodes(facts))
+    else:
+        # Of nodes of about one size each has room for what the average has: no need to list them.
+        average_mib = metrics.total_mib / metrics.active_nodes
+        average_vcores = metrics.total_vcores / metrics.active_nodes
+        large = [r for r in requests if r.memory_mib > average_mib or r.vcores > average_vcores]
+        if large:
+            running = [node for node in facts.nodes if node.is_running]
+            advice += filter(None, (_beyond_nodes(request, running) for request in large))
     if queue is not None:
-        most_mib = min(most_mib, queue.maximum_mib or most_mib)
-        most_vcores = min(most_vcores, queue.maximum_vcores or most_vcores)
-    url = facts.info.url
-    for request in requests:
-        fits = [
-            node
-            for node in running
-            if node.total_mib >= request.memory_mib and node.total_vcores >= request.vcores
-        ]
-        asked = f"{request.what} asks for {request.memory_mib} MiB and {_cores(request.vcores)}"
-        if not fits:
-            largest = max(running, key=lambda node: (node.total_mib, node.total_vcores))
-            raise ResourcesUnavailableError(
-                f"{_capital(asked)} in one container, and no node has that: the largest, "
-                f"{largest.node_id}, has {largest.total_mib} MiB and "
-                f"{_cores(largest.total_vcores)}. Ask for at most {most_mib} MiB and "
-                f"{_cores(most_vcores)}, or for more containers of a smaller size.",
-                url=url,
-            )
-        if queue is not None:
-            check_maximum(request, queue.maximum_mib, queue.maximum_vcores, url=url)
-    return f"Each container fits a node; the most that one can have is {most_mib} MiB."
+        advice += filter(None, (_beyond_queue(request, queue) for request in requests))
+    return advice
+
+
+def _advice_on_queue(facts: ClusterFacts, name: str) -> str:
+    try:
+        return check_queue(facts, name)
+    except QueueNotFoundError as error:
+        return f"{error.message} YARN is asked all the same, for it may choose one by its rules."
+
+
+def _advice_without_nodes(facts: ClusterFacts) -> str:
+    try:
+        return check_nodes(facts)
+    except ResourcesUnavailableError as error:
+        return error.message
+
+
+def _beyond_nodes(request: ResourceRequest, running: Sequence[Node]) -> str | None:
+    if not running or any(
+        node.total_mib >= request.memory_mib and node.total_vcores >= request.vcores
+        for node in running
+    ):
+        return None
+    largest = max(running, key=lambda node: (node.total_mib, node.total_vcores))
+    return (
+        f"{_asks(request)} in one container, and no node has that now: the largest, "
+        f"{largest.node_id}, has {largest.total_mib} MiB and {_cores(largest.total_vcores)}. It "
+        "waits until a larger one comes; or ask for more containers of a smaller size."
+    )
+
+
+def _beyond_queue(request: ResourceRequest, queue: Queue) -> str | None:
+    if (queue.capacity_mib is None or request.memory_mib <= queue.capacity_mib) and (
+        queue.capacity_vcores is None or request.vcores <= queue.capacity_vcores
+    ):
+        return None
+    return (
+        f"{_asks(request)} in one container, and the queue {queue.path} may use at most "
+        f"{queue.capacity_mib} MiB and {_cores(queue.capacity_vcores or 0)} in all, as large as "
+        "the cluster is now. It waits while that is so: ask for less, or use another queue."
+    )
+
+
+def _asks(request: ResourceRequest) -> str:
+    return _capital(
+        f"{request.what} asks for {request.memory_mib} MiB and {_cores(request.vcores)}"
+    )
 
 
 def check_maximum(
@@ -280,12 +410,15 @@ def check_maximum(
     maximum_mib: int | None,
     maximum_vcores: int | None,
     *,
+    where: str = (
+        "here (yarn.scheduler.maximum-allocation-mb and -vcores, or what the largest node has)"
+    ),
     url: str | None = None,
 ) -> None:
     """
     Raises unless YARN grants this much to one container.
 
-    The maximum comes with a new application's ID, or from the queue.
+    The maximum comes with a new application's ID, or from the queue: YARN refuses more.
 
     Raises:
         ResourcesUnavailableError: It does not.
@@ -293,10 +426,16 @@ def check_maximum(
     if (maximum_mib and request.memory_mib > maximum_mib) or (
         maximum_vcores and request.vcores > maximum_vcores
     ):
+        granted = " and ".join(
+            part
+            for part in (
+                f"{maximum_mib} MiB" if maximum_mib else "",
+                _cores(maximum_vcores) if maximum_vcores else "",
+            )
+            if part
+        )
         raise ResourcesUnavailableError(
-            f"{_capital(request.what)} asks for {request.memory_mib} MiB and "
-            f"{_cores(request.vcores)} in one container, and YARN grants at most {maximum_mib} MiB "
-            f"and {maximum_vcores} vcores (yarn.scheduler.maximum-allocation-mb and -vcores). "
+            f"{_asks(request)} in one container, and YARN grants at most {granted} {where}. "
             "Ask for less, or for more containers of a smaller size.",
             url=url,
         )
@@ -312,38 +451,128 @@ def check_clock(facts: ClusterFacts) -> str:
         ahead = "ahead of" if skew > timedelta(0) else "behind"
         raise ClusterResponseError(
             f"This machine's clock is {abs(skew).total_seconds():.0f} s {ahead} the "
-            f"ResourceManager's at {facts.info.url}. Set it right (NTP): certificates would not "
-            "be valid yet, or no longer, on the other side.",
+            f"ResourceManager's at {facts.info.url}. Set it right (NTP): applications run all the "
+            "same, but times are shown wrong, and services that check them refuse this machine.",
             url=facts.info.url,
         )
     return "The clocks agree."
 
 
-def verify(facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceRequest]) -> None:
+def verify(facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceRequest]) -> list[str]:
     """
     Everything that a submission needs of the cluster, asked for at the same time.
+
+    Only what YARN itself would refuse is refused.
 
     Args:
         facts: The cluster.
         queue: Where the application is to count.
         requests: The containers it asks for, its Application Master's included.
 
+    Returns:
+        What is worth knowing though it keeps nothing from being submitted, in sentences.
+
     Raises:
         ClusterError: The first thing that is not as it has to be; by its kind.
     """
-
-    def resources() -> str:
-        return check_resources(facts, requests, find_queue(facts, queue))
-
-    def home() -> str:
-        check_home_directory(facts)
-        return check_safe_mode(facts)
-
-    checks = (lambda: check_resource_manager(facts), lambda: check_file_system(facts))
-    with ThreadPoolExecutor(4, thread_name_prefix="knit-checks") as pool:
+    checks = _checks_of_a_submission(facts, queue, requests)
+    with ThreadPoolExecutor(len(checks), thread_name_prefix="knit-checks") as pool:
         # In this order, so that of several failures the most basic one is raised.
-        for future in [pool.submit(check) for check in (*checks, resources, home)]:
-            future.result()
+        return [advice for future in [pool.submit(c) for c in checks] for advice in future.result()]
+
+
+def survey(
+    facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceRequest]
+) -> tuple[list[KnitError], list[str]]:
+    """
+    The same, with everything that is not as it has to be, and not only the first of it.
+
+    Returns:
+        What would be raised, and what is worth knowing.
+    """
+    checks = _checks_of_a_submission(facts, queue, ())
+    checks += [
+        functools.partial(_check_request, facts, queue, request, facts.new_application)
+        for request in requests
+    ]
+    errors: dict[str, KnitError] = {}  # by what they say: what one asks, others build upon
+    advice: dict[str, None] = {}
+    with ThreadPoolExecutor(4, thread_name_prefix="knit-checks") as pool:
+        for future in [pool.submit(check) for check in checks]:
+            try:
+                advice.update(dict.fromkeys(future.result()))
+            except KnitError as error:  # noqa: PERF203
+                errors.setdefault(error.message, error)
+    return list(errors.values()), list(advice)
+
+
+def _checks_of_a_submission(
+    facts: ClusterFacts, queue: str, requests: Sequence[ResourceRequest]
+) -> list[Callable[[], list[str]]]:
+    """The most basic first; each returns advice."""
+
+    def resource_manager() -> list[str]:
+        check_resource_manager(facts)
+        try:
+            check_clock(facts)
+        except ClusterResponseError as error:
+            return [error.message]
+        return []
+
+    def file_system() -> list[str]:
+        check_file_system(facts)
+        return []
+
+    def resources() -> list[str]:
+        found = _visible_queue(facts, queue)
+        for request in requests:
+            _check_queue_grants(facts, found, request)
+        try:
+            advice = [] if found or not facts.queues else [_advice_on_queue(facts, queue)]
+            return advice + advise(facts, requests, found)
+        except (AccessDeniedError, ClusterResponseError):
+            return []  # not everybody may look at them
+
+    def home() -> list[str]:
+        check_home_directory(facts)
+        check_safe_mode(facts)
+        return []
+
+    return [resource_manager, file_system, resources, home]
+
+
+def _check_request(
+    facts: ClusterFacts,
+    queue: str,
+    request: ResourceRequest,
+    new_application: Callable[[], NewApplication],
+) -> list[str]:
+    found = _visible_queue(facts, queue)
+    _check_queue_grants(facts, found, request)
+    new = new_application()
+    check_maximum(request, new.maximum_mib, new.maximum_vcores)
+    try:
+        return advise(facts, [request], found)
+    except (AccessDeniedError, ClusterResponseError):
+        return []
+
+
+def _visible_queue(facts: ClusterFacts, queue: str) -> Queue | None:
+    try:
+        return find_queue(facts, queue)
+    except (AccessDeniedError, ClusterResponseError):
+        return None  # not everybody may look at the queues
+
+
+def _check_queue_grants(facts: ClusterFacts, queue: Queue | None, request: ResourceRequest) -> None:
+    if queue is not None:
+        check_maximum(
+            request,
+            queue.maximum_mib,
+            queue.maximum_vcores,
+            where=f"in the queue {queue.path}",
+            url=facts.info.url,
+        )
 
 
 def diagnose(
@@ -396,6 +625,7 @@ def _diagnose_resource_manager(
         return
     _step(results, "clock", lambda: check_clock(facts))
     _step(results, "nodes", lambda: check_nodes(facts))
+    _step(results, "submission", lambda: check_submission(facts))
     if queue is not None:
         _step(results, "queue", lambda: check_queue(facts, queue))
 

@@ -8,17 +8,16 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from knit._application import Application
 from knit._cluster.configuration import ClusterConfig
 from knit._deadlines import Deadline
-from knit._files import ENVIRONMENT_NAME, Visibility
 from knit._identifiers import APPLICATION_ID
 from knit._report import ApplicationReport, YarnState
 from knit._tls import ApplicationTls, ClientTls
@@ -37,14 +36,12 @@ if TYPE_CHECKING:
     from knit._cluster.cluster import Cluster
     from knit._cluster.resource_manager import NewApplication
     from knit._environments import PackingProgress
-    from knit._spec import ApplicationSpec, Service
-    from knit._staging import (
-        LocalResource,
-        LocalResourceVisibility,
-        StagedFile,
-        StagingProgress,
-    )
+    from knit._shipments import Shipment
+    from knit._spec import ApplicationSpec
+    from knit._staging import LocalResource, StagingProgress
     from knit.v1 import application_pb2
+
+    Shipped: TypeAlias = "list[tuple[Shipment, LocalResource]]"
 
 JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
 SWEEPING_TIME = timedelta(seconds=5)
@@ -169,9 +166,15 @@ class Client:
         # A copy opens connections of its own when it is used.
         return _restored, (type(self), self._config, self._user, self._timeout)
 
-    def check(self, spec: ApplicationSpec) -> None:
+    def check(self, spec: ApplicationSpec) -> list[str]:
         """
         Checks all that can be known before a submission, and submits nothing.
+
+        Only what YARN itself would refuse is refused.
+
+        Returns:
+            What is worth knowing though it keeps nothing from being submitted, in sentences: no
+            node runs or is large enough now, or the clock of this machine is wrong.
 
         Raises:
             SpecError: It can run on no cluster, or one of its files is missing.
@@ -182,10 +185,12 @@ class Client:
 
         spec._check_local()
         requests = _requests(spec)
-        verify(ClusterFacts(self._cluster), queue=spec.queue, requests=requests)
-        new = self._cluster.resource_manager.new_application()
+        facts = ClusterFacts(self._cluster)
+        advice = verify(facts, queue=spec.queue, requests=requests)
+        new = facts.new_application()
         for request in requests:
             check_maximum(request, new.maximum_mib, new.maximum_vcores)
+        return advice
 
     def submit(
         self,
@@ -194,6 +199,7 @@ class Client:
         progress: Callable[[StagingProgress], None] | None = None,
         packing_progress: Callable[[PackingProgress], None] | None = None,
         before_submit: Callable[[str], object] | None = None,
+        advice: Callable[[str], object] | None = None,
     ) -> Application:
         """
         Submits an application.
@@ -209,6 +215,8 @@ class Client:
             packing_progress: Told how far the packing of an environment is, from another thread.
             before_submit: Told the application's ID when all is prepared and before YARN is asked
                 to accept it: whoever is killed in between has left word of it.
+            advice: Told, before anything is submitted, what keeps it waiting as the cluster is
+                now, a sentence each. Default: the logger `knit` has it, as a warning.
 
         Returns:
             A handle on it, which this client closes. In a `with` block that is left by an
@@ -228,7 +236,7 @@ class Client:
             )
         began = time.monotonic()
         staging = self._cluster.staging
-        new, tls, jar, files = self._prepare(spec, progress, packing_progress)
+        new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
             if before_submit is not None:
@@ -338,9 +346,11 @@ class Client:
         spec: ApplicationSpec,
         progress: Callable[[StagingProgress], None] | None,
         packing_progress: Callable[[PackingProgress], None] | None,
-    ) -> tuple[NewApplication, ApplicationTls, LocalResource, list[LocalResource]]:
+        advice: Callable[[str], object] | None,
+    ) -> tuple[NewApplication, ApplicationTls, LocalResource, Shipped]:
         """All that a submission needs and that can be done at the same time."""
         from knit._checks import ClusterFacts, check_maximum, verify
+        from knit._shipments import Packer
         from knit._staging import StagedFile
 
         requests = _requests(spec)
@@ -374,16 +384,22 @@ class Client:
                 checks.result()
                 news.result()
 
-            def uploaded() -> list[LocalResource]:
-                staged = [StagedFile(source=JAR), *_staged(spec, report_packing)]
-                return self._cluster.staging.stage(staged, report, before_upload=checked)
+            def uploaded() -> tuple[LocalResource, Shipped]:
+                with Packer() as packer:
+                    shipments = packer.shipments(spec, report_packing)
+                    staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
+                    jar, *resources = self._cluster.staging.stage(
+                        staged, report, before_upload=checked
+                    )
+                return jar, list(zip(shipments, resources, strict=True))
 
             uploads = pool.submit(uploaded)
             try:
                 # In this order, so that of several failures the most telling one is raised.
-                checks.result()
+                for sentence in checks.result():
+                    (advice or _log.warning)(sentence)
                 new, tls = news.result(), keys.result()
-                jar, *files = uploads.result()
+                jar, files = uploads.result()
             except BaseException:
                 failed.set()
                 raise
@@ -395,20 +411,22 @@ class Client:
         new: NewApplication,
         tls: ApplicationTls,
         jar: LocalResource,
-        files: list[LocalResource],
+        files: Shipped,
     ) -> None:
+        from knit._checks import ClusterFacts, explain_refusal
         from knit._staging import ConnectionKeys
         from knit._submission import SPEC_SECRET, AmSubmission
 
         staging = self._cluster.staging
-        remaining = iter(files)
+        resources: dict[str, dict[str, application_pb2.LocalResource]] = {}
+        for shipment, resource in files:
+            of_service = resources.setdefault(shipment.service, {})
+            of_service[shipment.name] = shipment.to_proto(resource)
         message = spec._to_proto(
-            {
-                name: {file: _to_proto(next(remaining)) for file in _names(service)}
-                for name, service in spec.services.items()
-            },
+            resources,
             staging_url=staging.url_of(new.application_id),
-            user_name=self.user,
+            # With Kerberos containers are who their tokens say.
+            user_name="" if self._config.kerberos else self.user,
         )
         client = tls.client
         keys = ConnectionKeys(
@@ -436,12 +454,16 @@ class Client:
         ).to_rest()
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
-            registered = pool.submit(staging.register, new.application_id, [jar, *files], keys)
+            used = [jar, *(resource for _, resource in files)]
+            registered = pool.submit(staging.register, new.application_id, used, keys)
             try:
                 self._cluster.resource_manager.submit(submission)
                 registered.result()
-            except SubmissionError:
-                raise
+            except SubmissionError as error:
+                explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
+                if explained is error:
+                    raise
+                raise explained from error
             except BaseException:
                 # YARN may have it; it must not run without anybody who knows of it.
                 with contextlib.suppress(KnitError):
@@ -532,57 +554,3 @@ def _requests(spec: ApplicationSpec) -> list[ResourceRequest]:
         ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
         for what, size in sizes.items()
     ]
-
-
-def _staged(
-    spec: ApplicationSpec, packing_progress: Callable[[PackingProgress], None]
-) -> Iterator[StagedFile]:
-    """What the services need, each in the order of `_names`; environments are packed for it."""
-    from knit._staging import StagedFile
-
-    for service in spec.services.values():
-        for file in service.files.values():
-            yield StagedFile(
-                source=file.local_path or file.source,
-                archive=file.archive,
-                visibility=_visibility(file.visibility),
-            )
-        if service.python_environment is not None:
-            from knit._environments import to_stage
-
-            source = to_stage(service.python_environment, packing_progress)
-            yield StagedFile(source=source, archive=True)
-
-
-def _names(service: Service) -> list[str]:
-    """Of what a service finds in its working directory."""
-    environment = [] if service.python_environment is None else [ENVIRONMENT_NAME]
-    return [*service.files, *environment]
-
-
-def _visibility(value: Visibility) -> LocalResourceVisibility:
-    names: dict[Visibility, LocalResourceVisibility] = {
-        Visibility.APPLICATION: "APPLICATION",
-        Visibility.PUBLIC: "PUBLIC",
-    }
-    return names.get(value, "PRIVATE")
-
-
-def _to_proto(resource: LocalResource) -> application_pb2.LocalResource:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
-    from knit.v1 import application_pb2
-
-    modify_time = Timestamp()
-    modify_time.FromMilliseconds(resource.modify_time_ms)
-    types, visibilities = (
-        application_pb2.LocalResourceType,
-        application_pb2.LocalResourceVisibility,
-    )
-    return application_pb2.LocalResource(
-        url=resource.url,
-        size_bytes=resource.size_bytes,
-        modify_time=modify_time,
-        type=types.Value(f"LOCAL_RESOURCE_TYPE_{resource.type}"),
-        visibility=visibilities.Value(f"LOCAL_RESOURCE_VISIBILITY_{resource.visibility}"),
-    )

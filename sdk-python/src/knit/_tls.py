@@ -8,7 +8,7 @@ third one.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 SERVER_NAME = "knit-application-master"
 """What the Application Master's certificate names, whichever node it runs on."""
 
-_CLOCK_SKEW = timedelta(days=1)
-_LIFETIME = timedelta(days=5 * 365)
+#: Keys are always new and nothing outlives its application, so dates tell nothing; a client's or
+#: a node's clock that is days or years off must not matter.
+_NOT_BEFORE = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NOT_AFTER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
 
 
 @attrs.frozen(kw_only=True)
@@ -110,15 +112,14 @@ def _builder(
 ) -> x509.CertificateBuilder:
     from cryptography import x509
 
-    now = datetime.now(timezone.utc)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_before(_NOT_BEFORE)
+        .not_valid_after(_NOT_AFTER)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

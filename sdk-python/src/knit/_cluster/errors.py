@@ -63,6 +63,7 @@ NAME_NODE = Daemon(
 )
 DATA_NODE = Daemon("DataNode", "9864, or 9865 with https", "dfs.datanode.http.address")
 
+_NO_REST_SUBMISSION = "App submission via REST is disabled"
 _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
@@ -231,6 +232,15 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
             f"{what}: {url} sent us on to {location}, as sign-on pages and balancers do, and "
             f"nothing was done. Is this really the {daemon.name}'s own address? It comes from "
             f"{daemon.property}.",
+            url=url,
+            status=status,
+        )
+    if status == 403 and _NO_REST_SUBMISSION in response.text:
+        return AccessDeniedError(
+            f"{what}: this cluster takes no submissions over REST (403: {_said(response)}). Have "
+            "its administrators set yarn.webapp.enable-rest-app-submissions to true on the "
+            "ResourceManager, or submit with the JVM client, which needs no REST: hadoop jar "
+            "knit-am.jar prints its help, and knit-am.jar lies in this package's directory _jar.",
             url=url,
             status=status,
         )

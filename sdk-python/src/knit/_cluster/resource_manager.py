@@ -111,6 +111,11 @@ class Queue:
     maximum_mib: int | None = None
     """The most that one container of this queue may have, where it says so."""
     maximum_vcores: int | None = None
+    capacity_mib: int | None = None
+    """The most that all containers of it may have together now, where it says so."""
+    capacity_vcores: int | None = None
+    makes_others: bool = False
+    """Whether the scheduler makes queues below it for applications that ask for them."""
 
     @property
     def name(self) -> str:
@@ -500,12 +505,23 @@ def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterable[Queue]:
         not children and path != "root"
     )
     maximum = _object(queue, "maximumAllocation")
+    capacity = _object(queue, "maxEffectiveCapacity") or next(
+        (
+            _object(partition, "effectiveMaxResource")
+            for partition in _objects(_object(queue, "capacities"), "queueCapacitiesByPartition")
+            if not partition.get("partitionName")
+        ),
+        {},
+    )
     yield Queue(
         path=str(queue.get("queuePath") or path),
         is_leaf=is_leaf,
         state=str(queue.get("state") or "RUNNING"),
         maximum_mib=_int(maximum, "memory") or None,
         maximum_vcores=_int(maximum, "vCores") or None,
+        capacity_mib=_int(capacity, "memory") or None,
+        capacity_vcores=_int(capacity, "vCores") or None,
+        makes_others=str(queue.get("autoCreationEligibility") or "off") != "off",
     )
     for child in children:
         yield from _capacity_queues(child, f"{path}.{child.get('queueName', '')}")
@@ -518,11 +534,16 @@ def _fair_queues(queue: Mapping[str, Any]) -> Iterable[Queue]:
     if isinstance(children, Mapping):
         children = [children]
     maximum = _object(queue, "maxContainerAllocation")
+    capacity = _object(queue, "maxResources")
     yield Queue(
         path=str(queue.get("queueName", "root")),
         is_leaf=queue.get("type") == "fairSchedulerLeafQueueInfo",
         maximum_mib=_int(maximum, "memory") or None,
         maximum_vcores=_int(maximum, "vCores") or None,
+        capacity_mib=_int(capacity, "memory") or None,
+        capacity_vcores=_int(capacity, "vCores") or None,
+        # By its placement rules, and by default for whatever is asked for.
+        makes_others=True,
     )
     for child in children:
         yield from _fair_queues(child)

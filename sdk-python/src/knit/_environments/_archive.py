@@ -83,7 +83,7 @@ class Tar:
         except OSError as error:
             raise PythonEnvironmentError(
                 f"The file {path} cannot be packed ({error.strerror or error}). Check its "
-                "permissions, and that nothing changes the environment meanwhile."
+                "permissions, and that nothing changes it meanwhile."
             ) from None
 
 

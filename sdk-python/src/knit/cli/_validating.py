@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,41 +88,14 @@ def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
                 yield str(error)
 
 
-def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> Iterator[str]:
-    """What of a specification the cluster would not take; every reason, not only the first."""
-    from knit import _checks
+def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[list[str], list[str]]:
+    """What the cluster would not take, every reason; and what is worth knowing all the same."""
+    from knit._checks import ClusterFacts, survey
     from knit._client import _requests
-    from knit.exceptions import KnitError
 
-    facts = _checks.ClusterFacts(client._cluster)
-
-    def found(*checks: Callable[[], object]) -> Iterator[str]:
-        try:
-            for check in checks:  # each builds on the one before
-                check()
-        except KnitError as error:
-            yield str(error)
-
-    before = [
-        *found(
-            lambda: _checks.check_resource_manager(facts),
-            lambda: _checks.check_nodes(facts),
-        )
-    ]
-    problems = [
-        *before,
-        *found(
-            lambda: _checks.check_file_system(facts),
-            lambda: _checks.check_home_directory(facts),
-            lambda: _checks.check_safe_mode(facts),
-        ),
-    ]
-    if not before:
-        problems += found(lambda: _checks.find_queue(facts, spec.queue))
-        for request in _requests(spec):
-            problems += found(functools.partial(_checks.check_resources, facts, [request]))
-    # The whole of what a submission checks, where nothing of it was found wrong by itself.
-    yield from problems or found(lambda: client.check(spec))
+    facts = ClusterFacts(client._cluster)
+    errors, advice = survey(facts, queue=spec.queue, requests=_requests(spec))
+    return [str(error) for error in errors], advice
 
 
 def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
@@ -131,15 +103,24 @@ def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> 
     from knit.exceptions import KnitError
 
     problems = list(problems_here(spec))
+    advice: list[str] = []
     user = None
     try:
         with cluster.client() as client:
             user = client.user
-            problems += [p for p in problems_there(client, spec) if p not in problems]
+            there, advice = problems_there(client, spec)
+            problems += there
     except KnitError as error:
         problems.append(str(error))
     if as_json:
-        print_json({"ok": not problems, "problems": problems, "specification": _hidden(spec)})
+        print_json(
+            {
+                "ok": not problems,
+                "problems": problems,
+                "advice": advice,
+                "specification": _hidden(spec),
+            }
+        )
         return 1 if problems else 0
     print_fields(
         {
@@ -163,8 +144,8 @@ def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> 
             }
         )
     click.echo()
-    for problem in problems:
-        say(problem)
+    for sentence in (*problems, *advice):
+        say(sentence)
     if not problems:
         say("all is well; without --dry-run this would be submitted")
     return 1 if problems else 0

@@ -73,7 +73,9 @@ class FakeClient:
         if self.play is late:
             print("submitting", flush=True)
             time.sleep(1)
-        self.fake = FakeApplicationMaster(spec, running=self.play not in (waiting, busy)).start()
+        self.fake = FakeApplicationMaster(
+            spec, running=self.play not in (waiting, busy, slow)
+        ).start()
         app = self.fake.application()
         if self.play is unborn:
             self.fake.report_as(knit.YarnState.ACCEPTED)
@@ -210,6 +212,14 @@ def waiting(fake: FakeApplicationMaster, _: knit.Application) -> None:
     fake.wait_for()
     fake.grant("worker", 0)
     well(fake, _)
+
+
+def slow(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """Its container is granted after a while, and nobody says why not before."""
+    while fake.calls.count("ListContainers") < 4:
+        time.sleep(0.02)
+    fake.grant("worker", 0)
+    well(fake, app)
 
 
 def busy(fake: FakeApplicationMaster, _: knit.Application) -> None:

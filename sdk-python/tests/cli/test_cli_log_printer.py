@@ -111,6 +111,22 @@ def test_a_line_that_never_ends_is_ended_with_the_stream(
     assert capfdbinary.readouterr().out == b"[worker/0] shown\n[worker/1] not shown\n"
 
 
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_what_was_shown_whole_gets_no_empty_line_for_its_end(
+    end: bytes, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    printer = LogPrinter(Progress())
+    pieces(printer, b"shown")
+    printer.feed(chunk(b"other\n", rank=1))
+    if end:
+        printer.feed(chunk(end + b"\nnext\n", offset=5))
+    printer.finish()
+    lines = [b"[worker/0] shown", b"[worker/1] other"]
+    if end:
+        lines += [b"[worker/0] ", b"[worker/0] next"]
+    assert capfdbinary.readouterr().out.splitlines() == lines
+
+
 def test_a_line_without_end_is_cut_so_that_it_fills_no_memory(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:

@@ -57,7 +57,12 @@ HEADINGS = ["application", "name", "queue", "state", "final status"]
 
 @pytest.mark.parametrize(
     ("columns", "wide", "left_out"),
-    [(200, False, []), (70, False, ["queue"]), (60, False, ["queue", "name"]), (60, True, [])],
+    [
+        (200, False, []),
+        (70, False, ["queue"]),
+        (60, False, ["queue", "name"]),
+        (60, True, []),
+    ],
 )
 def test_a_narrow_terminal_leaves_out_columns_and_no_words(
     columns: int,
@@ -116,3 +121,11 @@ def test_json_holds_iso_times_seconds_and_names() -> None:
         "for": 1.5,
         "who": ["a", None],
     }
+
+
+def test_a_narrow_column_comes_back_where_a_wide_one_made_room() -> None:
+    headings, widths = ["a", "b", "c"], [5, 3, 60]
+    assert _output._too_many(headings, widths, ["b", "c"]) == []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "20")
+        assert _output._too_many(headings, widths, ["b", "c"]) == ["c"]

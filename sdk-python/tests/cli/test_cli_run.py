@@ -265,3 +265,12 @@ def test_a_silent_cluster_gets_advice_that_is_possible_here(
     err = capfd.readouterr().err
     assert "--call-timeout" in err
     assert "timeout=" not in err
+
+
+def test_where_nobody_gives_a_reason_it_is_said_that_containers_wait(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_GRANTS", 0.0)
+    assert run(playing.slow, "ls")[0] == 0
+    err = capfd.readouterr().err
+    assert err.count("waiting for YARN to grant and start containers: 1 requested\n") == 1

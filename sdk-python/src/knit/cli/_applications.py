@@ -87,7 +87,9 @@ def list_(
             )
             for report in reports
         ],
-        optional=[*([] if all_users else ["user"]), "queue", "run time", "started", "user"],
+        optional=["queue", "run time", "started", "user"]
+        if all_users
+        else ["user", "queue", "run time", "started"],
         wide=wide,
     )
 

@@ -48,6 +48,11 @@ PATIENCE_WITH_YARN = timedelta(minutes=1)
 """How long YARN may take to say how an application ended whose Application Master has left."""
 POLL_SECONDS = 0.3
 """Between two looks at containers that start."""
+PATIENCE_WITH_GRANTS = 8.0
+"""
+Seconds after which it is said that containers are waited for, where the Application Master gives
+no reason: it needs a few heartbeats to know one.
+"""
 IDLE_POLL_SECONDS = 3.0
 """Likewise once all have started: others may come, or have to be replaced."""
 
@@ -306,7 +311,7 @@ class Follower:
     def _watch_containers(self) -> None:
         """Say how many run once all have started, and for what those wait that have not."""
         is_up = all_started = False
-        said, pause = "", 0.0
+        said, pause, up_since = "", 0.0, 0.0
         while not self._done.wait(pause):
             began = time.monotonic()
             try:
@@ -321,9 +326,11 @@ class Follower:
             if self._done.is_set() or self._stop_code is not None:
                 return
             if not is_up:
-                is_up = True
+                is_up, up_since = True, time.monotonic()
                 self._progress.step("the Application Master is up", timed=True)
             self._waiting.for_containers(reasons)
+            if reasons or all_started:
+                up_since = time.monotonic()
             if all_started:
                 pause = IDLE_POLL_SECONDS
                 continue
@@ -335,6 +342,9 @@ class Follower:
             elif counts != said:
                 said = counts
                 self._progress.status(f"containers: {counts}")
+            if time.monotonic() - up_since >= PATIENCE_WITH_GRANTS:
+                up_since = float("inf")
+                self._progress.step(f"waiting for YARN to grant and start containers: {counts}")
 
     # Its end
 

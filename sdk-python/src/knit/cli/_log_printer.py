@@ -211,13 +211,16 @@ class LogPrinter:
             output += self._continued(file, target, first) + b"\n"
             self._set_open(None)
         else:
-            self._close_line()
-            data = data[file.shown :]
-        for line in data.split(b"\n")[:-1]:
+            # What was shown of it is not repeated; of what was shown whole only its end is new.
+            data = data[file.shown :].removeprefix(b"\n" if file.shown else b"")
+            if data:
+                self._close_line()
+        for line in data.split(b"\n")[:-1] if data else ():
             output += self._label(file, target) + self._text(target, line) + b"\n"
         del file.pending[:end]
         file.shown, file.since = 0, time.monotonic()
-        target.write(bytes(output))
+        if output:
+            target.write(bytes(output))
 
     def _show(self, file: _File) -> None:
         """Show what there is of a line, and leave it open."""

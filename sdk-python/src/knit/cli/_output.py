@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import IO, Any
 
@@ -118,7 +118,7 @@ def print_table(
         return
     widths = [max(_columns(fields[n]) for fields in table) for n in range(len(headings))]
     shown = list(range(len(headings)))
-    left_out = [] if wide else list(_too_many(headings, widths, optional))
+    left_out = [] if wide else _too_many(headings, widths, optional)
     shown = [n for n in shown if headings[n] not in left_out]
     colours = has_colours(sys.stdout)
     for row, fields in enumerate(table):
@@ -134,17 +134,22 @@ def print_table(
         say(f"this terminal is too narrow for {', '.join(left_out)}: --wide or --json has all")
 
 
-def _too_many(
-    headings: Sequence[str], widths: Sequence[int], optional: Sequence[str]
-) -> Iterator[str]:
-    """The columns that have to go."""
-    room = shutil.get_terminal_size().columns
-    needed = sum(widths) + _GAP * (len(widths) - 1)
+def _too_many(headings: Sequence[str], widths: Sequence[int], optional: Sequence[str]) -> list[str]:
+    """The columns that have to go, in the order in which they may."""
+    room = shutil.get_terminal_size().columns - sum(widths) - _GAP * (len(widths) - 1)
+    left_out: list[str] = []
     for heading in optional:
+        if room >= 0:
+            break
+        room += widths[headings.index(heading)] + _GAP
+        left_out.append(heading)
+    # A wide one may have made room for narrow ones that were left out before it.
+    for heading in reversed(left_out[:-1]):
+        needed = widths[headings.index(heading)] + _GAP
         if needed <= room:
-            return
-        needed -= widths[headings.index(heading)] + _GAP
-        yield heading
+            room -= needed
+            left_out.remove(heading)
+    return left_out
 
 
 def _columns(text: str) -> int:

@@ -62,9 +62,10 @@ class Progress:
         """Show what is going on now, in place of what was shown before; nothing ends it."""
         if self._is_live:
             with self._lock:
-                self._clear()
-                self._status = clean(text)
-                self._draw()
+                if clean(text) != self._status:
+                    self._clear()
+                    self._status = clean(text)
+                    self._draw()
 
     def leave_open(self, end_line: Callable[[], None] | None) -> None:
         """

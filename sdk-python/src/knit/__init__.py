@@ -3,11 +3,12 @@ Launch and control Python and other non-JVM programs on Apache Hadoop YARN.
 
     worker = knit.Service("python3 worker.py", instances=3, files=["worker.py"])
     spec = knit.ApplicationSpec("demo", {"worker": worker})
-    with knit.Client.from_config() as client:
-        application = client.submit(spec)
+    with knit.Client.from_config() as client, client.submit(spec) as application:
         for line in application.logs(follow=True):
             print(line.service, line.rank, line.text)
         application.wait().raise_for_status()
+
+An exception within that block, such as Ctrl-C's, kills the application.
 """
 
 from __future__ import annotations

@@ -341,6 +341,9 @@ class Knit:
         """
         Waits until an application has ended.
 
+        Interrupted, as by Ctrl-C or by a notebook that stops its cell, it only stops to wait: the
+        application runs on until it ends or `kill` is called.
+
         Args:
             app_id: The application. Default: the one started last.
             timeout: For how many seconds to wait.

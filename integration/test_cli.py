@@ -147,6 +147,8 @@ def test_a_detached_application_is_found_followed_and_waited_for(
         following.wait_for_output("[worker/0] worker/0 goes on\n")
         assert following.wait() == 0, following.evidence()
     assert command_line.run("wait", application_id).out == f"{application_id}\tSUCCEEDED\n"
+    ended = json.loads(command_line.run("containers", application_id, "--json").out)
+    assert [(c["service"], c["rank"], c["state"]) for c in ended] == [("worker", 0, "SUCCEEDED")]
     assert application_id not in command_line.run("list").out
     assert application_id in command_line.run("list", "--all").out
 
@@ -198,7 +200,7 @@ def test_kill_ends_it(command_line: CommandLine, waiting: knit.Application) -> N
     application_id = waiting.application_id
     assert command_line.run("kill", application_id).out == f"{application_id}\tKILLED\n"
     assert waiting.report().state is YarnState.KILLED
-    done = command_line.run("containers", application_id, status=1)
+    done = command_line.run("add", application_id, "-n", "1", status=1)
     assert done.err.startswith("knit: ")
     assert len(done.err.splitlines()) == 1
 

@@ -340,6 +340,18 @@ def test_a_port_behind_a_firewall_is_named_and_not_waited_for(
     assert "--master-ports" in err
 
 
+def test_containers_can_be_listed_after_the_end(
+    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.finish(fake.containers()[0].container_id, exit_code=3)
+    fake.end(knit.FinalStatus.FAILED, exit_code=3)
+    fake.stop()
+    assert main(["containers", APP, "--json"]) == 0
+    first, second = as_json(capfd)
+    assert (first["state"], first["exit"]["exit_code"]) == ("FAILED", 3)
+    assert (second["state"], second["application_attempt"]) == ("STOPPED", 1)
+
+
 def test_wait_says_for_what(
     fake: FakeApplicationMaster,
     capfd: pytest.CaptureFixture[str],

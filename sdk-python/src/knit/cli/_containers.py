@@ -54,7 +54,11 @@ def containers(
     wide: bool,
     as_json: bool,
 ) -> None:
-    """List the containers of an application, those that have ended included."""
+    """
+    List the containers of an application, those that have ended included.
+
+    After its end they are read from what YARN collects, which takes some seconds.
+    """
     import knit
 
     with cluster.client() as client, client.application(application_id) as app, within_reach(app):
@@ -266,6 +270,7 @@ def container_as_json(container: knit.Container) -> dict[str, Any]:
         "rank": container.rank,
         "attempt_number": container.attempt_number,
         "container_id": container.container_id,
+        "application_attempt": container.application_attempt,
         "state": container.state.name,
         "node_id": container.node_id,
         "node_http_address": container.node_http_address,

@@ -100,6 +100,7 @@ def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[lis
 
 def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
     """Say what would be submitted, and all that stands against it here and on the cluster."""
+    from knit._ports import format_ports
     from knit.exceptions import KnitError
 
     problems = list(problems_here(spec))
@@ -129,6 +130,7 @@ def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> 
             "user": user,
             "tags": spec.tags,
             "application master": spec.application_master,
+            "its ports": None if spec.master_ports is None else format_ports(spec.master_ports),
         }
     )
     for name, service in spec.services.items():

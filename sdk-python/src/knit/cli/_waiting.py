@@ -150,7 +150,9 @@ def within_reach(app: knit.Application) -> Iterator[None]:
         if done.wait(PATIENCE_SECONDS):
             return
         with contextlib.suppress(KnitError):
-            address = app.report().am_address
+            report = app.report()
+            # Once it has left nobody listens, and nobody need.
+            address = None if report.state.is_final else report.am_address
             problem = unreachable(address) if address else None
             # One that refuses may be about to be started again, perhaps elsewhere.
             if problem is not None and problem.is_silent and not done.is_set():

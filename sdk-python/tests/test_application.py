@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -124,6 +126,18 @@ def test_values_newer_than_this_sdk_are_read() -> None:
     assert container.exit.reason is ExitReason.UNKNOWN
     assert container.container_id is None
     assert container.run_time is None
+
+
+def test_a_container_is_the_same_value_in_another_process(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.finish(application.containers()[0].container_id, exit_code=3)
+    for container in application.containers():
+        for copied in (pickle.loads(pickle.dumps(container)), copy.deepcopy(container)):
+            assert copied == container
+            with pytest.raises(ApplicationNotRunningError, match="was not read from"):
+                copied.stop()
+    assert pickle.loads(pickle.dumps(application.describe())) == application.describe()
 
 
 def test_containers_are_added_after_the_highest_rank(application: Application) -> None:

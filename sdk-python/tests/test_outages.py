@@ -201,6 +201,19 @@ def test_a_call_that_finds_nothing_again_says_that_it_lost_its_connection(
     assert isinstance(caught.value.__cause__, ClusterUnreachableError)
 
 
+def test_a_list_that_loses_both_says_that_it_lost_its_connection(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    """Nothing is known of its end, so nobody looks into what was collected."""
+    application.containers()
+    with (
+        fake.without_yarn(),
+        fake.away(),
+        pytest.raises(ConnectionLostError, match="Listing the containers"),
+    ):
+        application.containers(timeout=timedelta(seconds=0.3))
+
+
 @pytest.mark.parametrize("seconds", [0, 0.05, 20])
 def test_what_is_left_of_a_timeout_is_all_that_a_call_is_given(
     fake: FakeApplicationMaster, monkeypatch: pytest.MonkeyPatch, seconds: float

@@ -28,6 +28,7 @@ from knit.exceptions import (
     CLUSTER_SILENCE,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
+    ClusterError,
     ConnectionLostError,
     ContainerNotFoundError,
     HistoryLostError,
@@ -66,7 +67,10 @@ class ApplicationState(OpenEnum):
     ENDING = 2
     """The outcome is decided; what still runs is being stopped."""
     ENDED = 3
-    """Final: every container is in a final state and the outcome was reported to YARN."""
+    """
+    Final: every container is in a final state, and YARN has taken note of the outcome. Until it
+    has, the application is ENDING, however long its ResourceManager does not answer.
+    """
 
 
 @attrs.frozen(kw_only=True)
@@ -303,7 +307,7 @@ class Application:
         try:
             return self._list(names, kinds, deadline)
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if isinstance(error, ConnectionLostError) and not has_left(self.report()):
+            if not self._is_gone(error):
                 raise
             return self._list_recorded(names, kinds, deadline, error)
 
@@ -518,7 +522,7 @@ class Application:
                 repeatable=False,  # UNAVAILABLE is here the node's answer too
             )
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if isinstance(error, ConnectionLostError) and not has_left(self.report()):
+            if not self._is_gone(error):
                 raise
             logs = self._look_into_archive(error)
             if container_id not in logs.containers:
@@ -750,6 +754,15 @@ class Application:
         return self._connection.stream(
             pick, what=what, deadline=deadline, failures=failures, lost=lost, pause=pause
         )
+
+    def _is_gone(self, error: KnitError) -> bool:
+        """Whether the Application Master has left, rather than being out of reach."""
+        if not isinstance(error, ConnectionLostError):
+            return True
+        try:
+            return has_left(self.report())
+        except ClusterError:
+            return False
 
     def _look_into_archive(self, gone: KnitError, archive: Archive | None = None) -> AggregatedLogs:
         """What YARN has collected, when the Application Master cannot be asked."""

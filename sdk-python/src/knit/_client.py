@@ -97,6 +97,7 @@ class Client:
         self._yarn = _Yarn(self._cluster)
         # A handle that nobody holds any more closes by itself.
         self._handles: weakref.WeakSet[Application] = weakref.WeakSet()
+        self._handles_lock = threading.Lock()
         self._closed = threading.Event()
         self._sweeping = Sweeping()
 
@@ -158,7 +159,9 @@ class Client:
         """Closes every connection; applications go on. Calling it again is safe."""
         self._sweeping.wait(SWEEPING_TIME)
         self._closed.set()
-        for application in list(self._handles):
+        with self._handles_lock:
+            handles = list(self._handles)
+        for application in handles:
             application.close()
         self._cluster.close()
 
@@ -338,7 +341,8 @@ class Client:
             timeout=self._timeout,
             kill_on_error=tls is not None,
         )
-        self._handles.add(application)
+        with self._handles_lock:
+            self._handles.add(application)
         return application
 
     def _prepare(

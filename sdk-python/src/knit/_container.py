@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -109,7 +110,8 @@ class Container:
     """
     One place of a service, and the container that fills it or filled it, as it was when asked.
 
-    The methods ask and tell the Application Master; the fields stay as they are.
+    The methods ask and tell the Application Master; the fields stay as they are. A pickled copy
+    has the fields only.
     """
 
     service: str
@@ -145,6 +147,11 @@ class Container:
     _application: Application | None = attrs.field(
         default=None, repr=False, eq=False, alias="application"
     )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Without the handle, whose connection stays in its process: the copy is the snapshot only.
+        facts = {f.name: getattr(self, f.name) for f in attrs.fields(Container) if f.eq}
+        return functools.partial(Container, **facts), ()
 
     @property
     def run_time(self) -> timedelta | None:

@@ -1,5 +1,6 @@
 package knit.am
 
+import io.kotest.common.ExperimentalKotest
 import io.kotest.property.Arb
 import io.kotest.property.EdgeConfig
 import io.kotest.property.PropTestConfig
@@ -13,6 +14,7 @@ import kotlinx.coroutines.runBlocking
  *
  * A failure names a small sample that shows it and the seed; with that as [seed] it comes again.
  */
+@OptIn(ExperimentalKotest::class)
 fun <A> forAll(
   samples: Int,
   arb: Arb<A>,

@@ -19,6 +19,15 @@ val ktlint: Configuration by configurations.creating {
 }
 
 dependencies {
+  // What others bring along has our versions, too, as by Maven's dependencyManagement.
+  implementation(platform(libs.kotlin.bom))
+  implementation(platform(libs.coroutines.bom))
+  implementation(platform(libs.grpc.bom))
+  implementation(platform(libs.protobuf.bom))
+  constraints {
+    implementation(libs.guava)
+  }
+
   implementation(libs.coroutines.core)
   implementation(libs.collections.immutable)
   implementation(libs.grpc.api)

@@ -34,7 +34,7 @@ SCOPES = {
     "testRuntimeOnly": "test",
 }
 # Each build brings some things by itself, or names them in another place.
-ONLY_GRADLE = {"org.junit:junit-bom", "org.junit.platform:junit-platform-launcher"}
+ONLY_GRADLE = {"org.junit.platform:junit-platform-launcher"}
 ONLY_MAVEN = {"org.jetbrains.kotlin:kotlin-stdlib"}
 
 
@@ -67,7 +67,10 @@ def gradle_dependencies() -> set[tuple[str, str]]:
     ):
         if configuration in SCOPES:
             found.setdefault(aliases[alias], SCOPES[configuration])
-    return {(module, scope) for module, scope in found.items() if module not in ONLY_GRADLE}
+    platforms = {module for module in found if module.endswith("-bom")}
+    return {
+        (module, scope) for module, scope in found.items() if module not in ONLY_GRADLE | platforms
+    }
 
 
 def maven_dependencies() -> set[tuple[str, str]]:
@@ -77,6 +80,21 @@ def maven_dependencies() -> set[tuple[str, str]]:
         if module not in ONLY_MAVEN:
             found.add((module, text(dependency, "scope") or "compile"))
     return found
+
+
+def test_both_builds_manage_the_versions_of_the_same_others() -> None:
+    aliases = {
+        name.replace("-", "."): entry["module"] for name, entry in CATALOG["libraries"].items()
+    }
+    platforms = re.findall(r"\(platform\(libs\.([\w.]+)\)\)", GRADLE)
+    constraints = re.search(r"^  constraints \{(.*?)^  \}", GRADLE, re.M | re.S)
+    assert constraints is not None
+    named = [*platforms, *re.findall(r"\(libs\.([\w.]+)\)", constraints.group(1))]
+    managed = {
+        f"{text(each, 'groupId')}:{text(each, 'artifactId')}"
+        for each in POM.iterfind("m:dependencyManagement/m:dependencies/m:dependency", NAMESPACE)
+    }
+    assert {aliases[each] for each in named} == managed
 
 
 def strings_in(block: str) -> set[str]:

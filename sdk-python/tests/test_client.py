@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import gc
-import gzip
 import json
 import pickle
 import threading
@@ -47,7 +46,7 @@ from knit import (
 from knit._sweep import _is_in_flight
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
-from tests.environments.making import make_venv
+from tests.environments.making import make_venv, write_archive
 from tests.fake_cluster import Answer, FakeCluster, FakeServer, Request, closed_port
 
 HOME = "/user/alice"
@@ -475,7 +474,7 @@ def test_an_archive_of_an_environment_travels_as_one(
     cluster: FakeCluster, client: Client, tmp_path: Path
 ) -> None:
     archive = tmp_path / "env.tar.gz"
-    archive.write_bytes(gzip.compress(b"an environment"))
+    write_archive(archive)
     (tmp_path / "a.txt").write_text("some")
     spec = ApplicationSpec(
         "demo",

@@ -9,6 +9,7 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,22 @@ def write_wheel(
             wheel.writestr(target, text)
         rows.writerow([f"{info}/RECORD", "", ""])
         wheel.writestr(f"{info}/RECORD", record.getvalue())
+    return path
+
+
+def write_archive(
+    path: Path, *, links: Mapping[str, str] = {}, files: Mapping[str, int] = {"bin/python": 0o755}
+) -> Path:
+    """Write a tar archive of these links, and of these files with their modes."""
+    with tarfile.open(path, "w:" if path.name.endswith(".tar") else "w:gz") as archive:
+        for name, goal in links.items():
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = tarfile.SYMTYPE, goal
+            archive.addfile(info)
+        for name, mode in files.items():
+            info = tarfile.TarInfo(name)
+            info.mode = mode
+            archive.addfile(info)
     return path
 
 

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ import pytest
 import knit
 from knit import PackingProgress, PythonEnvironmentError, pack_environment
 from knit._environments import _cache, _elf
+from knit._environments._entries import fingerprint, of_file
 from tests.environments.making import make_venv, write_wheel
 from tests.environments.unpacking import contents, fit, run, unpack
 
@@ -356,3 +358,29 @@ def test_an_output_that_is_no_gzipped_tar_file_is_refused(venv: Path, tmp_path: 
         pack_environment(venv, tmp_path / "out.zip")
     with pytest.raises(PythonEnvironmentError, match="cannot be written"):
         pack_environment(venv, "/proc/out.tar.gz")
+
+
+def test_an_environment_that_changes_while_it_is_packed_is_packed_anew(
+    venv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of it would be old, half new, and all of it taken for the old."""
+    site = next((venv / "lib").glob("python3*/site-packages"))
+
+    def change(_: PackingProgress) -> None:
+        (site / "new.py").write_text("")
+
+    with pytest.raises(PythonEnvironmentError, match="changed while it was packed"):
+        pack_environment(venv, progress=change)
+    archive = pack_environment(venv)
+    with tarfile.open(archive) as tar:
+        assert any(name.endswith("/new.py") for name in tar.getnames())
+
+
+def test_a_module_that_was_edited_is_noticed_though_its_size_is_the_same(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text("a = 1")
+    os.utime(module, ns=(1, 1))
+    before = fingerprint([of_file("module.py", module)])
+    module.write_text("a = 2")
+    os.utime(module, ns=(2, 2))
+    assert fingerprint([of_file("module.py", module)]) != before

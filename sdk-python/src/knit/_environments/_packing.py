@@ -80,6 +80,13 @@ def pack_environment(
     else:
         with _cache.appearing(cached) as part:
             listing.write(part, state.packed)
+            # What has changed meanwhile is half old, half new, and would be taken for the old.
+            again = fingerprint(_Listing.of(environment).entries, FORMAT)
+            if cached != _cache.path_of(environment.prefix, again):
+                raise PythonEnvironmentError(
+                    f"The environment {environment.given} changed while it was packed. Try again "
+                    "when nothing is installed into it any more."
+                )
         state.done()
         _cache.prune(environment.prefix)
     if goal is None:

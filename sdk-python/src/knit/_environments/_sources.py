@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from knit._environments import _packing
+from knit._environments._inspecting import check_archive
 from knit._environments._packing import ProgressCallback
 from knit._files import (
     ENVIRONMENT_SUFFIXES,
@@ -13,6 +14,7 @@ from knit._files import (
     is_environment_archive,
     to_local_path,
 )
+from knit._paths import is_directory, is_file
 from knit.exceptions import FileMissingError, PythonEnvironmentError
 
 _GZIP, _ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
@@ -33,10 +35,10 @@ def check_source(source: str) -> None:
     path = to_local_path(source)
     if path is None:
         return
-    if path.is_dir():
+    if is_directory(path, what="environment", error=PythonEnvironmentError):
         _packing.check(path)
         return
-    if not path.is_file():
+    if not is_file(path, what="environment", error=PythonEnvironmentError):
         raise FileMissingError(f"The environment {path} does not exist on this machine.")
     if not is_environment_archive(path.name):
         raise PythonEnvironmentError(
@@ -50,6 +52,7 @@ def check_source(source: str) -> None:
             f"The archive {path} holds something else than its name says: pack it again, for "
             "instance by: knit env pack DIR -o env.tar.gz"
         )
+    check_archive(path)
 
 
 def to_stage(source: str, progress: ProgressCallback | None) -> Path | str:

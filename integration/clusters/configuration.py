@@ -1,4 +1,10 @@
-"""Hadoop's configuration files, as the clusters here need them."""
+"""
+Hadoop's configuration files, as the clusters here need them.
+
+The clusters run with Hadoop's own defaults, for that is what users have: virtual memory is checked,
+for one. This file is the one place that sets anything else, each with its reason; a cluster itself
+adds only where its daemons listen, keep their files and find each other, and what it says beside it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +13,6 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 Properties = Mapping[str, object]
-
-NODE_MEMORY_MIB = 8192
-NODE_VCORES = 16
 
 LOG4J = """\
 log4j.rootLogger=INFO,stderr
@@ -24,33 +27,25 @@ log4j.logger.http.requests=WARN
 """
 
 HDFS: Properties = {
-    # One copy of each block, however many DataNodes there are: the clusters here are thrown away.
-    "dfs.replication": 1,
-    "dfs.permissions.enabled": "true",
-    "dfs.namenode.safemode.extension": 0,
-    "dfs.namenode.edits.noeditlogchannelflush": "true",
     # A machine with a full disk is still good enough.
     "dfs.namenode.resource.du.reserved": 0,
-    "dfs.datanode.du.reserved": 0,
 }
 
 YARN: Properties = {
+    # Many containers fit on one machine, and the smallest are the hard case for what a program
+    # needs beside its heap: the limit of virtual memory is 2.1 times the container's size.
     "yarn.scheduler.minimum-allocation-mb": 64,
+    # Off by default, and on wherever anybody wants to see logs.
     "yarn.log-aggregation-enable": "true",
-    # Memory is really limited, and soon noticed; virtual memory says nothing.
-    "yarn.nodemanager.pmem-check-enabled": "true",
-    # Else Hadoop 3.3 and later leave it to cgroups, which are not there.
+    # With Hadoop's default, 3.3 and later leave memory to cgroups alone, which need root and the
+    # LinuxContainerExecutor; without them nothing is checked, whatever else is set. So the checks of
+    # physical and virtual memory, both on by default, would never act.
     "yarn.nodemanager.resource.memory.enforced": "false",
-    "yarn.nodemanager.vmem-check-enabled": "false",
-    "yarn.nodemanager.container-monitor.interval-ms": 1000,
-    "yarn.nodemanager.resource.cpu-vcores": NODE_VCORES,
+    # Again: a machine with a full disk is still good enough.
     "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 100,
     "yarn.nodemanager.disk-health-checker.min-free-space-per-disk-mb": 0,
     # Lost nodes are noticed in ten to fifteen seconds instead of ten minutes.
     "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
-    # Also how long the ResourceManager suffers an Application Master that has reported its end and
-    # still answers its clients, which knit's do for five minutes at most.
-    "yarn.am.liveness-monitor.expiry-interval-ms": 330_000,
 }
 
 # What a cluster needs to know of the second format of aggregated logs; the first named is written.
@@ -62,20 +57,21 @@ IFILE: Properties = {
     ),
 }
 
-# What Hadoop's own capacity-scheduler.xml says, but for the shares of the queues.
+# What Hadoop's own capacity-scheduler.xml says, but for the queues and the share of applications.
 CAPACITY_SCHEDULER: Properties = {
     "yarn.scheduler.capacity.maximum-applications": 10000,
-    # Several applications, and so several Application Masters, fit side by side.
+    # Several applications, and so several Application Masters, fit side by side; a tenth by default.
     "yarn.scheduler.capacity.maximum-am-resource-percent": 0.8,
     "yarn.scheduler.capacity.resource-calculator": (
         "org.apache.hadoop.yarn.util.resource.DefaultResourceCalculator"
     ),
     "yarn.scheduler.capacity.node-locality-delay": 40,
     "yarn.scheduler.capacity.rack-locality-additional-delay": -1,
+    # Two more queues than by default: a small one, and one that is closed.
     "yarn.scheduler.capacity.root.queues": "default,small,stopped",
     "yarn.scheduler.capacity.root.default.capacity": 90,
     "yarn.scheduler.capacity.root.default.maximum-capacity": 100,
-    # One user may take all there is.
+    # One user may take all there is, as with the one queue of the default.
     "yarn.scheduler.capacity.root.default.user-limit-factor": 2,
     "yarn.scheduler.capacity.root.default.state": "RUNNING",
     # No more than a tenth of the cluster, and no large containers.

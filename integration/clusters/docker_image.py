@@ -88,10 +88,12 @@ def _configure(directory: Path) -> None:
             **configuration.YARN,
             # The embedded cluster writes TFiles, as Hadoop does by default.
             **configuration.IFILE,
+            # And the embedded one does not compress them, as Hadoop does not by default.
             "yarn.nodemanager.log-aggregation.compression-type": "gz",
             "yarn.resourcemanager.hostname": "resourcemanager",
             # A node that comes back has the id it had.
             "yarn.nodemanager.address": "0.0.0.0:8041",
+            # Three nodes share one machine: half of the default each.
             "yarn.nodemanager.resource.memory-mb": NODE_MEMORY_MIB,
             "yarn.nodemanager.local-dirs": "/var/lib/hadoop/yarn/local",
             "yarn.nodemanager.log-dirs": "/var/lib/hadoop/yarn/logs",

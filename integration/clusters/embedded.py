@@ -352,7 +352,6 @@ class EmbeddedCluster(Cluster):
                 "yarn.nodemanager.address": "localhost:0",
                 "yarn.nodemanager.localizer.address": "localhost:0",
                 "yarn.nodemanager.webapp.address": "localhost:0",
-                "yarn.nodemanager.resource.memory-mb": configuration.NODE_MEMORY_MIB,
                 "yarn.application.classpath": f"{conf_dir},{self._jars}/*",
                 **self._yarn,
                 **(yarn or {}),
@@ -399,7 +398,6 @@ def _environment(java: Path, conf_dir: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "JAVA_HOME": str(java),
         "HADOOP_CONF_DIR": str(conf_dir),
-        "MALLOC_ARENA_MAX": "2",
     }
 
 

@@ -20,13 +20,13 @@ from knit._cluster.configuration import ClusterConfig
 from knit._staging import LocalResource
 from knit._submission import (
     LAUNCH_COMMAND,
-    LAUNCH_VARIABLE,
+    LAUNCH_SECRET,
     NO_HADOOP_EXIT_CODE,
     SPEC_SECRET,
     AmSubmission,
     am_script,
-    encoded,
     heap_mib,
+    launch_secret,
 )
 from knit.exceptions import SpecError
 
@@ -112,21 +112,22 @@ class TestBody:
     def test_secrets_travel_in_the_credentials_and_nowhere_else(self) -> None:
         secret = os.urandom(300)
         body = submission(secrets={"knit.tls.key": secret}).to_rest()
-        [entry] = body["am-container-spec"]["credentials"]["secrets"]["entry"]
-        assert entry["key"] == "knit.tls.key"
-        assert base64.urlsafe_b64decode(entry["value"]) == secret
-        assert entry["value"] not in str(body["am-container-spec"]["environment"])
+        entries = secrets_of(body)
+        assert entries["knit.tls.key"] == secret
+        del body["am-container-spec"]["credentials"]
+        assert base64.urlsafe_b64encode(secret).decode() not in str(body)
         assert repr(secret) not in repr(submission(secrets={"knit.tls.key": secret}))
 
-    def test_the_environment_has_one_opaque_variable(self) -> None:
-        [entry] = submission().to_rest()["am-container-spec"]["environment"]["entry"]
-        assert entry["key"] == LAUNCH_VARIABLE
-        script = base64.b64decode(entry["value"]).decode()
-        assert script == am_script(512, ("/opt/hadoop/*",))
+    def test_the_script_travels_in_the_credentials_too(self) -> None:
+        body = submission().to_rest()
+        assert "environment" not in body["am-container-spec"]
+        script = am_script(512, ("/opt/hadoop/*",))
+        assert secrets_of(body)[LAUNCH_SECRET] == launch_secret(script)
 
     def test_a_specification_that_is_too_large_is_told(self) -> None:
-        with pytest.raises(SpecError, match="524289 bytes"):
-            submission(secrets={SPEC_SECRET: b"x" * (512 * 1024 + 1)}).to_rest()
+        submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024)}).to_rest()
+        with pytest.raises(SpecError, match="2097153 bytes"):
+            submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024 + 1)}).to_rest()
 
     def test_what_is_not_said_is_left_to_yarn(self) -> None:
         assert not {"priority", "application-tags"} & submission().to_rest().keys()
@@ -141,15 +142,22 @@ class TestBody:
         assert heap_mib(memory) == heap
 
 
+def secrets_of(body: Mapping[str, Any]) -> dict[str, bytes]:
+    entries = body["am-container-spec"]["credentials"]["secrets"]["entry"]
+    return {entry["key"]: base64.urlsafe_b64decode(entry["value"]) for entry in entries}
+
+
 def launch(script: str, directory: Path, environment: Mapping[str, str]) -> tuple[int, str, str]:
     """Runs a script as a NodeManager does: through its `launch_container.sh`."""
     logs = directory / "logs"
     logs.mkdir(exist_ok=True)
     container = directory / "launch_container.sh"
+    tokens = directory / "container_tokens"
+    tokens.write_bytes(b"HDTS\0" + bytes(range(256)) + launch_secret(script) + bytes(range(256)))
     command = LAUNCH_COMMAND.replace("<LOG_DIR>", str(logs))
     container.write_text(
         "#!/bin/bash\nset -o pipefail -e\n"
-        f'export {LAUNCH_VARIABLE}="{encoded(script)}"\n'
+        f'export HADOOP_TOKEN_FILE_LOCATION="{tokens}"\n'
         f'exec /bin/bash -c "{command}"\n',
         encoding="utf-8",
     )
@@ -195,8 +203,10 @@ class TestLaunch:
         assert (code, stdout, stderr) == (7, "", text)
 
     def test_the_script_does_not_see_itself(self, tmp_path: Path) -> None:
-        script = f"echo ${{{LAUNCH_VARIABLE}-gone}}"
-        assert launch(script, tmp_path, {"PATH": os.environ["PATH"]})[1] == "gone\n"
+        code, stdout, stderr = launch("env; wc -c", tmp_path, {"PATH": os.environ["PATH"]})
+        assert (code, stderr) == (0, "")
+        assert "knit" not in stdout.replace(str(tmp_path), "").lower()
+        assert stdout.split()[-1] == "0", "nothing comes from stdin"
 
 
 JAVA = """#!/bin/bash

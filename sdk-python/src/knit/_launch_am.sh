@@ -119,6 +119,11 @@ done
 
 flags=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX:+ExitOnOutOfMemoryError)
 flags+=("-Xmx${heap_mib}m")
+# Nodes limit virtual memory too, by default to 2.1 times the container's. A JVM reserves what it will
+# never use: 1 GiB for classes, 1 MiB for each thread; and malloc 64 MiB for each arena, of which there
+# may be eight for each core.
+flags+=(-XX:CompressedClassSpaceSize=32m -XX:ReservedCodeCacheSize=24m -Xss512k)
+export MALLOC_ARENA_MAX=1
 release="$(readlink -f "$java")"
 release="${release%/bin/java}/release"
 version=

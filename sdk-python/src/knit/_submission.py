@@ -21,20 +21,25 @@ JAR_NAME = "knit-am.jar"
 SPEC_SECRET = "knit.application"  # noqa: S105  (the name of a secret, not one)
 #: The Application Master leaves with this code where it finds no Java or no Hadoop.
 NO_HADOOP_EXIT_CODE = 14
-LAUNCH_VARIABLE = "KNIT_LAUNCH"
+LAUNCH_SECRET = "knit.launch"  # noqa: S105  (likewise)
 
-#: What `launch_container.sh` runs, in YARN's own spelling. It pastes the command into
-#: `exec /bin/bash -c "…"`, so everything that the outer shell is not to touch is escaped.
+#: What `launch_container.sh` runs, in YARN's own spelling, for the Application Master as for every
+#: container: it evaluates the script that it finds among the credentials (`launch_secret`). YARN
+#: pastes the command into `exec /bin/bash -c "…"`, so everything that the outer shell is not to
+#: touch is escaped.
 LAUNCH_COMMAND = (
-    "exec 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr; "
-    r"knit_launch=\$(printf %s \"\$KNIT_LAUNCH\" | base64 -d) "
-    r"&& unset KNIT_LAUNCH && exec /bin/bash -c \"\$knit_launch\""
+    "exec 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr </dev/null; "
+    r"knit_launch=\$(LC_ALL=C sed -n 's/^knit-launch://p' \"\$HADOOP_TOKEN_FILE_LOCATION\" "
+    r"| base64 -d) "
+    r"&& eval \"\${knit_launch:?is not among the credentials of this container}\""
 )
 
 _SCRIPT = Path(__file__).with_name("_launch_am.sh")
 # Within double quotes, what bash would take for something else than itself or a variable.
 _SPECIAL = re.compile(r'["`\\]|\$(?!\w|\{\w+\})')
-_LARGEST_SPEC_BYTES = 512 * 1024
+# One service may take 1 MiB. A ResourceManager that keeps its state in ZooKeeper takes less, and
+# says so.
+_LARGEST_SPEC_BYTES = 2 * 1024 * 1024
 _SMALLEST_HEAP_MIB = 64
 _SMALLEST_RESERVE_MIB = 160
 
@@ -76,6 +81,7 @@ class AmSubmission:
                 "submission can carry. Put long commands and large values into files."
             )
         script = am_script(self.memory_mib, self.application_classpath, self.user_name)
+        secrets = {**self.secrets, LAUNCH_SECRET: launch_secret(script)}
         body: dict[str, Any] = {
             "application-id": self.application_id,
             "application-name": self.name,
@@ -87,14 +93,13 @@ class AmSubmission:
             "resource": {"memory": self.memory_mib, "vCores": self.vcores},
             "am-container-spec": {
                 "commands": {"command": LAUNCH_COMMAND},
-                "environment": {"entry": _entries({LAUNCH_VARIABLE: encoded(script)})},
                 "local-resources": {"entry": [{"key": JAR_NAME, "value": _resource(self.jar)}]},
                 "credentials": {
                     "secrets": {
                         "entry": _entries(
                             {
                                 name: base64.urlsafe_b64encode(value).decode()
-                                for name, value in self.secrets.items()
+                                for name, value in secrets.items()
                             }
                         )
                     }
@@ -126,9 +131,9 @@ def _resource(resource: LocalResource) -> dict[str, Any]:
     }
 
 
-def encoded(script: str) -> str:
-    """A script as the value of `KNIT_LAUNCH`: nothing in it means anything to YARN or a shell."""
-    return base64.b64encode(script.encode()).decode()
+def launch_secret(script: str) -> bytes:
+    """A script as `LAUNCH_COMMAND` finds it among binary credentials: a line of its own."""
+    return b"\nknit-launch:" + base64.b64encode(script.encode()) + b"\n"
 
 
 def heap_mib(memory_mib: int) -> int:

@@ -10,7 +10,6 @@ import knit.am.security.Secrets
 import knit.am.security.forContainers
 import knit.am.security.ownCredentials
 import knit.am.security.secret
-import knit.am.security.serialized
 import knit.am.security.tls
 import knit.am.yarn.HdfsStaging
 import knit.am.yarn.LaunchContexts
@@ -90,12 +89,16 @@ private fun applicationMaster(
   staging: Staging,
 ): ApplicationMaster {
   val leases = Leases()
-  val tokens = credentials.forContainers().serialized()
   return ApplicationMaster(
     config = config,
     resourceManager = RealResourceManager(configuration, leases, Dispatchers.IO),
     nodeManager =
-      RealNodeManager(configuration, leases, LaunchContexts(tokens), Dispatchers.IO.limitedParallelism(NodeCalls.TOTAL)),
+      RealNodeManager(
+        configuration,
+        leases,
+        LaunchContexts(credentials.forContainers()),
+        Dispatchers.IO.limitedParallelism(NodeCalls.TOTAL),
+      ),
     logSource =
       LiveLogSource(
         NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),

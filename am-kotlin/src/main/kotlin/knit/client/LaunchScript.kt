@@ -1,7 +1,5 @@
 package knit.client
 
-import java.util.Base64
-
 /** What a node runs to start the Application Master: the same script, with the same settings, as of the Python SDK. */
 internal object LaunchScript {
   /** The link to the jar in the Application Master's container. */
@@ -51,9 +49,6 @@ internal object LaunchScript {
 
   /** How much of the Application Master's container its heap may take. */
   fun heapMib(memoryMib: Long): Long = maxOf(SMALLEST_HEAP_MIB, memoryMib - maxOf(SMALLEST_RESERVE_MIB, memoryMib / 4))
-
-  /** A script as the value of a variable: nothing in it means anything to YARN or a shell. */
-  fun encoded(script: String): String = Base64.getEncoder().encodeToString(script.toByteArray())
 
   /** One entry as a word of the script: variables are expanded on the node, and nothing else. */
   private fun forTheNode(entry: String): String {

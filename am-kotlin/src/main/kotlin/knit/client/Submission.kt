@@ -10,7 +10,7 @@ import knit.am.security.Secrets
 import knit.am.security.forContainers
 import knit.am.security.serialized
 import knit.am.yarn.LAUNCH_COMMAND
-import knit.am.yarn.LAUNCH_VARIABLE
+import knit.am.yarn.launchSecret
 import knit.am.yarn.toYarn
 import knit.v1.ApplicationSpec
 import knit.v1.FailurePolicy
@@ -32,7 +32,9 @@ import knit.v1.LocalResource as LocalResourceMessage
 import knit.v1.Resource as ResourceMessage
 
 private const val APPLICATION_TYPE = "knit"
-private const val LARGEST_SPEC_BYTES = 512 * 1024
+
+/** One service may take 1 MiB. A ResourceManager that keeps its state in ZooKeeper takes less, and says so. */
+private const val LARGEST_SPEC_BYTES = 2 * 1024 * 1024
 private const val CLASSPATH_PROPERTY = "yarn.application.classpath"
 
 /** The request as the Application Master reads it; [resources] has each of its files as it lies on the cluster. */
@@ -117,10 +119,10 @@ internal fun submissionContext(
     amContainerSpec =
       ContainerLaunchContext.newInstance(
         mapOf(LaunchScript.JAR_NAME to jar.toYarn()),
-        mapOf(LAUNCH_VARIABLE to LaunchScript.encoded(script)),
+        emptyMap(),
         listOf(LAUNCH_COMMAND),
         null,
-        secrets.serialized(),
+        Credentials(secrets).apply { addSecretKey(Text(Secrets.LAUNCH), launchSecret(script)) }.serialized(),
         null,
       )
   }

@@ -79,14 +79,14 @@ class SubmitterTest {
     assertEquals(setOf("knit-am.jar"), container.localResources.keys)
     assertEquals(listOf(LAUNCH_COMMAND), container.commands)
     val user = UserGroupInformation.getCurrentUser().shortUserName
-    val script = String(Base64.getDecoder().decode(container.environment.getValue("KNIT_LAUNCH")))
-    assertEquals(LaunchScript.of(512, defaults(script), user), script)
-
+    assertEquals(emptyMap<String, String>(), container.environment)
     val secrets = Credentials().apply { readTokenStorageStream(DataInputByteBuffer().apply { reset(container.tokens.duplicate()) }) }
     assertEquals(submitted.keys.authority, String(secrets.secret("knit.tls.ca")))
     assertEquals(submitted.keys.server.certificate, String(secrets.secret("knit.tls.cert")))
     assertEquals(submitted.keys.server.key, String(secrets.secret("knit.tls.key")))
-    assertEquals(4, secrets.numberOfSecretKeys())
+    val script = String(Base64.getDecoder().decode(String(secrets.secret("knit.launch")).trim().removePrefix("knit-launch:")))
+    assertEquals(LaunchScript.of(512, defaults(script), user), script)
+    assertEquals(5, secrets.numberOfSecretKeys())
     val spec = ApplicationSpec.parseFrom(secrets.secret("knit.application"))
     val service = spec.servicesMap.getValue("worker")
     assertEquals("echo \$X", service.command)

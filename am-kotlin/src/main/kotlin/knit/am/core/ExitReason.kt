@@ -52,7 +52,16 @@ internal fun exitOf(
   exitStatus: Int,
   diagnostics: String,
   now: Instant,
-) = ContainerExit(reasonOf(exitStatus, diagnostics), exitCodeOf(exitStatus), now, bounded(diagnostics))
+) = ContainerExit(reasonOf(exitStatus, diagnostics), exitCodeOf(exitStatus), now, bounded(diagnostics + hintAt(exitStatus)))
+
+/** What YARN's own words leave out: few people know that this limit exists, and more memory is seldom what is wanted. */
+private fun hintAt(exitStatus: Int): String =
+  if (exitStatus != ExitStatus.KILLED_EXCEEDED_VMEM) {
+    ""
+  } else {
+    "\nThis was virtual memory, which a program reserves and may never use. The nodes' settings yarn.nodemanager.vmem-check-enabled " +
+      "and yarn.nodemanager.vmem-pmem-ratio decide about it; the limit grows with the memory that is asked for."
+  }
 
 /** The process's exit code, where [exitStatus] is one and not a cause of YARN's. */
 internal fun exitCodeOf(exitStatus: Int): Int? = exitStatus.takeIf { it in exitCodes && it != ExitStatus.LOST }

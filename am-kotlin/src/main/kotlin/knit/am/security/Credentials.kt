@@ -2,7 +2,10 @@ package knit.am.security
 
 import org.apache.hadoop.io.DataOutputBuffer
 import org.apache.hadoop.io.Text
+import org.apache.hadoop.io.WritableUtils
 import org.apache.hadoop.security.Credentials
+import org.apache.hadoop.security.token.Token
+import org.apache.hadoop.security.token.TokenIdentifier
 import java.io.DataInputStream
 import java.io.File
 import java.nio.ByteBuffer
@@ -14,7 +17,10 @@ object Secrets {
   const val TLS_CERTIFICATE = "knit.tls.cert"
   const val TLS_KEY = "knit.tls.key"
 
-  /** Every secret of ours begins with this, and none of them leaves the Application Master. */
+  /** What a container runs, in the form that its launch command looks for: the only one that each container has too, its own. */
+  const val LAUNCH = "knit.launch"
+
+  /** Every secret of ours begins with this, and none that the Application Master was given leaves it. */
   const val PREFIX = "knit."
 }
 
@@ -48,11 +54,25 @@ fun Credentials.tls(): Tls = Tls(secret(Secrets.TLS_AUTHORITY), secret(Secrets.T
  */
 fun Credentials.forContainers(): Credentials {
   val handedOn = Credentials()
-  allTokens.filter { it.kind != AM_TOKEN_KIND }.forEach { handedOn.addToken(it.service, it) }
+  tokensByAlias().filterValues { it.kind != AM_TOKEN_KIND }.forEach { (alias, token) -> handedOn.addToken(alias, token) }
   allSecretKeys
     .filterNot { it.toString().startsWith(Secrets.PREFIX) }
     .forEach { handedOn.addSecretKey(it, getSecretKey(it)) }
   return handedOn
+}
+
+/**
+ * The tokens by the names they were added under: two kinds may be for one service, as the KMS's old and new kind are.
+ *
+ * `getTokenMap` is not in Hadoop 2, so they are read from what [Credentials] write.
+ */
+private fun Credentials.tokensByAlias(): Map<Text, Token<TokenIdentifier>> {
+  val written = DataOutputBuffer().also(::write)
+  val input = DataInputStream(written.data.inputStream(0, written.length))
+  return List(WritableUtils.readVInt(input)) {
+    val alias = Text().apply { readFields(input) }
+    alias to Token<TokenIdentifier>().apply { readFields(input) }
+  }.toMap()
 }
 
 /** Returns the form in which YARN carries credentials to a node. */

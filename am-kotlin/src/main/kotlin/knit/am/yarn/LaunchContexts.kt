@@ -1,24 +1,26 @@
 package knit.am.yarn
 
+import knit.am.security.Secrets
+import knit.am.security.serialized
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.yarn.api.records.ContainerLaunchContext
-import java.nio.ByteBuffer
 
 /**
  * Makes what a NodeManager is given to start a container.
  *
- * @param tokens serialized credentials for every container
+ * @param credentials for every container: the user's tokens, and nothing of the Application Master's own
  */
 internal class LaunchContexts(
-  private val tokens: ByteBuffer,
+  private val credentials: Credentials,
 ) {
   fun of(spec: LaunchSpec): ContainerLaunchContext =
     ContainerLaunchContext.newInstance(
       spec.distinctResources().mapValues { it.value.toYarn() },
-      mapOf(LAUNCH_VARIABLE to spec.encoded()),
+      emptyMap(),
       listOf(LAUNCH_COMMAND),
       null,
-      // YARN reads the buffer to its end.
-      tokens.duplicate(),
+      Credentials(credentials).apply { addSecretKey(Text(Secrets.LAUNCH), launchSecret(spec.script())) }.serialized(),
       null,
     )
 }

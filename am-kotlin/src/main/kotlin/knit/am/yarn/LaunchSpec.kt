@@ -15,50 +15,55 @@ internal data class LaunchSpec(
   /** As YARN is asked for them: it leaves an environment in a tar archive packed. */
   val localResources: Map<String, LocalResource> =
     described.mapValues { (name, resource) -> if (name == pythonEnvironment) resource.asUnpackedByContainers() else resource }
+
+  /** Without [command] and the values of [environment], which may be secret. */
+  override fun toString(): String = "LaunchSpec(environment=${environment.keys}, localResources=${localResources.keys})"
 }
 
 /**
  * What YARN is told to run in every container, whatever the user's command.
  *
+ * It finds a script among the container's credentials and evaluates that in the shell that is there. Nothing of a script
+ * may be seen by others: the values of variables are in it, and neither an argument list nor `launch_container.sh`, which
+ * nodes copy into the log directory, is for the user's eyes only. A node's token file is.
+ *
  * YARN pastes a command into `exec /bin/bash -c "…"`, where `$`, backquotes, backslashes and `"` mean something on the
- * way, and it rewrites `{{X}}` and `<LOG_DIR>` in commands and variables. So the user's command and variables travel as
- * one opaque variable, and only this line, escaped for that, is pasted.
+ * way, and it rewrites `{{X}}` and `<LOG_DIR>`. So only this line, escaped for that, is pasted. stdin is empty: the node's
+ * end of it is a pipe that nobody writes to, and a program that reads it would never end.
  */
 internal const val LAUNCH_COMMAND =
-  "exec 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr; " +
-    "knit_launch=\\$(printf %s \\\"\\\$KNIT_LAUNCH\\\" | base64 -d) && unset KNIT_LAUNCH && " +
-    "exec /bin/bash -c \\\"\\\$knit_launch\\\""
+  "exec 1><LOG_DIR>/stdout 2><LOG_DIR>/stderr </dev/null; " +
+    "knit_launch=\\$(LC_ALL=C sed -n 's/^knit-launch://p' \\\"\\\$HADOOP_TOKEN_FILE_LOCATION\\\" | base64 -d) && " +
+    "eval \\\"\\\${knit_launch:?is not among the credentials of this container}\\\""
 
-internal const val LAUNCH_VARIABLE = "KNIT_LAUNCH"
-
-/** Linux passes no single variable or argument of more than 128 KiB to a program. */
-private const val MAX_VARIABLE_BYTES = 128 * 1024 - 64
-
-/** Returns the value of [LAUNCH_VARIABLE]: a script in base64. Throws where it is longer than Linux passes on. */
-internal fun LaunchSpec.encoded(): String {
-  val encoded = Base64.getEncoder().encodeToString(script().toByteArray())
-  require(encoded.length <= MAX_VARIABLE_BYTES) {
-    "The command and its variables are too long: ${encoded.length} bytes once quoted and encoded, of at most $MAX_VARIABLE_BYTES. " +
-      "Put the command into a file and submit that beside it."
-  }
-  return encoded
+/** A script as [LAUNCH_COMMAND] finds it among binary credentials: in base64, on a line of its own that begins with a mark. */
+internal fun launchSecret(script: String): ByteArray {
+  val encoded = Base64.getEncoder().encode(script.toByteArray())
+  return "\nknit-launch:".toByteArray() + encoded + '\n'.code.toByte()
 }
 
 /**
- * A script that activates the Python environment, sets the variables and then becomes the command, with nothing in
- * either expanded.
+ * A script that gives the container a home, activates the Python environment, sets the variables and then becomes the
+ * command, with nothing in either expanded.
  *
  * The command waits in `$1`, which no variable of the service can replace. `PATH` comes last, for programs are run before.
  */
 internal fun LaunchSpec.script(): String =
-  links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
+  "unset knit_launch\n" +
+    links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
     localResources.filterValues { it.memberNames.isNotEmpty() }.keys.joinToString("", transform = ::linksInto) +
-    "set -- ${marked(command)}\n" +
+    (if (HOME in environment) "" else OWN_HOME) +
+    "set -- ${quoted(command)}\n" +
     pythonEnvironment?.let(::activationOf).orEmpty() +
     environment.entries
       .sortedBy { it.key == "PATH" }
-      .joinToString("") { (name, value) -> "export $name=${marked(value)} && $name=\${$name%x}\n" } +
-    "exec /bin/bash -c \"\${1%x}\"\n"
+      .joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
+    "exec /bin/bash -c \"\$1\"\n"
+
+private const val HOME = "HOME"
+
+/** YARN's own is `/home/` by default, where nobody may write. */
+private const val OWN_HOME = "mkdir -p .home && export HOME=\"\$PWD/.home\"\n"
 
 /**
  * Shell that links what an unpacked archive holds at its top into the working directory.
@@ -79,17 +84,6 @@ private fun LaunchSpec.links(): List<Pair<String, String>> =
     .groupBy({ it.value.url to it.value.type }, { it.key })
     .values
     .flatMap { names -> names.drop(1).map { it to names.first() } }
-
-/**
- * [text] and an `x` as one word of the shell: quoted, or encoded where that is shorter, for each quote in it makes four.
- *
- * The `x` keeps the newlines at the end of [text], which the shell would drop.
- */
-private fun marked(text: String): String {
-  val quoted = quoted(text) + "x"
-  val encoded = "\"\$(printf %s ${Base64.getEncoder().encodeToString(text.toByteArray())} | base64 -d && printf x)\""
-  return if (quoted.toByteArray().size <= encoded.length) quoted else encoded
-}
 
 /** [text] as one word of the shell. */
 internal fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "'"

@@ -23,14 +23,20 @@ class CredentialsTest {
       Credentials().apply {
         addToken(Text("am"), token("YARN_AM_RM_TOKEN", "rm:8030"))
         addToken(Text("hdfs"), token("HDFS_DELEGATION_TOKEN", "nn:8020"))
+        // Two kinds for one service, as of the KMS: the older kind under its address, the newer under its URL.
+        addToken(Text("kms:9600"), token("kms-dt", "kms:9600"))
+        addToken(Text("kms://http@kms:9600/kms"), token("KMS_DELEGATION_TOKEN", "kms:9600"))
         addSecretKey(Text(Secrets.APPLICATION), byteArrayOf(1))
         addSecretKey(Text(Secrets.TLS_KEY), byteArrayOf(2))
+        addSecretKey(Text(Secrets.LAUNCH), byteArrayOf(4))
         addSecretKey(Text("users.own"), byteArrayOf(3))
       }
     val bytes = own.forContainers().serialized()
     val read = Credentials()
     read.readTokenStorageStream(DataInputStream(bytes.array().inputStream(bytes.position(), bytes.remaining())))
-    assertEquals(listOf("HDFS_DELEGATION_TOKEN"), read.allTokens.map { it.kind.toString() })
+    val names = mapOf("hdfs" to "HDFS_DELEGATION_TOKEN", "kms:9600" to "kms-dt", "kms://http@kms:9600/kms" to "KMS_DELEGATION_TOKEN")
+    assertEquals(names.values.toSet(), read.allTokens.map { it.kind.toString() }.toSet())
+    assertEquals(names, names.mapValues { read.getToken(Text(it.key)).kind.toString() })
     assertEquals(listOf("users.own"), read.allSecretKeys.map { it.toString() })
     assertNull(read.getSecretKey(Text(Secrets.TLS_KEY)))
   }

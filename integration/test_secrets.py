@@ -128,7 +128,9 @@ def looked(
     [line, *_] = [line for line in keys.key.decode().splitlines() if "-----" not in line]
     needles = {**SECRETS, "key": line, ANY_KEY: KEY_MARK}
     own = str(cluster.directory)
-    finds = [each for each in watch.finds if each["what"] != ANY_KEY or each["where"].startswith(own)]
+    finds = [
+        each for each in watch.finds if each["what"] != ANY_KEY or each["where"].startswith(own)
+    ]
     return Looked(ending, needles, finds, watch.processes, watch.files, shown)
 
 
@@ -211,7 +213,9 @@ def test_no_other_user_of_a_node_sees_a_secret(looked: Looked) -> None:
     assert looked.processes > 10, "it has looked at processes"
     if os.getuid() != 0:
         pytest.skip("as another user only where the suite runs as root; arguments were looked at")
-    assert any(file.endswith("yarn-site.xml") for file in looked.files), "and at the cluster's files"
+    assert any(file.endswith("yarn-site.xml") for file in looked.files), (
+        "and at the cluster's files"
+    )
 
 
 def what_strangers_are_shown(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -434,6 +435,22 @@ class TestJava:
         assert "-Xmx768m" in arguments
         for flag in ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError"):
             assert flag in arguments
+
+    def test_what_it_reserves_is_within_the_limit_of_virtual_memory(self, node: Node) -> None:
+        """Twice the container's size and a tenth is the default, and the smallest is the hardest."""
+        node.environment["MALLOC_ARENA_MAX"] = "64"
+        java = Path(node.environment["JAVA_HOME"]) / "bin" / "java"
+        java.write_text(java.read_text() + 'printf "%s\\n" "$MALLOC_ARENA_MAX"\n')
+        *arguments, arenas = self.run(node)
+        sizes = {
+            name: int(value)
+            for argument in arguments
+            if (match := re.fullmatch(r"-(?:XX:|X)(\D+?)=?(\d+)[mk]", argument))
+            for name, value in [match.groups()]
+        }
+        assert arenas == "1", "each of them reserves 64 MiB"
+        assert sizes["CompressedClassSpaceSize"] + sizes["ReservedCodeCacheSize"] <= 64
+        assert sizes["ss"] == 512
 
     @pytest.mark.parametrize("release", [True, False])
     @pytest.mark.parametrize(

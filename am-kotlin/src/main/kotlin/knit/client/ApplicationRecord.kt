@@ -5,27 +5,37 @@ internal object ApplicationRecord {
   const val FILE_NAME = "application.json"
 
   private val cachePattern = Regex("\"cache\"\\s*:\\s*\\[([^\\]]*)]")
+  private val resourceManagerPattern = Regex("\"resource_manager\"\\s*:\\s*\"([^\"]*)\"")
   private val namePattern = Regex("\"([^\"]+)\"")
 
-  /** [cacheNames] are the entries of the cache that the application uses. */
+  /**
+   * [cacheNames] are the entries of the cache that the application uses; [resourceManager] is whose application it is, for
+   * several clusters may keep their applications in one home.
+   */
   fun of(
     cacheNames: List<String>,
     keys: Keys,
+    resourceManager: String,
   ): String {
     val names = cacheNames.distinct().sorted().joinToString(", ", "[", "]", transform = ::quoted)
     val tls =
       listOf("ca" to keys.authority, "client_cert" to keys.client.certificate, "client_key" to keys.client.key)
         .joinToString(", ", "{", "}") { (name, pem) -> "${quoted(name)}: ${quoted(pem)}" }
-    return "{\"version\": 1, \"cache\": $names, \"tls\": $tls}"
+    return "{\"version\": 1, \"resource_manager\": ${quoted(resourceManager)}, \"cache\": $names, \"tls\": $tls}"
   }
 
   /** The entries of the cache that a record names; null where it is not one. No name in a cache holds a quote or a bracket. */
   fun cacheNames(record: String): List<String>? =
     cachePattern.find(record)?.let { list -> namePattern.findAll(list.groupValues[1]).map { it.groupValues[1] }.toList() }
 
-  /** Enough of JSON for names in the cache and PEM. */
+  /** Whose application it is, as [Yarn.identity] has it; null in records of older clients, which did not say. */
+  fun resourceManager(record: String): String? = resourceManagerPattern.find(record)?.groupValues?.get(1)
+
+  /** Enough of JSON for names in the cache, addresses and PEM. */
   private fun quoted(text: String): String {
-    require(text.all { it == '\n' || (it in ' '..'~' && it != '"' && it != '\\') }) { "neither a name in the cache nor PEM" }
+    require(
+      text.all { it == '\n' || (it in ' '..'~' && it != '"' && it != '\\') },
+    ) { "neither a name in the cache, nor an address, nor PEM" }
     return "\"" + text.replace("\n", "\\n") + "\""
   }
 }

@@ -1,6 +1,7 @@
 package knit.client
 
 import knit.am.core.Resource
+import knit.am.core.problemInLaunch
 import picocli.CommandLine
 import picocli.CommandLine.Command
 import picocli.CommandLine.Help.Ansi
@@ -63,6 +64,13 @@ internal class Arguments {
   private var environment: List<String> = emptyList()
 
   @Option(
+    names = ["--masterPorts"],
+    paramLabel = "<first-last>",
+    description = ["Ports that the Application Master may listen on, for a firewall: 50100-50200 (any)"],
+  )
+  private var masterPorts: String? = null
+
+  @Option(
     names = ["--wait"],
     description = ["Wait for the end, and leave with the program's exit code; Ctrl-C leaves the application running"],
   )
@@ -88,10 +96,8 @@ internal class Arguments {
     val limit = timeout?.let(::duration)
     demand(wait || limit == null) { "--timeout needs a client that stays: add --wait." }
     val variables = variables()
-    val size = command.toByteArray().size + variables.entries.sumOf { (name, value) -> "$name=$value".toByteArray().size }
-    demand(size <= LARGEST_SERVICE_BYTES) {
-      "Command and variables are $size bytes long, more than the $LARGEST_SERVICE_BYTES that fit a launch: put what is long into a file."
-    }
+    val problem = problemInLaunch(command, variables)
+    demand(problem == null) { "The command cannot be run: $problem." }
     return Request(
       name = readable("--name", name),
       queue = readable("--queue", queue),
@@ -102,6 +108,7 @@ internal class Arguments {
       files = files.map { FileSource.of(readable("--files", it)) },
       pythonEnvironment = pythonEnv?.let { FileSource.archive(readable("--pythonEnv", it), Request.PYTHON_DIRECTORY) },
       wait = wait,
+      masterPorts = masterPorts?.let(::portRange),
       timeout = limit,
     )
   }
@@ -121,12 +128,12 @@ internal class Arguments {
     private const val VALUE = "<value>"
     private const val LONG_OPTIONS_WIDTH = 24
 
-    /** Of command and variables together: they travel in a launch command. */
-    private const val LARGEST_SERVICE_BYTES = 64 * 1024
     private const val LONGEST_SECONDS = 10 * 365 * 24 * 3600.0
     private val VARIABLE_NAME = Regex("[A-Za-z_][A-Za-z0-9_]*")
     private val OWN_VARIABLES =
       setOf("APPLICATION_ID", "ATTEMPT_NUMBER", "CONTAINER_ID", "LAUNCH", "RANK", "SERVICE_NAME").mapTo(mutableSetOf()) { "KNIT_$it" }
+    private val PORTS = Regex("(\\d{1,5})(?:-(\\d{1,5}))?")
+    private const val LAST_PORT = 65_535
     private val DURATION = Regex("(?:(\\d+)d)?(?:(\\d+)h)?(?:(\\d+)m)?(?:(\\d+(?:\\.\\d*)?)s?)?")
 
     /**
@@ -166,6 +173,20 @@ internal class Arguments {
       val total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
       demand(total in 0.001..LONGEST_SECONDS) { "--timeout '$text' is too short or too long: give 0.001s to 10 years." }
       return Duration.ofMillis((total * 1000).toLong())
+    }
+
+    /** `50100-50200`, or a single port. */
+    private fun portRange(text: String): IntRange {
+      val (first, last) =
+        PORTS
+          .matchEntire(text.trim())
+          ?.destructured
+          ?.let { (first, last) -> first.toInt() to last.ifEmpty { first }.toInt() }
+          ?: (0 to 0)
+      demand(first in 1..last && last <= LAST_PORT) {
+        "--masterPorts '$text' is no range of ports: write it like 50100-50200, within 1 to $LAST_PORT."
+      }
+      return first..last
     }
 
     /** [text] as it was typed, if this JVM could read it. */

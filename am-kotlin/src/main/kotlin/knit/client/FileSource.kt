@@ -44,8 +44,15 @@ internal class FileSource private constructor(
 
     // YARN puts names between double quotes of a shell, and does not escape them.
     private const val EXPANDED_BY_YARN = "\"$`\\\n"
+
+    // It also takes a name for a path of Hadoop's, which begins with a scheme where there is a colon.
+    private const val UNREADABLE_TO_YARN = EXPANDED_BY_YARN + ":"
+
+    // Linux takes no longer one.
+    private const val LONGEST_NAME_BYTES = 255
     private val YARNS_OWN =
-      setOf("container_tokens", "default_container_executor.sh", "default_container_executor_session.sh", "launch_container.sh")
+      setOf("container_tokens", "default_container_executor.sh", "default_container_executor_session.sh", "launch_container.sh", "tmp")
+    private val KNITS_OWN = setOf(".home")
 
     /** `PATH` or `PATH#NAME`; a `#` in the name of a file that exists belongs to its name. */
     fun of(text: String): FileSource {
@@ -86,10 +93,19 @@ internal class FileSource private constructor(
       if (name == "." || name == ".." || '/' in name) {
         throw UsageException("The file name '$name' is not one: it is the name in the working directory, without any slash.")
       }
-      if (name.any { it in EXPANDED_BY_YARN }) {
-        throw UsageException("The file name '$name' holds characters that YARN does not leave as they are: give PATH#NAME.")
+      name.firstOrNull { it in UNREADABLE_TO_YARN }?.let {
+        val which = if (it == '\n') "a newline" else "a '$it'"
+        throw UsageException("The file name '$name' holds $which, which YARN does not leave as it is: give PATH#NAME.")
+      }
+      if ('\uFFFD' in name || !Charsets.UTF_8.newEncoder().canEncode(name)) {
+        throw UsageException("The file name '$name' is not UTF-8, which YARN needs: give PATH#NAME.")
+      }
+      val size = name.toByteArray().size
+      if (size > LONGEST_NAME_BYTES) {
+        throw UsageException("The file name '$name' is $size bytes long, of at most $LONGEST_NAME_BYTES: give PATH#NAME.")
       }
       if (name in YARNS_OWN) throw UsageException("The file name '$name' is YARN's own: give PATH#NAME.")
+      if (name in KNITS_OWN) throw UsageException("The file name '$name' is the container's home: give PATH#NAME.")
       return name
     }
   }

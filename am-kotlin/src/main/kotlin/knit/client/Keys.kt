@@ -10,7 +10,6 @@ import java.security.SecureRandom
 import java.security.Signature
 import java.security.interfaces.ECPublicKey
 import java.security.spec.ECGenParameterSpec
-import java.time.Duration
 import java.time.Instant
 import java.util.Base64
 
@@ -115,14 +114,13 @@ private class CertificateWriter(
     keys: KeyPair,
     vararg extensions: ByteArray,
   ): ByteArray {
-    val now = Instant.now()
     val unsigned =
       Der.sequence(
         Der.explicit(0, Der.integer(VERSION_3)),
         Der.integer(BigInteger(SERIAL_BITS, random).max(BigInteger.ONE)),
         Der.sequence(Der.oid(ECDSA_WITH_SHA256)),
         distinguishedName(authorityName),
-        Der.sequence(Der.time(now - CLOCK_SKEW), Der.time(now + LIFETIME)),
+        Der.sequence(Der.time(NOT_BEFORE), Der.time(NOT_AFTER)),
         distinguishedName(name),
         keys.public.encoded,
         Der.explicit(3, Der.sequence(extension(SUBJECT_KEY_IDENTIFIER, Der.octets(identifier(keys))), *extensions)),
@@ -168,8 +166,11 @@ private class CertificateWriter(
   }
 
   private companion object {
-    val CLOCK_SKEW: Duration = Duration.ofDays(1)
-    val LIFETIME: Duration = Duration.ofDays(5 * 365L)
+    // Keys are new with each application and end with it, so no clock decides about them: one that is days off must not.
+    val NOT_BEFORE: Instant = Instant.EPOCH
+
+    /** What RFC 5280 has for certificates without an end. */
+    val NOT_AFTER: Instant = Instant.parse("9999-12-31T23:59:59Z")
     const val VERSION_3 = 2L
     const val SERIAL_BITS = 159
     const val COORDINATE_BYTES = 32

@@ -2,12 +2,17 @@ package knit.client
 
 import knit.am.yarn.toDomain
 import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.token.Token
+import org.apache.hadoop.security.token.TokenIdentifier
 import org.apache.hadoop.yarn.api.records.ApplicationId
 import org.apache.hadoop.yarn.api.records.ApplicationSubmissionContext
 import org.apache.hadoop.yarn.api.records.NodeState
 import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.api.records.QueueState
+import org.apache.hadoop.yarn.client.ClientRMProxy
 import org.apache.hadoop.yarn.client.api.YarnClient
+import org.apache.hadoop.yarn.util.ConverterUtils
 
 /** The ResourceManager behind Hadoop's own client. */
 internal class RealYarn(
@@ -18,19 +23,17 @@ internal class RealYarn(
   private val client: YarnClient by connection
 
   override val address: String
+    get() = addresses.joinToString(" or ")
+
+  override val identity: String
+    get() = addresses.mapTo(sortedSetOf()) { it.lowercase() }.joinToString(",")
+
+  /** Each `host:port`, of several where they stand in for each other. */
+  private val addresses: List<String>
     get() {
-      val names =
-        if (configuration.getBoolean(
-            HIGH_AVAILABILITY,
-            false,
-          )
-        ) {
-          configuration.getTrimmedStrings("$HIGH_AVAILABILITY_PREFIX.rm-ids")
-        } else {
-          null
-        }
-      return names?.joinToString(" or ") { configuration.get("$ADDRESS.$it") ?: configuration.get("$HOST_NAME.$it") ?: it }
-        ?: configuration.get(ADDRESS, DEFAULT_ADDRESS)
+      val names = if (configuration.getBoolean(HIGH_AVAILABILITY, false)) configuration.getTrimmedStrings(IDS).toList() else emptyList()
+      val found = names.map { configuration.getTrimmed("$ADDRESS.$it") ?: configuration.getTrimmed("$HOST_NAME.$it") ?: it }
+      return found.ifEmpty { listOf(configuration.getTrimmed(ADDRESS, DEFAULT_HOST)) }.map { if (':' in it) it else "$it:$DEFAULT_PORT" }
     }
 
   override fun newApplication(): Yarn.NewApplication =
@@ -71,6 +74,12 @@ internal class RealYarn(
 
   override fun kill(id: ApplicationId) = client.killApplication(id)
 
+  override fun delegationToken(renewer: String): Token<out TokenIdentifier> =
+    ConverterUtils.convertFromYarn(
+      client.getRMDelegationToken(Text(renewer)),
+      ClientRMProxy.getRMDelegationTokenService(configuration),
+    )
+
   override fun close() {
     if (connection.isInitialized()) client.stop()
   }
@@ -80,8 +89,9 @@ internal class RealYarn(
     const val SCHEDULER = "yarn.resourcemanager.scheduler.class"
     const val ADDRESS = "yarn.resourcemanager.address"
     const val HOST_NAME = "yarn.resourcemanager.hostname"
-    const val DEFAULT_ADDRESS = "0.0.0.0:8032"
-    const val HIGH_AVAILABILITY_PREFIX = "yarn.resourcemanager.ha"
-    const val HIGH_AVAILABILITY = "$HIGH_AVAILABILITY_PREFIX.enabled"
+    const val DEFAULT_HOST = "0.0.0.0"
+    const val DEFAULT_PORT = 8032
+    const val HIGH_AVAILABILITY = "yarn.resourcemanager.ha.enabled"
+    const val IDS = "yarn.resourcemanager.ha.rm-ids"
   }
 }

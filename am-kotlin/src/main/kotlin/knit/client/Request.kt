@@ -17,6 +17,8 @@ internal class Request(
   val pythonEnvironment: FileSource?,
   /** Whether to stay until the end. */
   val wait: Boolean,
+  /** Where the Application Master may listen. Null: anywhere. */
+  val masterPorts: IntRange?,
   /** After so long a program that is waited for is killed. Null: never. */
   val timeout: Duration?,
 ) {

@@ -15,7 +15,8 @@ import java.security.SecureRandom
 /**
  * The user's directory `.knit` on the cluster, as the Python SDK keeps it too. Threads may share it.
  *
- * Contents are in `.knit/cache/<sha256><extension>`, named by what they are, so that each travels once, from whichever client.
+ * Contents are in `.knit/cache/<sha256><extension>`, named by what they are, so that each travels once, from whichever client;
+ * the time of `<entry>.used` says when one was used last, on clusters that record no access times.
  * `.knit/applications/<application_id>/application.json` says which of them an application uses, and holds the keys to talk
  * to it. Only the user can read any of it.
  */
@@ -80,7 +81,7 @@ internal class Staging(
   }
 
   /**
-   * Writes down what an application uses and how to talk to it, for its user's eyes only.
+   * Writes down whose an application is, what it uses and how to talk to it, for its user's eyes only.
    *
    * It is removed again as this process ends, unless [keep] is called.
    */
@@ -88,6 +89,7 @@ internal class Staging(
     applicationId: String,
     resources: List<LocalResource>,
     keys: Keys,
+    resourceManager: String,
   ) {
     prepared.value
     val directory = directoryOf(applicationId)
@@ -95,7 +97,8 @@ internal class Staging(
     files.deleteOnExit(directory)
     val ownCache = urlOf(cache) + "/"
     val names = resources.filter { it.url.startsWith(ownCache) }.map { it.url.removePrefix(ownCache) }
-    create(Path(directory, ApplicationRecord.FILE_NAME), overwrite = true).use { it.write(ApplicationRecord.of(names, keys).toByteArray()) }
+    val record = ApplicationRecord.of(names, keys, resourceManager)
+    create(Path(directory, ApplicationRecord.FILE_NAME), overwrite = true).use { it.write(record.toByteArray()) }
   }
 
   /** An application's own directory is not ours to remove any more. */
@@ -182,8 +185,10 @@ internal class Staging(
     try {
       files.setTimes(status.path, -1, now)
     } catch (refused: IOException) {
-      // A cluster may be told not to record access times; then entries are just sent again.
-      return
+      // A cluster may be told not to record access times; then a file's own time has to do.
+      val mark = status.path.suffix(USE_MARK)
+      val marked = files.find(mark)
+      if (marked == null || now - marked.modificationTime >= TOUCH_INTERVAL_MILLIS) create(mark, overwrite = true).close()
     }
   }
 
@@ -216,6 +221,8 @@ internal class Staging(
   }
 
   companion object {
+    /** What the name of the file ends in whose time is that of an entry's last use. */
+    const val USE_MARK = ".used"
     private const val DIGEST = "SHA-256"
     private const val BUFFER_BYTES = 1 shl 20
     private const val OWNER_FILE: Short = 0x180

@@ -6,8 +6,9 @@ import knit.am.Submission.Companion.DEFAULT_LINGER
 import knit.am.core.LocalResource
 import knit.am.core.Resource
 import knit.am.core.ServiceSpec
+import knit.am.security.RM_TOKEN_KIND
 import knit.am.security.Secrets
-import knit.am.security.forContainers
+import knit.am.security.forApplications
 import knit.am.security.serialized
 import knit.am.yarn.LAUNCH_COMMAND
 import knit.am.yarn.launchSecret
@@ -16,6 +17,7 @@ import knit.v1.ApplicationSpec
 import knit.v1.FailurePolicy
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.PortRange
 import knit.v1.Service
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.FileSystem
@@ -63,6 +65,7 @@ internal fun Request.toSpec(
       .setLinger(Duration.newBuilder().setSeconds(DEFAULT_LINGER.seconds))
       .setStagingUrl(stagingUrl)
       .setUserName(userName)
+      .apply { this@toSpec.masterPorts?.let { setMasterPorts(PortRange.newBuilder().setFirst(it.first).setLast(it.last)) } }
       .build()
   if (spec.serializedSize > LARGEST_SPEC_BYTES) {
     throw RefusedException(
@@ -157,22 +160,34 @@ internal fun secretsOf(
   }
 
 /**
- * The user's tokens for the cluster's file systems, which the ResourceManager renews; none with simple authentication.
+ * The user's tokens for the cluster's file systems and for the ResourceManager, who renews them; none with simple
+ * authentication.
  *
  * Those this process was given itself are handed on, so that an application can submit another one.
  */
 internal fun tokens(
   configuration: Configuration,
   fileSystems: Set<FileSystem>,
+  yarn: Yarn,
 ): Credentials {
   if (!UserGroupInformation.isSecurityEnabled()) return Credentials()
-  val found = UserGroupInformation.getCurrentUser().credentials.forContainers()
+  val found = UserGroupInformation.getCurrentUser().credentials.forApplications()
   val renewer = YarnClientUtils.getRmPrincipal(configuration)
   if (renewer.isNullOrEmpty()) {
     throw RefusedException("The configuration names no yarn.resourcemanager.principal, who would renew this application's tokens: set it.")
   }
-  fileSystems.forEach { it.addDelegationTokens(renewer, found) }
-  return found
+  return found.apply { complete(renewer, fileSystems, yarn) }
+}
+
+/** Adds the tokens that are not there yet: of who has one of a kind already, a second one is not to be had. */
+internal fun Credentials.complete(
+  renewer: String,
+  fileSystems: Set<FileSystem>,
+  yarn: Yarn,
+) {
+  fileSystems.forEach { it.addDelegationTokens(renewer, this) }
+  // The Application Master asks for the cluster's nodes, as only clients may.
+  if (allTokens.none { it.kind == RM_TOKEN_KIND }) yarn.delegationToken(renewer).let { addToken(it.service, it) }
 }
 
 /** The file systems that hold something of the request. */

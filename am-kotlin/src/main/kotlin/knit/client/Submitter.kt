@@ -13,6 +13,7 @@ import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.FileSystem
 import org.apache.hadoop.security.UserGroupInformation
 import org.apache.hadoop.yarn.api.records.ApplicationId
+import org.apache.hadoop.yarn.exceptions.ApplicationNotFoundException
 import java.io.File
 
 /** An application that YARN has accepted. */
@@ -33,7 +34,10 @@ internal class Submitter(
 ) {
   private val fileSystemName = configuration.getTrimmed(DEFAULT_FILE_SYSTEM)
 
-  /** Returns once YARN has accepted it. Whatever fails leaves nothing on the cluster but files in the cache. */
+  /**
+   * Returns once YARN has accepted it. Whatever fails leaves nothing on the cluster but files in the cache; where YARN may
+   * have taken the application all the same, what it takes to talk to it is left too.
+   */
   suspend fun submit(): Submitted =
     coroutineScope {
       // Hadoop's clients of YARN and of HDFS take a second each to load, so they do it side by side.
@@ -79,6 +83,8 @@ internal class Submitter(
       }
 
       val submitted = Submitted(id, keys.await(), files, staging)
+      // Before it is: whoever interrupts this then knows what to look for.
+      progress.step("submitting $id (${progress.elapsed()})")
       blocking { handIn(submitted, staged.mapValues { it.value.resource }, jarSource) }.await()
       progress.step("submitted $id to queue ${request.queue} (${progress.elapsed()})")
       submitted
@@ -116,7 +122,7 @@ internal class Submitter(
         userName.orEmpty(),
       )
     val tokens =
-      atTheFileSystem("Asking for delegation tokens") { tokens(configuration, request.fileSystems(submitted.files, configuration)) }
+      atTheFileSystem("Asking for delegation tokens") { tokens(configuration, request.fileSystems(submitted.files, configuration), yarn) }
     val context =
       submissionContext(
         request,
@@ -125,39 +131,47 @@ internal class Submitter(
         launchScript(configuration, userName),
         secretsOf(spec, submitted.keys, tokens),
       )
+    atTheFileSystem("Writing down how to talk to $id") {
+      staging.register(id.toString(), resources.values.toList(), submitted.keys, yarn.identity)
+    }
+    // From here on YARN may have it, whatever ends this process: then its keys must not go.
+    staging.keep(id.toString())
     try {
-      atTheFileSystem("Writing down how to talk to $id") { staging.register(id.toString(), resources.values.toList(), submitted.keys) }
       asking({ "Submitting $id" }, "Look at the ResourceManager's log.") { yarn.submit(context) }
     } catch (
-      @Suppress("TooGenericExceptionCaught") failure: Throwable,
+      @Suppress("TooGenericExceptionCaught") failure: Exception,
     ) {
-      takeBack(id, staging, failure)
-      throw failure
+      throw takenBack(id, staging, failure)
     }
-    staging.keep(id.toString())
   }
 
-  /** Leaves nothing behind of a submission that failed. What fails here too is told beside that. */
-  private fun takeBack(
+  /** Leaves nothing behind of a submission that failed, unless YARN may still have it. Returns what is to be told. */
+  private fun takenBack(
     id: ApplicationId,
     staging: Staging,
-    failure: Throwable,
-  ) {
-    val cause = failure.cause
-    listOf(
-      // YARN may have it, and its answer was lost; it must not run without anybody who knows of it.
-      { if (cause is Exception && isSilence(cause)) yarn.kill(id) },
-      { staging.remove(id.toString()) },
-    ).forEach { step ->
-      try {
-        step()
-      } catch (
-        @Suppress("TooGenericExceptionCaught") also: Exception,
-      ) {
-        failure.addSuppressed(also)
-      }
+    failure: Exception,
+  ): Exception {
+    try {
+      // Its answer may be what was lost; it must not run without anybody who knows of it.
+      if (!isGone(id)) yarn.kill(id)
+      staging.remove(id.toString())
+      return failure
+    } catch (interrupted: InterruptedException) {
+      throw interrupted
+    } catch (
+      @Suppress("TooGenericExceptionCaught") also: Exception,
+    ) {
+      failure.addSuppressed(also)
+      return RefusedException("${failure.message} YARN may have it all the same; to end it: yarn application -kill $id", failure)
     }
   }
+
+  private fun isGone(id: ApplicationId): Boolean =
+    try {
+      yarn.report(id).isFinal
+    } catch (unknown: ApplicationNotFoundException) {
+      true
+    }
 
   private fun user(): String = UserGroupInformation.getCurrentUser().shortUserName
 

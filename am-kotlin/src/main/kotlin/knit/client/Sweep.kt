@@ -1,5 +1,6 @@
 package knit.client
 
+import knit.client.Staging.Companion.USE_MARK
 import org.apache.hadoop.fs.FileStatus
 import org.apache.hadoop.fs.FileSystem
 import org.apache.hadoop.fs.Path
@@ -24,18 +25,22 @@ internal class Sweep(
     val removed = mutableListOf<Path>()
     val used = mutableSetOf<String>()
     for (entry in entries(staging.applications)) {
-      if (isOver(entry.path.name)) {
+      val record = recordOf(entry.path)
+      if (isOver(entry, record)) {
         if (files.delete(entry.path, true)) removed += entry.path
       } else {
         // Without knowing what it uses, nothing can be told to be unused.
-        used += usedBy(entry.path) ?: return removed
+        used += record?.let(ApplicationRecord::cacheNames) ?: return removed
       }
     }
-    for (entry in entries(staging.cache)) {
-      if (entry.path.name in used || !isStale(entry)) continue
+    val cached = entries(staging.cache)
+    val marks = cached.filter { it.path.name.endsWith(USE_MARK) }.associateBy { it.path.name.removeSuffix(USE_MARK) }
+    for (entry in cached) {
+      val name = entry.path.name.removeSuffix(USE_MARK)
+      if (name in used || !isStale(entry, marks[name])) continue
       // Somebody may have come to use it since the list was made.
       val again = files.find(entry.path) ?: continue
-      if (isStale(again) && files.delete(entry.path, false)) removed += entry.path
+      if (isStale(again, files.find(Path(staging.cache, name + USE_MARK))) && files.delete(entry.path, false)) removed += entry.path
     }
     return removed
   }
@@ -47,17 +52,31 @@ internal class Sweep(
       emptyList()
     }
 
-  private fun usedBy(directory: Path): List<String>? =
+  /** An application's record, empty where it has none yet or no more; null where it cannot be read. */
+  private fun recordOf(directory: Path): String? =
     try {
-      files.open(Path(directory, ApplicationRecord.FILE_NAME)).use { ApplicationRecord.cacheNames(it.reader().readText()) }
+      files.open(Path(directory, ApplicationRecord.FILE_NAME)).use { it.reader().readText() }
     } catch (missing: FileNotFoundException) {
-      emptyList()
+      NO_RECORD
     } catch (unreadable: IOException) {
       null
     }
 
-  private fun isOver(name: String): Boolean {
-    val id = idOf(name) ?: return false
+  /**
+   * Several clusters may keep their applications in one home, and only its own ResourceManager knows of an application.
+   * What is another's, or does not say whose it is, is left alone for as long as files in the cache are.
+   */
+  private fun isOver(
+    entry: FileStatus,
+    record: String?,
+  ): Boolean {
+    val id = idOf(entry.path.name) ?: return false
+    val owner = ApplicationRecord.resourceManager(record ?: return false)
+    if (owner == yarn.identity) return isOver(id)
+    return nowMillis() - entry.modificationTime > CACHE_LIFETIME_MILLIS && (owner != null || isOver(id))
+  }
+
+  private fun isOver(id: ApplicationId): Boolean {
     val report =
       try {
         yarn.report(id)
@@ -68,11 +87,15 @@ internal class Sweep(
     return report.isFinal && nowMillis() - report.finishTimeMillis > LEAVING_MILLIS
   }
 
-  private fun isStale(entry: FileStatus): Boolean {
+  /** Whether nobody used [entry] for a long time, as its own times and that of its [mark] have it. */
+  private fun isStale(
+    entry: FileStatus,
+    mark: FileStatus?,
+  ): Boolean {
     val name = entry.path.name
     val lifetime = if (name.startsWith(".") && name.endsWith(".part")) PART_LIFETIME_MILLIS else CACHE_LIFETIME_MILLIS
     // An upload under way has the time of its begin.
-    return nowMillis() - maxOf(entry.accessTime, entry.modificationTime) > lifetime
+    return nowMillis() - maxOf(entry.accessTime, entry.modificationTime, mark?.modificationTime ?: 0) > lifetime
   }
 
   private fun idOf(name: String): ApplicationId? =
@@ -81,6 +104,7 @@ internal class Sweep(
     }
 
   private companion object {
+    const val NO_RECORD = "{\"cache\": []}"
     val APPLICATION_ID = Regex("application_(\\d+)_(\\d+)")
 
     /** An Application Master has left so long after its application ended, whatever its linger. */

@@ -1,6 +1,8 @@
 package knit.client
 
 import knit.am.core.Resource
+import org.apache.hadoop.security.token.Token
+import org.apache.hadoop.security.token.TokenIdentifier
 import org.apache.hadoop.yarn.api.records.ApplicationId
 import org.apache.hadoop.yarn.api.records.ApplicationSubmissionContext
 import org.apache.hadoop.yarn.api.records.FinalApplicationStatus
@@ -10,6 +12,9 @@ import org.apache.hadoop.yarn.api.records.YarnApplicationState
 internal interface Yarn : AutoCloseable {
   /** Where it is, for messages. */
   val address: String
+
+  /** Which cluster it is, the same for every client whose configuration names the same ResourceManagers. */
+  val identity: String
 
   /** Returns an ID for one application. Nothing comes of one that is not used. */
   fun newApplication(): NewApplication
@@ -25,7 +30,11 @@ internal interface Yarn : AutoCloseable {
 
   fun report(id: ApplicationId): Report
 
+  /** Returns once it has ended, however it did. */
   fun kill(id: ApplicationId)
+
+  /** A token by which an Application Master may ask what only clients are told, such as the nodes; [renewer] keeps it alive. */
+  fun delegationToken(renewer: String): Token<out TokenIdentifier>
 
   class NewApplication(
     val id: ApplicationId,

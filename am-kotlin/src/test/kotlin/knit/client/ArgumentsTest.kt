@@ -62,7 +62,9 @@ class ArgumentsTest {
       assertTrue(option in help, option)
       assertTrue(words in help, words)
     }
-    for (later in listOf("--queue", "--name", "--files", "--env", "--wait", "--timeout", "--debug")) assertTrue(later in help, later)
+    for (later in listOf("--queue", "--name", "--files", "--env", "--masterPorts", "--wait", "--timeout", "--debug")) {
+      assertTrue(later in help, later)
+    }
     assertTrue(help.lines().all { it.length <= 80 }, help)
     assertNull(Arguments.parse(listOf("--help")))
     assertNull(Arguments.parse(listOf("-n", "2", "--help")))
@@ -86,6 +88,13 @@ class ArgumentsTest {
   fun variablesAreTakenLiterally() {
     val request = parse("-C", "x", "--env", "A=b=c,d", "--env", "E=", "--env", "HOME=\$X 'y'")
     assertEquals(mapOf("A" to "b=c,d", "E" to "", "HOME" to "\$X 'y'"), request.environment)
+  }
+
+  @Test
+  fun portsAreARangeOrOne() {
+    assertNull(parse("-C", "x").masterPorts)
+    assertEquals(50_100..50_200, parse("-C", "x", "--masterPorts", "50100-50200").masterPorts)
+    assertEquals(65_535..65_535, parse("-C", "x", "--masterPorts", "65535").masterPorts)
   }
 
   @Test
@@ -124,7 +133,18 @@ class ArgumentsTest {
         listOf("-C", "x", "--nonsense") to "--nonsense",
         listOf("-C", "x", "-n", "1", "-n", "2") to "--numContainers",
         listOf("-C", "x\uFFFDy") to "LANG",
-        listOf("-C", "x".repeat(65_537)) to "65536",
+        listOf("-C", "x".repeat(131_072)) to "131071",
+        listOf("-C", "x", "--env", "A=${"x".repeat(131_070)}") to "variable A",
+        listOf("-C", "x") + (0..8).flatMap { listOf("--env", "V$it=${"x".repeat(120_000)}") } to "1048576",
+        listOf("-C", "x", "--files", "file:x#a:b") to "':'",
+        listOf("-C", "x", "--files", "a#${"é".repeat(128)}") to "256 bytes",
+        listOf("-C", "x", "--files", "a#\uD800") to "UTF-8",
+        listOf("-C", "x", "--files", "tmp") to "YARN's own",
+        listOf("-C", "x", "--files", ".home") to "home",
+        listOf("-C", "x", "--masterPorts", "0-5") to "--masterPorts",
+        listOf("-C", "x", "--masterPorts", "9-8") to "--masterPorts",
+        listOf("-C", "x", "--masterPorts", "50000-65536") to "--masterPorts",
+        listOf("-C", "x", "--masterPorts", "50000..") to "--masterPorts",
       )
     for ((words, hint) in table) {
       val said = complaint(*words.toTypedArray())

@@ -20,7 +20,6 @@ import java.security.cert.TrustAnchor
 import java.security.cert.X509Certificate
 import java.security.interfaces.ECPublicKey
 import java.security.spec.PKCS8EncodedKeySpec
-import java.time.Duration
 import java.time.Instant
 import java.util.Base64
 import java.util.concurrent.TimeUnit
@@ -88,9 +87,9 @@ class KeysTest {
       assertEquals("SHA256withECDSA", each.sigAlgName)
       assertEquals(256, (each.publicKey as ECPublicKey).params.order.bitLength())
       assertTrue(each.serialNumber > BigInteger.ZERO && each.serialNumber.bitLength() <= 159)
-      val now = Instant.now()
-      assertTrue(Duration.between(each.notBefore.toInstant(), now).toHours() in 23..25)
-      assertTrue(Duration.between(now, each.notAfter.toInstant()).toDays() in 1823..1825)
+      // Whatever a clock says.
+      assertEquals(Instant.EPOCH, each.notBefore.toInstant())
+      assertEquals(Instant.parse("9999-12-31T23:59:59Z"), each.notAfter.toInstant())
     }
   }
 

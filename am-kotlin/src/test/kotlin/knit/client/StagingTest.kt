@@ -133,7 +133,7 @@ class StagingTest {
   fun theRecordIsForItsOwnerAndNamesWhatItUses() {
     val keys = Keys.generate()
     val staged = listOf(stage(source("b.zip", "b")), stage(source("a.py", "a")), stage(source("c.py", "a")))
-    staging.register("application_1_0001", staged.map { it.resource }, keys)
+    staging.register("application_1_0001", staged.map { it.resource }, keys, "rm:8032")
     val record = File(home, ".knit/applications/application_1_0001/application.json")
     assertEquals("rw-------", permissions(record))
     assertEquals("rwx------", permissions(record.parentFile))
@@ -152,15 +152,19 @@ class StagingTest {
   @Test
   fun theRecordIsJsonInTheFormOfThePythonSdk() {
     val keys = Keys.generate()
-    val text = ApplicationRecord.of(listOf("b.zip", "a", "b.zip"), keys)
+    val text = ApplicationRecord.of(listOf("b.zip", "a", "b.zip"), keys, "rm1:8032,rm2:8032")
 
     fun escaped(pem: String) = pem.replace("\n", "\\n")
     assertEquals(
-      "{\"version\": 1, \"cache\": [\"a\", \"b.zip\"], \"tls\": {\"ca\": \"${escaped(keys.authority)}\", " +
+      "{\"version\": 1, \"resource_manager\": \"rm1:8032,rm2:8032\", \"cache\": [\"a\", \"b.zip\"], \"tls\": {\"ca\": \"${escaped(
+        keys.authority,
+      )}\", " +
         "\"client_cert\": \"${escaped(keys.client.certificate)}\", \"client_key\": \"${escaped(keys.client.key)}\"}}",
       text,
     )
     assertEquals(listOf("a", "b.zip"), ApplicationRecord.cacheNames(text))
+    assertEquals("rm1:8032,rm2:8032", ApplicationRecord.resourceManager(text))
+    assertNull(ApplicationRecord.resourceManager("{\"cache\": []}"))
     assertEquals(listOf("x"), ApplicationRecord.cacheNames("{\"cache\":[\n\"x\"],\"version\":1}"))
     assertEquals(emptyList<String>(), ApplicationRecord.cacheNames("{\"cache\": []}"))
     assertNull(ApplicationRecord.cacheNames("{}"))
@@ -168,8 +172,8 @@ class StagingTest {
 
   @Test
   fun anAbandonedRecordGoesWithTheProcess() {
-    staging.register("application_1_0001", emptyList(), Keys.generate())
-    staging.register("application_1_0002", emptyList(), Keys.generate())
+    staging.register("application_1_0001", emptyList(), Keys.generate(), "rm:8032")
+    staging.register("application_1_0002", emptyList(), Keys.generate(), "rm:8032")
     staging.keep("application_1_0002")
     // As Hadoop's own hook does when the process ends.
     files.close()

@@ -1,13 +1,18 @@
 package knit.client
 
 import knit.am.grpc.submissionOf
+import knit.am.security.forApplications
+import knit.am.security.forContainers
 import knit.am.security.secret
 import knit.am.yarn.LAUNCH_COMMAND
 import knit.v1.ApplicationSpec
 import kotlinx.coroutines.runBlocking
+import org.apache.hadoop.fs.FileSystem
 import org.apache.hadoop.io.DataInputByteBuffer
+import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.security.UserGroupInformation
+import org.apache.hadoop.yarn.api.records.YarnApplicationState
 import org.apache.hadoop.yarn.exceptions.YarnException
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -30,6 +35,7 @@ class SubmitterTest {
   private val said = ByteArrayOutputStream()
   private lateinit var home: File
   private lateinit var jar: File
+  private val configuration by lazy { HomeFileSystem.configuration(home.toPath()) }
 
   @BeforeEach
   fun setUp() {
@@ -39,7 +45,7 @@ class SubmitterTest {
 
   private fun submit(vararg words: String): Submitted {
     val request = checkNotNull(Arguments.parse(words.toList()))
-    val submitter = Submitter(request, HomeFileSystem.configuration(home.toPath()), yarn, jar, Progress(PrintStream(said)))
+    val submitter = Submitter(request, configuration, yarn, jar, Progress(PrintStream(said)))
     return runBlocking { submitter.submit() }
   }
 
@@ -149,6 +155,7 @@ class SubmitterTest {
   @Test
   fun whatYarnRefusesLeavesNoKeysBehind() {
     yarn.refusal = YarnException("Failed to submit: the queue is full")
+    yarn.reports = listOf(FakeYarn.report(YarnApplicationState.FAILED))
     val refused = assertThrows(RefusedException::class.java) { submit("-C", "true") }
     assertTrue("the queue is full" in refused.message.orEmpty())
     assertEquals(emptyList<String>(), applications())
@@ -157,10 +164,68 @@ class SubmitterTest {
 
   @Test
   fun whatYarnMayHaveTakenIsKilled() {
+    yarn.reports = listOf(FakeYarn.report(YarnApplicationState.ACCEPTED))
+    for (lost in listOf(IOException("Connection reset by peer"), YarnException("Timed out while waiting for application"))) {
+      yarn.killed.clear()
+      yarn.refusal = lost
+      assertThrows(RefusedException::class.java) { submit("-C", "true") }
+      assertEquals(listOf(yarn.id), yarn.killed)
+      assertEquals(emptyList<String>(), applications())
+    }
+  }
+
+  @Test
+  fun theKeysStayWhileYarnMayHaveTheApplication() {
+    yarn.reports = listOf(null)
     yarn.refusal = IOException("Connection reset by peer")
-    assertThrows(RefusedException::class.java) { submit("-C", "true") }
-    assertEquals(listOf(yarn.id), yarn.killed)
-    assertEquals(emptyList<String>(), applications())
+    yarn.killFailure = IOException("no answer")
+    val refused = assertThrows(RefusedException::class.java) { submit("-C", "true") }
+    assertTrue("yarn application -kill ${yarn.id}" in refused.message.orEmpty(), refused.message)
+    assertEquals(listOf("${yarn.id}"), applications())
+  }
+
+  @Test
+  fun theIdIsSaidAndTheKeysStayBeforeYarnIsAsked() {
+    // So that the file system of the submission can be had.
+    configuration.setBoolean("fs.home.impl.disable.cache", false)
+    yarn.meanwhile = {
+      assertTrue("submitting ${yarn.id}" in said.toString(), "who interrupts it now knows what to look for")
+      // As Hadoop's own hook does when the process ends.
+      FileSystem.get(configuration).close()
+      assertEquals(listOf("${yarn.id}"), applications())
+    }
+    submit("-C", "true")
+    assertEquals(1, yarn.submitted.size)
+  }
+
+  @Test
+  fun theRecordSaysWhoseTheApplicationIs() {
+    submit("-C", "true")
+    val record = File(home, ".knit/applications/${yarn.id}/application.json").readText()
+    assertEquals(FakeYarn.IDENTITY, ApplicationRecord.resourceManager(record))
+  }
+
+  @Test
+  fun aSecureClustersTokensAreCompletedWithTheResourceManagers() {
+    val tokens = Credentials().apply { complete("rm/_HOST@REALM", emptySet(), yarn) }
+    assertEquals("for rm/_HOST@REALM", String(tokens.getToken(Text("rm:8032")).identifier))
+    // A process that was given one cannot have another.
+    tokens.complete("somebody", emptySet(), yarn)
+    assertEquals("for rm/_HOST@REALM", String(tokens.allTokens.single().identifier))
+    assertEquals(1, tokens.forApplications().numberOfTokens())
+    assertEquals(0, tokens.forContainers().numberOfTokens(), "it could act as the user towards YARN")
+  }
+
+  @Test
+  fun thePortsOfTheApplicationMasterTravelInTheSpecification() {
+    submit("-C", "true", "--masterPorts", "50100-50200")
+    val tokens =
+      yarn.submitted
+        .single()
+        .amContainerSpec.tokens
+    val secrets = Credentials().apply { readTokenStorageStream(DataInputByteBuffer().apply { reset(tokens.duplicate()) }) }
+    val ports = ApplicationSpec.parseFrom(secrets.secret("knit.application")).masterPorts
+    assertEquals(50_100 to 50_200, ports.first to ports.last)
   }
 
   @Test

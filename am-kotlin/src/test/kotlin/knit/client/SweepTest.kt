@@ -42,9 +42,13 @@ class SweepTest {
   private fun application(
     name: String,
     vararg uses: String,
+    resourceManager: String? = FakeYarn.IDENTITY,
+    age: Duration = Duration.ZERO,
   ) {
     val home = File(knit, "applications/$name").apply { mkdir() }
-    File(home, "application.json").writeText("{\"version\": 1, \"cache\": [${uses.joinToString { "\"$it\"" }}], \"tls\": null}")
+    val owner = resourceManager?.let { "\"resource_manager\": \"$it\", " }.orEmpty()
+    File(home, "application.json").writeText("{\"version\": 1, $owner\"cache\": [${uses.joinToString { "\"$it\"" }}], \"tls\": null}")
+    home.setLastModified(now - age.toMillis())
   }
 
   private fun entry(
@@ -90,6 +94,38 @@ class SweepTest {
       )
     assertEquals(gone, sweep())
     assertEquals(emptySet<String>(), sweep())
+  }
+
+  @Test
+  fun whatAnotherClusterKnowsIsLeftAloneForAMonth() {
+    known[7] = YarnApplicationState.RUNNING to Duration.ZERO
+    val other = "another:8032"
+    // Another cluster's, who may have the same number as one of ours, and younger or older than ours.
+    application("application_1700000000000_0001", "of-another", resourceManager = other, age = Duration.ofDays(29))
+    application("application_1600000000000_9999", resourceManager = other, age = Duration.ofDays(29))
+    application("application_1800000000000_0001", resourceManager = other, age = Duration.ofDays(31))
+    // Of clients that did not say whose they are.
+    application("application_1600000000000_0001", resourceManager = null, age = Duration.ofDays(29))
+    application("application_1600000000000_0002", resourceManager = null, age = Duration.ofDays(31))
+    application("application_1700000000000_0007", resourceManager = null, age = Duration.ofDays(90))
+    // And one whose submission broke off before it had a record.
+    File(knit, "applications/application_1600000000000_0003").apply { mkdir() }.setLastModified(now - Duration.ofDays(31).toMillis())
+    File(knit, "applications/application_1600000000000_0004").apply { mkdir() }.setLastModified(now - Duration.ofDays(29).toMillis())
+    entry("of-another", Duration.ofDays(90))
+    assertEquals(
+      setOf("application_1800000000000_0001", "application_1600000000000_0002", "application_1600000000000_0003"),
+      sweep(),
+    )
+  }
+
+  @Test
+  fun whereNoAccessTimesAreRecordedAMarkSaysWhenAnEntryWasUsed() {
+    entry("used", Duration.ofDays(90))
+    entry("used.used", Duration.ofDays(1))
+    entry("unused", Duration.ofDays(90))
+    entry("unused.used", Duration.ofDays(31))
+    entry("gone.used", Duration.ofDays(31))
+    assertEquals(setOf("unused", "unused.used", "gone.used"), sweep())
   }
 
   @Test

@@ -29,6 +29,9 @@ private const val TOKEN_FILE = "HADOOP_TOKEN_FILE_LOCATION"
 /** YARN's name for the token by which the Application Master proves itself to the RM. */
 private val AM_TOKEN_KIND = Text("YARN_AM_RM_TOKEN")
 
+/** YARN's name for the token by which a client proves itself to the RM, and may submit and kill whatever its user may. */
+internal val RM_TOKEN_KIND = Text("RM_DELEGATION_TOKEN")
+
 /** Returns what YARN gave this process, read without Hadoop's machinery for identities, which takes its time to load. */
 fun ownCredentials(environment: Map<String, String>): Credentials {
   val file =
@@ -50,11 +53,17 @@ fun Credentials.tls(): Tls = Tls(secret(Secrets.TLS_AUTHORITY), secret(Secrets.T
 /**
  * Returns what containers are given: the user's delegation tokens, so that a program can read HDFS.
  *
- * Left out are the token that would let a container act as the Application Master, and knit's own secrets.
+ * Left out are the tokens that would let a container act as the Application Master, or as the user towards YARN, and
+ * knit's own secrets.
  */
-fun Credentials.forContainers(): Credentials {
+fun Credentials.forContainers(): Credentials = without(AM_TOKEN_KIND, RM_TOKEN_KIND)
+
+/** Returns what another application of the same user is given, who submits it from a container of this one. */
+fun Credentials.forApplications(): Credentials = without(AM_TOKEN_KIND)
+
+private fun Credentials.without(vararg kinds: Text): Credentials {
   val handedOn = Credentials()
-  tokensByAlias().filterValues { it.kind != AM_TOKEN_KIND }.forEach { (alias, token) -> handedOn.addToken(alias, token) }
+  tokensByAlias().filterValues { it.kind !in kinds }.forEach { (alias, token) -> handedOn.addToken(alias, token) }
   allSecretKeys
     .filterNot { it.toString().startsWith(Secrets.PREFIX) }
     .forEach { handedOn.addSecretKey(it, getSecretKey(it)) }

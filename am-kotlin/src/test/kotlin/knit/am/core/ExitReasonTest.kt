@@ -2,7 +2,9 @@ package knit.am.core
 
 import org.apache.hadoop.yarn.api.records.ContainerExitStatus
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNull
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.DynamicTest
 import org.junit.jupiter.api.DynamicTest.dynamicTest
 import org.junit.jupiter.api.Test
@@ -43,6 +45,17 @@ class ExitReasonTest {
       Row(-1, "Localizer failed", ExitReason.LOCALIZATION_FAILED),
       Row(-4_242, "", ExitReason.KILLED_BY_YARN),
     ).map { row -> dynamicTest("$row") { assertEquals(row.reason, exitOf(row.exitStatus, row.diagnostics, NOW).reason) } }
+
+  @Test
+  fun whoIsEndedForVirtualMemoryIsToldWhatDecidesThat() {
+    val yarns = "Container [pid=1] is running 5B beyond the 'VIRTUAL' memory limit.\nContainer exited with a non-zero exit code 143. "
+    val said = lastWords(exitOf(ExitStatus.KILLED_EXCEEDED_VMEM, yarns, NOW).diagnostics).orEmpty()
+    for (word in listOf("virtual memory", "yarn.nodemanager.vmem-check-enabled", "yarn.nodemanager.vmem-pmem-ratio")) {
+      assertTrue(word in said, said)
+    }
+    assertFalse(said.endsWith("…"), "it is told whole")
+    assertEquals(yarns, exitOf(ExitStatus.KILLED_EXCEEDED_PMEM, yarns, NOW).diagnostics)
+  }
 
   @Test
   fun onlyCodesOfAProcessAreExitCodes() {

@@ -56,7 +56,9 @@ class LaunchSpecTest {
     val command = context.commands.single().replace("<LOG_DIR>", logs.toString())
     val script = directory.resolve("launch_container.sh").toFile()
     script.writeText("#!/bin/bash\nset -o pipefail -e\nexport HADOOP_TOKEN_FILE_LOCATION=\"$tokens\"\nexec /bin/bash -c \"$command\"\n")
-    val process = ProcessBuilder("bash", script.path).directory(directory.toFile()).apply { environment().putAll(environment) }.start()
+    val builder = ProcessBuilder("bash", script.path).directory(directory.toFile())
+    builder.environment().apply { keys.retainAll(setOf("PATH")) }.putAll(environment)
+    val process = builder.start()
     assertTrue(process.waitFor(20, TimeUnit.SECONDS))
     return Ran(logs.resolve("stdout").toFile().readText(), logs.resolve("stderr").toFile().readText(), process.exitValue())
   }
@@ -143,7 +145,12 @@ class LaunchSpecTest {
     val one = "x\n'".repeat((MAX_LAUNCH_BYTES - command.length) / 8 / 3 - 2)
     val environment = (0..7).associate { "V$it" to one }
     assertNull(problemInLaunch(command, environment))
-    val (all, last) = run(spec(command, environment)).stdout.trim().lines().map { it.trim().toInt() }
+    val (all, last) =
+      run(spec(command, environment))
+        .stdout
+        .trim()
+        .lines()
+        .map { it.trim().toInt() }
     assertEquals(one.length, last)
     assertTrue(all > 8 * one.length, "$all")
   }
@@ -151,7 +158,7 @@ class LaunchSpecTest {
   @Test
   fun nothingOfALaunchStaysInItsEnvironmentButWhatItIsToHave() {
     val ran = run(spec("set; env; echo \$#", mapOf("VALUE" to "hunter2")))
-    assertFalse(Regex("(?i)knit|hunter2.*hunter2").containsMatchIn(ran.stdout.replace("$directory", "")), ran.stdout)
+    assertFalse("knit" in ran.stdout.lowercase(), ran.stdout)
     assertEquals(2, Regex("hunter2").findAll(ran.stdout).count(), "once in `set`, once in `env`")
     assertTrue(ran.stdout.endsWith("\n0\n"))
   }

@@ -1,9 +1,9 @@
 """
 Hadoop's configuration files, as the clusters here need them.
 
-The clusters run with Hadoop's own defaults, for that is what users have: virtual memory is checked,
-for one. This file is the one place that sets anything else, each with its reason; a cluster itself
-adds only where its daemons listen, keep their files and find each other, and what it says beside it.
+The clusters run with Hadoop's own defaults, for that is what users have: virtual memory is
+checked, for one. This file is the one place that sets anything else, each with its reason; a
+cluster itself adds only where its daemons listen, keep their files and find each other.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ YARN: Properties = {
     # Off by default, and on wherever anybody wants to see logs.
     "yarn.log-aggregation-enable": "true",
     # With Hadoop's default, 3.3 and later leave memory to cgroups alone, which need root and the
-    # LinuxContainerExecutor; without them nothing is checked, whatever else is set. So the checks of
-    # physical and virtual memory, both on by default, would never act.
+    # LinuxContainerExecutor; without them nothing is checked, whatever else is set. So the checks
+    # of physical and virtual memory, both on by default, would never act.
     "yarn.nodemanager.resource.memory.enforced": "false",
     # Again: a machine with a full disk is still good enough.
     "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 100,
@@ -60,7 +60,7 @@ IFILE: Properties = {
 # What Hadoop's own capacity-scheduler.xml says, but for the queues and the share of applications.
 CAPACITY_SCHEDULER: Properties = {
     "yarn.scheduler.capacity.maximum-applications": 10000,
-    # Several applications, and so several Application Masters, fit side by side; a tenth by default.
+    # Several Application Masters fit side by side; by default a tenth of a queue is for them.
     "yarn.scheduler.capacity.maximum-am-resource-percent": 0.8,
     "yarn.scheduler.capacity.resource-calculator": (
         "org.apache.hadoop.yarn.util.resource.DefaultResourceCalculator"

@@ -437,7 +437,7 @@ class TestJava:
             assert flag in arguments
 
     def test_what_it_reserves_is_within_the_limit_of_virtual_memory(self, node: Node) -> None:
-        """Twice the container's size and a tenth is the default, and the smallest is the hardest."""
+        """2.1 times the container's size is the default, and the smallest is the hardest."""
         node.environment["MALLOC_ARENA_MAX"] = "64"
         java = Path(node.environment["JAVA_HOME"]) / "bin" / "java"
         java.write_text(java.read_text() + 'printf "%s\\n" "$MALLOC_ARENA_MAX"\n')

@@ -8,6 +8,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.runBlocking
+import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.yarn.api.ContainerManagementProtocol
 import org.apache.hadoop.yarn.api.protocolrecords.StartContainersRequest
 import org.apache.hadoop.yarn.api.protocolrecords.StartContainersResponse
@@ -25,7 +26,6 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
 import java.io.IOException
 import java.lang.reflect.Proxy
-import java.nio.ByteBuffer
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
@@ -35,7 +35,7 @@ class RealNodeManagerTest {
   private val leases = Leases()
   private val node = FakeNode()
   private val manager =
-    RealNodeManager(leases, LaunchContexts(ByteBuffer.allocate(0)), Dispatchers.IO, NodeConnections(node))
+    RealNodeManager(leases, LaunchContexts(Credentials()), Dispatchers.IO, NodeConnections(node))
   private val spec = LaunchSpec("true", emptyMap(), emptyMap())
 
   private fun token(password: String = "p") = Token.newInstance(ByteArray(0), "NMToken", password.toByteArray(), "service")

@@ -438,6 +438,24 @@ def test_a_stream_is_given_what_is_left_of_its_timeout(
     assert seen[-1] is None
 
 
+@pytest.mark.parametrize(
+    ("state", "raw", "expected"),
+    [
+        (YarnState.RUNNING, {}, False),
+        (YarnState.FINISHED, {"runningContainers": 1}, False),
+        (YarnState.FINISHED, {"runningContainers": -1}, True),
+        (YarnState.KILLED, {}, True),
+    ],
+)
+def test_one_that_has_finished_has_left_once_its_container_has_gone(
+    yarn: Yarn, handle: Application, state: YarnState, raw: dict[str, int], expected: bool
+) -> None:
+    report = ApplicationReport(application_id=handle.application_id, state=state, raw=raw)
+    yarn.first = [report, *SILENCES]
+    assert handle._locator.has_left() is expected
+    assert not any(handle._locator.has_left() for _ in SILENCES)
+
+
 # Letting go
 
 

@@ -136,8 +136,11 @@ class Locator:
         return self._insist(ask, deadline, pause)
 
     def has_left(self) -> bool:
-        """Whether YARN says that there is no Application Master any more."""
-        return has_left(self.look(Deadline.after(self._timeout), time.sleep))
+        """Whether YARN says now that there is no Application Master any more."""
+        try:
+            return has_left(self._yarn.report(self._application_id, self._timeout))
+        except CLUSTER_SILENCE:
+            return False
 
     def _for_a_question(self, deadline: Deadline) -> timedelta:
         return max(LEAST_QUESTION, deadline.capped(self._timeout))

@@ -33,6 +33,7 @@ class _Relay:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        data.pop("node", None)  # the worker, which means something here only
         _write({"report": data})
 
 

@@ -168,6 +168,16 @@ def test_status_shows_the_application_and_its_containers(
     assert "exit code" not in fields
 
 
+def test_status_says_that_an_application_began_anew(
+    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["status", APP]) == 0
+    assert "began anew" not in capfd.readouterr().out
+    fake.begin_anew()
+    assert main(["status", APP]) == 0
+    assert "began anew" in capfd.readouterr().out
+
+
 def test_status_as_json(fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]) -> None:
     fake.finish(fake.containers()[0].container_id, exit_code=3)
     fake.end(knit.FinalStatus.FAILED, exit_code=3, diagnostics="worker 0 failed")

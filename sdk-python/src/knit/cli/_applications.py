@@ -146,6 +146,10 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "ended": report.finish_time,
             "run time": report.run_time,
             "attempt": report.attempt_number,
+            # With nothing of what was added or stopped before: it is the specification's again.
+            "began anew": description.start_time
+            if description is not None and description.attempt_number > 1
+            else None,
             "application master": report.am_address,
             "web page": report.tracking_url,
             "containers": count_by_state(containers),

@@ -87,7 +87,7 @@ def test_a_closed_terminal_asks_it_to_stop() -> None:
         process.send_signal(signal.SIGHUP)
         out, _ = process.communicate(timeout=20)
     assert out.splitlines() == [
-        "[worker/0] clearing up: stopped by the end of its terminal at its client",
+        "[worker/0] clearing up: stopped by a closed terminal at its client",
         "[worker/0] cleared up",
     ]
     assert process.returncode == 129

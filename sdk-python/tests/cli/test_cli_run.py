@@ -236,7 +236,7 @@ def test_a_port_that_cannot_be_reached_is_named_with_its_number_and_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("number", "by"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "the end of its terminal")]
+    ("number", "by"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "a closed terminal")]
 )
 def test_a_signal_that_comes_but_once_does_not_wait_for_ever(
     number: int, by: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -132,6 +132,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["train.py", "--epochs", "3"], "python3 train.py --epochs 3", ["train.py"]),
         (["train.py --epochs $N"], "python3 train.py --epochs $N", ["train.py"]),
         (["python", "train.py"], "python train.py", ["train.py"]),
+        (["python", "-I", "train.py"], "python -I train.py", ["train.py"]),
         (["python -u train.py 2>&1"], "python -u train.py 2>&1", ["train.py"]),
         (["python train.py | tee log; ls"], "python train.py | tee log; ls", ["train.py"]),
         (["./job.sh"], "bash job.sh", ["job.sh"]),

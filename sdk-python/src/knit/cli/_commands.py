@@ -29,7 +29,7 @@ _INTERPRETER = re.compile(
     r"\$\{?PYTHON_BIN\}?"
 )
 # Options of interpreters whose value is the next word.
-_WITH_VALUE = frozenset(("-W", "-X", "-I", "-r", "--require"))
+_WITH_VALUE = frozenset(("-W", "-X", "-r", "--require"))
 _RUN_BY = {
     ".py": "python3",
     ".sh": "bash",

@@ -62,7 +62,7 @@ class Interrupts:
     def by(self) -> str:
         """What interrupted, for people."""
         name = signal.Signals(self.signal or signal.SIGINT).name
-        return {"SIGINT": "Ctrl-C", "SIGHUP": "the end of its terminal"}.get(name, name)
+        return {"SIGINT": "Ctrl-C", "SIGHUP": "a closed terminal"}.get(name, name)
 
     @property
     def exit_code(self) -> int:

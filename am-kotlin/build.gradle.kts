@@ -37,7 +37,10 @@ dependencies {
   implementation(libs.grpc.kotlin.stub)
   implementation(libs.protobuf.java)
   implementation(libs.picocli)
-  runtimeOnly(libs.grpc.okhttp)
+  implementation(libs.grpc.netty) {
+    // A proxy leads to no node.
+    exclude(group = "io.netty", module = "netty-handler-proxy")
+  }
 
   // The cluster's own jars serve these at run time.
   compileOnly(libs.hadoop.client.api)
@@ -164,10 +167,9 @@ tasks.shadowJar {
     duplicatesStrategy = DuplicatesStrategy.INCLUDE
   }
   mergeServiceFiles()
-  // Kept whole: services and okio's "-Buffer" names escape the analysis.
+  // Kept whole: services escape the analysis.
   minimize {
     exclude(dependency("io.grpc:.*:.*"))
-    exclude(dependency("com.squareup.okio:.*:.*"))
   }
   exclude(
     // They have equal names; META-INF/licenses has them all.
@@ -197,7 +199,7 @@ tasks.shadowJar {
   listOf(
     "io.grpc",
     "io.perfmark",
-    "okio",
+    "io.netty",
     "com.google",
     "android.annotation",
     "javax.annotation",

@@ -24,7 +24,7 @@ GRADLE = (HERE / "build.gradle.kts").read_text()
 POM = ET.parse(HERE / "pom.xml").getroot()
 
 # The name of a version in the catalog, and of the same property in the pom where it differs.
-PROPERTIES = {"grpcKotlin": "grpc-kotlin"}
+PROPERTIES = {"grpcKotlin": "grpc-kotlin", "grpcGenerator": "grpc-generator"}
 # Gradle's configurations and Maven's scopes for them.
 SCOPES = {
     "implementation": "compile",

@@ -34,9 +34,6 @@ import java.util.logging.Level
 import java.util.logging.Logger
 import kotlin.system.exitProcess
 
-/** How many calls to the nodes' web servers wait at a time. */
-private const val PARALLEL_CALLS = 64
-
 private const val EXIT_BROKEN = 70
 private const val EXIT_LEFT_BEHIND = 75
 
@@ -102,7 +99,7 @@ private fun applicationMaster(
     logSource =
       LiveLogSource(
         NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),
-        Dispatchers.IO.limitedParallelism(PARALLEL_CALLS),
+        Dispatchers.IO.limitedParallelism(LiveLogSource.PARALLEL_CALLS),
       ),
     index = ContainerIndex(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,

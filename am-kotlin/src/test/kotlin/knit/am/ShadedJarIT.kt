@@ -45,7 +45,7 @@ class ShadedJarIT {
           .map { it.substringBefore('#').trim() }
           .filter { it.isNotEmpty() }
       }
-    assertTrue(providers.any { it.endsWith("OkHttpServerProvider") }, "the transport is found")
+    assertTrue(providers.any { it.endsWith("NettyServerProvider") }, "the transport is found")
     assertEquals(emptyList<String>(), providers.filter { jar.getEntry(it.replace('.', '/') + ".class") == null })
   }
 

@@ -321,7 +321,8 @@ internal fun LogItem.toMessage(): StreamLogsResponse {
           .setRank(key.place.rank)
           .setAttemptNumber(key.attemptNumber)
           .setFileName(fileName)
-          .setOffsetBytes(piece.offsetBytes),
+          .setOffsetBytes(piece.offsetBytes)
+          .setIsCut(piece.isCut),
       )
     }
 

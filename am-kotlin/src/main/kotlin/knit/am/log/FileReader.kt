@@ -3,119 +3,156 @@ package knit.am.log
 import knit.am.AmException
 import knit.am.core.Container
 import knit.am.core.ExitReason
-import kotlinx.coroutines.delay
-import kotlinx.coroutines.flow.FlowCollector
-import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.withTimeoutOrNull
+import knit.am.log.LogReader.Next
 import java.io.IOException
 
 /**
- * Sends one log file to one collector, once.
+ * Sends one log file, once.
  *
  * A node gives out the last N bytes of a file, and says how long the file was at that moment. So the reader asks for as
  * many as it guesses there are after its offset: it passes over what it has sent already, and where the guess was too low
  * asks again for more, for a gap must never be sent.
  */
 internal class FileReader(
-  private val container: StateFlow<Container>,
   private val fileName: String,
   private val start: LogStart,
   private val follow: Boolean,
   private val opener: LiveLogSource.Opener,
-  private val maxPollMillis: () -> Long,
-) {
+) : LogReader {
   /** The next byte to send; null until the place of the last lines is known. */
   private var offset: Long? = (start as? LogStart.Offset)?.bytes
-  private var sentBytes = 0L
+
+  /** Whether the file has been seen at least as long as [offset]: if it then is shorter, it was cut. */
+  private var wasThere = false
 
   /** How many bytes there may be after [offset]. */
   private var guessBytes = 0L
   private var pollMillis = MIN_POLL_MILLIS
+
+  /** How often in a row nothing was new. */
+  private var quiet = 0
+  private var isMissing = false
   private var failures = 0
 
-  /** How long the file was when [openAt] found it too short. */
-  private var shrunkLength = 0L
-  private var collector: FlowCollector<LogPiece>? = null
+  /** Whether the node has ever said that the container runs: then it also says when it does no more. Hadoop 2 does not. */
+  private var nodeTells = false
 
-  suspend fun send(collector: FlowCollector<LogPiece>) {
-    this.collector = collector
-    if (follow) container.first { it.startTime != null || it.state.isFinal }
-    while (true) {
-      // Asked before the read: what a container wrote before its end is then there to be read.
-      val before = container.value
-      val end =
-        try {
-          pass(before)
-        } catch (missing: LogMissingException) {
-          endOfMissing(before, missing)
-        } catch (failure: IOException) {
-          endOfFailing(before, failure)
-        }
-      if (end != null) {
-        collector.emit(end)
-        return
+  /** How often the container was still running on its node after its end had been reported. */
+  private var late = 0
+
+  override fun close() = opener.leave()
+
+  override suspend fun read(
+    container: Container,
+    turn: ReadTurn,
+  ): Next =
+    opener.use(turn) {
+      try {
+        pass(container, turn)
+      } catch (missing: LogMissingException) {
+        whenMissing(container, missing, turn)
+      } catch (failure: IOException) {
+        whenFailing(container, failure, turn)
       }
+    } ?: Next.Soon
+
+  /** Sends what there is, or a part of it if that is much. */
+  private suspend fun pass(
+    before: Container,
+    turn: ReadTurn,
+  ): Next {
+    val from = offset ?: begin(tailOffset((start as LogStart.TailLines).count, turn), turn)
+    if (isMissing && !before.state.isFinal && opener.isListed(turn, maxMissingMillis) == false) return pauseMissing()
+    if (quiet >= QUIET && !before.state.isFinal && opener.listedBytes(turn) == from) return pause(0)
+    val opened = openAt(from, turn)
+    if (opened is Opened.Shorter) return whenShorter(before, from, opened.lengthBytes, turn)
+    val content = (opened as Opened.At).content
+    wasThere = true
+    isMissing = false
+    val isWhole = sendAll(content, turn)
+    failures = 0
+    if (!isWhole) return Next.Soon
+    if (content.isRunning) nodeTells = true
+    return when {
+      !follow -> end("", turn)
+      before.state.isFinal -> whenRead(before, content, turn)
+      else -> pause((offset ?: from) - from)
     }
   }
 
-  /** Sends what there is; returns the end if this was it, else waits until there may be more. */
-  private suspend fun pass(before: Container): LogPiece.End? {
-    val from = offset ?: beginAt(tailOffset((start as LogStart.TailLines).count))
-    val content = openAt(from)
-    val length = content?.lengthBytes ?: shrunkLength
-    if (length < from && before.state.isFinal) return endOfShrunk(from, length)
-    val sent = content?.let { sendAll(it) } ?: 0
-    failures = 0
-    if (!follow || (before.state.isFinal && offset == length)) return LogPiece.End(offset ?: from, "")
-    if (!before.state.isFinal) pause(sent)
-    return null
-  }
-
-  private suspend fun beginAt(bytes: Long): Long {
-    collector?.emit(LogPiece.Begin(bytes))
+  private fun begin(
+    bytes: Long,
+    turn: ReadTurn,
+    isCut: Boolean = false,
+  ): Long {
+    turn.send(LogPiece.Begin(bytes, isCut))
     offset = bytes
     return bytes
   }
 
-  private suspend fun sendAll(content: LogContent): Long {
-    val before = sentBytes
+  private fun end(
+    reason: String,
+    turn: ReadTurn,
+  ): Next {
+    turn.send(LogPiece.End(offset ?: 0, reason))
+    return Next.Ended
+  }
+
+  /** Sends [content] to its end, if that is not far, and closes it; returns whether it was sent to its end. */
+  private suspend fun sendAll(
+    content: LogContent,
+    turn: ReadTurn,
+  ): Boolean {
+    var chunks = 0
     try {
-      while (true) {
-        val data = opener.io { content.next(MAX_CHUNK_BYTES) } ?: break
+      while (chunks++ < MAX_CHUNKS_AT_A_TIME || !(turn.othersWait || opener.othersWait)) {
+        if (!turn.mayReadOn()) return false
+        val data = opener.io(turn) { content.next(MAX_CHUNK_BYTES) } ?: return true
+        // The place may have been lent to others while the node was waited for; what was read is sent all the same.
+        if (!turn.mayReadOn()) return false
         val at = offset ?: 0
-        collector?.emit(LogPiece.Chunk(at, data))
+        turn.send(LogPiece.Chunk(at, data))
         offset = at + data.size
-        sentBytes += data.size
-        failures = 0
       }
+      return false
     } finally {
       // What was there and has not been sent, if the node cut the connection.
       guessBytes = content.lengthBytes - (offset ?: 0)
       opener.close(content)
     }
-    return sentBytes - before
   }
 
-  /** Opens the file at [from]; null if it is shorter than that. */
-  private suspend fun openAt(from: Long): LogContent? {
+  private sealed interface Opened {
+    class At(
+      val content: LogContent,
+    ) : Opened
+
+    class Shorter(
+      val lengthBytes: Long,
+    ) : Opened
+  }
+
+  /** Opens the file at [from], unless it is shorter than that. */
+  private suspend fun openAt(
+    from: Long,
+    turn: ReadTurn,
+  ): Opened {
     var slack = MIN_GUESS_BYTES
     while (true) {
-      val content = opener.open(if (from == 0L) null else guessBytes.coerceAtLeast(MIN_GUESS_BYTES))
+      val content = opener.open(turn, if (from == 0L) null else guessBytes.coerceAtLeast(MIN_GUESS_BYTES))
       val gap = content.startBytes - from
       if (content.lengthBytes < from) {
-        shrunkLength = content.lengthBytes
         opener.close(content)
-        return null
+        return Opened.Shorter(content.lengthBytes)
       }
       if (gap <= 0) {
         try {
-          opener.io { content.skip(-gap) }
+          opener.io(turn) { content.skip(-gap) }
         } catch (failure: IOException) {
           opener.close(content)
           throw failure
         }
-        return content
+        return Opened.At(content)
       }
       // It has grown by more than was guessed; while it is asked for again it may grow again.
       opener.close(content)
@@ -124,141 +161,173 @@ internal class FileReader(
     }
   }
 
-  /** Waits for more to be written, a little longer each time that nothing was. */
-  private suspend fun pause(sent: Long) {
+  /** When to look again for more: a little later each time that there was nothing. */
+  private fun pause(sent: Long): Next {
     if (sent > 0) {
+      quiet = 0
       pollMillis = MIN_POLL_MILLIS
       guessBytes = (sent * 2).coerceAtMost(MAX_SLACK_BYTES)
     } else {
-      pollMillis = (pollMillis * 3 / 2).coerceAtMost(maxPollMillis())
+      quiet++
+      pollMillis = (pollMillis * 3 / 2).coerceAtMost(opener.maxPollMillis)
       guessBytes /= 2
     }
-    pauseOrEnd(pollMillis)
-  }
-
-  private suspend fun pauseOrEnd(millis: Long) {
-    withTimeoutOrNull(millis) { container.first { it.state.isFinal } }
+    return Next.Later(pollMillis)
   }
 
   /** Where the last [count] lines begin. The file is read backwards until they are in what was read. */
-  private suspend fun tailOffset(count: Long): Long {
+  private suspend fun tailOffset(
+    count: Long,
+    turn: ReadTurn,
+  ): Long {
     var window = TAIL_WINDOW_BYTES
     while (true) {
-      val content = opener.open(if (count == 0L) 0 else window)
-      val lines =
+      val content = opener.open(turn, if (count == 0L) 0 else window)
+      val pieces =
         try {
-          opener.io { countLineBreaks(content) }
+          opener.io(turn) { LinePieces().also { it.readAll(content) }.count }
         } finally {
           opener.close(content)
         }
       guessBytes = content.lengthBytes - content.startBytes
+      wasThere = true
       when {
         count == 0L -> return content.lengthBytes
-        lines >= count -> return afterLineBreak(content.startBytes, lines - count + 1)
+
+        // The first of them began before what was read.
+        pieces > count -> return afterPieces(content.startBytes, pieces - count, turn)
+
         content.startBytes == 0L -> return 0
       }
       window *= 4
     }
   }
 
-  /** The offset after the [number]th line break from [from] on. */
-  private suspend fun afterLineBreak(
+  /** The offset after [number] pieces from [from] on. */
+  private suspend fun afterPieces(
     from: Long,
     number: Long,
+    turn: ReadTurn,
   ): Long {
-    val content = openAt(from) ?: throw IOException("the log has become shorter")
+    val opened = openAt(from, turn)
+    val content = (opened as? Opened.At)?.content ?: throw IOException("the log has become shorter")
     try {
-      return opener.io { from + skipLineBreaks(content, number) }
+      return opener.io(turn) { from + LinePieces().skip(content, number) }
     } finally {
       opener.close(content)
     }
   }
 
-  private suspend fun endOfMissing(
+  /** The file ends before [from]. */
+  private fun whenShorter(
+    before: Container,
+    from: Long,
+    length: Long,
+    turn: ReadTurn,
+  ): Next {
+    if (!wasThere && before.state.isFinal) throw outOfRange(before, from, length)
+    if (!follow) return end("", turn)
+    // Whoever asks for a position has had what was before it.
+    begin(0, turn, isCut = true)
+    guessBytes = length
+    quiet = 0
+    return Next.Soon
+  }
+
+  /** All that the file had when it was looked at is sent, and the container was final before. */
+  private fun whenRead(
+    before: Container,
+    content: LogContent,
+    turn: ReadTurn,
+  ): Next {
+    val isLost = before.exit?.reason == ExitReason.NODE_LOST
+    return when {
+      // YARN may know of an end before the node does: of one that it has decided upon, or of a node that it has given up.
+      content.isRunning && late++ < MAX_LATE -> {
+        Next.Later(LATE_MILLIS)
+      }
+
+      isLost && (content.isRunning || !nodeTells) -> {
+        end("Nobody saw this container end: YARN had given up node ${opener.nodeId}, where it may have written more than was read.", turn)
+      }
+
+      content.isRunning -> {
+        end("Node ${opener.nodeId} still runs this container, whose end was reported: it may write more than was read.", turn)
+      }
+
+      else -> {
+        end("", turn)
+      }
+    }
+  }
+
+  private suspend fun whenMissing(
     before: Container,
     missing: LogMissingException,
-  ): LogPiece.End? {
+    turn: ReadTurn,
+  ): Next {
     val at = offset ?: 0
     if (!before.state.isFinal) {
       // It may yet be written, or the container is not that far.
-      if (!follow) return LogPiece.End(at, "")
+      if (!follow) return end("", turn)
       // A file that comes to be from now on is sent whole.
-      if (offset == null) beginAt(0)
-      pollMillis = (pollMillis * 3 / 2).coerceAtMost(MAX_MISSING_POLL_MILLIS)
-      pauseOrEnd(pollMillis)
-      return null
+      if (offset == null) begin(0, turn)
+      isMissing = true
+      return pauseMissing()
     }
     val neverRan = before.startTime == null
-    val neverWas = !missing.isForgotten && at == 0L
-    if (neverRan || neverWas) return LogPiece.End(at, "")
-    return LogPiece.End(at, "Node ${before.lease?.nodeId} has this log no more: ${missing.words()}.")
+    val neverWas = !missing.isForgotten && at == 0L && !wasThere && before.exit?.reason != ExitReason.NODE_LOST
+    if (neverRan || neverWas) return end("", turn)
+    return end("Node ${opener.nodeId} has this log no more: ${missing.words()}.", turn)
   }
 
-  private suspend fun endOfFailing(
+  private fun pauseMissing(): Next {
+    pollMillis = (pollMillis * 2).coerceAtMost(maxMissingMillis)
+    return Next.Later(pollMillis)
+  }
+
+  /** What every container writes comes as soon as it runs; any other file may never come. */
+  private val maxMissingMillis: Long
+    get() = if (fileName in ALWAYS_WRITTEN) opener.maxPollMillis else opener.maxPollMillis * 5
+
+  private fun whenFailing(
     before: Container,
     failure: IOException,
-  ): LogPiece.End? {
+    turn: ReadTurn,
+  ): Next {
     failures++
     val limit = if (before.exit?.reason == ExitReason.NODE_LOST) MAX_FAILURES_LOST else MAX_FAILURES
     if (failures > limit && (before.state.isFinal || !follow)) {
-      return LogPiece.End(offset ?: 0, "Node ${before.lease?.nodeId} could not be read from: ${failure.words()}.")
+      return end("Node ${opener.nodeId} could not be read from: ${failure.words()}.", turn)
     }
-    val wait = (FAILURE_MILLIS shl (failures - 1).coerceAtMost(5))
-    if (before.state.isFinal) delay(wait) else pauseOrEnd(wait)
-    return null
-  }
-
-  private fun endOfShrunk(
-    from: Long,
-    length: Long,
-  ): LogPiece.End {
-    if (sentBytes == 0L) throw outOfRange(from, length)
-    return LogPiece.End(from, "The container has shortened this file while it was read, to $length bytes.")
+    return Next.Later(FAILURE_MILLIS shl (failures - 1).coerceAtMost(MAX_DOUBLINGS))
   }
 
   private fun outOfRange(
+    container: Container,
     from: Long,
     length: Long,
-  ) = AmException.OutOfRange("$fileName of ${container.value.lease?.containerId} has ended with $length bytes; offset $from is past that.")
+  ) = AmException.OutOfRange("$fileName of ${container.lease?.containerId} has ended with $length bytes; offset $from is past that.")
 
   private companion object {
     const val MIN_POLL_MILLIS = 50L
-    const val MAX_MISSING_POLL_MILLIS = 250L
+    val ALWAYS_WRITTEN = setOf("stdout", "stderr")
     const val MIN_GUESS_BYTES = 512L
     const val MAX_SLACK_BYTES = 1024L * 1024
     const val TAIL_WINDOW_BYTES = 64L * 1024
     const val FAILURE_MILLIS = 100L
+    const val MAX_DOUBLINGS = 5
     const val MAX_FAILURES = 6
     const val MAX_FAILURES_LOST = 2
-  }
-}
 
-private const val LINE_BREAK = '\n'.code.toByte()
+    /** Then others may read, if they wait: 4 MiB, for to open the file again costs as much as to send some chunks. */
+    const val MAX_CHUNKS_AT_A_TIME = 64
 
-/** How many line breaks there are that another line may follow. */
-private fun countLineBreaks(content: LogContent): Long {
-  var count = 0L
-  var last: Byte? = null
-  while (true) {
-    val data = content.next(MAX_CHUNK_BYTES) ?: break
-    count += data.count { it == LINE_BREAK }
-    last = data.last()
-  }
-  return if (last == LINE_BREAK) count - 1 else count
-}
+    /** After as many looks for nothing a list of all files is worth asking for. */
+    const val QUIET = 2
 
-/** Passes over [number] line breaks; returns how many bytes that were. */
-private fun skipLineBreaks(
-  content: LogContent,
-  number: Long,
-): Long {
-  var bytes = 0L
-  var left = number
-  while (true) {
-    val data = content.next(MAX_CHUNK_BYTES) ?: return bytes
-    for (byte in data) {
-      bytes++
-      if (byte == LINE_BREAK && --left == 0L) return bytes
-    }
+    /** A node takes a moment to end what YARN has decided to end. */
+    const val LATE_MILLIS = 250L
+    const val MAX_LATE = 40
   }
 }

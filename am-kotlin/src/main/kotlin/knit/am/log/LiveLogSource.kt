@@ -3,36 +3,35 @@ package knit.am.log
 import knit.am.AmException
 import knit.am.core.Container
 import knit.am.core.ContainerState
+import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.NonCancellable
-import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.flow
-import kotlinx.coroutines.runInterruptible
-import kotlinx.coroutines.sync.Semaphore
-import kotlinx.coroutines.sync.withPermit
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.withContext
 import java.io.IOException
-import java.util.concurrent.ConcurrentHashMap
-import java.util.concurrent.atomic.AtomicInteger
+import java.util.concurrent.TimeUnit
 
 /**
  * Logs as they lie on the containers' nodes, while the application lives.
  *
- * @param dispatcher where blocking calls to nodes wait
+ * @param dispatcher where blocking calls to nodes wait; [PARALLEL_CALLS] of them at most
+ * @param nowMillis a clock that never goes back
  */
-class LiveLogSource(
+internal class LiveLogSource(
   private val client: NodeLogClient,
   private val dispatcher: CoroutineDispatcher,
+  nowMillis: () -> Long = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
 ) : LogSource {
-  private val nodes = ConcurrentHashMap<String, Semaphore>()
-  private val followers = AtomicInteger()
+  private val nodes = NodeCalls()
+  private val listings = Listings(nowMillis)
 
   override suspend fun files(container: Container): List<LogFile> {
     val lease = container.lease ?: return emptyList()
     if (container.state == ContainerState.LAUNCHING) return emptyList()
     return try {
-      on(container) { client.list(lease.nodeHttpAddress, lease.containerId) }
+      val node = nodes.of(lease.nodeHttpAddress)
+      node.use { node.heeding { call { client.list(lease.nodeHttpAddress, lease.containerId, it) } } }
     } catch (failure: IOException) {
       throw AmException.Unavailable(
         "Node ${lease.nodeId} did not list the logs of ${lease.containerId}: ${failure.words()}. " +
@@ -41,52 +40,116 @@ class LiveLogSource(
     }
   }
 
-  override fun read(
-    container: StateFlow<Container>,
+  override fun readsAtOnce(container: Container): Int = container.lease?.let { nodes.of(it.nodeHttpAddress).limit } ?: 1
+
+  override fun reader(
+    container: Container,
     fileName: String,
     start: LogStart,
     follow: Boolean,
-  ): Flow<LogPiece> =
-    flow {
-      followers.incrementAndGet()
+  ): LogReader = FileReader(fileName, start, follow, Opener(container, fileName))
+
+  /** Cannot be interrupted; where nobody waits for it any more its connection is cut. */
+  private suspend fun <T> call(block: (NodeRequest) -> T): T =
+    coroutineScope {
+      val request = NodeRequest()
+      val answer = async(dispatcher) { block(request) }
       try {
-        FileReader(container, fileName, start, follow, Opener(container.value, fileName), ::maxPollMillis).send(this)
-      } finally {
-        followers.decrementAndGet()
+        answer.await()
+      } catch (cancelled: CancellationException) {
+        request.abort()
+        throw cancelled
       }
     }
 
-  /** With thousands of followers the nodes would do nothing but answer them: each then waits longer while its file is quiet. */
-  private fun maxPollMillis(): Long = MAX_POLL_MILLIS + 2 * followers.get()
-
-  /** A node that does not answer must not use up the threads that could ask others. */
-  private suspend fun <T> on(
-    container: Container,
-    call: () -> T,
-  ): T {
-    val node = nodes.computeIfAbsent(checkNotNull(container.lease).nodeHttpAddress) { Semaphore(MAX_CALLS_PER_NODE) }
-    return node.withPermit { runInterruptible(dispatcher, call) }
-  }
-
   /** Opens one file, and reads what it has opened. */
   internal inner class Opener(
-    private val container: Container,
+    container: Container,
     private val fileName: String,
   ) {
     private val lease = checkNotNull(container.lease) { "${container.key} has no lease, and so no log" }
+    private val node = nodes.of(lease.nodeHttpAddress)
+    private val listing = listings.enter(lease.containerId)
 
-    suspend fun open(lastBytes: Long?): LogContent =
-      on(container) { client.open(lease.nodeHttpAddress, lease.containerId, fileName, lastBytes) }
+    val nodeId: String
+      get() = lease.nodeId
 
-    suspend fun <T> io(call: () -> T): T = on(container, call)
+    /** How long to wait at most until a file that is quiet is asked for again: the longer, the more there are. */
+    val maxPollMillis: Long
+      get() = MAX_POLL_MILLIS + listings.askedFor * MILLIS_PER_POLL
+
+    /** Runs [block] with the right to ask the node; null where the collector takes nothing. */
+    suspend fun <T : Any> use(
+      turn: ReadTurn,
+      block: suspend () -> T,
+    ): T? = node.use { turn.use(block) }
+
+    suspend fun open(
+      turn: ReadTurn,
+      lastBytes: Long?,
+    ): LogContent {
+      var opened: LogContent? = null
+      try {
+        return ask(
+          turn,
+        ) { request -> client.open(lease.nodeHttpAddress, lease.containerId, fileName, lastBytes, request).also { opened = it } }
+      } catch (
+        @Suppress("TooGenericExceptionCaught") failure: Throwable,
+      ) {
+        opened?.let { close(it) }
+        throw failure
+      }
+    }
+
+    /**
+     * The file's length by a list of all the container's files, which is asked for once for all who follow some of them; -1
+     * where it is not among them, null where only asking for the file itself can tell.
+     */
+    suspend fun listedBytes(turn: ReadTurn): Long? {
+      if (!listing.isWorthwhile) return null
+      return listing
+        .sizes(maxPollMillis) {
+          ask(turn) { request -> client.list(lease.nodeHttpAddress, lease.containerId, request) }
+        }?.let { it[fileName] ?: -1L }
+    }
+
+    /** Whether there is such a file by now, asked for less and less often; null where only asking for it can tell. */
+    suspend fun isListed(
+      turn: ReadTurn,
+      maxMillis: Long,
+    ): Boolean? =
+      listing
+        .sizes(listing.maxAgeOfMissing(maxMillis)) {
+          ask(turn) { request -> client.list(lease.nodeHttpAddress, lease.containerId, request) }
+        }?.containsKey(fileName)
+
+    /** Whether other streams want to read from this node. */
+    val othersWait: Boolean
+      get() = node.isWaitedFor
+
+    private suspend fun <T> ask(
+      turn: ReadTurn,
+      block: (NodeRequest) -> T,
+    ): T = node.heeding { if (node.isSilent) turn.aside { call(block) } else turn.patiently { call(block) } }
+
+    suspend fun <T> io(
+      turn: ReadTurn,
+      block: () -> T,
+    ): T = turn.patiently { withContext(dispatcher) { block() } }
 
     /** Also where the collector has gone: the connection must not be left open. */
-    suspend fun close(content: LogContent) = withContext(NonCancellable) { io { content.close() } }
+    suspend fun close(content: LogContent) = withContext(NonCancellable + dispatcher) { content.close() }
+
+    fun leave() = listings.leave(lease.containerId)
   }
 
-  private companion object {
-    const val MAX_CALLS_PER_NODE = 16
-    const val MAX_POLL_MILLIS = 1_000L
+  companion object {
+    /** As many as [ReadBudget] has permits, and places for those that wait. */
+    const val PARALLEL_CALLS = ReadBudget.MAX_READS + ReadBudget.MAX_ASIDES
+    private const val MAX_POLL_MILLIS = 1_000L
+
+    /** So that all polls together are 500 a second at most. */
+    private const val MILLIS_PER_POLL = 2L
   }
 }
 

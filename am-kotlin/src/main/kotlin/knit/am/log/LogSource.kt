@@ -1,8 +1,6 @@
 package knit.am.log
 
 import knit.am.core.Container
-import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.StateFlow
 
 /** A log file as it is now. */
 data class LogFile(
@@ -12,9 +10,10 @@ data class LogFile(
 
 /** A part of a log file, its beginning, or its end. */
 sealed interface LogPiece {
-  /** Where the first byte to be sent lies: the first piece, where a client could not know that. */
+  /** Where the first byte to be sent lies: the first piece, where a client could not know that; later, that the file was cut. */
   class Begin(
     val offsetBytes: Long,
+    val isCut: Boolean = false,
   ) : LogPiece
 
   /** [data] is never empty, and never longer than [MAX_CHUNK_BYTES]. */
@@ -44,7 +43,7 @@ sealed interface LogStart {
 }
 
 /** Where the logs of containers are. */
-interface LogSource {
+internal interface LogSource {
   /**
    * Returns the log files of a container, ordered by name.
    *
@@ -53,18 +52,54 @@ interface LogSource {
   suspend fun files(container: Container): List<LogFile>
 
   /**
-   * A container's log file from [start] on: a [LogPiece.Begin] for the last lines, chunks in order, one [LogPiece.End].
+   * A reader of a container's log file from [start] on.
    *
-   * Cold: whoever collects slowly is sent to slowly, at no cost to anyone else. With [follow] it goes on until the
-   * container is in a final state, without it until where the file ended when it was read. A node that is gone is not
-   * an error: it is the end's reason.
-   *
-   * @throws knit.am.AmException.OutOfRange where [start] is past the end of a file that grows no more.
+   * With [follow] it goes on until the container is in a final state, without it until where the file ended when it was read.
    */
-  fun read(
-    container: StateFlow<Container>,
+  fun reader(
+    container: Container,
     fileName: String,
     start: LogStart,
     follow: Boolean,
-  ): Flow<LogPiece>
+  ): LogReader
+
+  /** How many files of this container's node are worth being read at a time. */
+  fun readsAtOnce(container: Container): Int
+}
+
+/**
+ * Reads one file bit by bit: a [LogPiece.Begin] for the last lines or after a cut, chunks in order, one [LogPiece.End].
+ *
+ * Between two calls of [read] it holds no connection, no thread and no buffer, so that there can be very many.
+ */
+internal interface LogReader {
+  /**
+   * Reads on for a while, and says when to call again. One call at a time.
+   *
+   * A node that is gone is not an error: it is the end's reason.
+   *
+   * @param container as it was before the call: what it wrote before its end is then there to be read
+   * @throws knit.am.AmException.OutOfRange where it was to start past the end of a file that grows no more.
+   */
+  suspend fun read(
+    container: Container,
+    turn: ReadTurn,
+  ): Next
+
+  /** Says that it will not be called again. */
+  fun close()
+
+  /** When to call again. */
+  sealed interface Next {
+    /** After all others that are waiting. */
+    object Soon : Next
+
+    /** After so long, or once the container changes. */
+    data class Later(
+      val millis: Long,
+    ) : Next
+
+    /** Never: its end is sent. */
+    object Ended : Next
+  }
 }

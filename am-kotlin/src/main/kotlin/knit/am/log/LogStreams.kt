@@ -3,16 +3,13 @@ package knit.am.log
 import knit.am.AmException
 import knit.am.core.Application
 import knit.am.core.Container
-import knit.am.core.Phase
-import kotlinx.coroutines.channels.ProducerScope
-import kotlinx.coroutines.delay
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.buffer
-import kotlinx.coroutines.flow.channelFlow
-import kotlinx.coroutines.flow.transformWhile
+import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.launch
+import java.util.concurrent.TimeUnit
 
 /** Whose log files are wanted, and from where on. */
 data class LogQuery(
@@ -35,11 +32,19 @@ class LogItem(
   val piece: LogPiece,
 )
 
-/** The logs of many containers as one stream. */
-class LogStreams(
+/**
+ * The logs of many containers as one stream.
+ *
+ * @param nowMillis a clock that never goes back
+ */
+internal class LogStreams(
   private val applications: StateFlow<Application>,
   private val source: LogSource,
+  private val budget: ReadBudget = ReadBudget(),
+  private val nowMillis: () -> Long = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
 ) {
+  private val changes = ContainerChanges(applications)
+
   /** Returns a container's log files. */
   suspend fun files(containerId: String): List<LogFile> {
     val container = applications.value.container(containerId) ?: throw unknownContainer(containerId)
@@ -49,98 +54,36 @@ class LogStreams(
   /**
    * The files [query] names, interleaved; those of containers that are added later too, if it follows and names none.
    *
-   * Cold, and without a buffer: of each file one chunk at most waits for the collector.
+   * Cold, and read as it is collected: however many files there are, [StreamBudget.MAX_CHUNKS] chunks at most wait for the
+   * collector, and one that takes nothing has nothing opened or read.
    */
   fun stream(query: LogQuery): Flow<LogItem> {
     refuseIfUnknown(query, applications.value)
-    return channelFlow { Stream(query, this).run() }.buffer(0)
-  }
-
-  private inner class Stream(
-    private val query: LogQuery,
-    private val scope: ProducerScope<LogItem>,
-  ) {
-    private val open = HashMap<String, MutableStateFlow<Container>>()
-    private val seen = HashSet<String>()
-
-    /** Whether this is the first look at the application: what started before it may be asked for its last lines only. */
-    private var isFirst = true
-
-    suspend fun run() {
-      applications
-        .transformWhile { application ->
-          emit(application)
-          goesOn(application)
-        }.collect { application ->
-          take(application)
-          // Snapshots come one for each event, and each costs a look at every container.
-          delay(LOOK_MILLIS)
-        }
-      // Readers of what has ended must know, and the last snapshot may have been passed over.
-      take(applications.value)
-    }
-
-    private fun goesOn(application: Application): Boolean =
-      when {
-        !query.follow -> false
-        application.phase == Phase.ENDED -> false
-        query.containerIds.isEmpty() -> true
-        else -> query.containerIds.any { id -> application.container(id)?.state?.isFinal == false }
-      }
-
-    private fun take(application: Application) {
-      wanted(application).forEach { container ->
-        val containerId = container.lease?.containerId
-        if (containerId != null && seen.add(containerId)) begin(containerId, container)
-      }
-      open.entries.removeAll { (containerId, current) ->
-        application.container(containerId)?.let { current.value = it }
-        current.value.state.isFinal
-      }
-      isFirst = false
-    }
-
-    private fun wanted(application: Application): Sequence<Container> =
-      if (query.containerIds.isNotEmpty()) {
-        query.containerIds
-          .asSequence()
-          .mapNotNull { application.container(it) }
-          .filter { query.serviceNames.isEmpty() || it.key.place.serviceName in query.serviceNames }
-      } else {
-        query.serviceNames
-          .ifEmpty { application.services.keys }
-          .asSequence()
-          .flatMap { application.containersOf(it) }
-      }
-
-    private fun begin(
-      containerId: String,
-      container: Container,
-    ) {
-      val current = MutableStateFlow(container)
-      open[containerId] = current
-      val startsLater = !isFirst || container.startTime == null
-      query.fileNames.forEach { fileName ->
-        val position = query.positions[containerId to fileName]
-        val start =
-          when {
-            position != null -> LogStart.Offset(position)
-            query.tailLines != null && !startsLater -> LogStart.TailLines(query.tailLines)
-            else -> LogStart.Offset(0)
+    return flow {
+      budget.stream {
+        coroutineScope {
+          // Bounded by the places for chunks: whoever has none reads nothing.
+          val items = Channel<Pair<LogItem, Boolean>>(Channel.UNLIMITED)
+          val mine = StreamBudget()
+          launch {
+            LogSchedule(
+              query,
+              applications,
+              changes,
+              source,
+              budget,
+              mine,
+              nowMillis,
+            ) { item, hasChunk -> items.trySend(item to hasChunk) }.run()
+            items.close()
           }
-        scope.launch {
-          // The last lines' place is told by who finds it.
-          if (query.tailLines != null && position == null && startsLater) {
-            scope.send(LogItem(current.value, fileName, LogPiece.Begin(0)))
+          for ((item, hasChunk) in items) {
+            emit(item)
+            if (hasChunk) mine.chunks.release()
           }
-          source.read(current, fileName, start, query.follow).collect { scope.send(LogItem(current.value, fileName, it)) }
         }
       }
     }
-  }
-
-  private companion object {
-    const val LOOK_MILLIS = 20L
   }
 }
 
@@ -155,6 +98,9 @@ private fun refuseIfUnknown(
   query.serviceNames.firstOrNull { it !in application.services }?.let {
     throw AmException.NotFound("No service is called '$it'. The application has: ${application.services.keys.joinToString()}.")
   }
+  if (query.fileNames.size > MAX_FILE_NAMES) {
+    throw AmException.InvalidArgument("${query.fileNames.size} file names are too many for one stream: it takes $MAX_FILE_NAMES.")
+  }
   query.fileNames.firstOrNull { it.isEmpty() || '/' in it || it == ".." || it == "." }?.let {
     throw AmException.InvalidArgument("'$it' is not the name of a log file: it must be one name, without a slash.")
   }
@@ -165,3 +111,6 @@ private fun refuseIfUnknown(
     throw AmException.InvalidArgument("The offset ${it.value} for ${it.key.second} of ${it.key.first} is negative.")
   }
 }
+
+/** Of each container; a file that is not there is asked for as well. */
+private const val MAX_FILE_NAMES = 32

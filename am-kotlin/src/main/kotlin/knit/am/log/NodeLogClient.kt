@@ -1,20 +1,25 @@
 package knit.am.log
 
-import org.w3c.dom.Element
+import org.xml.sax.Attributes
+import org.xml.sax.SAXException
+import org.xml.sax.helpers.DefaultHandler
 import java.io.BufferedInputStream
 import java.io.Closeable
 import java.io.EOFException
+import java.io.FilterInputStream
 import java.io.IOException
 import java.io.InputStream
+import java.io.InterruptedIOException
 import java.net.HttpURLConnection
 import java.net.Proxy
 import java.net.URL
 import java.net.URLEncoder
+import java.util.concurrent.atomic.AtomicReference
 import javax.net.ssl.HostnameVerifier
 import javax.net.ssl.HttpsURLConnection
 import javax.net.ssl.SSLSocketFactory
 import javax.xml.XMLConstants
-import javax.xml.parsers.DocumentBuilderFactory
+import javax.xml.parsers.SAXParserFactory
 
 /** How to reach NodeManagers' web servers where YARN's HTTP policy asks for TLS. */
 class NodeTls(
@@ -42,7 +47,7 @@ class NodeLogClient(
   tls: Lazy<NodeTls?>,
   private val userName: String?,
   private val connectTimeoutMillis: Int = 5_000,
-  private val readTimeoutMillis: Int = 30_000,
+  private val readTimeoutMillis: Int = 20_000,
 ) {
   private val tls by tls
 
@@ -50,8 +55,9 @@ class NodeLogClient(
   fun list(
     nodeHttpAddress: String,
     containerId: String,
+    request: NodeRequest = NodeRequest(),
   ): List<LogFile> {
-    val connection = open(nodeHttpAddress, "containers/$containerId/logs", emptyMap())
+    val connection = open(nodeHttpAddress, "containers/$containerId/logs", emptyMap(), request)
     connection.setRequestProperty("Accept", "application/xml")
     return connection.checked().use { parseListing(it) }
   }
@@ -66,10 +72,11 @@ class NodeLogClient(
     containerId: String,
     fileName: String,
     lastBytes: Long?,
+    request: NodeRequest = NodeRequest(),
   ): LogContent {
     // A positive size would mean the first bytes, and for none Hadoop 2 leaves out the header with the length.
     val query = if (lastBytes == null) emptyMap() else mapOf("size" to (-maxOf(lastBytes, 1)).toString())
-    val connection = open(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query)
+    val connection = open(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query, request)
     val stream = connection.checked()
     try {
       val length = readLength(stream)
@@ -85,6 +92,7 @@ class NodeLogClient(
     nodeHttpAddress: String,
     path: String,
     query: Map<String, String>,
+    request: NodeRequest,
   ): HttpURLConnection {
     val tls = tls
     val scheme = if (tls == null) "http" else "https"
@@ -101,6 +109,7 @@ class NodeLogClient(
     // A node that has the log no more may point at a history server, whose answer would not be the file.
     connection.instanceFollowRedirects = false
     connection.useCaches = false
+    request.begin(connection)
     return connection
   }
 
@@ -139,6 +148,25 @@ class NodeLogClient(
   }
 }
 
+/** One question to a node, which can be given up from another thread: a read from a socket cannot be interrupted. */
+class NodeRequest {
+  private val connection = AtomicReference<HttpURLConnection?>()
+
+  @Volatile
+  private var isAborted = false
+
+  internal fun begin(begun: HttpURLConnection) {
+    connection.set(begun)
+    if (isAborted) throw InterruptedIOException("nobody waits for the answer any more")
+  }
+
+  /** Ends the call, wherever it is. It throws an [IOException]. */
+  fun abort() {
+    isAborted = true
+    connection.get()?.disconnect()
+  }
+}
+
 /**
  * The bytes of a log file from [startBytes] to [lengthBytes], its length when it was opened.
  *
@@ -152,6 +180,10 @@ class LogContent internal constructor(
 ) : Closeable {
   val startBytes: Long = lengthBytes - contentBytes
   private var remaining = contentBytes
+
+  /** Whether the container runs, in the node's own words; known once all bytes are read and this is closed. */
+  var isRunning = false
+    private set
 
   /** Returns the next bytes, at most [max], or null after the last. Throws where the node cuts the connection before that. */
   fun next(max: Int): ByteArray? {
@@ -187,6 +219,7 @@ class LogContent internal constructor(
         while (length < rest.size) {
           val count = stream.read(rest, length, rest.size - length)
           if (count < 0) {
+            isRunning = RUNNING in String(rest, 0, length, Charsets.UTF_8)
             stream.close()
             return
           }
@@ -203,6 +236,9 @@ class LogContent internal constructor(
 
   private companion object {
     const val MAX_REST_BYTES = 4 * 1024
+
+    /** Hadoop 2 and 3.0 say nothing of the kind. */
+    const val RUNNING = "belongs to a running container"
   }
 }
 
@@ -243,21 +279,100 @@ private fun InputStream.readHeaderLine(): String {
 
 /** Reads the node's list of files; what it says of copies outside the node is left out. */
 private fun parseListing(stream: InputStream): List<LogFile> {
-  val factory = DocumentBuilderFactory.newInstance()
+  val factory = SAXParserFactory.newInstance()
   factory.setFeature(XMLConstants.FEATURE_SECURE_PROCESSING, true)
   factory.setFeature("http://apache.org/xml/features/disallow-doctype-decl", true)
-  val root = factory.newDocumentBuilder().parse(stream).documentElement
-  return root
-    .all("containerLogsInfo")
-    .filterNot { info -> info.text("logAggregationType").equals("AGGREGATED", ignoreCase = true) }
-    .flatMap { it.all("containerLogInfo") }
-    .mapNotNull { file -> file.text("fileName")?.let { LogFile(it, file.text("fileSize")?.toLongOrNull() ?: 0) } }
-    .sortedBy { it.name }
+  val listing = ListingHandler()
+  try {
+    factory.newSAXParser().parse(LimitedStream(stream), listing)
+  } catch (malformed: SAXException) {
+    throw IOException("the node's list of files cannot be read: ${malformed.message}")
+  }
+  return listing.files.sortedBy { it.name }
 }
 
-private fun Element.all(name: String): List<Element> {
-  val found = getElementsByTagName(name)
-  return (0 until found.length).map { found.item(it) as Element }
+private class ListingHandler : DefaultHandler() {
+  val files = ArrayList<LogFile>()
+
+  /** Those of the group that is being read: what kind of group it is comes after them. */
+  private val group = ArrayList<LogFile>()
+  private val text = StringBuilder()
+  private var name: String? = null
+  private var size = 0L
+  private var isAggregated = false
+
+  override fun startElement(
+    uri: String?,
+    localName: String?,
+    qualifiedName: String,
+    attributes: Attributes?,
+  ) {
+    text.setLength(0)
+  }
+
+  override fun characters(
+    characters: CharArray,
+    start: Int,
+    length: Int,
+  ) {
+    text.append(characters, start, length)
+  }
+
+  override fun endElement(
+    uri: String?,
+    localName: String?,
+    qualifiedName: String,
+  ) {
+    val said = text.toString().trim()
+    text.setLength(0)
+    when (qualifiedName) {
+      "fileName" -> {
+        name = said
+      }
+
+      "fileSize" -> {
+        size = said.toLongOrNull() ?: 0
+      }
+
+      "logAggregationType" -> {
+        isAggregated = said.equals("AGGREGATED", ignoreCase = true)
+      }
+
+      "containerLogInfo" -> {
+        name?.let { group += LogFile(it, size) }
+        name = null
+        size = 0
+      }
+
+      "containerLogsInfo" -> {
+        if (!isAggregated) files += group
+        group.clear()
+        isAggregated = false
+      }
+    }
+  }
 }
 
-private fun Element.text(name: String): String? = all(name).firstOrNull()?.textContent?.trim()
+/** Refuses more than a few ten thousand files' worth: a container may have as many as it likes. */
+private class LimitedStream(
+  stream: InputStream,
+) : FilterInputStream(stream) {
+  private var left = MAX_LISTING_BYTES
+
+  override fun read(): Int = super.read().also { if (it >= 0) count(1) }
+
+  override fun read(
+    buffer: ByteArray,
+    offset: Int,
+    length: Int,
+  ): Int = super.read(buffer, offset, length).also { if (it > 0) count(it) }
+
+  private fun count(bytes: Int) {
+    left -= bytes
+    if (left < 0) throw IOException("the container has more log files than can be listed")
+  }
+
+  private companion object {
+    const val MAX_LISTING_BYTES = 8 * 1024 * 1024
+  }
+}

@@ -1,32 +1,55 @@
 package knit.am.log
 
 import knit.am.core.Container
-import kotlinx.coroutines.flow.Flow
-import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.first
-import kotlinx.coroutines.flow.flow
 
 /** Each file holds its own name and its container's; it is sent in one chunk, and ends with its container. */
-class FakeLogSource : LogSource {
+internal class FakeLogSource : LogSource {
   val starts = mutableMapOf<Pair<String, String>, LogStart>()
 
   override suspend fun files(container: Container): List<LogFile> = listOf(LogFile("stderr", 0), LogFile("stdout", 12))
 
-  override fun read(
-    container: StateFlow<Container>,
+  override fun readsAtOnce(container: Container): Int = 4
+
+  override fun reader(
+    container: Container,
     fileName: String,
     start: LogStart,
     follow: Boolean,
-  ): Flow<LogPiece> =
-    flow {
-      val containerId =
-        container.value.lease
-          ?.containerId
-          .orEmpty()
-      starts[containerId to fileName] = start
-      val data = "$fileName of $containerId".toByteArray()
-      emit(LogPiece.Chunk(0, data))
-      if (follow) container.first { it.state.isFinal }
-      emit(LogPiece.End(data.size.toLong(), ""))
-    }
+  ): LogReader {
+    val containerId = container.lease?.containerId.orEmpty()
+    starts[containerId to fileName] = start
+    return Reader("$fileName of $containerId".toByteArray(), follow)
+  }
+
+  private class Reader(
+    private val data: ByteArray,
+    private val follow: Boolean,
+  ) : LogReader {
+    private var isSent = false
+
+    override suspend fun read(
+      container: Container,
+      turn: ReadTurn,
+    ): LogReader.Next =
+      turn.use {
+        when {
+          !isSent -> {
+            turn.send(LogPiece.Chunk(0, data))
+            isSent = true
+            LogReader.Next.Soon
+          }
+
+          follow && !container.state.isFinal -> {
+            LogReader.Next.Later(1_000)
+          }
+
+          else -> {
+            turn.send(LogPiece.End(data.size.toLong(), ""))
+            LogReader.Next.Ended
+          }
+        }
+      } ?: LogReader.Next.Soon
+
+    override fun close() = Unit
+  }
 }

@@ -27,6 +27,10 @@ class FakeNodeServer : Closeable {
   @Volatile
   var missing: String? = null
 
+  /** Whether the container runs, as the node says after each file. */
+  @Volatile
+  var isRunning = true
+
   /** As of Hadoop 2, which leaves out the header where it sends nothing of a log. */
   @Volatile
   var isOfHadoop2 = false
@@ -88,9 +92,8 @@ class FakeNodeServer : Closeable {
       return
     }
     out.write(data, start, count)
-    out.write(
-      "End of LogType:$name.This log file belongs to a running container (container_1) and so may not be complete.\n****\n\n".toByteArray(),
-    )
+    val running = "This log file belongs to a running container (container_1) and so may not be complete."
+    out.write("End of LogType:$name.${if (isRunning) running else ""}\n****\n\n".toByteArray())
     out.close()
   }
 

@@ -5,17 +5,32 @@ import knit.am.core.Container
 import knit.am.core.ContainerExit
 import knit.am.core.ContainerState
 import knit.am.core.ExitReason
+import knit.am.core.Granted
 import knit.am.core.Lease
 import knit.am.core.NOW
 import knit.am.core.SMALL
+import knit.am.core.after
+import knit.am.core.id
 import knit.am.core.key
+import knit.am.core.registered
+import knit.am.core.service
+import knit.am.core.started
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableStateFlow
+import kotlinx.coroutines.flow.buffer
+import kotlinx.coroutines.flow.channelFlow
+import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.coroutines.yield
 import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -24,6 +39,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import java.io.ByteArrayOutputStream
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
 import kotlin.random.Random
 
@@ -47,14 +63,52 @@ class LiveLogSourceTest {
   @AfterEach
   fun closeNode() = node.close()
 
-  private fun end(reason: ExitReason = ExitReason.EXITED) {
+  private fun end(
+    reason: ExitReason = ExitReason.EXITED,
+    isRunning: Boolean = false,
+  ) {
+    node.isRunning = isRunning
     container.value = container.value.copy(state = ContainerState.SUCCEEDED, exit = ContainerExit(reason, 0, NOW, ""))
   }
+
+  private val budget = ReadBudget()
 
   private fun read(
     start: LogStart = LogStart.Offset(0),
     follow: Boolean = false,
-  ): List<LogPiece> = runBlocking { source.read(container, "stdout", start, follow).toList() }
+  ): List<LogPiece> = runBlocking { pieces(start, follow).toList() }
+
+  /** As a stream reads it, without all that streams do beside. */
+  private fun pieces(
+    start: LogStart,
+    follow: Boolean,
+    fileName: String = "stdout",
+    from: LiveLogSource = source,
+    hurry: Int = 1,
+  ): Flow<LogPiece> =
+    channelFlow {
+      val mine = StreamBudget()
+      val reader = from.reader(container.value, fileName, start, follow)
+      try {
+        while (true) {
+          val before = container.value
+          val out = ArrayList<LogPiece>()
+          val next =
+            reader.read(
+              before,
+              ReadTurn(budget, mine) { piece, hasChunk -> out.add(piece).also { if (hasChunk) mine.chunks.release() } },
+            )
+          out.forEach { send(it) }
+          when (next) {
+            LogReader.Next.Ended -> break
+            LogReader.Next.Soon -> yield()
+            is LogReader.Next.Later -> withTimeoutOrNull(next.millis / hurry) { container.first { it !== before } }
+          }
+        }
+      } finally {
+        reader.close()
+      }
+    }.buffer(0)
 
   /** The bytes; checks that offsets have neither gap nor overlap, and that a beginning and the end are where they belong. */
   private fun List<LogPiece>.bytes(): ByteArray {
@@ -120,7 +174,7 @@ class LiveLogSourceTest {
           }
           end()
         }
-        source.read(container, "stdout", LogStart.Offset(0), follow = true).toList()
+        pieces(LogStart.Offset(0), follow = true).toList()
       }
     assertArrayEquals(writer.toByteArray(), pieces.bytes())
     assertEquals("", pieces.reason())
@@ -149,24 +203,6 @@ class LiveLogSourceTest {
     val pieces = read(follow = true)
     assertArrayEquals(node.files["stdout"], pieces.bytes())
     assertEquals("", pieces.reason())
-  }
-
-  @Test
-  fun aLargeFilePassesThroughInBoundedMemoryAtTheReadersPace() {
-    node.files["stdout"] = Random(3).nextBytes(64 * 1024 * 1024)
-    var bytes = 0L
-    var largest = 0
-    runBlocking {
-      source.read(container, "stdout", LogStart.Offset(0), follow = false).onEach { if (bytes < 1_000_000) delay(5) }.collect { piece ->
-        if (piece is LogPiece.Chunk) {
-          assertEquals(bytes, piece.offsetBytes)
-          bytes += piece.data.size
-          largest = maxOf(largest, piece.data.size)
-        }
-      }
-    }
-    assertEquals(64L * 1024 * 1024, bytes)
-    assertTrue(largest <= MAX_CHUNK_BYTES)
   }
 
   @Test
@@ -203,7 +239,7 @@ class LiveLogSourceTest {
   fun anIdleFollowerAsksLittleAndLessAndLess() {
     node.files["stdout"] = ByteArray(100_000) { 'x'.code.toByte() }
     runBlocking {
-      val follower = launch(Dispatchers.IO) { source.read(container, "stdout", LogStart.Offset(0), follow = true).collect {} }
+      val follower = launch(Dispatchers.IO) { pieces(LogStart.Offset(0), follow = true).collect {} }
       delay(3_000)
       follower.cancel()
     }
@@ -248,5 +284,144 @@ class LiveLogSourceTest {
     assertEquals(listOf(LogFile("prelaunch.out", 0), LogFile("stdout", 3)), runBlocking { source.files(container.value) })
     node.close()
     assertThrows(AmException.Unavailable::class.java) { runBlocking { source.files(container.value) } }
+  }
+
+  private fun List<LogPiece>.cut() = dropWhile { it !is LogPiece.Begin || !it.isCut }
+
+  @Test
+  fun aFileThatIsCutBeginsAnewAndSaysSo() {
+    node.files["stdout"] = "old-1 old-2 old-3 ".toByteArray()
+    val pieces =
+      runBlocking(Dispatchers.IO) {
+        pieces(LogStart.Offset(0), follow = true)
+          .onEach { piece ->
+            val data = (piece as? LogPiece.Chunk)?.data?.let { String(it) }.orEmpty()
+            if ("old-3" in data) node.files["stdout"] = "NEW-1 ".toByteArray()
+            if ("NEW-1" in data) {
+              node.files["stdout"] = "NEW-1 NEW-2 ".toByteArray()
+              end()
+            }
+          }.toList()
+      }
+    assertEquals("old-1 old-2 old-3 ", pieces.takeWhile { it is LogPiece.Chunk }.joinToString("") { String((it as LogPiece.Chunk).data) })
+    assertEquals("NEW-1 NEW-2 ", pieces.cut().text())
+    assertEquals(0L, (pieces.cut().first() as LogPiece.Begin).offsetBytes)
+    assertEquals("", pieces.reason())
+  }
+
+  @Test
+  fun aFileThatWasCutWhileNobodyReadItBeginsAnew() {
+    node.files["stdout"] = "NEW".toByteArray()
+    val pieces =
+      runBlocking(Dispatchers.IO) {
+        pieces(LogStart.Offset(9), follow = true).onEach { if (it is LogPiece.Chunk) end() }.toList()
+      }
+    assertEquals(pieces.size, pieces.cut().size)
+    assertEquals("NEW", pieces.cut().text())
+  }
+
+  @Test
+  fun aNodeThatYarnHasGivenUpEndsNoFileInSilence() {
+    node.files["stdout"] = "all that was read".toByteArray()
+    // It hung, and is back: the program has been running all the while.
+    end(ExitReason.NODE_LOST, isRunning = true)
+    val pieces = runBlocking { pieces(LogStart.Offset(0), follow = true, hurry = 50).toList() }
+    assertEquals("all that was read", pieces.text())
+    assertTrue("given up node node1" in pieces.reason(), pieces.reason())
+    // Hadoop 2 does not say whether it runs.
+    node.isRunning = false
+    assertTrue("given up node node1" in read(follow = true).reason())
+  }
+
+  @Test
+  fun aNodeThatHangsUntilItIsGivenUpIsTheEndsReason() {
+    val impatient = LiveLogSource(NodeLogClient(lazyOf(null), "ann", readTimeoutMillis = 200), Dispatchers.IO)
+    node.files["stdout"] = "some".toByteArray()
+    val pieces =
+      runBlocking(Dispatchers.IO) {
+        pieces(LogStart.Offset(0), follow = true, from = impatient)
+          .onEach {
+            node.beforeAnswer = { Thread.sleep(2_000) }
+            node.files["stdout"] = "some and more".toByteArray()
+            end(ExitReason.NODE_LOST)
+          }.toList()
+      }
+    assertEquals("some", pieces.text())
+    assertTrue("could not be read from" in pieces.reason(), pieces.reason())
+  }
+
+  @Test
+  fun whatAContainerWritesAfterItsEndWasReportedIsReadToo() {
+    node.files["stdout"] = "before ".toByteArray()
+    end(ExitReason.PREEMPTED, isRunning = true)
+    val pieces =
+      runBlocking(Dispatchers.IO) {
+        pieces(LogStart.Offset(0), follow = true)
+          .onEach { piece ->
+            if (piece is LogPiece.Chunk && piece.offsetBytes == 0L) {
+              node.files["stdout"] = "before after".toByteArray()
+              node.isRunning = false
+            }
+          }.toList()
+      }
+    assertEquals("before after", pieces.text())
+    assertEquals("", pieces.reason())
+  }
+
+  @Test
+  fun aMissingFileIsAskedForOnceForAllWhoWaitForIt() {
+    node.files["stdout"] = ByteArray(0)
+    val followers = 20
+    val texts =
+      runBlocking(Dispatchers.IO) {
+        val reading = List(followers) { async { pieces(LogStart.Offset(0), follow = true, fileName = "x.log").toList() } }
+        delay(4_000)
+        // Each has tried it once, and lists were asked for less and less often.
+        assertTrue(node.requests.count { "x.log" in it } <= followers, "${node.requests.count { "x.log" in it }} times")
+        val lists = node.requests.count { "x.log" !in it }
+        assertTrue(lists in 1..16, "$lists lists in four seconds")
+        node.files["x.log"] = "there".toByteArray()
+        end()
+        reading.awaitAll().map { it.text() }
+      }
+    assertEquals(List(followers) { "there" }, texts)
+  }
+
+  @Test
+  fun theLastLineOfAFileWithoutNewlinesIsItsLastMebibyte() {
+    node.files["stdout"] = ByteArray(5 * LinePieces.MAX_LINE_BYTES) { 'x'.code.toByte() }
+    val begin = read(LogStart.TailLines(1)).first() as LogPiece.Begin
+    assertEquals(4L * LinePieces.MAX_LINE_BYTES, begin.offsetBytes)
+    val asked = node.requests.size
+    assertTrue(asked <= 6, "$asked requests")
+    node.files["stdout"] = node.files.getValue("stdout") + "\nlast\n".toByteArray()
+    assertEquals("last\n", read(LogStart.TailLines(1)).text())
+  }
+
+  @Test
+  fun silentNodesHoldUpNoLogsOfOthers() {
+    val isOver = CountDownLatch(1)
+    val silent = List(12) { FakeNodeServer().apply { beforeAnswer = { isOver.await() } } }
+    node.files["stdout"] = "said".toByteArray()
+    val application =
+      (1..silent.size * 10 + 1).fold(registered("worker" to service(instances = silent.size * 10 + 1))) { soFar, number ->
+        val address = silent.getOrNull((number - 1) / 10)?.address ?: node.address
+        soFar.after(Granted(Lease(id(number), "node$number:8041", address, SMALL), SMALL), started(number))
+      }
+    val said = id(silent.size * 10 + 1)
+    try {
+      runBlocking(Dispatchers.IO) {
+        val query = LogQuery(emptySet(), emptySet(), listOf("stdout"), true, null, emptyMap())
+        val item =
+          withTimeout(30_000) {
+            LogStreams(MutableStateFlow(application), source).stream(query).first { it.container.lease?.containerId == said }
+          }
+        assertEquals("said", String((item.piece as LogPiece.Chunk).data))
+        assertTrue(silent.all { it.requests.size <= 1 }, "a node that has not answered is asked once at a time")
+      }
+    } finally {
+      isOver.countDown()
+      silent.forEach { it.close() }
+    }
   }
 }

@@ -16,6 +16,7 @@ import kotlinx.coroutines.async
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
+import kotlinx.coroutines.test.TestScope
 import kotlinx.coroutines.test.advanceTimeBy
 import kotlinx.coroutines.test.runTest
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -27,7 +28,10 @@ import org.junit.jupiter.api.Test
 class LogStreamsTest {
   private val applications = MutableStateFlow<Application>(registered("worker" to service(instances = 2), "chief" to service()))
   private val source = FakeLogSource()
-  private val streams = LogStreams(applications, source)
+
+  /** On virtual time. */
+  private val TestScope.streams
+    get() = LogStreams(applications, source, nowMillis = { testScheduler.currentTime })
 
   private fun happens(vararg events: Event) {
     applications.value = applications.value.after(*events)
@@ -121,7 +125,9 @@ class LogStreamsTest {
 
   @Test
   fun whatCannotBeIsRefused() {
+    val streams = LogStreams(applications, source)
     happens(granted(1))
+    assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(fileNames = List(33) { "file$it" })) }
     assertThrows(AmException.NotFound::class.java) { streams.stream(query(containerIds = setOf("container_99"))) }
     assertThrows(AmException.NotFound::class.java) { streams.stream(query(serviceNames = setOf("nobody"))) }
     assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(tailLines = -1)) }

@@ -1,0 +1,100 @@
+package knit.am.grpc
+
+import com.google.protobuf.InvalidProtocolBufferException
+import io.grpc.ForwardingServerCall.SimpleForwardingServerCall
+import io.grpc.ForwardingServerCallListener.SimpleForwardingServerCallListener
+import io.grpc.Metadata
+import io.grpc.ServerCall
+import io.grpc.ServerCallHandler
+import io.grpc.ServerInterceptor
+import io.grpc.ServerInterceptors
+import io.grpc.ServerServiceDefinition
+import io.grpc.Status
+import org.slf4j.LoggerFactory
+import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.AtomicLong
+
+/**
+ * Stands between gRPC and our services where either would break the other.
+ *
+ * A request that is not the message it should be is refused with INVALID_ARGUMENT; gRPC would answer UNKNOWN and write a stack
+ * trace for each. They are counted, and told of once a minute. And a call that is over is closed no more, as gRPC's coroutines
+ * do when it is cancelled: with a message that was too large that would end the connection, and every other call on it.
+ *
+ * @param warn is told, in a sentence, how many there were
+ */
+internal class CallGuard(
+  private val nowMillis: () -> Long,
+  private val warn: (String) -> Unit = LoggerFactory.getLogger(CallGuard::class.java)::warn,
+) : ServerInterceptor {
+  private val untold = AtomicLong()
+  private val nextMillis = AtomicLong(Long.MIN_VALUE)
+
+  /** [service] with its requests read where this can see it. */
+  fun around(service: ServerServiceDefinition): ServerServiceDefinition =
+    ServerInterceptors.intercept(ServerInterceptors.useInputStreamMessages(service), this)
+
+  override fun <Q, A> interceptCall(
+    call: ServerCall<Q, A>,
+    headers: Metadata,
+    next: ServerCallHandler<Q, A>,
+  ): ServerCall.Listener<Q> {
+    val isRefused = AtomicBoolean()
+    val isOver = AtomicBoolean()
+    val closedOnce =
+      object : SimpleForwardingServerCall<Q, A>(call) {
+        override fun close(
+          status: Status,
+          trailers: Metadata,
+        ) {
+          if (isOver.compareAndSet(false, true)) super.close(status, trailers)
+        }
+      }
+    return object : SimpleForwardingServerCallListener<Q>(next.startCall(closedOnce, headers)) {
+      override fun onMessage(message: Q) {
+        if (isRefused.get()) return
+        try {
+          super.onMessage(message)
+        } catch (unreadable: RuntimeException) {
+          if (generateSequence<Throwable>(unreadable) { it.cause }.none { it is InvalidProtocolBufferException }) throw unreadable
+          isRefused.set(true)
+          count()
+          if (!isOver.compareAndSet(false, true)) return
+          call.close(UNREADABLE.withDescription("The request is not a ${call.methodDescriptor.fullMethodName} request."), Metadata())
+          // The service waits for a request that will not come.
+          super.onCancel()
+        }
+      }
+
+      override fun onHalfClose() = unlessRefused { super.onHalfClose() }
+
+      override fun onReady() = unlessRefused { super.onReady() }
+
+      override fun onCancel() =
+        unlessRefused {
+          isOver.set(true)
+          super.onCancel()
+        }
+
+      override fun onComplete() = unlessRefused { super.onComplete() }
+
+      private fun unlessRefused(tell: () -> Unit) {
+        if (!isRefused.get()) tell()
+      }
+    }
+  }
+
+  private fun count() {
+    untold.incrementAndGet()
+    val now = nowMillis()
+    val next = nextMillis.get()
+    if (now >= next && nextMillis.compareAndSet(next, now + SILENCE_MILLIS)) {
+      warn("Refused ${untold.getAndSet(0)} requests since the last line of this kind: they are not the messages they should be")
+    }
+  }
+
+  private companion object {
+    const val SILENCE_MILLIS = 60_000L
+    val UNREADABLE: Status = Status.INVALID_ARGUMENT
+  }
+}

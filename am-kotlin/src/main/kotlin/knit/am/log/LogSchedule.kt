@@ -1,0 +1,283 @@
+package knit.am.log
+
+import knit.am.core.Application
+import knit.am.core.Container
+import knit.am.core.Phase
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.channels.Channel
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.flow.StateFlow
+import kotlinx.coroutines.flow.first
+import kotlinx.coroutines.launch
+import kotlinx.coroutines.withTimeoutOrNull
+import java.util.TreeSet
+
+/**
+ * Decides which files of one stream are read when.
+ *
+ * A file is a small record until it is its turn: in [waiting] by the time it is to be read next, then in the queue of its
+ * node, of which few are read at a time. So files take turns, and a node that does not answer holds up its own ones only.
+ * Everything here belongs to the coroutine of [run]; those that read report back over [returned].
+ */
+internal class LogSchedule(
+  private val query: LogQuery,
+  private val applications: StateFlow<Application>,
+  private val changes: ContainerChanges,
+  private val source: LogSource,
+  private val budget: ReadBudget,
+  private val mine: StreamBudget,
+  private val nowMillis: () -> Long,
+  private val deliver: (LogItem, Boolean) -> Unit,
+) {
+  /** A container with files that have not ended. */
+  private class Followed(
+    @Volatile var container: Container,
+  ) {
+    val files = ArrayList<FollowedFile>()
+  }
+
+  private class FollowedFile(
+    val number: Long,
+    val owner: Followed,
+    val name: String,
+    val reader: LogReader,
+  ) : Comparable<FollowedFile> {
+    var dueMillis = 0L
+    var isWaiting = false
+
+    /** Its container as it was when it was read last, and so whether it has changed since. */
+    @Volatile var read: Container? = null
+
+    /** A beginning that has to be told first. */
+    var isUntold = false
+
+    override fun compareTo(other: FollowedFile): Int = compareValuesBy(this, other, { it.dueMillis }, { it.number })
+  }
+
+  private class Node {
+    val ready = ArrayDeque<FollowedFile>()
+    var reading = 0
+  }
+
+  private class Returned(
+    val file: FollowedFile,
+    val next: LogReader.Next,
+  )
+
+  private val followed = HashMap<String, Followed>()
+  private val seen = HashSet<String>()
+  private val waiting = TreeSet<FollowedFile>()
+  private val nodes = HashMap<String, Node>()
+  private var files = 0
+  private var reading = 0
+
+  /** How many files are due and not read. */
+  @Volatile private var queued = 0
+
+  /** Where the last look at [nodes] ended: they take turns too. */
+  private var turnOf = 0
+  private var numbers = 0L
+  private var position: Long? = null
+
+  /** Whether this is the first look at the application: what started before it may be asked for its last lines only. */
+  private var isFirst = true
+
+  private val returned = Channel<Returned>(Channel.UNLIMITED)
+  private val looks = Channel<Unit>(Channel.CONFLATED)
+
+  /** Ends when every file has ended and no more can come. */
+  suspend fun run() =
+    try {
+      coroutineScope {
+        val watching = launch { watch() }
+        var goesOn = look()
+        while (goesOn || files > 0) {
+          startWhatIsDue()
+          await()
+          while (true) takeBack(returned.tryReceive().getOrNull() ?: break)
+          if (looks.tryReceive().isSuccess) goesOn = look()
+        }
+        watching.cancel()
+      }
+    } finally {
+      budget.removeFiles(files)
+      followed.values.forEach { container -> container.files.forEach { it.reader.close() } }
+    }
+
+  /** Snapshots come one for each event; more than some a second are of no use. */
+  private suspend fun watch() {
+    var before = applications.value
+    while (query.follow) {
+      before = applications.first { it !== before }
+      looks.trySend(Unit)
+      delay(LOOK_MILLIS)
+    }
+  }
+
+  private suspend fun await() {
+    val limit = (waiting.firstOrNull()?.dueMillis ?: Long.MAX_VALUE) - nowMillis()
+    if (limit <= 0) return
+    val first =
+      withTimeoutOrNull(limit) {
+        kotlinx.coroutines.selects.select<Returned?> {
+          returned.onReceive { it }
+          looks.onReceive {
+            looks.trySend(Unit)
+            null
+          }
+        }
+      }
+    first?.let(::takeBack)
+  }
+
+  /** Takes note of what has changed; returns whether more containers may come. */
+  private suspend fun look(): Boolean {
+    val news = changes.since(position)
+    position = news.position
+    val application = news.application
+    (news.changed ?: application.containers.asIterable()).forEach(::take)
+    isFirst = false
+    return when {
+      !query.follow -> false
+      application.phase == Phase.ENDED -> false
+      query.containerIds.isEmpty() -> true
+      else -> query.containerIds.any { id -> application.container(id)?.state?.isFinal == false }
+    }
+  }
+
+  private fun take(container: Container) {
+    val containerId = container.lease?.containerId ?: return
+    if (query.containerIds.isNotEmpty() && containerId !in query.containerIds) return
+    if (query.serviceNames.isNotEmpty() && container.key.place.serviceName !in query.serviceNames) return
+    if (seen.add(containerId)) begin(containerId, container)
+    val known = followed[containerId] ?: return
+    if (known.container === container) return
+    known.container = container
+    known.files.forEach { if (it.isWaiting) wait(it, 0) }
+  }
+
+  private fun begin(
+    containerId: String,
+    container: Container,
+  ) {
+    budget.addFiles(query.fileNames.size)
+    files += query.fileNames.size
+    val known = Followed(container)
+    followed[containerId] = known
+    val startsLater = !isFirst || container.startTime == null
+    query.fileNames.forEach { fileName ->
+      val offset = query.positions[containerId to fileName]
+      val start =
+        when {
+          offset != null -> LogStart.Offset(offset)
+          query.tailLines != null && !startsLater -> LogStart.TailLines(query.tailLines)
+          else -> LogStart.Offset(0)
+        }
+      val file = FollowedFile(numbers++, known, fileName, source.reader(container, fileName, start, query.follow))
+      // The last lines' place is told by who finds it.
+      file.isUntold = query.tailLines != null && offset == null && startsLater
+      known.files += file
+      wait(file, 0)
+    }
+  }
+
+  private fun wait(
+    file: FollowedFile,
+    millis: Long,
+  ) {
+    if (file.isWaiting) waiting.remove(file)
+    file.dueMillis = if (millis == Long.MAX_VALUE) millis else nowMillis() + millis
+    file.isWaiting = waiting.add(file)
+  }
+
+  private fun CoroutineScope.startWhatIsDue() {
+    val now = nowMillis()
+    startWhereItIsTheirTurn()
+    while (waiting.isNotEmpty() && waiting.first().dueMillis <= now) {
+      val file = waiting.pollFirst() ?: break
+      file.isWaiting = false
+      enqueue(file)
+    }
+  }
+
+  private fun CoroutineScope.startWhereItIsTheirTurn() {
+    val queues = nodes.values.filter { it.ready.isNotEmpty() }
+    if (queues.isEmpty()) return
+    turnOf = (turnOf + 1) % queues.size
+    for (index in queues.indices) startReading(queues[(index + turnOf) % queues.size])
+  }
+
+  private fun CoroutineScope.enqueue(file: FollowedFile) {
+    val node = nodes.getOrPut(file.node()) { Node() }
+    node.ready.addLast(file)
+    queued++
+    startReading(node)
+  }
+
+  private fun CoroutineScope.startReading(node: Node) {
+    while (reading < MAX_READING) {
+      val next = node.ready.firstOrNull() ?: return
+      if (node.reading >= source.readsAtOnce(next.owner.container)) return
+      val file = node.ready.removeFirst()
+      queued--
+      node.reading++
+      reading++
+      launch { returned.send(Returned(file, read(file))) }
+    }
+  }
+
+  private suspend fun read(file: FollowedFile): LogReader.Next {
+    // Asked before the read: what a container wrote before its end is then there to be read.
+    val container = file.owner.container
+    file.read = container
+    if (query.follow && container.startTime == null && !container.state.isFinal) return LogReader.Next.Later(Long.MAX_VALUE)
+    val turn = ReadTurn(budget, mine, { queued > 0 }) { piece, hasChunk -> deliver(LogItem(container, file.name, piece), hasChunk) }
+    turn.awaitDemand()
+    if (file.isUntold) {
+      deliver(LogItem(container, file.name, LogPiece.Begin(0)), false)
+      file.isUntold = false
+    }
+    return file.reader.read(container, turn)
+  }
+
+  private fun takeBack(result: Returned) {
+    val file = result.file
+    val address = file.node()
+    reading--
+    nodes[address]?.let { node ->
+      node.reading--
+      if (node.reading == 0 && node.ready.isEmpty()) nodes.remove(address)
+    }
+    when (val next = result.next) {
+      LogReader.Next.Ended -> end(file)
+      LogReader.Next.Soon -> wait(file, 0)
+      is LogReader.Next.Later -> wait(file, if (file.owner.container === file.read) next.millis else 0)
+    }
+  }
+
+  private fun end(file: FollowedFile) {
+    file.reader.close()
+    files--
+    budget.removeFiles(1)
+    file.owner.files.remove(file)
+    if (file.owner.files.isEmpty()) {
+      followed.remove(
+        file.owner.container.lease
+          ?.containerId,
+      )
+    }
+  }
+
+  private fun FollowedFile.node(): String =
+    owner.container.lease
+      ?.nodeHttpAddress
+      .orEmpty()
+
+  private companion object {
+    const val LOOK_MILLIS = 20L
+
+    /** Most of which wait for their nodes: [StreamBudget] has what is read. */
+    const val MAX_READING = 256
+  }
+}

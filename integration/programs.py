@@ -54,6 +54,12 @@ def bulk(mib: int) -> Iterator[bytes]:
         ).encode()
 
 
+def many_file(place: str, number: int, size: int) -> bytes:
+    """One of many log files."""
+    line = f"{place} {number} ".encode()
+    return (line * (size // len(line) + 1))[:size]
+
+
 def every_byte() -> bytes:
     """Bytes that are no text: each value, null included, in all neighbourhoods of interest."""
     each = bytes(range(256))
@@ -114,6 +120,15 @@ def run_lines(count: str, seconds: str = "0") -> None:
                 numbers = range(length * step // steps, length * (step + 1) // steps)
                 write(descriptor, b"".join(line(place(), name, number) for number in numbers))
             time.sleep(float(seconds) / steps)
+
+
+def run_many_files(count: str, size: str) -> None:
+    """Write so many log files of so many bytes, and wait for the gate."""
+    directory = Path(os.environ["LOG_DIRS"].split(",")[0])
+    for number in range(int(count)):
+        (directory / f"many-{number}.log").write_bytes(many_file(place(), number, int(size)))
+    print("written", flush=True)
+    run_wait()
 
 
 def run_bulk(mib: str) -> None:
@@ -206,6 +221,7 @@ def run_kill_application_master() -> None:
 PROGRAMS: dict[str, Callable[..., None]] = {
     "wait": run_wait,
     "lines": run_lines,
+    "many-files": run_many_files,
     "bulk": run_bulk,
     "every-byte": run_every_byte,
     "flaky": run_flaky,

@@ -1,6 +1,8 @@
 package knit.am
 
 import knit.am.core.Application
+import knit.am.core.EndApplication
+import knit.am.core.FinalStatus
 import knit.am.core.Outcome
 import knit.am.core.Registered
 import knit.am.core.Unregistered
@@ -10,6 +12,7 @@ import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.ClientActivity
 import knit.am.grpc.ContainerGrpcService
 import knit.am.grpc.LogGrpcService
+import knit.am.grpc.NoFreePortException
 import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
@@ -78,7 +81,7 @@ internal class ApplicationMaster(
       launch { loop.run() }
       val server = serve(loop)
       try {
-        val registration = register(server.port)
+        val registration = register(server)
         loop.post(Registered(registration.maxResource))
         index.begun(config.attemptNumber, clock.instant())
         allocator.run(registration, report)
@@ -86,10 +89,10 @@ internal class ApplicationMaster(
         departure.unregister(outcome)
         loop.post(Unregistered)
         index.ended(outcome)
-        departure.linger(config.submission.linger.toKotlinDuration(), released)
+        if (server != null) departure.linger(config.submission.linger.toKotlinDuration(), released)
         outcome
       } finally {
-        server.stop()
+        server?.stop()
         coroutineContext.cancelChildren()
         withContext(NonCancellable) { index.close() }
       }
@@ -105,20 +108,34 @@ internal class ApplicationMaster(
       problem = config.submission.problem ?: problemIn(config.submission.services),
     )
 
-  private fun serve(loop: ApplicationLoop): AmServer {
+  /** Null where no port is left to listen on: the application ends with the reason, once there is an RM to tell. */
+  private fun serve(loop: ApplicationLoop): AmServer? {
     val services =
       listOf(
         ApplicationGrpcService(config.submission, loop) { released.complete(Unit) },
         ContainerGrpcService(loop),
         LogGrpcService(LogStreams(loop.snapshots, logSource)),
       )
-    return AmServer(config.tls.serverCredentials(), services, activity).start()
+    return try {
+      AmServer(config.tls.serverCredentials(), services, activity, config.submission.masterPorts ?: AmServer.ANY_PORT).start()
+    } catch (none: NoFreePortException) {
+      log.error(none.message)
+      loop.post(EndApplication(FinalStatus.FAILED, none.message.orEmpty()))
+      null
+    }
   }
 
-  private suspend fun CoroutineScope.register(port: Int): Registration {
+  private suspend fun CoroutineScope.register(server: AmServer?): Registration {
+    if (server == null) return resourceManager.register(config.host, NO_PORT)
+    val port = server.port
     val registration = resourceManager.register(config.host, port)
     log.info("Registered: {} attempt {} serves on {}:{}", config.applicationId, config.attemptNumber, config.host, port)
     launch(CoroutineName("publish-address")) { staging.publish("${config.host}:$port") }
     return registration
+  }
+
+  private companion object {
+    /** As YARN has it. */
+    const val NO_PORT = -1
   }
 }

@@ -54,6 +54,7 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.io.TempDir
 import java.io.IOException
+import java.net.ServerSocket
 import java.nio.file.Path
 import java.time.Clock
 import java.time.Duration
@@ -83,13 +84,14 @@ class ApplicationMasterTest {
     spec: ServiceSpec,
     linger: Duration,
     problem: String? = null,
+    masterPorts: IntRange? = null,
   ) = ApplicationMaster(
     config =
       AmConfig(
         applicationId = "application_1_0001",
         attemptNumber = 1,
         host = "localhost",
-        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann", problem = problem),
+        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann", masterPorts, problem),
         logDirectory = logDirectory,
         historyId = HISTORY,
         tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
@@ -353,6 +355,18 @@ class ApplicationMasterTest {
       .serverReflectionInfo(observer)
       .onNext(ServerReflectionRequest.newBuilder().setListServices("").build())
     return withTimeout(10_000) { end.await() }
+  }
+
+  @Test
+  fun withoutAFreePortTheApplicationFailsAndSaysSo() {
+    ServerSocket(0).use { taken ->
+      val port = taken.localPort
+      val outcome = runBlocking(Dispatchers.Default) { master(service(), Duration.ofSeconds(30), masterPorts = port..port).run() }
+      assertEquals(knit.am.core.FinalStatus.FAILED, outcome.finalStatus)
+      assertTrue("$port" in outcome.diagnostics && "master_ports" in outcome.diagnostics, outcome.diagnostics)
+      assertEquals(listOf(outcome), resourceManager.outcomes)
+      assertEquals(-1, resourceManager.registeredPort)
+    }
   }
 
   @Test

@@ -31,13 +31,9 @@ internal class Listings(
       private set
 
     private val lock = Mutex()
-    private var sizes: Map<String, Long>? = null
-    private var askedMillis = 0L
-    private var hasAsked = false
 
-    /** How often in a row nothing had changed. */
     @Volatile
-    private var unchanged = 0
+    private var last: Answer? = null
 
     /** Nodes look at their file system for a list, and at HDFS: cheaper than asking for each file only where there are some. */
     val isWorthwhile: Boolean
@@ -52,34 +48,46 @@ internal class Listings(
     private fun questions() = if (isWorthwhile) 1 else followers
 
     /** How old a list may be for those who wait for a file to come to be: it grows as long as none does. */
-    fun maxAgeOfMissing(mostMillis: Long): Long = (MIN_AGE_MILLIS shl unchanged).coerceAtMost(mostMillis)
+    fun maxAgeOfMissing(mostMillis: Long): Long = (MIN_AGE_MILLIS shl (last?.unchanged ?: 0)).coerceAtMost(mostMillis)
 
-    /**
-     * The lengths of the files by name, [maxAgeMillis] old at most; null where the node does not tell.
-     *
-     * One asks, the others wait for its answer.
-     */
-    suspend fun sizes(
+    /** What was told last, if that is [maxAgeMillis] old at most. */
+    fun fresh(maxAgeMillis: Long): Answer? = last?.takeIf { nowMillis() - it.atMillis < maxAgeMillis }
+
+    /** The same, asked for if need be: one asks, the others wait for its answer. */
+    suspend fun answer(
       maxAgeMillis: Long,
       ask: suspend () -> List<LogFile>,
-    ): Map<String, Long>? =
+    ): Answer =
       lock.withLock {
-        val now = nowMillis()
-        if (hasAsked && now - askedMillis < maxAgeMillis) return@withLock sizes
-        val next =
-          try {
-            ask().associate { it.name to it.sizeBytes }
-          } catch (
-            @Suppress("SwallowedException") failure: IOException,
-          ) {
-            // An older node, or one that does not answer; who asks for the file itself will hear why.
-            null
-          }
-        unchanged = if (next == null || next.keys == sizes?.keys) (unchanged + 1).coerceAtMost(MAX_DOUBLINGS) else 0
-        sizes = next
-        askedMillis = nowMillis()
-        hasAsked = true
-        next
+        fresh(maxAgeMillis) ?: Answer(told(ask), nowMillis(), unchangedBy = last).also { last = it }
+      }
+
+    private suspend fun told(ask: suspend () -> List<LogFile>): Map<String, Long>? =
+      try {
+        ask().associate { it.name to it.sizeBytes }
+      } catch (
+        @Suppress("SwallowedException") failure: IOException,
+      ) {
+        // An older node, or one that does not answer; whoever asks for the file itself will hear why.
+        null
+      }
+  }
+
+  /** What a node has told. */
+  class Answer(
+    /** By name; null where it does not tell. */
+    val sizes: Map<String, Long>?,
+    val atMillis: Long,
+    unchangedBy: Answer?,
+  ) {
+    /** How often in a row no file had come. */
+    val unchanged: Int =
+      if (unchangedBy == null ||
+        unchangedBy.sizes?.keys != sizes?.keys
+      ) {
+        0
+      } else {
+        (unchangedBy.unchanged + 1).coerceAtMost(MAX_DOUBLINGS)
       }
   }
 

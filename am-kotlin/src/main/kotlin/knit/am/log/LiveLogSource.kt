@@ -90,9 +90,11 @@ internal class LiveLogSource(
     ): LogContent {
       var opened: LogContent? = null
       try {
-        return ask(
-          turn,
-        ) { request -> client.open(lease.nodeHttpAddress, lease.containerId, fileName, lastBytes, request).also { opened = it } }
+        return waiting(turn) {
+          node.heeding {
+            call { client.open(lease.nodeHttpAddress, lease.containerId, fileName, lastBytes, it).also { content -> opened = content } }
+          }
+        }
       } catch (
         @Suppress("TooGenericExceptionCaught") failure: Throwable,
       ) {
@@ -105,32 +107,34 @@ internal class LiveLogSource(
      * The file's length by a list of all the container's files, which is asked for once for all who follow some of them; -1
      * where it is not among them, null where only asking for the file itself can tell.
      */
-    suspend fun listedBytes(turn: ReadTurn): Long? {
-      if (!listing.isWorthwhile) return null
-      return listing
-        .sizes(maxPollMillis) {
-          ask(turn) { request -> client.list(lease.nodeHttpAddress, lease.containerId, request) }
-        }?.let { it[fileName] ?: -1L }
-    }
+    suspend fun listedBytes(turn: ReadTurn): Long? =
+      if (listing.isWorthwhile) listed(turn, maxPollMillis)?.let { it[fileName] ?: -1L } else null
 
     /** Whether there is such a file by now, asked for less and less often; null where only asking for it can tell. */
     suspend fun isListed(
       turn: ReadTurn,
       maxMillis: Long,
-    ): Boolean? =
-      listing
-        .sizes(listing.maxAgeOfMissing(maxMillis)) {
-          ask(turn) { request -> client.list(lease.nodeHttpAddress, lease.containerId, request) }
-        }?.containsKey(fileName)
+    ): Boolean? = listed(turn, listing.maxAgeOfMissing(maxMillis))?.containsKey(fileName)
+
+    private suspend fun listed(
+      turn: ReadTurn,
+      maxAgeMillis: Long,
+    ): Map<String, Long>? {
+      listing.fresh(maxAgeMillis)?.let { return it.sizes }
+      // Whoever waits for another one's question waits as if it were its own.
+      return waiting(turn) {
+        listing.answer(maxAgeMillis) { node.heeding { call { client.list(lease.nodeHttpAddress, lease.containerId, it) } } }
+      }.sizes
+    }
 
     /** Whether other streams want to read from this node. */
     val othersWait: Boolean
       get() = node.isWaitedFor
 
-    private suspend fun <T> ask(
+    private suspend fun <T> waiting(
       turn: ReadTurn,
-      block: (NodeRequest) -> T,
-    ): T = node.heeding { if (node.isSilent) turn.aside { call(block) } else turn.patiently { call(block) } }
+      block: suspend () -> T,
+    ): T = if (node.isSilent) turn.aside(block) else turn.patiently(block)
 
     suspend fun <T> io(
       turn: ReadTurn,

@@ -52,7 +52,11 @@ internal class LogSchedule(
     /** A beginning that has to be told first. */
     var isUntold = false
 
-    override fun compareTo(other: FollowedFile): Int = compareValuesBy(this, other, { it.dueMillis }, { it.number })
+    /** Whether something of it was sent since it waited last: then all others that are due go first. */
+    @Volatile var wasServed = false
+    var lastServed = 0L
+
+    override fun compareTo(other: FollowedFile): Int = compareValuesBy(this, other, { it.dueMillis }, { it.lastServed }, { it.number })
   }
 
   private class Node {
@@ -78,7 +82,11 @@ internal class LogSchedule(
   /** Where the last look at [nodes] ended: they take turns too. */
   private var turnOf = 0
   private var numbers = 0L
+  private var served = 0L
   private var position: Long? = null
+
+  /** What was looked at last. */
+  @Volatile private var looked: Application? = null
 
   /** Whether this is the first look at the application: what started before it may be asked for its last lines only. */
   private var isFirst = true
@@ -107,9 +115,8 @@ internal class LogSchedule(
 
   /** Snapshots come one for each event; more than some a second are of no use. */
   private suspend fun watch() {
-    var before = applications.value
     while (query.follow) {
-      before = applications.first { it !== before }
+      applications.first { it !== looked }
       looks.trySend(Unit)
       delay(LOOK_MILLIS)
     }
@@ -136,6 +143,7 @@ internal class LogSchedule(
     val news = changes.since(position)
     position = news.position
     val application = news.application
+    looked = application
     (news.changed ?: application.containers.asIterable()).forEach(::take)
     isFirst = false
     return when {
@@ -187,6 +195,8 @@ internal class LogSchedule(
     millis: Long,
   ) {
     if (file.isWaiting) waiting.remove(file)
+    if (file.wasServed) file.lastServed = ++served
+    file.wasServed = false
     file.dueMillis = if (millis == Long.MAX_VALUE) millis else nowMillis() + millis
     file.isWaiting = waiting.add(file)
   }
@@ -232,7 +242,11 @@ internal class LogSchedule(
     val container = file.owner.container
     file.read = container
     if (query.follow && container.startTime == null && !container.state.isFinal) return LogReader.Next.Later(Long.MAX_VALUE)
-    val turn = ReadTurn(budget, mine, { queued > 0 }) { piece, hasChunk -> deliver(LogItem(container, file.name, piece), hasChunk) }
+    val turn =
+      ReadTurn(budget, mine, { queued > 0 }) { piece, hasChunk ->
+        file.wasServed = true
+        deliver(LogItem(container, file.name, piece), hasChunk)
+      }
     turn.awaitDemand()
     if (file.isUntold) {
       deliver(LogItem(container, file.name, LogPiece.Begin(0)), false)

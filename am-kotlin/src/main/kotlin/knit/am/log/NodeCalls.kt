@@ -1,7 +1,6 @@
 package knit.am.log
 
 import kotlinx.coroutines.sync.Semaphore
-import kotlinx.coroutines.sync.withPermit
 import java.io.IOException
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.atomic.AtomicInteger
@@ -34,13 +33,22 @@ internal class NodeCalls {
     val isWaitedFor: Boolean
       get() = waiting.get() > 0
 
-    suspend fun <T> use(block: suspend () -> T): T = if (answers) useAny(block) else first.withPermit { useAny(block) }
+    suspend fun <T> use(block: suspend () -> T): T {
+      if (answers) return calls.using(block)
+      // Whoever finds that another one has found out takes its place among all.
+      val once = first.using { if (answers) null else Once(calls.using(block)) }
+      return if (once == null) calls.using(block) else once.value
+    }
 
-    private suspend fun <T> useAny(block: suspend () -> T): T {
-      if (!calls.tryAcquire()) {
+    private class Once<T>(
+      val value: T,
+    )
+
+    private suspend fun <T> Semaphore.using(block: suspend () -> T): T {
+      if (!tryAcquire()) {
         waiting.incrementAndGet()
         try {
-          calls.acquire()
+          acquire()
         } finally {
           waiting.decrementAndGet()
         }
@@ -48,7 +56,7 @@ internal class NodeCalls {
       try {
         return block()
       } finally {
-        calls.release()
+        release()
       }
     }
 

@@ -26,7 +26,9 @@ internal class ReadBudget(
   suspend fun <T> stream(block: suspend () -> T): T {
     try {
       if (streams.incrementAndGet() > maxStreams) {
-        throw AmException.ResourceExhausted("$maxStreams log streams are open already. Close some, or follow more containers on one stream.")
+        throw AmException.ResourceExhausted(
+          "$maxStreams log streams are open already. Close some, or follow more containers on one stream.",
+        )
       }
       return block()
     } finally {
@@ -52,7 +54,7 @@ internal class ReadBudget(
     const val MAX_ASIDES = 64
     const val MAX_STREAMS = 256
 
-    /** What is known of a file takes some 200 bytes: 40 MB at the most. */
+    /** What is known of a file takes some 300 bytes: 60 MB at the most. */
     const val MAX_FILES = 200_000
   }
 }
@@ -63,6 +65,9 @@ internal class StreamBudget {
 
   /** For chunks that are being read, or that the collector has not taken. */
   val chunks = Semaphore(MAX_CHUNKS)
+
+  /** How many files wait for one. */
+  val demanding = AtomicInteger()
 
   companion object {
     const val MAX_READERS = 32
@@ -90,12 +95,17 @@ internal class ReadTurn(
 
   /** Whether other files could be read instead. */
   val othersWait: Boolean
-    get() = isAnyWaiting() || budget.reads.availablePermits == 0
+    get() = isAnyWaiting() || stream.demanding.get() > 0 || budget.reads.availablePermits == 0
 
   /** Waits until the collector has room for a chunk. Takes nothing. */
   suspend fun awaitDemand() {
-    stream.chunks.acquire()
-    stream.chunks.release()
+    stream.demanding.incrementAndGet()
+    try {
+      stream.chunks.acquire()
+      stream.chunks.release()
+    } finally {
+      stream.demanding.decrementAndGet()
+    }
   }
 
   /** Runs [block] with the right to read; null where there is no room any more. */

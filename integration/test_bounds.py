@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import knit
@@ -38,6 +39,9 @@ SIZE = 70_000
 
 READERS = 50
 STRANGERS = 10_000
+LogCall = Any
+"""A call that can be iterated over and cancelled, of which gRPC has no public type."""
+
 METHOD = "/knit.v1.LogService/StreamLogs"
 
 
@@ -75,7 +79,7 @@ def everything(*, follow: bool) -> pb.StreamLogsRequest:
 @contextlib.contextmanager
 def streams(
     app: knit.Application, hdfs: Hdfs, count: int, *, follow: bool = True
-) -> Iterator[list[grpc.Call]]:
+) -> Iterator[list[LogCall]]:
     """Streams of all files, each over a connection of its own."""
     with contextlib.ExitStack() as stack:
         calls = []
@@ -134,7 +138,7 @@ def test_fifty_readers_of_two_thousand_files_are_all_served(
     wanted = 4_000_000
     received = [0] * READERS
 
-    def read(number: int, call: grpc.Call) -> None:
+    def read(number: int, call: LogCall) -> None:
         with contextlib.suppress(grpc.RpcError):
             for response in call:
                 received[number] += len(response.chunk.data)

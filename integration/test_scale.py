@@ -35,4 +35,9 @@ def test_fifty_containers_asked_for_at_once_all_run(
     app.stop(final_status=FinalStatus.SUCCEEDED)
     ending = finish(app)
     assert {container.state for container in ending.containers} == {ContainerState.STOPPED}
+    ends = [container.exit.diagnostics for container in ending.containers if container.exit]
+    assert len(ends) == COUNT
+    assert not [words for words in ends if "has not reported its end" in words], (
+        "YARN's own reports"
+    )
     assert ending.report.final_status is FinalStatus.SUCCEEDED

@@ -120,7 +120,7 @@ internal class ClusterEffects(
 
   private fun faultOf(failure: Exception): LaunchFault =
     when (failure) {
-      is NodeNotAskedException -> LaunchFault.QUEUE
+      is NodeNotAskedException -> LaunchFault.NOBODY
       is UnlaunchableException -> LaunchFault.SPECIFICATION
       else -> LaunchFault.NODE
     }

@@ -148,7 +148,7 @@ class ClusterEffectsTest {
       assertEquals(LaunchFault.NODE, failures[id(2)]?.fault)
       val queued = (10..30).map { checkNotNull(failures[id(it)]).fault }
       assertTrue(queued.count { it == LaunchFault.NODE } in 4..6, "$queued")
-      assertEquals(setOf(LaunchFault.NODE, LaunchFault.QUEUE), queued.toSet())
+      assertEquals(setOf(LaunchFault.NODE, LaunchFault.NOBODY), queued.toSet())
     }
 
   @Test

@@ -39,8 +39,8 @@ enum class LaunchFault {
   /** Its NodeManager refused, or did not answer in time. */
   NODE,
 
-  /** Nobody's that is known: its NodeManager was not asked, for others waited for its answer already. */
-  QUEUE,
+  /** Nobody's that is known: its NodeManager was not asked, as others wait for its answer already or YARN has taken the lease back. */
+  NOBODY,
 
   /** The specification's: it would fail on every node, so no other one is tried. */
   SPECIFICATION,

@@ -17,11 +17,10 @@ internal class NodeSilentException(
   limit: Duration,
 ) : IOException("NodeManager $nodeId did not answer within $limit")
 
-/** A NodeManager was not asked: it has not answered others for so long that this caller waits no more for its turn. */
+/** A NodeManager was not asked, for the reason of the message, and nothing is known of it by that. */
 internal class NodeNotAskedException(
-  nodeId: String,
-  limit: Duration,
-) : IOException("NodeManager $nodeId does not answer; after waiting $limit for the calls before this one, it was not made")
+  message: String,
+) : Exception(message)
 
 /**
  * Calls to NodeManagers: a few at a time to one node, and one while that does not answer, so that nodes that are down
@@ -58,7 +57,9 @@ internal class NodeCalls(
     return node.turns.withPermit {
       if (node.isSilent) {
         node.probing.withLock {
-          if (node.isSilent && nowMillis() - givenMillis >= queueLimit.inWholeMilliseconds) throw NodeNotAskedException(nodeId, queueLimit)
+          if (node.isSilent && nowMillis() - givenMillis >= queueLimit.inWholeMilliseconds) {
+            throw NodeNotAskedException("NodeManager $nodeId was not asked: for $queueLimit it has not answered the calls before this one")
+          }
           make(nodeId, node, call)
         }
       } else {
@@ -81,8 +82,14 @@ internal class NodeCalls(
     } catch (
       @Suppress("TooGenericExceptionCaught") failure: Exception,
     ) {
-      // YARN's own exceptions are answers; the network's are not.
-      node.isSilent = failure is IOException
+      when (failure) {
+        is NodeNotAskedException, is UnlaunchableException -> {}
+
+        // YARN's own exceptions are answers; the network's are not.
+        else -> {
+          node.isSilent = failure is IOException
+        }
+      }
       throw failure
     }
 

@@ -8,6 +8,7 @@ internal interface NodeManager {
    * Starts a container's process; returns once its node has accepted it.
    *
    * @throws UnlaunchableException where no node could, whichever it is.
+   * @throws NodeNotAskedException where YARN has taken the lease back.
    * @throws java.io.IOException where the node does not answer, anything else where it refuses.
    */
   suspend fun launch(

@@ -45,7 +45,7 @@ internal class RealNodeManager(
     lease: Lease,
     spec: LaunchSpec,
   ) {
-    val container = leases[lease.containerId] ?: throw YarnException("YARN has taken ${lease.containerId} back")
+    val container = leases[lease.containerId] ?: throw NodeNotAskedException("YARN has taken ${lease.containerId} back")
     val context =
       try {
         contexts.of(spec)
@@ -103,7 +103,7 @@ internal class NodeConnections(
     lease: Lease,
     work: (ContainerManagementProtocol) -> T,
   ): T {
-    val token = connector.token(lease.nodeId) ?: throw YarnException("The ResourceManager has sent no token for ${lease.nodeId}")
+    val token = connector.token(lease.nodeId) ?: throw NodeNotAskedException("The ResourceManager has sent no token for ${lease.nodeId}")
     val shared = join(lease, token)
     try {
       return work(shared.connection.value)

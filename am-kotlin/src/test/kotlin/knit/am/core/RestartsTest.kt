@@ -101,9 +101,33 @@ class RestartsTest {
     assertEquals((crashes - 9..crashes + 1).toList(), application.containers.map { it.key.attemptNumber }.toList())
     assertTrue(application.containers.all { (it.exit?.diagnostics?.length ?: 0) <= MAX_DIAGNOSTICS_LENGTH })
     assertEquals(10, application.keys.size)
+    val heap = heapMib { application }
+    assertTrue(heap < 100, "$heap MiB, of which the names of past leases are some 20")
     assertNull(application.container(id(1)))
     val last = application.container(id(crashes))
     assertEquals("…" + "x".repeat(MAX_DIAGNOSTICS_LENGTH - 1), last?.exit?.diagnostics)
+  }
+
+  /** An Application Master has 352 MiB for everything. */
+  @Test
+  fun theLargestApplicationLeavesRoomInTheSmallestHeap() {
+    val ranks = MAX_CONTAINERS
+    var application = registered("worker" to service(instances = ranks, maxRestarts = 1, failurePolicy = FailurePolicy.FINISH_OTHERS))
+    for (number in 1..ranks) application = application.after(granted(number, node = number % 500), started(number))
+    for (number in 1..ranks) application = application.after(completed(number, 1, "No such table: ".repeat(600)))
+    for (number in 1..ranks) application = application.after(granted(ranks + number, node = number % 500))
+    for (number in 1..ranks) application = application.after(completed(ranks + number, 1, "No such table: ".repeat(600)))
+    assertEquals(ranks + 20_000, application.containers.count())
+    val heap = heapMib { application }
+    assertTrue(heap < 250, "$heap MiB")
+  }
+
+  /** All that is in use while [held] is, which is an upper bound of what it takes itself. */
+  private fun heapMib(held: () -> Any): Long {
+    repeat(3) { System.gc() }
+    val bytes = Runtime.getRuntime().run { totalMemory() - freeMemory() }
+    checkNotNull(held())
+    return bytes / (1024 * 1024)
   }
 
   @Test
@@ -137,8 +161,8 @@ class RestartsTest {
       application.after(
         granted(1),
         granted(2),
-        LaunchFailed(id(1), "", LaunchFault.QUEUE),
-        LaunchFailed(id(2), "", LaunchFault.QUEUE),
+        LaunchFailed(id(1), "", LaunchFault.NOBODY),
+        LaunchFailed(id(2), "", LaunchFault.NOBODY),
       )
     assertEquals(emptySet<String>(), queued.excludedNodes)
     assertEquals(listOf(FAILED, REQUESTED, FAILED, REQUESTED, REQUESTED), queued.states())

@@ -114,6 +114,27 @@ class NodeCallsTest {
     }
 
   @Test
+  fun whatWasNotAskedSaysNothingOfTheNode() =
+    runTest {
+      val calls = calls()
+      runCatching { calls.on<Unit>("node") { throw ConnectException("refused") } }
+      runCatching { calls.on<Unit>("node") { throw NodeNotAskedException("no lease") } }
+      var begun = 0
+      val held = CompletableDeferred<Unit>()
+      repeat(8) {
+        async {
+          calls.on("node") {
+            begun++
+            held.await()
+          }
+        }
+      }
+      runCurrent()
+      assertEquals(1, begun, "it is as silent as before")
+      held.complete(Unit)
+    }
+
+  @Test
   fun aRefusalIsAnAnswer() =
     runTest {
       val calls = calls()

@@ -139,9 +139,9 @@ class RealNodeManagerTest {
   @Test
   fun aLeaseThatYarnHasTakenBackIsNotUsed() {
     val lease = granted(1).also { leases.remove(it.containerId) }
-    assertThrows<YarnException> { runBlocking { manager.launch(lease, spec) } }
+    assertThrows<NodeNotAskedException> { runBlocking { manager.launch(lease, spec) } }
     node.token = null
-    assertThrows<YarnException> { runBlocking { manager.launch(granted(2), spec) } }
+    assertThrows<NodeNotAskedException> { runBlocking { manager.launch(granted(2), spec) } }
     assertEquals(0, node.opened.size)
   }
 

@@ -168,7 +168,7 @@ def test_kill_ends_it_at_once(applications: Applications, gate: Gate) -> None:
 
     def refusal() -> knit.KnitError | None:
         try:
-            app.containers()
+            app.describe()
         except knit.KnitError as error:
             return error
         return None
@@ -290,7 +290,7 @@ def test_the_application_master_leaves_once_it_is_released(applications: Applica
 
     def gone() -> bool:
         try:
-            app.containers()
+            app.describe()
         except (knit.ApplicationNotRunningError, knit.ConnectionLostError):
             return True
         return False

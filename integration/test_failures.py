@@ -135,7 +135,7 @@ def test_a_crash_of_the_application_master_is_a_failure(
     report = app.wait(timeout=PATIENCE)
     assert report.state is YarnState.FAILED
     with pytest.raises(knit.ApplicationNotRunningError, match=app.application_id):
-        app.containers()
+        app.describe()
     with pytest.raises(knit.ApplicationFailedError):
         report.raise_for_status()
 

@@ -188,6 +188,32 @@ def test_two_applications_upload_the_same_file_at_once(
     assert len(new) == 1, f"the file lies in the cache once, and nothing half-written: {new}"
 
 
+def test_many_small_files_and_a_directory_are_in_place(
+    applications: Applications, hdfs: Hdfs, tmp_path: Path
+) -> None:
+    """They travel as two archives; the command sees each file under its own name."""
+    files = [tmp_path / f"small {number:04}" for number in range(1_000)]
+    for number, file in enumerate(files):
+        file.write_text(f"{number}")
+    directory = tmp_path / "directory"
+    (directory / "inner").mkdir(parents=True)
+    (directory / "inner" / "file").write_text("inner")
+    (directory / "link").symlink_to("inner/file")
+    before = hdfs.cache()
+    app = applications.submit(
+        knit.Service(
+            "ls -d small* | wc -l; cat 'small 0000' 'small 0999'; echo; "
+            "cat directory/inner/file; echo; readlink directory/link",
+            files=[*files, directory],
+        )
+    )
+    assert len(hdfs.cache()) == len(before) + 2
+    ending = finish(app)
+    assert ending.text("worker").split() == ["1000", "0999", "inner", "inner/file"]
+    described = ending.description.services["worker"].files
+    assert set(described) == {file.name for file in files} | {"directory"}
+
+
 def test_a_large_file_arrives_whole(applications: Applications, tmp_path: Path) -> None:
     file, random = tmp_path / "large.bin", uuid.uuid4().bytes
     with file.open("wb") as out:
@@ -243,8 +269,19 @@ def test_what_applications_of_the_past_have_left_is_swept_by_a_submission(
 ) -> None:
     """Such as those whose client crashed in mid-submission, which YARN has forgotten."""
     left = "application_1000000000000_0001"
-    hdfs.write(f"{hdfs.home}/.knit/applications/{left}/application.json", b"{}")
-    applications.run(program("tree"))
+    config, user = applications.client.config, applications.client.user
+    # A record without this, or with another one's, would be left to the clients of others.
+    record: dict[str, object] = {
+        "cache": [],
+        "tls": None,
+        "resource_manager": config.resource_manager_name,
+    }
+    path = f"{hdfs.home}/.knit/applications/{left}/application.json"
+    hdfs.write(path, json.dumps(record).encode())
+    hdfs.delete(f"{hdfs.home}/.knit/swept")  # of submissions within an hour one sweeps
+    with knit.Client(config, user=user) as client:
+        spec = knit.ApplicationSpec("test", {"worker": program("tree")})
+        finish(applications.adopt(client.submit(spec)))
     wait_until(
         lambda: left not in hdfs.staged_applications(),
         what=f"{left} was not swept",

@@ -17,7 +17,7 @@ import pytest
 from knit._cluster.auth import SimpleAuthentication
 from knit._cluster.cluster import Cluster
 from knit._cluster.errors import DATA_NODE, RESOURCE_MANAGER
-from knit._cluster.http import HttpClient
+from knit._cluster.http import HttpClient, _socket_of
 from knit._deadlines import Deadline
 from knit.exceptions import (
     ClusterResponseError,
@@ -174,6 +174,33 @@ def test_a_late_head_leaves_the_body_only_the_rest_of_the_time(
     # For the connection, the head, and then for each part of the body what is left.
     assert asked[-1] < 0.75
     assert asked == sorted(asked, reverse=True)
+
+
+def test_a_connection_is_left_with_the_time_that_it_had(http: HttpClient) -> None:
+    """The next request on it may send gigabytes, and is not to be hurried by the last one."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(HEAD + b"01234")
+        time.sleep(0.2)
+        connection.sendall(b"56789")
+
+    with serving(answer) as url:
+        deadline = Deadline.after(timedelta(seconds=30))
+        response = http.open("GET", url, what="Asking", daemon=RESOURCE_MANAGER, deadline=deadline)
+        found = _socket_of(response)
+        before = found.gettimeout()
+        rest = http.chunks(
+            response,
+            url,
+            what="Asking",
+            daemon=RESOURCE_MANAGER,
+            deadline=deadline,
+            stalled_seconds=7,
+        )
+        assert next(iter(rest)) == b"01234"
+        assert found.gettimeout() == 7
+        assert b"".join(rest) == b"56789"
+        assert found.gettimeout() == before
 
 
 def test_no_time_at_all_is_a_timeout(fake: FakeCluster, http: HttpClient) -> None:

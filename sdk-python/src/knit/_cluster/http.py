@@ -266,6 +266,7 @@ class HttpClient:
         """
         complete = False
         socket = _socket_of(response)
+        usual_seconds = None if socket is None else socket.gettimeout()
         try:
             while True:
                 if socket is not None and socket.fileno() >= 0:  # else all of it has come
@@ -278,6 +279,9 @@ class HttpClient:
                 yield data
                 check_time(deadline, what, url)
             complete = True
+            if socket is not None and socket.fileno() >= 0:
+                # Whoever is given the connection next may send more than fits what is left here.
+                socket.settimeout(usual_seconds)
         except (urllib3.exceptions.HTTPError, OSError) as error:
             if isinstance(error, ClusterTimeoutError):
                 raise

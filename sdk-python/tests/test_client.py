@@ -354,7 +354,7 @@ def test_a_home_that_cannot_be_written_to_is_told(cluster: FakeCluster) -> None:
 
 
 def test_a_specification_too_large_leaves_nothing(cluster: FakeCluster, client: Client) -> None:
-    services = {f"s{n}": Service("a" * 60_000) for n in range(9)}
+    services = {f"s{n}": Service("a" * 120_000) for n in range(18)}
     with pytest.raises(SpecError, match="more than"):
         client.submit(ApplicationSpec("a", services))
     assert not cluster.resource_manager.submissions

@@ -231,8 +231,8 @@ def test_a_refusal_shows_no_secret() -> None:
 
 
 def test_a_specification_too_large_for_a_submission_is_refused() -> None:
-    services = {f"s{n}": Service("a" * 60_000) for n in range(9)}
-    with pytest.raises(SpecError, match="more than the 524,288"):
+    services = {f"s{n}": Service("a" * 120_000) for n in range(18)}
+    with pytest.raises(SpecError, match="more than the 2,097,152"):
         ApplicationSpec("a", services)._to_proto({})
 
 

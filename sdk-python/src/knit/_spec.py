@@ -26,10 +26,10 @@ LARGEST_ARGUMENT_BYTES = 128 * 1024 - 1
 """Of a command, and of one variable as `NAME=value`: the most Linux passes to a program."""
 LARGEST_SERVICE_BYTES = 1024 * 1024
 """Of one service's command and environment together: Linux passes 2 MiB at most in all."""
-LARGEST_SPEC_BYTES = 512 * 1024
+LARGEST_SPEC_BYTES = 2 * 1024 * 1024
 """
-Of a whole specification. It travels in the submission, which a ResourceManager may keep in
-ZooKeeper, where an entry has 1 MiB at most.
+Of a whole specification, which travels in the submission. A ResourceManager that keeps its state
+in ZooKeeper takes less, and says so.
 """
 LONGEST_LINGER = timedelta(minutes=5)
 

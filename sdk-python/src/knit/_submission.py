@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from knit._spec import LARGEST_SPEC_BYTES
 from knit._staging import LocalResource
 from knit.exceptions import SpecError
 
@@ -37,9 +38,6 @@ LAUNCH_COMMAND = (
 _SCRIPT = Path(__file__).with_name("_launch_am.sh")
 # Within double quotes, what bash would take for something else than itself or a variable.
 _SPECIAL = re.compile(r'["`\\]|\$(?!\w|\{\w+\})')
-# One service may take 1 MiB. A ResourceManager that keeps its state in ZooKeeper takes less, and
-# says so.
-_LARGEST_SPEC_BYTES = 2 * 1024 * 1024
 _SMALLEST_HEAP_MIB = 64
 _SMALLEST_RESERVE_MIB = 160
 
@@ -75,9 +73,9 @@ class AmSubmission:
             SpecError: The specification is too large to travel in it.
         """
         size = len(self.secrets.get(SPEC_SECRET, b""))
-        if size > _LARGEST_SPEC_BYTES:
+        if size > LARGEST_SPEC_BYTES:
             raise SpecError(
-                f"The specification takes {size} bytes, more than the {_LARGEST_SPEC_BYTES} that a "
+                f"The specification takes {size} bytes, more than the {LARGEST_SPEC_BYTES} that a "
                 "submission can carry. Put long commands and large values into files."
             )
         script = am_script(self.memory_mib, self.application_classpath, self.user_name)

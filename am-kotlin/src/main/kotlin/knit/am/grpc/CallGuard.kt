@@ -3,7 +3,9 @@ package knit.am.grpc
 import com.google.protobuf.InvalidProtocolBufferException
 import io.grpc.ForwardingServerCall.SimpleForwardingServerCall
 import io.grpc.ForwardingServerCallListener.SimpleForwardingServerCallListener
+import io.grpc.Grpc
 import io.grpc.Metadata
+import io.grpc.MethodDescriptor.MethodType
 import io.grpc.ServerCall
 import io.grpc.ServerCallHandler
 import io.grpc.ServerInterceptor
@@ -11,7 +13,9 @@ import io.grpc.ServerInterceptors
 import io.grpc.ServerServiceDefinition
 import io.grpc.Status
 import org.slf4j.LoggerFactory
+import java.io.InputStream
 import java.util.concurrent.atomic.AtomicBoolean
+import java.util.concurrent.atomic.AtomicInteger
 import java.util.concurrent.atomic.AtomicLong
 
 /**
@@ -20,6 +24,7 @@ import java.util.concurrent.atomic.AtomicLong
  * A request that is not the message it should be is refused with INVALID_ARGUMENT; gRPC would answer UNKNOWN and write a stack
  * trace for each. They are counted, and told of once a minute. And a call that is over is closed no more, as gRPC's coroutines
  * do when it is cancelled: with a message that was too large that would end the connection, and every other call on it.
+ * Answers that a client does not read are counted ([UnreadAnswers]), and the next is refused where they are too many.
  *
  * @param warn is told, in a sentence, how many there were
  */
@@ -27,6 +32,7 @@ internal class CallGuard(
   private val nowMillis: () -> Long,
   private val warn: (String) -> Unit = LoggerFactory.getLogger(CallGuard::class.java)::warn,
 ) : ServerInterceptor {
+  private val unread = UnreadAnswers()
   private val untold = AtomicLong()
   private val nextMillis = AtomicLong(Long.MIN_VALUE)
 
@@ -41,8 +47,26 @@ internal class CallGuard(
   ): ServerCall.Listener<Q> {
     val isRefused = AtomicBoolean()
     val isOver = AtomicBoolean()
+    val connection: Any = call.attributes[Grpc.TRANSPORT_ATTR_REMOTE_ADDR] ?: this
+    val unreadBytes = AtomicInteger()
+
+    fun refuse(status: Status) {
+      if (isOver.compareAndSet(false, true)) call.close(status, Metadata())
+    }
     val closedOnce =
       object : SimpleForwardingServerCall<Q, A>(call) {
+        override fun sendMessage(message: A) {
+          val size = if (methodDescriptor.type == MethodType.UNARY && message is InputStream) message.available() else 0
+          if (size == 0 || unread.add(connection, size)) {
+            unreadBytes.addAndGet(size)
+            super.sendMessage(message)
+          } else {
+            refuse(
+              Status.RESOURCE_EXHAUSTED.withDescription("This connection has more answers that nobody reads than it may. Read them first."),
+            )
+          }
+        }
+
         override fun close(
           status: Status,
           trailers: Metadata,
@@ -59,8 +83,7 @@ internal class CallGuard(
           if (generateSequence<Throwable>(unreadable) { it.cause }.none { it is InvalidProtocolBufferException }) throw unreadable
           isRefused.set(true)
           count()
-          if (!isOver.compareAndSet(false, true)) return
-          call.close(UNREADABLE.withDescription("The request is not a ${call.methodDescriptor.fullMethodName} request."), Metadata())
+          refuse(Status.INVALID_ARGUMENT.withDescription("The request is not a ${call.methodDescriptor.fullMethodName} request."))
           // The service waits for a request that will not come.
           super.onCancel()
         }
@@ -73,10 +96,20 @@ internal class CallGuard(
       override fun onCancel() =
         unlessRefused {
           isOver.set(true)
+          taken()
           super.onCancel()
         }
 
-      override fun onComplete() = unlessRefused { super.onComplete() }
+      override fun onComplete() =
+        unlessRefused {
+          taken()
+          super.onComplete()
+        }
+
+      private fun taken() {
+        val size = unreadBytes.getAndSet(0)
+        if (size > 0) unread.remove(connection, size)
+      }
 
       private fun unlessRefused(tell: () -> Unit) {
         if (!isRefused.get()) tell()
@@ -95,6 +128,5 @@ internal class CallGuard(
 
   private companion object {
     const val SILENCE_MILLIS = 60_000L
-    val UNREADABLE: Status = Status.INVALID_ARGUMENT
   }
 }

@@ -12,8 +12,11 @@ import io.grpc.netty.NettyChannelBuilder
 import io.grpc.stub.ClientCalls
 import knit.am.security.Tls
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase
+import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineImplBase
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
+import knit.v1.ListContainersRequest
+import knit.v1.ListContainersResponse
 import knit.v1.LogChunk
 import knit.v1.LogServiceGrpcKt.LogServiceCoroutineImplBase
 import knit.v1.StreamLogsRequest
@@ -57,6 +60,14 @@ class AmServerTest {
       override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse =
         GetApplicationResponse.newBuilder().setAttemptNumber(1).build()
     }
+  private val containers =
+    object : ContainerServiceCoroutineImplBase() {
+      /** A page of a long list. */
+      override suspend fun listContainers(request: ListContainersRequest): ListContainersResponse {
+        sentBytes.addAndGet(PAGE_BYTES.toLong())
+        return ListContainersResponse.newBuilder().setNextPageToken("x".repeat(PAGE_BYTES)).build()
+      }
+    }
   private val logs =
     object : LogServiceCoroutineImplBase() {
       /** Without end. */
@@ -74,7 +85,7 @@ class AmServerTest {
 
   private fun server(ports: IntRange): AmServer {
     val tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes())
-    return AmServer(tls.serverCredentials(), listOf(applications, logs), ClientActivity { 0 }, ports)
+    return AmServer(tls.serverCredentials(), listOf(applications, containers, logs), ClientActivity { 0 }, ports)
   }
 
   private fun resource(name: String): InputStream = checkNotNull(javaClass.getResourceAsStream("/tls/$name")) { name }
@@ -194,6 +205,23 @@ class AmServerTest {
   }
 
   @Test
+  fun whoeverReadsNoAnswersIsGivenNoMoreThanItMay() {
+    val before = Runtime.getRuntime().let { it.totalMemory() - it.freeMemory() }
+    List(4) { RawHttp2Client(clientTls(), server.port) }.let { clients ->
+      clients.forEach { it.callWithoutReading("knit.v1.ContainerService/ListContainers", ByteArray(0), times = AmServer.MAX_CALLS) }
+      while (sentBytes.get() < 4L * AmServer.MAX_CALLS * PAGE_BYTES) Thread.sleep(50)
+      assertAnswers()
+      val page = call(ByteArray(0), "knit.v1.ContainerService/ListContainers")
+      assertEquals(Status.Code.OK, page.code, page.toString())
+      System.gc()
+      val held = Runtime.getRuntime().let { it.totalMemory() - it.freeMemory() } - before
+      // Each has its share, encrypted or not; without a bound it would be a gigabyte.
+      assertTrue(held < 4L * 4 * UnreadAnswers.MAX_BYTES, "$held bytes are held")
+      clients.forEach { it.close() }
+    }
+  }
+
+  @Test
   fun messagesThatCannotBeReadAreRefusedAndCounted() {
     val unreadable = byteArrayOf(0x0a, 0x7f, 0x01)
     repeat(5_000) {
@@ -268,6 +296,8 @@ class AmServerTest {
   }
 
   private companion object {
+    const val PAGE_BYTES = 1024 * 1024
+
     /** What the kernel keeps for a connection both ways, and what gRPC has encrypted already. */
     const val MAX_SOCKET_BYTES = 32L * 1024 * 1024
   }

@@ -18,10 +18,11 @@ internal class RawHttp2Client(
     }
   private val out = DataOutputStream(socket.outputStream)
 
-  /** Calls [method] with the largest windows there are, and never reads. */
+  /** Calls [method], as often as [times], with the largest windows there are, and never reads. */
   fun callWithoutReading(
     method: String,
     request: ByteArray,
+    times: Int = 1,
   ) {
     out.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".toByteArray())
     frame(SETTINGS, 0, 0, bytes { writeShort(INITIAL_WINDOW_SIZE).also { writeInt(Int.MAX_VALUE) } })
@@ -45,8 +46,11 @@ internal class RawHttp2Client(
           writeBytes(value)
         }
       }
-    frame(HEADERS, END_HEADERS, 1, block)
-    frame(DATA, END_STREAM, 1, bytes { writeByte(0).also { writeInt(request.size) }.also { write(request) } })
+    repeat(times) {
+      val stream = 2 * it + 1
+      frame(HEADERS, END_HEADERS, stream, block)
+      frame(DATA, END_STREAM, stream, bytes { writeByte(0).also { writeInt(request.size) }.also { write(request) } })
+    }
     out.flush()
   }
 

@@ -48,6 +48,22 @@ YARN: Properties = {
     "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
 }
 
+# Two ResourceManagers, one of them active, without ZooKeeper: who is active is said by hand.
+PAIR: Properties = {
+    "yarn.resourcemanager.ha.enabled": "true",
+    "yarn.resourcemanager.ha.automatic-failover.enabled": "false",
+    "yarn.resourcemanager.cluster-id": "knit",
+    "yarn.resourcemanager.recovery.enabled": "true",
+    "yarn.resourcemanager.store.class": (
+        "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore"
+    ),
+    # One that takes over grants after two seconds instead of ten, and is found as soon.
+    "yarn.resourcemanager.work-preserving-recovery.scheduling-wait-ms": 2_000,
+    "yarn.resourcemanager.connect.retry-interval.ms": 500,
+    "yarn.client.failover-sleep-base-ms": 100,
+    "yarn.client.failover-sleep-max-ms": 500,
+}
+
 # What a cluster needs to know of the second format of aggregated logs; the first named is written.
 IFILE: Properties = {
     "yarn.log-aggregation.file-formats": "IFile,TFile",

@@ -20,6 +20,7 @@ import shlex
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -42,6 +43,10 @@ NEWEST_JDK_BEFORE_HADOOP_3_5 = 23
 NAME_NODE = "namenode"
 DATA_NODE = "datanode"
 RESOURCE_MANAGER = "resourcemanager"
+RM_IDS = ("rm1", "rm2")
+"""What the ResourceManagers of a pair are called."""
+
+ADMINISTRATION = "org.apache.hadoop.yarn.client.cli.RMAdminCLI"
 
 MAIN_CLASSES = {
     NAME_NODE: "org.apache.hadoop.hdfs.server.namenode.NameNode",
@@ -49,6 +54,15 @@ MAIN_CLASSES = {
     RESOURCE_MANAGER: "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
     "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
 }
+RM_ADDRESSES = (
+    "address",
+    "resource-tracker.address",
+    "scheduler.address",
+    "admin.address",
+    "webapp.address",
+)
+"""What a ResourceManager listens on, as its properties end."""
+
 HEAPS = {NAME_NODE: "-Xmx128m", DATA_NODE: "-Xmx128m", RESOURCE_MANAGER: "-Xmx256m"}
 NODE_MANAGER_HEAP = "-Xmx192m"
 
@@ -66,7 +80,9 @@ class EmbeddedCluster(Cluster):
     NameNode, DataNode, ResourceManager and NodeManagers, in a directory and on ports of their own.
 
     All of it ends with the ``with`` block, and also if this process is killed. ``yarn`` are
-    properties for ``yarn-site.xml``, over those that all clusters here have.
+    properties for ``yarn-site.xml``, over those that all clusters here have; ``node_memory_mib``
+    is what each node offers, by default Hadoop's own. With ``is_pair`` there are two
+    ResourceManagers that keep their state in a directory both know, and the first is active.
     """
 
     name = "embedded"
@@ -78,12 +94,18 @@ class EmbeddedCluster(Cluster):
         node_count: int = 1,
         version: str | None = None,
         yarn: configuration.Properties | None = None,
+        node_memory_mib: int | None = None,
+        is_pair: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.user = getpass.getuser()
         self.hadoop_version = version or hadoop_version()
         self._node_count = node_count
         self._yarn = yarn or {}
+        self._node_memory_mib = node_memory_mib
+        self._resource_managers = [RESOURCE_MANAGER]
+        if is_pair:
+            self._resource_managers = [f"{RESOURCE_MANAGER}-{rm_id}" for rm_id in RM_IDS]
         self._say = say
         self._node_numbers = itertools.count(1)
 
@@ -137,14 +159,49 @@ class EmbeddedCluster(Cluster):
     def resume_node(self, node_id: str) -> None:
         self._processes.signal(self._node_manager(node_id), signal.SIGCONT)
 
-    def start_node(self) -> None:
+    def start_node(self, memory_mib: int | None = None) -> None:
+        """Start a node, by default of the same size as the others, and wait until it is RUNNING."""
         known = {node.node_id for node in self.nodes()}
-        name = self._start_node_manager()
+        name = self._start_node_manager(memory_mib)
         self._wait(
             lambda: {node.node_id for node in self.nodes()} - known,
             what=f"{name} did not register with the ResourceManager",
-            daemons=[name, RESOURCE_MANAGER],
+            daemons=[name, self._resource_managers[self._active]],
         )
+
+    def kill_resource_manager(self, number: int = 0) -> None:
+        """Let a ResourceManager vanish."""
+        self._processes.kill(self._resource_managers[number])
+
+    def start_resource_manager(self, number: int = 0) -> None:
+        """Start a ResourceManager that was killed; one of a pair waits to be made active."""
+        self._start_resource_manager(self._resource_managers[number])
+
+    def activate_resource_manager(self, number: int) -> None:
+        """Make this one of a pair the active one, once it answers; the other must not be."""
+        name = self._resource_managers[number]
+        self._active = number
+        self.resource_manager_url = self._resource_manager_url(number)
+
+        def is_active() -> bool:
+            asked = subprocess.run(
+                [
+                    str(self._java / "bin" / "java"),
+                    *_java_flags(self._java),
+                    "-cp",
+                    f"{self.conf_dir}:{self._jars}/*",
+                    ADMINISTRATION,
+                    "-transitionToActive",
+                    RM_IDS[number],
+                ],
+                env=_environment(self._java, self.conf_dir),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                check=False,
+            )
+            return asked.returncode == 0
+
+        self._wait(is_active, what=f"{name} did not become active", daemons=[name])
 
     def evidence(self) -> str:
         return "\n".join(self._tail(name) for name in self._processes.statuses())
@@ -183,10 +240,11 @@ class EmbeddedCluster(Cluster):
     def _start(self) -> None:
         began = time.monotonic()
         self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
-        ports = _free_ports(7)
-        self._name_node, self._name_node_http, *self._resource_manager = ports
+        ports = _free_ports(2 + len(RM_ADDRESSES) * len(self._resource_managers))
+        self._name_node, self._name_node_http, *self._resource_manager_ports = ports
+        self._active = 0
         self.name_node_url = f"http://localhost:{self._name_node_http}"
-        self.resource_manager_url = f"http://localhost:{self._resource_manager[-1]}"
+        self.resource_manager_url = self._resource_manager_url(self._active)
         self._configure(self.conf_dir)
         self.hadoop_command = [
             str(self._java / "bin" / "java"),
@@ -197,7 +255,8 @@ class EmbeddedCluster(Cluster):
 
         for _ in range(self._node_count):
             self._start_node_manager()
-        self._start_daemon(RESOURCE_MANAGER)
+        for name in self._resource_managers:
+            self._start_resource_manager(name)
         self._start_daemon(DATA_NODE)
         self._start_daemon("format", NAME_NODE, "-format", "-nonInteractive")
         with ThreadPoolExecutor() as pool:
@@ -222,12 +281,14 @@ class EmbeddedCluster(Cluster):
         self._say("HDFS is ready")
 
     def _wait_for_yarn(self) -> None:
+        if len(self._resource_managers) > 1:
+            self.activate_resource_manager(self._active)
         self._wait(
             lambda: rest.resource_manager_is_ready(
                 self.resource_manager_url, nodes=self._node_count
             ),
             what=f"the ResourceManager did not see {self._node_count} NodeManagers",
-            daemons=[RESOURCE_MANAGER, *self._node_managers()],
+            daemons=[self._resource_managers[self._active], *self._node_managers()],
         )
         self._say("YARN is ready")
 
@@ -266,8 +327,43 @@ class EmbeddedCluster(Cluster):
 
     # -- daemons
 
-    def _start_node_manager(self) -> str:
+    def _start_resource_manager(self, name: str) -> None:
+        if name == RESOURCE_MANAGER:
+            self._start_daemon(name)
+            return
+        conf_dir = self.directory / name / "conf"
+        rm_id = name.removeprefix(f"{RESOURCE_MANAGER}-")
+        self._configure(conf_dir, {"yarn.resourcemanager.ha.id": rm_id})
+        self._start_daemon(name, RESOURCE_MANAGER, conf_dir=conf_dir)
+
+    def _resource_manager_url(self, number: int) -> str:
+        return f"http://{self._resource_manager_addresses(number)['webapp.address']}"
+
+    def _resource_manager_addresses(self, number: int) -> dict[str, str]:
+        ports = self._resource_manager_ports[number * len(RM_ADDRESSES) :]
+        return {name: f"localhost:{port}" for name, port in zip(RM_ADDRESSES, ports, strict=False)}
+
+    def _resource_manager_properties(self) -> configuration.Properties:
+        prefix = "yarn.resourcemanager"
+        if len(self._resource_managers) == 1:
+            addresses = self._resource_manager_addresses(0)
+            return {f"{prefix}.{name}": address for name, address in addresses.items()}
+        addresses = {
+            f"{prefix}.{name}.{rm_id}": address
+            for number, rm_id in enumerate(RM_IDS)
+            for name, address in self._resource_manager_addresses(number).items()
+        }
+        state = self.directory / "resourcemanager-state"
+        return {
+            **configuration.PAIR,
+            **addresses,
+            f"{prefix}.ha.rm-ids": ",".join(RM_IDS),
+            f"{prefix}.fs.state-store.uri": state.as_uri(),
+        }
+
+    def _start_node_manager(self, memory_mib: int | None = None) -> str:
         name = f"nodemanager-{next(self._node_numbers)}"
+        memory_mib = memory_mib or self._node_memory_mib
         conf_dir = self.directory / name / "conf"
         self._configure(
             conf_dir,
@@ -275,6 +371,7 @@ class EmbeddedCluster(Cluster):
                 # Containers' logs are worth as much as the daemons' when something went wrong.
                 "yarn.nodemanager.log-dirs": self._logs / f"{name}-containers",
                 "yarn.nodemanager.local-dirs": self.directory / name / "local",
+                **({"yarn.nodemanager.resource.memory-mb": memory_mib} if memory_mib else {}),
             },
         )
         self._start_daemon(name, "nodemanager", conf_dir=conf_dir)
@@ -322,7 +419,6 @@ class EmbeddedCluster(Cluster):
         )
 
     def _configure(self, conf_dir: Path, yarn: configuration.Properties | None = None) -> None:
-        rpc, tracker, scheduler, admin, http = self._resource_manager
         configuration.write_configuration(
             conf_dir,
             core={
@@ -344,11 +440,7 @@ class EmbeddedCluster(Cluster):
                 "yarn.resourcemanager.hostname": "localhost",
                 # Several nodes on one host are told apart.
                 "yarn.scheduler.include-port-in-node-name": "true",
-                "yarn.resourcemanager.address": f"localhost:{rpc}",
-                "yarn.resourcemanager.resource-tracker.address": f"localhost:{tracker}",
-                "yarn.resourcemanager.scheduler.address": f"localhost:{scheduler}",
-                "yarn.resourcemanager.admin.address": f"localhost:{admin}",
-                "yarn.resourcemanager.webapp.address": f"localhost:{http}",
+                **self._resource_manager_properties(),
                 "yarn.nodemanager.address": "localhost:0",
                 "yarn.nodemanager.localizer.address": "localhost:0",
                 "yarn.nodemanager.webapp.address": "localhost:0",

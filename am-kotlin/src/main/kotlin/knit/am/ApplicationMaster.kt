@@ -75,11 +75,11 @@ internal class ApplicationMaster(
       val effects =
         ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager, NodeCalls(nowMillis), index)
       val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
-      val allocator = Allocator(resourceManager, loop.snapshots, loop::post, nowMillis)
+      val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
       effects.wakeAllocator = allocator::wake
       launch { loop.run() }
-      val server = serve(loop)
+      val server = serve(loop, allocator)
       try {
         val registration = register(server)
         loop.post(Registered(registration.maxResource))
@@ -109,10 +109,13 @@ internal class ApplicationMaster(
     )
 
   /** Null where no port is left to listen on: the application ends with the reason, once there is an RM to tell. */
-  private fun serve(loop: ApplicationLoop): AmServer? {
+  private fun serve(
+    loop: ApplicationLoop,
+    allocator: Allocator,
+  ): AmServer? {
     val services =
       listOf(
-        ApplicationGrpcService(config.submission, loop) { released.complete(Unit) },
+        ApplicationGrpcService(config.submission, loop, allocator::waitingReasons) { released.complete(Unit) },
         ContainerGrpcService(loop),
         LogGrpcService(LogStreams(loop.snapshots, logSource)),
       )

@@ -11,13 +11,14 @@ import knit.am.security.forContainers
 import knit.am.security.ownCredentials
 import knit.am.security.secret
 import knit.am.security.tls
+import knit.am.yarn.HadoopRmConnection
 import knit.am.yarn.HdfsStaging
 import knit.am.yarn.LaunchContexts
 import knit.am.yarn.Leases
 import knit.am.yarn.LeftBehindException
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.RealNodeManager
-import knit.am.yarn.RealResourceManager
+import knit.am.yarn.RmSession
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
@@ -86,9 +87,10 @@ private fun applicationMaster(
   staging: Staging,
 ): ApplicationMaster {
   val leases = Leases()
+  val nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) }
   return ApplicationMaster(
     config = config,
-    resourceManager = RealResourceManager(configuration, leases, Dispatchers.IO),
+    resourceManager = RmSession(lazy { HadoopRmConnection(configuration.value) }, leases, Dispatchers.IO, nowMillis),
     nodeManager =
       RealNodeManager(
         configuration,
@@ -104,7 +106,7 @@ private fun applicationMaster(
     index = ContainerIndex(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
-    nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+    nowMillis = nowMillis,
   )
 }
 

@@ -81,7 +81,7 @@ data class Application internal constructor(
   val outcome: Outcome? = null,
   /** When the Application Master registered with the RM. */
   val startTime: Instant? = null,
-  /** The most YARN grants to one container; null until registered. */
+  /** The most YARN grants to one container now; null until registered. */
   val maxResource: Resource? = null,
   /** The first container that failed with its place's budgets spent. */
   val firstFailure: Container? = null,
@@ -156,6 +156,9 @@ data class Application internal constructor(
 
   /** How many containers of each size YARN should be asked for: no size whose number would be 0. */
   fun wanted(): Map<Resource, Int> = waiting.counts
+
+  /** How many containers of each size wait for a grant, by the name of their service. */
+  fun waitingByService(): Map<Resource, Map<String, Int>> = waiting.countsByService
 
   /** The containers of one service, by rank and attempt number, from [firstRank] on; none if there is no such service. */
   fun containersOf(
@@ -281,7 +284,9 @@ internal fun Application.replacing(changed: Container): Application {
       unabridged = if (changed.exit.isLong) unabridged.add(changed.key) else unabridged,
     ).abridged()
   if (old.state != ContainerState.REQUESTED || changed.state == ContainerState.REQUESTED) return next
-  return next.copy(waiting = waiting.minus(old.resource) { next.container(it)?.state == ContainerState.REQUESTED })
+  return next.copy(
+    waiting = waiting.minus(old.resource, old.key.place.serviceName) { next.container(it)?.state == ContainerState.REQUESTED },
+  )
 }
 
 private val ContainerExit?.isLong: Boolean

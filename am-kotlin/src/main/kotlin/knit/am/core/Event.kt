@@ -16,6 +16,11 @@ data class Registered(
   val maxResource: Resource,
 ) : Event
 
+/** [maxResource] is the most YARN grants to one container from now on: nodes have come, gone or been resized. */
+data class MaximumChanged(
+  val maxResource: Resource,
+) : Event
+
 /** YARN granted a container that answers a request for [requested]. */
 data class Granted(
   val lease: Lease,

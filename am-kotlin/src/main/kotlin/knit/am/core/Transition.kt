@@ -39,6 +39,7 @@ fun Application.on(
   val turn = Turn(this, now)
   when (event) {
     is Registered -> turn.register(event)
+    is MaximumChanged -> turn.changeMaximum(event)
     is Granted -> turn.grant(event)
     is Started -> turn.start(event)
     is LaunchFailed -> turn.launchFailed(event)
@@ -71,6 +72,10 @@ internal class Turn(
     application = application.copy(maxResource = event.maxResource, startTime = application.startTime ?: now)
     val problem = application.problem ?: application.tooLarge(event.maxResource) ?: return
     end(Outcome(FinalStatus.FAILED, problem, 1))
+  }
+
+  fun changeMaximum(event: MaximumChanged) {
+    application = application.copy(maxResource = event.maxResource)
   }
 
   fun grant(event: Granted) {

@@ -2,6 +2,7 @@ package knit.am.core
 
 import kotlinx.collections.immutable.PersistentMap
 import kotlinx.collections.immutable.persistentHashMapOf
+import kotlinx.collections.immutable.persistentMapOf
 
 /**
  * The containers that wait for a grant, one line per size, lowest key first.
@@ -16,6 +17,9 @@ internal class Waiting private constructor(
   val counts: Map<Resource, Int>
     get() = lines.mapValues { it.value.count }
 
+  val countsByService: Map<Resource, Map<String, Int>>
+    get() = lines.mapValues { it.value.byService }
+
   val sizes: Set<Resource>
     get() = lines.keys
 
@@ -26,18 +30,20 @@ internal class Waiting private constructor(
     size: Resource,
     key: ContainerKey,
   ): Waiting {
-    val line = lines[size] ?: return Waiting(lines.put(size, Line(1, Heap.of(key))))
-    return Waiting(lines.put(size, Line(line.count + 1, Heap.merge(line.heap, Heap.of(key)))))
+    val service = key.place.serviceName
+    val line = lines[size] ?: return Waiting(lines.put(size, Line(1, persistentMapOf(service to 1), Heap.of(key))))
+    return Waiting(lines.put(size, Line(line.count + 1, line.byService.plus(service, 1), Heap.merge(line.heap, Heap.of(key)))))
   }
 
-  /** One container fewer in the line for [size]; [waits] tells who is in it still. */
+  /** One container of [service] fewer in the line for [size]; [waits] tells who is in it still. */
   fun minus(
     size: Resource,
+    service: String,
     waits: (ContainerKey) -> Boolean,
   ): Waiting {
     val line = lines.getValue(size)
     if (line.count == 1) return Waiting(lines.remove(size))
-    return Waiting(lines.put(size, Line(line.count - 1, skipTo(line.heap, waits))))
+    return Waiting(lines.put(size, Line(line.count - 1, line.byService.plus(service, -1), skipTo(line.heap, waits))))
   }
 
   private tailrec fun skipTo(
@@ -48,8 +54,17 @@ internal class Waiting private constructor(
   /** [count] containers wait; the [heap] holds them and, behind its first, perhaps some that do no longer. */
   private class Line(
     val count: Int,
+    val byService: PersistentMap<String, Int>,
     val heap: Heap?,
   )
+
+  private fun PersistentMap<String, Int>.plus(
+    service: String,
+    number: Int,
+  ): PersistentMap<String, Int> {
+    val count = (this[service] ?: 0) + number
+    return if (count == 0) remove(service) else put(service, count)
+  }
 
   /** A leftist heap: the way down on the right is never longer than the logarithm of its size. */
   private class Heap private constructor(

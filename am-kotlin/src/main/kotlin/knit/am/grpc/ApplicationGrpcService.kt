@@ -4,6 +4,7 @@ import knit.am.AmException
 import knit.am.ApplicationLoop
 import knit.am.Submission
 import knit.am.core.Phase
+import knit.am.yarn.WaitingReason
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
@@ -13,11 +14,13 @@ import knit.v1.ShutdownResponse
 /**
  * Describes the application and ends it.
  *
+ * @param waitingReasons why containers that are wanted have not been granted
  * @param release called when a client needs nothing more of an application that has ended
  */
 internal class ApplicationGrpcService(
   submission: Submission,
   private val loop: ApplicationLoop,
+  private val waitingReasons: () -> List<WaitingReason>,
   private val release: () -> Unit,
 ) : ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase() {
   private val spec = submission.toMessage()
@@ -36,6 +39,7 @@ internal class ApplicationGrpcService(
         .setSpec(spec)
         .setStartTime(startTime.toMessage())
         .setHistoryId(application.historyId)
+        .addAllWaitingReasons(waitingReasons().map { it.toMessage() })
     application.outcome?.let { response.setOutcome(it.toMessage()) }
     return response.build()
   }

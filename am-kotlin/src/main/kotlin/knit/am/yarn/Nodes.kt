@@ -1,8 +1,12 @@
 package knit.am.yarn
 
 import knit.am.core.Resource
-import kotlinx.coroutines.currentCoroutineContext
-import kotlinx.coroutines.ensureActive
+import kotlinx.coroutines.CancellationException
+import kotlinx.coroutines.CoroutineName
+import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Deferred
+import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.async
 import kotlinx.coroutines.withTimeoutOrNull
 import org.slf4j.LoggerFactory
 
@@ -13,41 +17,97 @@ internal class Nodes(
 ) {
   private val log = LoggerFactory.getLogger(Nodes::class.java)
   private val known = LinkedHashMap<String, NodeRoom>()
+  private val lostMeanwhile = HashSet<String>()
+  private val grantedIn = HashSet<String>()
+  private var registered = UNKNOWN
+  private var ceiling = Resource(Long.MAX_VALUE, Int.MAX_VALUE)
+  private var sizes: ContainerSizes? = null
+  private var generation = 1L
   private var isTold = true
+  private var isComplete = false
+  private var first: Deferred<Result<List<NodeRoom>?>>? = null
+  private var underWay: Deferred<Result<List<NodeRoom>?>>? = null
   private var reportMillis: Long? = null
+  private var reportIntervalMillis = FRESH_MILLIS
 
-  /** Where containers are welcome: anywhere, if every node is excluded. Null where nothing is known. */
-  fun welcome(excluded: Set<String>): List<NodeRoom>? {
-    if (known.isEmpty()) return null
-    return known.values.filterNot { it.nodeId in excluded }.ifEmpty { known.values.toList() }
+  /**
+   * Where containers are preferred: anywhere, if every node is excluded. Null where the nodes are not known, or only
+   * those that have come or changed since.
+   *
+   * Partitions of the cluster give nothing to requests without their label, so their nodes are left out; but where a
+   * queue has a label of its own all grants come from there.
+   */
+  fun preferredNodes(excluded: Set<String>): PreferredNodes? {
+    if (!isComplete || known.isEmpty()) return null
+    val inReach = inReach()
+    return PreferredNodes(inReach.filterNot { it.nodeId in excluded }.ifEmpty { inReach }, generation)
   }
 
   /**
    * Which of [excluded] to tell the RM: none, if that would leave no node, or if we cannot know whether it would.
    *
-   * The RM knows them by name, as a rule their host's: one that shares it with a welcome node must not take that with it.
+   * The RM knows them by name, as a rule their host's: one that shares it with a node in use must not take that with it.
    */
   fun avoidable(excluded: Set<String>): Set<String> {
-    val welcome = known.values.filterNot { it.nodeId in excluded }
-    if (welcome.isEmpty()) return emptySet()
-    val names = welcome.mapTo(HashSet()) { it.name }
+    if (excluded.isEmpty()) return excluded
+    val used = known.values.filterNot { it.nodeId in excluded }
+    if (used.isEmpty()) return emptySet()
+    val names = used.mapTo(HashSet()) { it.name }
     return excluded.filterTo(HashSet()) { nodeId -> nodeId !in names && nodeId.substringBeforeLast(':') !in names }
   }
 
+  /** How large a container can be now. */
+  fun sizes(): ContainerSizes = sizes ?: measure().also { sizes = it }
+
+  /** The most memory that is free on one node we may use; null where nothing is known. */
+  fun mostFreeMib(): Long? = inReach().maxOfOrNull { it.free.memoryMib }
+
+  /** Begins with what the RM has said, and the [report] that was asked for meanwhile. */
+  suspend fun begin(
+    registration: Registration,
+    report: Deferred<Result<List<NodeRoom>?>>,
+  ) {
+    registered = registration
+    first = report
+    await(report)
+  }
+
+  /** An RM has taken another's place, or its own: it does not tell of nodes that have gone meanwhile. */
+  suspend fun beginAnew(
+    registration: Registration,
+    scope: CoroutineScope,
+  ) {
+    registered = registration
+    // What YARN grants now is not beyond what it is configured to.
+    val most = registration.maxResource
+    ceiling =
+      Resource(
+        if (most.memoryMib > ceiling.memoryMib) Long.MAX_VALUE else ceiling.memoryMib,
+        if (most.vcores > ceiling.vcores) Int.MAX_VALUE else ceiling.vcores,
+      )
+    changed()
+    refresh(scope)
+  }
+
   fun add(node: NodeRoom) {
-    known[node.nodeId] = node
+    lostMeanwhile -= node.nodeId
+    if (known.put(node.nodeId, node) != node) changed()
   }
 
   fun remove(nodeId: String) {
-    known.remove(nodeId)
+    if (underWay != null) lostMeanwhile += nodeId
+    if (known.remove(nodeId) != null) changed()
   }
 
-  fun take(
+  fun granted(
     nodeId: String,
     size: Resource,
-  ) = change(nodeId) { Resource(it.memoryMib - size.memoryMib, it.vcores - size.vcores) }
+  ) {
+    known[nodeId]?.let { grantedIn += it.partition }
+    change(nodeId) { Resource(it.memoryMib - size.memoryMib, it.vcores - size.vcores) }
+  }
 
-  fun give(
+  fun completed(
     nodeId: String,
     size: Resource,
   ) = change(nodeId) { Resource(it.memoryMib + size.memoryMib, it.vcores + size.vcores) }
@@ -55,32 +115,98 @@ internal class Nodes(
   /**
    * Asks the RM where there is room, if the last report is too old for what is at hand.
    *
+   * A report may be megabytes, and the RM tells of nodes that come and go by itself: the longer one waits, the less
+   * often it is asked.
+   *
    * @param isShort whether there are containers to ask for anew
    * @param isWaiting whether some are waited for anywhere
    */
   suspend fun refreshIfUseful(
+    scope: CoroutineScope,
     isShort: Boolean,
     isWaiting: Boolean,
   ) {
+    takeReport()
     val age = reportMillis?.let { nowMillis() - it } ?: Long.MAX_VALUE
-    val isDue = (isShort && age > FRESH_MILLIS) || (isWaiting && age > WAITING_MILLIS)
-    if (isTold && isDue) refresh { resourceManager.nodes() }
+    if (!isWaiting && age >= MAX_INTERVAL_MILLIS) reportIntervalMillis = FRESH_MILLIS
+    val isDue = (isShort && age > reportIntervalMillis) || (isWaiting && age > maxOf(reportIntervalMillis, WAITING_MILLIS))
+    if (isTold && isDue && underWay == null) {
+      reportIntervalMillis = (reportIntervalMillis * 2).coerceAtMost(MAX_INTERVAL_MILLIS)
+      refresh(scope)
+    }
   }
 
-  /** Takes what [ask] reports, if that comes in time. */
-  suspend fun refresh(ask: suspend () -> List<NodeRoom>?) {
+  /** Asks the RM for a report now, and waits for it a moment; one that takes longer is used when it comes. */
+  private suspend fun refresh(scope: CoroutineScope) {
+    if (underWay != null) return
+    await(scope.async(CoroutineName("node-report")) { runCatching { resourceManager.nodes() } })
+  }
+
+  private suspend fun await(report: Deferred<Result<List<NodeRoom>?>>) {
     reportMillis = nowMillis()
-    try {
-      val report = withTimeoutOrNull(REPORT_TIMEOUT_MILLIS) { Report(ask()) } ?: return
-      isTold = report.nodes != null
-      known.clear()
-      report.nodes?.forEach(::add)
-    } catch (
-      @Suppress("TooGenericExceptionCaught") failure: Exception,
-    ) {
-      currentCoroutineContext().ensureActive()
-      log.warn("The ResourceManager does not report its nodes, and is asked for containers anywhere: {}", failure.toString())
+    underWay = report
+    withTimeoutOrNull(REPORT_PATIENCE_MILLIS) { report.join() }
+    takeReport()
+  }
+
+  @OptIn(ExperimentalCoroutinesApi::class)
+  private fun takeReport() {
+    val report = underWay?.takeIf { it.isCompleted } ?: return
+    underWay = null
+    reportMillis = nowMillis()
+    val nodes =
+      report.getCompletionExceptionOrNull()?.let { throw it } ?: report.getCompleted().getOrElse { failure ->
+        if (failure is CancellationException) throw failure
+        log.warn("The ResourceManager does not report its nodes, and is asked for containers anywhere: {}", failure.toString())
+        lostMeanwhile.clear()
+        return
+      }
+    isTold = nodes != null
+    isComplete = isTold
+    known.clear()
+    nodes.orEmpty().filterNot { it.nodeId in lostMeanwhile }.associateByTo(known) { it.nodeId }
+    lostMeanwhile.clear()
+    if (isComplete && report === first) compareWithRegistration()
+    changed()
+  }
+
+  private fun inReach(): List<NodeRoom> {
+    val partitions = if (DEFAULT_PARTITION in grantedIn) setOf(DEFAULT_PARTITION) else grantedIn.ifEmpty { setOf(DEFAULT_PARTITION) }
+    return known.values.filter { it.partition in partitions }
+  }
+
+  private fun changed() {
+    generation++
+    sizes = null
+  }
+
+  /**
+   * YARN's maximum is what it is configured to, and no more than its largest node has. Of a maximum that is less than
+   * the largest node has we know that it is the configured one; any other follows the nodes.
+   */
+  private fun measure(): ContainerSizes {
+    val most = registered.maxResource
+    if (known.isEmpty()) return ContainerSizes(most, emptyList(), registered.countsVcores)
+    val largest = Resource(known.values.maxOf { it.capacity.memoryMib }, known.values.maxOf { it.capacity.vcores })
+    if (!isComplete) {
+      val maximum = Resource(maxOf(most.memoryMib, largest.memoryMib), maxOf(most.vcores, largest.vcores))
+      return ContainerSizes(maximum, emptyList(), registered.countsVcores)
     }
+    return ContainerSizes(
+      Resource(minOf(ceiling.memoryMib, largest.memoryMib), minOf(ceiling.vcores, largest.vcores)),
+      known.values,
+      registered.countsVcores,
+    )
+  }
+
+  /** The first report was asked for while we registered: it shows whether the maximum we were told is a configured one. */
+  private fun compareWithRegistration() {
+    val most = registered.maxResource
+    ceiling =
+      Resource(
+        if (known.values.any { it.capacity.memoryMib > most.memoryMib }) most.memoryMib else Long.MAX_VALUE,
+        if (known.values.any { it.capacity.vcores > most.vcores }) most.vcores else Int.MAX_VALUE,
+      )
   }
 
   private fun change(
@@ -90,13 +216,12 @@ internal class Nodes(
     known.computeIfPresent(nodeId) { _, node -> node.copy(free = free(node.free)) }
   }
 
-  private class Report(
-    val nodes: List<NodeRoom>?,
-  )
-
   private companion object {
     const val FRESH_MILLIS = 1_000L
     const val WAITING_MILLIS = 5_000L
-    const val REPORT_TIMEOUT_MILLIS = 1_000L
+    const val MAX_INTERVAL_MILLIS = 60_000L
+    const val REPORT_PATIENCE_MILLIS = 1_000L
+    const val DEFAULT_PARTITION = ""
+    val UNKNOWN = Registration(Resource(Long.MAX_VALUE, Int.MAX_VALUE), countsVcores = false)
   }
 }

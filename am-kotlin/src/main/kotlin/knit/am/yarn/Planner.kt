@@ -1,130 +1,279 @@
 package knit.am.yarn
 
-import knit.am.core.Resource
 import java.util.PriorityQueue
 
 /**
  * Decides which nodes to name when asking for containers.
  *
  * By default CapacityScheduler grants one container per node and second to requests that name no node, and all at once
- * to requests that name the node at hand. So each ask names one node, in proportion to what is free there, which spreads
- * the containers; and what is open for longer than a node's heartbeat names every node, for the one it named has filled
- * up meanwhile.
+ * to requests that name the node at hand. So a container first names one node, in proportion to what is free there,
+ * which spreads them; and what is open for longer than a node's heartbeat names many nodes, for the one it named has
+ * filled up meanwhile.
+ *
+ * It counts: what it does and what it keeps is in proportion to shapes × nodes, whatever the number of containers.
  */
 internal class Planner(
   private val countsVcores: Boolean,
 ) {
+  private val open = HashMap<Shape, OpenShape>()
+
   /**
-   * Returns what is to be asked for instead of [open]: as much of it as still fits, and what is missing.
+   * Returns what is to be asked for: what was and still fits, and what is missing.
    *
-   * @param wanted how many containers of each size
-   * @param nodes where containers are welcome; null where nothing is known of them
+   * @param wanted how many containers of each shape
+   * @param nodes where containers are preferred; null where nothing is known of them
    */
   fun plan(
-    wanted: Map<Resource, Int>,
-    open: Collection<Ask>,
-    nodes: List<NodeRoom>?,
+    wanted: Map<Shape, Int>,
+    nodes: PreferredNodes?,
     nowMillis: Long,
-  ): List<Ask> {
-    val named = nodes.orEmpty().associateBy { it.nodeId }
-    val everywhere = nodes.orEmpty().sortedByDescending { it.free.memoryMib }.take(MAX_NAMED_NODES)
-    val openBySize = open.groupBy { it.resource }
-    val kept = mutableListOf<Ask>()
-    val missing = mutableListOf<Pair<Resource, Int>>()
-    for ((size, count) in wanted) {
-      // The longest waiting stay: the scheduler has counted them already.
-      val staying = openBySize[size].orEmpty().take(count)
-      staying.mapTo(kept) { ask -> ask.takeIf { isGood(it, named, everywhere, nowMillis) } ?: wide(size, everywhere, ask.sinceMillis) }
-      if (staying.size < count) missing += size to count - staying.size
+  ): Map<Shape, NamedCounts> {
+    val preferred = nodes ?: PreferredNodes.NONE
+    open.keys.retainAll(wanted.keys)
+    for ((shape, count) in wanted) {
+      val shapeNow = open.getOrPut(shape) { OpenShape() }
+      shapeNow.widen(nowMillis - WIDEN_AFTER_MILLIS)
+      shapeNow.forgetNodesBut(preferred)
+      shapeNow.reduceTo(count)
     }
-    val free = FreeRoom(named.values, countsVcores)
-    kept.filterNot { it.isWide }.forEach { free.take(it.nodes.first().nodeId, it.resource) }
-    for ((size, count) in missing) {
-      val spread = free.spread(size, count)
-      spread.mapTo(kept) { Ask(size, listOf(it), isWide = false, sinceMillis = nowMillis) }
-      repeat(count - spread.size) { kept += wide(size, everywhere, nowMillis) }
+    val free = FreeRoom(preferred.nodes, countsVcores)
+    open.forEach { (shape, shapeNow) -> shapeNow.narrow { nodeId, count -> free.take(nodeId, shape, count) } }
+    return wanted.mapValues { (shape, count) ->
+      val shapeNow = open.getValue(shape)
+      val missing = count - shapeNow.total
+      if (missing > 0) {
+        val spread = free.spread(shape, missing, shapeNow.namedNodes(), MAX_NAMED_NODES)
+        shapeNow.add(spread, wide = missing - spread.values.sum(), nowMillis)
+      }
+      shapeNow.toCounts(preferred)
     }
-    return kept
   }
 
-  private fun isGood(
-    ask: Ask,
-    named: Map<String, NodeRoom>,
-    everywhere: List<NodeRoom>,
-    nowMillis: Long,
-  ): Boolean =
-    if (ask.isWide) {
-      // Grants change what is free on a node all the time; only which nodes there are makes a new ask of it.
-      ask.nodes.size == everywhere.size && ask.nodes.all { it.nodeId in named }
-    } else {
-      nowMillis - ask.sinceMillis < WIDEN_AFTER_MILLIS && ask.nodes.all { it.nodeId in named }
-    }
-
-  private fun wide(
-    size: Resource,
-    everywhere: List<NodeRoom>,
-    sinceMillis: Long,
-  ) = Ask(size, everywhere, isWide = true, sinceMillis = sinceMillis)
+  /** One container of [shape] less is open: that which named [nodeId], if there is one. */
+  fun granted(
+    shape: Shape,
+    nodeId: String,
+  ) {
+    open[shape]?.granted(nodeId)
+  }
 
   companion object {
     /** A little more than the second between a node's heartbeats. */
     const val WIDEN_AFTER_MILLIS = 1_200L
 
-    /** Naming more does not make the scheduler faster, only the requests longer. */
-    const val MAX_NAMED_NODES = 500
+    /** For one shape. The racks that are named beside them let every other node grant just as quickly, a little later. */
+    const val MAX_NAMED_NODES = 50
+
+    const val MAX_NAMED_RACKS = 50
+  }
+}
+
+/** Where containers are preferred, most free memory first. */
+internal class PreferredNodes(
+  nodes: Collection<NodeRoom>,
+  /** Another one whenever there are other nodes or a newer report of them; not when a grant has changed what is free. */
+  val generation: Long,
+) {
+  // A node without a rack cannot be named: the RM counts the rack down with it.
+  val nodes = nodes.filter { it.rack.isNotEmpty() }.sortedWith(compareByDescending<NodeRoom> { it.free.memoryMib }.thenBy { it.nodeId })
+  val byId = this.nodes.associateBy { it.nodeId }
+
+  companion object {
+    val NONE = PreferredNodes(emptyList(), 0)
+  }
+}
+
+/** What is open of one shape: some name one node each, the others many. */
+private class OpenShape {
+  private class Batch(
+    val sinceMillis: Long,
+    val byNode: MutableMap<String, Int>,
+  )
+
+  /** Oldest first. */
+  private val batches = ArrayDeque<Batch>()
+  private var wide = 0
+  private var wideNodes = emptyList<NodeRoom>()
+  private var wideRacks = emptyList<String>()
+  private var wideGeneration: Long? = null
+
+  val total get() = wide + batches.sumOf { it.byNode.values.sum() }
+
+  fun widen(untilMillis: Long) {
+    while (batches.isNotEmpty() && batches.first().sinceMillis <= untilMillis) {
+      wide +=
+        batches
+          .removeFirst()
+          .byNode.values
+          .sum()
+    }
+  }
+
+  fun forgetNodesBut(preferred: PreferredNodes) {
+    batches.forEach { it.byNode.keys.retainAll(preferred.byId.keys) }
+    batches.removeAll { it.byNode.isEmpty() }
+  }
+
+  /** The longest waiting stay: the scheduler has counted them already. */
+  fun reduceTo(count: Int) {
+    var excess = total - count
+    while (excess > 0 && batches.isNotEmpty()) {
+      val newest = batches.last().byNode
+      val nodeId = newest.keys.last()
+      val taken = minOf(excess, newest.getValue(nodeId))
+      newest.minus(nodeId, taken)
+      if (newest.isEmpty()) batches.removeLast()
+      excess -= taken
+    }
+    if (excess > 0) wide -= excess
+  }
+
+  fun add(
+    spread: Map<String, Int>,
+    wide: Int,
+    nowMillis: Long,
+  ) {
+    this.wide += wide
+    if (spread.isEmpty()) return
+    // Few batches: what comes within a moment of the last one waits no longer than that.
+    val last = batches.lastOrNull()?.takeIf { nowMillis - it.sinceMillis < BATCH_MILLIS }
+    val batch = last ?: Batch(nowMillis, LinkedHashMap()).also { batches += it }
+    spread.forEach { (nodeId, count) -> batch.byNode.merge(nodeId, count, Int::plus) }
+  }
+
+  fun granted(nodeId: String) {
+    val batch = batches.firstOrNull { nodeId in it.byNode }
+    when {
+      batch != null -> batch.byNode.minus(nodeId, 1)
+      wide > 0 -> wide--
+      else -> batches.firstOrNull()?.byNode?.let { it.minus(it.keys.first(), 1) }
+    }
+    batches.removeAll { it.byNode.isEmpty() }
+  }
+
+  fun narrow(action: (nodeId: String, count: Int) -> Unit) {
+    batches.forEach { batch -> batch.byNode.forEach { (nodeId, count) -> action(nodeId, count) } }
+  }
+
+  fun namedNodes(): Set<String> = narrowNodes().also { named -> if (wide > 0) wideNodes.mapTo(named) { it.nodeId } }
+
+  private fun narrowNodes(): MutableSet<String> = batches.flatMapTo(LinkedHashSet()) { it.byNode.keys }
+
+  fun toCounts(preferred: PreferredNodes): NamedCounts {
+    val byNode = HashMap<String, Int>()
+    val byRack = HashMap<String, Int>()
+    narrow { nodeId, count ->
+      val node = preferred.byId.getValue(nodeId)
+      byNode.merge(node.name, count, Int::plus)
+      byRack.merge(node.rack, count, Int::plus)
+    }
+    if (wide > 0) {
+      if (wideGeneration != preferred.generation) chooseWide(preferred)
+      wideNodes
+        .asSequence()
+        .map { it.name }
+        .distinct()
+        .forEach { byNode.merge(it, wide, Int::plus) }
+      wideRacks.forEach { byRack.merge(it, wide, Int::plus) }
+    }
+    return NamedCounts(total, byNode, byRack)
+  }
+
+  private fun chooseWide(preferred: PreferredNodes) {
+    val named = narrowNodes()
+    val others = preferred.nodes.asSequence().filterNot { it.nodeId in named }
+    wideNodes = (named.asSequence().mapNotNull { preferred.byId[it] } + others).take(Planner.MAX_NAMED_NODES).toList()
+    val racks = wideNodes.asSequence().map { it.rack } + preferred.nodes.asSequence().map { it.rack }
+    wideRacks = racks.distinct().take(Planner.MAX_NAMED_RACKS).toList()
+    wideGeneration = preferred.generation
+  }
+
+  private fun MutableMap<String, Int>.minus(
+    nodeId: String,
+    count: Int,
+  ) {
+    compute(nodeId) { _, there -> there?.minus(count)?.takeIf { it > 0 } }
+  }
+
+  private companion object {
+    const val BATCH_MILLIS = 100
   }
 }
 
 /** What is free on each node, less what was promised. */
 private class FreeRoom(
-  nodes: Collection<NodeRoom>,
+  private val nodes: List<NodeRoom>,
   private val countsVcores: Boolean,
 ) {
-  private val nodes = nodes.associateBy { it.nodeId }
   private val memoryMib = nodes.associateTo(HashMap()) { it.nodeId to it.free.memoryMib }
-  private val vcores = nodes.associateTo(HashMap()) { it.nodeId to it.free.vcores }
+  private val vcores = nodes.associateTo(HashMap()) { it.nodeId to it.free.vcores.toLong() }
 
   fun take(
     nodeId: String,
-    size: Resource,
+    shape: Shape,
+    count: Int,
   ) {
-    memoryMib.computeIfPresent(nodeId) { _, free -> free - size.memoryMib }
-    vcores.computeIfPresent(nodeId) { _, free -> free - size.vcores }
+    memoryMib.computeIfPresent(nodeId) { _, free -> free - shape.resource.memoryMib * count }
+    vcores.computeIfPresent(nodeId) { _, free -> free - shape.resource.vcores.toLong() * count }
   }
 
-  /** Names a node for each of [count] containers, as far as there is room, so that every node is filled to the same degree. */
+  /**
+   * Names a node for each of [count] containers, as far as there is room on [maxNodes] nodes, those that are [named]
+   * already among them, so that every one is filled to the same degree. Returns how many name which node.
+   */
   fun spread(
-    size: Resource,
+    shape: Shape,
     count: Int,
-  ): List<NodeRoom> {
-    class Candidate(
-      val node: NodeRoom,
-      val room: Int,
-    ) {
-      var taken = 0
-
-      // D'Hondt's rule: whoever has most room for each container it would then hold.
-      val weight get() = room.toDouble() / (taken + 1)
-    }
-    val candidates = PriorityQueue<Candidate>(compareByDescending<Candidate> { it.weight }.thenBy { it.node.nodeId })
-    nodes.values.map { Candidate(it, roomFor(it.nodeId, size)) }.filterTo(candidates) { it.room > 0 }
-    val spread = mutableListOf<NodeRoom>()
-    while (spread.size < count) {
-      val best = candidates.poll() ?: break
-      spread += best.node
-      take(best.node.nodeId, size)
-      best.taken++
-      if (best.taken < best.room) candidates += best
-    }
-    return spread
+    named: Set<String>,
+    maxNodes: Int,
+  ): Map<String, Int> {
+    val withRoom = nodes.map { Seats(it.nodeId, roomFor(it.nodeId, shape)) }.filter { it.room > 0 }
+    val (old, new) = withRoom.partition { it.nodeId in named }
+    val candidates = old + new.sortedWith(mostRoomFirst).take((maxNodes - named.size).coerceAtLeast(0))
+    val seats = divide(count, candidates)
+    seats.forEach { take(it.nodeId, shape, it.taken) }
+    return seats.associateTo(LinkedHashMap()) { it.nodeId to it.taken }
   }
 
   private fun roomFor(
     nodeId: String,
-    size: Resource,
+    shape: Shape,
   ): Int {
-    val byMemory = memoryMib.getValue(nodeId) / size.memoryMib.coerceAtLeast(1)
-    val byVcores = if (countsVcores) vcores.getValue(nodeId).toLong() / size.vcores.coerceAtLeast(1) else Long.MAX_VALUE
+    val byMemory = memoryMib.getValue(nodeId) / shape.resource.memoryMib.coerceAtLeast(1)
+    val byVcores = if (countsVcores) vcores.getValue(nodeId) / shape.resource.vcores.coerceAtLeast(1) else Long.MAX_VALUE
     return minOf(byMemory, byVcores).coerceIn(0, Int.MAX_VALUE.toLong()).toInt()
   }
+
+  private companion object {
+    val mostRoomFirst = compareByDescending<Seats> { it.room }.thenBy { it.nodeId }
+  }
+}
+
+/** How many of the [room] containers a node has room for are [taken]. */
+private class Seats(
+  val nodeId: String,
+  val room: Int,
+) {
+  var taken = 0
+
+  val weight get() = room.toDouble() / (taken + 1)
+}
+
+/** D'Hondt's rule: one after the other goes to whoever has most room for each container it would then hold. */
+private fun divide(
+  count: Int,
+  candidates: List<Seats>,
+): List<Seats> {
+  val room = candidates.sumOf { it.room.toLong() }
+  // By that rule nobody gets less than its share rounded down, so these need not be dealt out one by one.
+  candidates.forEach { it.taken = if (count >= room) it.room else (count.toLong() * it.room / room).toInt() }
+  var left = minOf(count.toLong(), room) - candidates.sumOf { it.taken.toLong() }
+  val queue = PriorityQueue(compareByDescending<Seats> { it.weight }.thenBy { it.nodeId })
+  candidates.filterTo(queue) { it.taken < it.room }
+  while (left-- > 0) {
+    val best = queue.poll() ?: break
+    best.taken++
+    if (best.taken < best.room) queue += best
+  }
+  return candidates.filter { it.taken > 0 }
 }

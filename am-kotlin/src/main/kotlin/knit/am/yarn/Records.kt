@@ -52,6 +52,8 @@ internal fun NodeReport.toDomain(namesHavePorts: Boolean) =
         memoryMib = ((capability?.memorySize ?: 0) - (used?.memorySize ?: 0)).coerceAtLeast(0),
         vcores = ((capability?.virtualCores ?: 0) - (used?.virtualCores ?: 0)).coerceAtLeast(0),
       ),
+    capacity = capability?.toDomain() ?: Resource(0, 0),
+    partition = nodeLabels?.firstOrNull().orEmpty(),
   )
 
 internal fun schedulerName(

@@ -30,18 +30,22 @@ internal interface ResourceManager {
   /** The nodes that run, or null where the RM tells this application nothing of them. May be called by anyone at any time. */
   suspend fun nodes(): List<NodeRoom>?
 
-  /** Reports how the application ended. Nothing may be asked after it. */
+  /**
+   * Reports how the application ended. Nothing may be asked after it.
+   *
+   * Throws [LeftBehindException] where trying again is of no use, anything else where it may be.
+   */
   suspend fun unregister(outcome: Outcome)
 }
 
 /** The RM knows this attempt no more: another one has taken its place, or the application was ended. */
 internal class LeftBehindException(
   cause: Throwable,
-) : Exception("The ResourceManager does not know this attempt any more: ${cause.message}", cause)
+) : Exception("The ResourceManager does not know this attempt any more: ${cause.message?.lineSequence()?.first()}", cause)
 
 /** What the RM says to a new attempt. */
 internal data class Registration(
-  /** The most it grants to one container. */
+  /** The most it grants to one container: what the cluster is configured to, and no more than its largest node has. */
   val maxResource: Resource,
   /** Whether its scheduler counts vcores at all; by default it counts memory only. */
   val countsVcores: Boolean,
@@ -55,22 +59,33 @@ internal data class NodeRoom(
   val name: String,
   val rack: String,
   val free: Resource,
+  /** All it offers, used or not. */
+  val capacity: Resource = free,
+  /** The node label whose partition it belongs to; empty for the default partition. */
+  val partition: String = "",
 )
 
-/** One container that is asked for. Two asks are never equal: each stands for a container of its own. */
-internal class Ask(
+/** One kind of container: what YARN keeps apart by a priority of its own, since it tells requests of one priority by their names only. */
+internal data class Shape(
   val resource: Resource,
-  /** Where it would be welcome; empty for anywhere. Another node will do after a while. */
-  val nodes: List<NodeRoom>,
-  /** Whether [nodes] are all there are to name. */
-  val isWide: Boolean,
-  /** When it was first sent, on the clock of whoever asks. */
-  val sinceMillis: Long,
+)
+
+/**
+ * How many containers of one shape are asked for, in YARN's absolute numbers.
+ *
+ * A container may be counted at any number of nodes and racks: the names say where it is welcome, [total] how many there
+ * are.
+ */
+internal data class NamedCounts(
+  val total: Int,
+  /** By the names the scheduler knows nodes by. */
+  val byNode: Map<String, Int> = emptyMap(),
+  val byRack: Map<String, Int> = emptyMap(),
 )
 
 /** All that is asked of the RM. */
 internal data class Demand(
-  val asks: Collection<Ask>,
+  val asks: Map<Shape, NamedCounts>,
   /** Nodes, as `host:port`, where no container is wanted. */
   val excludedNodes: Set<String>,
   /** From 0 to 1, for people who look at YARN's pages. */
@@ -82,9 +97,19 @@ internal data class Allocation(
   val granted: List<Grant>,
   val completed: List<Completed>,
   /** Nodes, as `host:port`, whose containers are gone. */
-  val lostNodes: List<String>,
-  /** Nodes that have come, or come back. */
-  val newNodes: List<NodeRoom>,
+  val lostNodes: List<String> = emptyList(),
+  /** Nodes that have come, come back or changed. */
+  val newNodes: List<NodeRoom> = emptyList(),
+  /** What YARN's queue and limits leave to this application, as far as YARN says. */
+  val headroom: Resource? = null,
+  /** Containers that YARN wants back soon. */
+  val preempted: Set<String> = emptySet(),
+  /** What YARN refused to be asked for, with its words; nothing of it is asked for now. */
+  val refused: Map<Shape, String> = emptyMap(),
+  /** Whether part of the demand has not been told yet, and goes out with the next heartbeat. */
+  val isBehind: Boolean = false,
+  /** The RM had restarted, or another one taken its place: what it said to this attempt when it registered again. */
+  val registration: Registration? = null,
 )
 
 /** A container, in answer to an ask for [requested]. */

@@ -22,7 +22,7 @@ class WaitingTest {
           waiting = waiting.plus(SMALL, key)
         } else if (model.isNotEmpty()) {
           model -= model.elementAt(-step % model.size)
-          waiting = waiting.minus(SMALL) { it in model }
+          waiting = waiting.minus(SMALL, "worker") { it in model }
         }
         assertEquals(model.firstOrNull(), waiting.first(SMALL))
         assertEquals(if (model.isEmpty()) emptyMap() else mapOf(SMALL to model.size), waiting.counts)

@@ -4,7 +4,17 @@ import knit.am.core.Completed
 import knit.am.core.Lease
 import knit.am.core.MOST
 import knit.am.core.Outcome
+import knit.am.core.Resource
+import kotlinx.coroutines.CompletableDeferred
 import java.io.IOException
+
+internal fun room(
+  number: Int,
+  memoryMib: Long = 8192,
+  vcores: Int = 8,
+  capacity: Resource = Resource(maxOf(memoryMib, 8192), maxOf(vcores, 8)),
+  partition: String = "",
+) = NodeRoom("node$number:8041", "node$number", "/rack", Resource(memoryMib, vcores), capacity, partition)
 
 /** An RM that does what the test tells it, and remembers what it was told. */
 internal class FakeResourceManager : ResourceManager {
@@ -16,6 +26,9 @@ internal class FakeResourceManager : ResourceManager {
 
   /** What [nodes] answers; null: nothing is told. */
   var rooms: List<NodeRoom>? = emptyList()
+
+  /** How often [nodes] was called. */
+  var reports = 0
   var failure: Exception? = null
 
   /** Called before the outcome is taken; holds the answer back, or throws. */
@@ -24,21 +37,37 @@ internal class FakeResourceManager : ResourceManager {
   @Volatile
   var isUnregistering = false
 
+  /** While it is there, calls of [nodes] wait for it. */
+  var reportGate: CompletableDeferred<Unit>? = null
+
+  /** While it is there, heartbeats are heard but not answered. */
+  var answerGate: CompletableDeferred<Unit>? = null
+
   /** Grants what is asked for, at once. */
   var isGenerous = false
 
+  /** What the next answer holds beside grants and ends. */
+  var next = Allocation(emptyList(), emptyList())
+
   private val granted = mutableListOf<Grant>()
   private val completed = mutableListOf<Completed>()
-  private val lost = mutableListOf<String>()
   private var number = 0
 
-  val open: Collection<Ask>
-    get() = demands.last().asks
+  /** What is asked for. */
+  val open: Map<Resource, NamedCounts>
+    get() = demands.last().asks.mapKeys { it.key.resource }
 
-  fun grant(ask: Ask): Grant {
+  val openCount: Int
+    get() = open.values.sumOf { it.total }
+
+  /** Grants one container with the next answer. */
+  fun grant(
+    resource: Resource = open.keys.first(),
+    nodeName: String = "node1",
+  ): Grant {
     number++
-    val node = ask.nodes.firstOrNull() ?: room(1)
-    return Grant(Lease("container_$number", node.nodeId, "${node.name}:8042", ask.resource), ask.resource).also { granted += it }
+    val lease = Lease("container_$number", "$nodeName:8041", "$nodeName:8042", resource)
+    return Grant(lease, resource).also { granted += it }
   }
 
   fun complete(
@@ -49,7 +78,7 @@ internal class FakeResourceManager : ResourceManager {
   }
 
   fun lose(nodeId: String) {
-    lost += nodeId
+    next = next.copy(lostNodes = next.lostNodes + nodeId)
   }
 
   override suspend fun prepare() = Unit
@@ -64,20 +93,32 @@ internal class FakeResourceManager : ResourceManager {
 
   override suspend fun allocate(demand: Demand): Allocation {
     demands += demand
+    answerGate?.await()
     failure?.let { throw it }
-    if (isGenerous) demand.asks.forEach { grant(it) }
-    val allocation = Allocation(granted.toList(), completed.toList(), lost.toList(), emptyList())
+    if (isGenerous) grantAll(demand)
+    val allocation = next.copy(granted = granted.toList(), completed = completed.toList())
+    next = Allocation(emptyList(), emptyList())
     granted.clear()
     completed.clear()
-    lost.clear()
     return allocation
+  }
+
+  private fun grantAll(demand: Demand) {
+    for ((shape, counts) in demand.asks) {
+      val named = counts.byNode.flatMap { (name, count) -> List(count) { name } }
+      repeat(counts.total) { grant(shape.resource, named.getOrElse(it) { named.firstOrNull() ?: "node1" }) }
+    }
   }
 
   override fun release(containerId: String) {
     released += containerId
   }
 
-  override suspend fun nodes(): List<NodeRoom>? = rooms
+  override suspend fun nodes(): List<NodeRoom>? {
+    reports++
+    reportGate?.await()
+    return rooms
+  }
 
   override suspend fun unregister(outcome: Outcome) {
     failure?.let { throw IOException(it) }

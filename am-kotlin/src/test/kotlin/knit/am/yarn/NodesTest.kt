@@ -1,6 +1,10 @@
 package knit.am.yarn
 
+import knit.am.core.MOST
 import knit.am.core.Resource
+import knit.am.core.SMALL
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
 
@@ -39,4 +43,35 @@ class NodesTest {
     add("b:1", "b")
     assertEquals(emptySet<String>(), nodes.avoidable(setOf("a:1", "b:1")))
   }
+
+  @Test
+  fun nodesOfAPartitionAreNotNamedUnlessAllGrantsComeFromThere() {
+    report(room(1), room(2, partition = "gpu"))
+    assertEquals(listOf("node1"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+    nodes.granted("node2:8041", SMALL)
+    assertEquals(listOf("node2"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+    nodes.granted("node1:8041", SMALL)
+    assertEquals(listOf("node1"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+  }
+
+  @Test
+  fun whereOnlyPartitionsAreLeftNothingIsNamed() {
+    report(room(2, partition = "gpu"))
+    assertEquals(emptyList<NodeRoom>(), nodes.preferredNodes(emptySet())?.nodes)
+  }
+
+  @Test
+  fun whereEveryNodeIsExcludedAnyWillDo() {
+    report(room(1))
+    assertEquals(listOf("node1"), nodes.preferredNodes(setOf("node1:8041"))?.nodes?.map { it.name })
+  }
+
+  @Test
+  fun nodesThatHaveComeAreNoReasonToNameNoOthers() {
+    nodes.add(room(1))
+    assertEquals(null, nodes.preferredNodes(emptySet()))
+  }
+
+  private fun report(vararg rooms: NodeRoom) =
+    runBlocking { nodes.begin(Registration(MOST, countsVcores = false), CompletableDeferred(Result.success(rooms.toList()))) }
 }

@@ -5,23 +5,24 @@ import io.kotest.property.arbitrary.bind
 import io.kotest.property.arbitrary.int
 import io.kotest.property.arbitrary.list
 import knit.am.core.LARGE
-import knit.am.core.Resource
 import knit.am.core.SMALL
 import knit.am.forAll
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
-internal fun room(
-  number: Int,
-  memoryMib: Long = 8192,
-  vcores: Int = 8,
-) = NodeRoom("node$number:8041", "node$number", "/rack", Resource(memoryMib, vcores))
-
 class PlannerTest {
   private val planner = Planner(countsVcores = false)
+  private val small = Shape(SMALL)
+  private val large = Shape(LARGE)
 
-  private fun List<Ask>.perNode() = filterNot { it.isWide }.groupingBy { it.nodes.single().name }.eachCount()
+  private fun plan(
+    wanted: Int,
+    nodes: List<NodeRoom>?,
+    nowMillis: Long = 0,
+    generation: Long = 1,
+    planner: Planner = this.planner,
+  ): NamedCounts = planner.plan(mapOf(small to wanted), nodes?.let { PreferredNodes(it, generation) }, nowMillis).getValue(small)
 
   @Test
   fun containersAreSpreadInProportionToWhatIsFree() {
@@ -35,55 +36,98 @@ class PlannerTest {
       )
     for ((given, expected) in table) {
       val (free, wanted) = given
-      val asks = planner.plan(mapOf(SMALL to wanted), emptyList(), free.mapIndexed { index, mib -> room(index + 1, mib) }, 0)
-      assertEquals(expected, (1..3).map { asks.perNode()["node$it"] ?: 0 }, "$free, $wanted wanted")
+      val counts = plan(wanted, free.mapIndexed { index, mib -> room(index + 1, mib) }, planner = Planner(countsVcores = false))
+      assertEquals(expected, (1..3).map { counts.byNode["node$it"] ?: 0 }, "$free, $wanted wanted")
+      assertEquals(wanted, counts.total)
+      assertEquals(mapOf("/rack" to wanted), counts.byRack, "the RM counts a rack down with its nodes")
     }
   }
 
   @Test
   fun whatHasNoRoomNamesEveryNode() {
-    val asks = planner.plan(mapOf(SMALL to 5), emptyList(), listOf(room(1, 512), room(2, 256)), 0)
-    assertEquals(3, asks.count { !it.isWide })
-    assertTrue(asks.filter { it.isWide }.all { ask -> ask.nodes.map { it.name } == listOf("node1", "node2") })
+    val counts = plan(5, listOf(room(1, 512), room(2, 256)))
+    assertEquals(NamedCounts(5, mapOf("node1" to 2 + 2, "node2" to 1 + 2), mapOf("/rack" to 5)), counts)
   }
 
   @Test
   fun withoutKnowledgeOfNodesNoneIsNamed() {
-    val asks = planner.plan(mapOf(SMALL to 2), emptyList(), null, 0)
-    assertEquals(listOf(emptyList<NodeRoom>(), emptyList()), asks.map { it.nodes })
-    assertEquals(asks, planner.plan(mapOf(SMALL to 2), asks, null, 60_000), "and nothing is asked for anew")
+    assertEquals(NamedCounts(2), plan(2, null))
+    assertEquals(NamedCounts(2), plan(2, null, 60_000))
+  }
+
+  @Test
+  fun aNodeWithoutARackIsNotNamed() {
+    assertEquals(NamedCounts(2), plan(2, listOf(room(1).copy(rack = ""))))
   }
 
   @Test
   fun whatIsOpenForLongerThanANodesHeartbeatIsAskedForEverywhere() {
     val nodes = listOf(room(1), room(2))
-    val first = planner.plan(mapOf(SMALL to 2), emptyList(), nodes, 0)
-    assertEquals(first, planner.plan(mapOf(SMALL to 2), first, nodes, Planner.WIDEN_AFTER_MILLIS - 1))
-    val wide = planner.plan(mapOf(SMALL to 2), first, nodes, Planner.WIDEN_AFTER_MILLIS)
-    assertTrue(wide.all { it.isWide && it.nodes.size == 2 })
-    assertEquals(wide, planner.plan(mapOf(SMALL to 2), wide, nodes, 60_000), "and once only")
+    val first = plan(2, nodes)
+    assertEquals(mapOf("node1" to 1, "node2" to 1), first.byNode)
+    assertEquals(first, plan(2, nodes, Planner.WIDEN_AFTER_MILLIS - 1))
+    val wide = plan(2, nodes, Planner.WIDEN_AFTER_MILLIS)
+    assertEquals(mapOf("node1" to 2, "node2" to 2), wide.byNode)
+    assertEquals(wide, plan(2, nodes, 60_000), "and once only")
   }
 
   @Test
   fun anAskForANodeThatIsGoneIsMadeAnew() {
-    val first = planner.plan(mapOf(SMALL to 2), emptyList(), listOf(room(1), room(2)), 0)
-    val next = planner.plan(mapOf(SMALL to 2), first, listOf(room(2)), 10)
-    assertTrue(next.all { ask -> ask.nodes.map { it.name } == listOf("node2") })
-    assertTrue(next.any { it in first }, "the other stays")
+    plan(2, listOf(room(1), room(2)))
+    assertEquals(mapOf("node2" to 2), plan(2, listOf(room(2)), 10, generation = 2).byNode)
   }
 
   @Test
-  fun whatIsNoLongerWantedIsNoLongerAskedFor() {
-    val first = planner.plan(mapOf(SMALL to 5, LARGE to 1), emptyList(), listOf(room(1)), 0)
-    val next = planner.plan(mapOf(SMALL to 2), first, listOf(room(1)), 10)
-    assertEquals(first.take(2), next)
+  fun ofWhatIsNoLongerWantedTheLongestWaitingStay() {
+    plan(2, listOf(room(1)))
+    plan(5, listOf(room(2), room(1, 0)), 200)
+    assertEquals(mapOf("node1" to 2, "node2" to 1), plan(3, listOf(room(2), room(1, 0)), 300).byNode)
+    assertEquals(emptyMap<Shape, NamedCounts>(), planner.plan(emptyMap(), PreferredNodes(listOf(room(2)), 1), 400))
+  }
+
+  @Test
+  fun aGrantTakesTheAskThatNamedItsNode() {
+    val nodes = listOf(room(1), room(2))
+    plan(2, nodes)
+    planner.granted(small, "node2:8041")
+    assertEquals(NamedCounts(1, mapOf("node1" to 1), mapOf("/rack" to 1)), plan(1, nodes, 10))
+  }
+
+  @Test
+  fun aGrantWhereNothingWasNamedTakesAWideAskOrAnyOther() {
+    plan(3, listOf(room(1, 256), room(2, 256)))
+    planner.granted(small, "node9:8041")
+    assertEquals(mapOf("node1" to 1, "node2" to 1), plan(2, listOf(room(1, 256), room(2, 256)), 10).byNode)
+    planner.granted(small, "node9:8041")
+    assertEquals(1, plan(1, listOf(room(1, 256), room(2, 256)), 20).byNode.size)
   }
 
   @Test
   fun vcoresCountOnlyWhereTheSchedulerCountsThem() {
     val nodes = listOf(room(1, vcores = 1), room(2, vcores = 3))
-    assertEquals(mapOf("node1" to 2, "node2" to 2), planner.plan(mapOf(SMALL to 4), emptyList(), nodes, 0).perNode())
-    assertEquals(mapOf("node1" to 1, "node2" to 3), Planner(countsVcores = true).plan(mapOf(SMALL to 4), emptyList(), nodes, 0).perNode())
+    assertEquals(mapOf("node1" to 2, "node2" to 2), plan(4, nodes).byNode)
+    assertEquals(mapOf("node1" to 1, "node2" to 3), plan(4, nodes, planner = Planner(countsVcores = true)).byNode)
+  }
+
+  @Test
+  fun tenThousandContainersOnFiveHundredNodesAreAFewHundredNumbers() {
+    val nodes = List(500) { room(it, memoryMib = 8 * SMALL.memoryMib).copy(rack = "/rack${it % 100}") }
+    // Names, not containers: with one request for each container and node it would be five million.
+    var nowMillis = 0L
+    repeat(100) {
+      val counts = plan(10_000, nodes, nowMillis, generation = nowMillis / 1_000)
+      assertEquals(10_000, counts.total)
+      assertEquals(Planner.MAX_NAMED_NODES, counts.byNode.size)
+      assertTrue(counts.byRack.size <= Planner.MAX_NAMED_RACKS + 1, "${counts.byRack.size} racks")
+      nowMillis += 50
+    }
+  }
+
+  @Test
+  fun moreShapesThanOneShareTheRoom() {
+    val counts = planner.plan(mapOf(small to 2, large to 1), PreferredNodes(listOf(room(1, LARGE.memoryMib + 512), room(2, 512)), 1), 0)
+    assertEquals(1, counts.getValue(large).byNode["node1"])
+    assertEquals(3, counts.values.sumOf { it.byNode.values.sum() }, "$counts")
   }
 
   data class Plans(
@@ -96,18 +140,50 @@ class PlannerTest {
 
   @Test
   fun exactlyWhatIsWantedIsAskedForAndNoNodeIsPromisedTwice() {
-    val plans = Arb.bind(Arb.list(Arb.int(0..20_000), 0..8), Arb.int(0..200), Arb.int(0..50), Arb.int(0..3_000), Arb.int(0..200), ::Plans)
-    forAll(1_000, plans) { (freeMib, small, large, laterMillis, smallLater) ->
+    val plans = Arb.bind(Arb.list(Arb.int(0..20_000), 0..8), Arb.int(0..200), Arb.int(0..50), Arb.int(0..1_100), Arb.int(0..200), ::Plans)
+    forAll(1_000, plans) { (freeMib, smallCount, largeCount, laterMillis, smallLater) ->
+      val planner = Planner(countsVcores = false)
       val nodes = freeMib.mapIndexed { index, mib -> room(index, mib.toLong()) }
-      val wanted = mapOf(SMALL to small, LARGE to large).filterValues { it > 0 }
-      val wantedLater = mapOf(SMALL to smallLater).filterValues { it > 0 }
-      val first = planner.plan(wanted, emptyList(), nodes, 0)
-      val second = planner.plan(wantedLater, first, nodes.drop(1), laterMillis.toLong())
-      for ((asks, want) in listOf(first to wanted, second to wantedLater)) {
-        assertEquals(want, asks.groupingBy { it.resource }.eachCount())
-        val promised = asks.filterNot { it.isWide }.groupBy { it.nodes.single() }
-        promised.forEach { (node, there) -> assertTrue(there.sumOf { it.resource.memoryMib } <= node.free.memoryMib) }
+      val wanted = mapOf(small to smallCount, large to largeCount).filterValues { it > 0 }
+      val wantedLater = mapOf(small to smallLater).filterValues { it > 0 }
+      val first = planner.plan(wanted, PreferredNodes(nodes, 1), 0)
+      val second = planner.plan(wantedLater, PreferredNodes(nodes.drop(1), 2), laterMillis.toLong())
+      for ((counts, want, named) in listOf(Triple(first, wanted, nodes), Triple(second, wantedLater, nodes.drop(1)))) {
+        assertEquals(want, counts.mapValues { it.value.total })
+        if (named.size < 2) continue
+        for (node in named) {
+          val promised = counts.entries.sumOf { (shape, of) -> shape.resource.memoryMib * of.promisedOn(node, named.size) }
+          assertTrue(promised <= node.free.memoryMib, "$node: $promised MiB promised")
+        }
       }
+    }
+  }
+
+  /** Without those that name every node, which is no promise. */
+  private fun NamedCounts.promisedOn(
+    node: NodeRoom,
+    nodeCount: Int,
+  ): Int = (byNode[node.name] ?: 0) - (byNode.values.sum() - total) / (nodeCount - 1)
+
+  @Test
+  fun sharesAreThoseThatAreDealtOutOneByOne() {
+    forAll(300, Arb.bind(Arb.list(Arb.int(0..30), 1..20), Arb.int(1..400), ::Pair)) { (rooms, count) ->
+      val nodes = rooms.mapIndexed { index, room -> room(index + 10, room * SMALL.memoryMib) }
+      val counts = Planner(countsVcores = false).plan(mapOf(small to count), PreferredNodes(nodes, 1), 0).getValue(small)
+      val dealt = nodes.associate { it.name to 0 }.toMutableMap()
+      repeat(minOf(count, rooms.sum())) {
+        val best =
+          nodes
+            .filter { dealt.getValue(it.name) < it.free.memoryMib / SMALL.memoryMib }
+            .maxWith(
+              compareBy<NodeRoom> {
+                it.free.memoryMib.toDouble() / SMALL.memoryMib / (dealt.getValue(it.name) + 1)
+              }.thenByDescending { it.nodeId },
+            )
+        dealt.merge(best.name, 1, Int::plus)
+      }
+      val wide = (count - rooms.sum()).coerceAtLeast(0)
+      assertEquals(dealt.mapValues { it.value + wide }.filterValues { it > 0 }, counts.byNode)
     }
   }
 }

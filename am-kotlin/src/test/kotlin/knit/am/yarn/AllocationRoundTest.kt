@@ -4,9 +4,9 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Test
 
-class RoundTest {
+class AllocationRoundTest {
   private var now = 0L
-  private val round = Round { now }
+  private val round = AllocationRound { now }
 
   private fun heartbeat(
     open: Int,

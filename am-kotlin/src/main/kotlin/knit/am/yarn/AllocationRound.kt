@@ -5,7 +5,7 @@ package knit.am.yarn
  *
  * A round begins with the heartbeat that first asks for something, and ends with the one that leaves nothing open.
  */
-internal class Round(
+internal class AllocationRound(
   private val nowMillis: () -> Long,
 ) {
   private var beganMillis = 0L

@@ -123,6 +123,8 @@ flags+=("-Xmx${heap_mib}m")
 # never use: 1 GiB for classes, 1 MiB for each thread; and malloc 64 MiB for each arena, of which there
 # may be eight for each core.
 flags+=(-XX:CompressedClassSpaceSize=32m -XX:ReservedCodeCacheSize=24m -Xss512k)
+# What lies beside the heap is by default as large again, and a container's memory counts both.
+flags+=(-XX:MaxDirectMemorySize=64m)
 export MALLOC_ARENA_MAX=1
 release="$(readlink -f "$java")"
 release="${release%/bin/java}/release"

@@ -100,7 +100,7 @@ internal class ClusterEffects(
     val containerId = effect.lease.containerId
     try {
       val isLaunched =
-        nodeCalls.on(effect.lease.nodeId) {
+        nodeCalls.on(effect.lease.nodeId, effect.sizeBytes) {
           val isWanted = containerId !in toStop
           if (isWanted) {
             index.launched(effect.key, effect.lease)
@@ -117,6 +117,14 @@ internal class ClusterEffects(
       post(LaunchFailed(containerId, failure.message ?: failure.toString(), faultOf(failure)))
     }
   }
+
+  /** About what there is to launch: characters, of which most are one byte. */
+  private val Launch.sizeBytes: Long
+    get() {
+      val service = submission.services.getValue(key.place.serviceName)
+      val variables = (service.environment + environment).entries.sumOf { (name, value) -> name.length + value.length }
+      return service.command.length.toLong() + variables
+    }
 
   private fun faultOf(failure: Exception): LaunchFault =
     when (failure) {

@@ -46,6 +46,27 @@ class NodeCallsTest {
     }
 
   @Test
+  fun whatIsLargeIsCarriedAFewAtATime() =
+    runTest {
+      val calls = calls()
+      var now = 0
+      var most = 0
+
+      suspend fun carry() {
+        most = maxOf(most, ++now)
+        delay(100)
+        now--
+      }
+      List(60) { async { calls.on("node$it", sizeBytes = 1L shl 20) { carry() } } }.awaitAll()
+      assertEquals(3, most, "64 places, and each takes 17")
+      List(60) { async { calls.on("node$it", sizeBytes = Long.MAX_VALUE / 2) { carry() } } }.awaitAll()
+      assertEquals(0, now)
+      most = 0
+      List(64) { async { calls.on("node$it", sizeBytes = 10_000) { carry() } } }.awaitAll()
+      assertEquals(64, most)
+    }
+
+  @Test
   fun aNodeThatDoesNotAnswerHoldsOneThread() =
     runTest {
       val calls = calls(perNode = 4, total = 8)

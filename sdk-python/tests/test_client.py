@@ -108,7 +108,8 @@ def test_a_submission_carries_what_the_application_master_needs(
     assert submission["application-name"] == "demo"
     assert submission["max-app-attempts"] == 2
     secrets = secrets_of(cluster, application.application_id)
-    assert set(secrets) == {"knit.application", "knit.tls.ca", "knit.tls.cert", "knit.tls.key"}
+    keys = {"knit.tls.ca", "knit.tls.cert", "knit.tls.key"}
+    assert set(secrets) == {"knit.application", "knit.launch", *keys}
     message = application_pb2.ApplicationSpec.FromString(secrets["knit.application"])
     assert message.user_name == "alice"
     assert message.staging_url.endswith(f"{HOME}/.knit/applications/{application.application_id}")

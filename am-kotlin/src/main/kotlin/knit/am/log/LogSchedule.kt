@@ -4,13 +4,15 @@ import knit.am.core.Application
 import knit.am.core.Container
 import knit.am.core.Phase
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
-import kotlinx.coroutines.withTimeoutOrNull
+import kotlinx.coroutines.selects.onTimeout
+import kotlinx.coroutines.selects.select
 import java.util.TreeSet
 
 /**
@@ -122,18 +124,19 @@ internal class LogSchedule(
     }
   }
 
+  @OptIn(ExperimentalCoroutinesApi::class)
   private suspend fun await() {
     val limit = (waiting.firstOrNull()?.dueMillis ?: Long.MAX_VALUE) - nowMillis()
     if (limit <= 0) return
+    // A time limit around it could take something from a channel and lose it.
     val first =
-      withTimeoutOrNull(limit) {
-        kotlinx.coroutines.selects.select<Returned?> {
-          returned.onReceive { it }
-          looks.onReceive {
-            looks.trySend(Unit)
-            null
-          }
+      select<Returned?> {
+        returned.onReceive { it }
+        looks.onReceive {
+          looks.trySend(Unit)
+          null
         }
+        onTimeout(limit) { null }
       }
     first?.let(::takeBack)
   }

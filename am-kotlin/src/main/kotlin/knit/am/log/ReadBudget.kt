@@ -153,7 +153,11 @@ internal class ReadTurn(
   /** Whether a chunk may be read now; waits a moment for the collector. If not, the file is to be closed meanwhile. */
   suspend fun mayReadOn(): Boolean {
     if (!hasChunk) {
-      hasChunk = stream.chunks.tryAcquire() || withTimeoutOrNull(PATIENCE_MILLIS) { stream.chunks.acquire() } != null
+      // Noted within the time limit: it may run out between the two.
+      withTimeoutOrNull(PATIENCE_MILLIS) {
+        stream.chunks.acquire()
+        hasChunk = true
+      }
     }
     return hasChunk
   }

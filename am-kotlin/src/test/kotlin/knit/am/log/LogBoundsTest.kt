@@ -13,6 +13,7 @@ import knit.am.core.started
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
+import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -216,6 +217,47 @@ class LogBoundsTest {
     }
 
   @Test
+  fun nothingIsLostBetweenTimeLimitsAndWhatComesBackMeanwhile() =
+    runBlocking(Dispatchers.Default) {
+      // Every look ends at about the moment when the next is due.
+      val source =
+        object : LogSource {
+          override suspend fun files(container: Container): List<LogFile> = emptyList()
+
+          override fun readsAtOnce(container: Container): Int = 4
+
+          override fun reader(
+            container: Container,
+            fileName: String,
+            start: LogStart,
+            follow: Boolean,
+          ): LogReader =
+            object : LogReader {
+              private var looks = 0
+
+              override suspend fun read(
+                container: Container,
+                turn: ReadTurn,
+              ): LogReader.Next =
+                turn.use {
+                  if (looks++ < LOOKS) {
+                    delay(1)
+                    LogReader.Next.Later(1)
+                  } else {
+                    turn.send(LogPiece.End(0, ""))
+                    LogReader.Next.Ended
+                  }
+                } ?: LogReader.Next.Soon
+
+              override fun close() = Unit
+            }
+        }
+      val streams = LogStreams(MutableStateFlow(running(20)), source)
+      val counts = List(8) { async { streams.stream(everything).toList().count { it.piece is LogPiece.End } } }
+      withTimeout(100_000) { counts.forEach { assertEquals(40, it.await()) } }
+    }
+
+  @Test
   fun aChangeIsFoundByWhoeverLooksAndWhoFallsBehindLooksAtAll() =
     runTest {
       val applications = MutableStateFlow<Application>(running(3))
@@ -232,6 +274,8 @@ class LogBoundsTest {
     }
 
   private companion object {
+    const val LOOKS = 300
+
     /** Fewer than may wait and read together. */
     const val SILENT = 150
   }

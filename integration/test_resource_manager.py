@@ -28,7 +28,7 @@ pytestmark = pytest.mark.own_cluster("it kills ResourceManagers, and its nodes a
 
 LESSER_MIB, LARGER_MIB = 2048, 4096
 LARGE = knit.Resources(memory=f"{LESSER_MIB + 512} MiB", vcores=1)
-"""What only the larger node can hold."""
+"""What only the larger node can hold, and two of them not at once."""
 
 
 @pytest.fixture(scope="module")
@@ -159,30 +159,34 @@ def test_waiting_and_running_containers_outlive_a_failover_and_a_restart_with_re
     app = pair_applications.submit(
         {
             "small": program("wait", instances=3, environment=gate.environment),
-            "large": program("wait", resources=LARGE, environment=gate.environment),
+            "large": program("wait", instances=2, resources=LARGE, environment=gate.environment),
         }
     )
     wait_for_text(app, "waits", 4)
     running = wait_for_states(app, 4, ContainerState.RUNNING)
+    reason = wait_for_reason(app, WaitingCause.CAPACITY)
+    assert (reason.service_name, reason.count) == ("large", 1)
 
     pair.kill_resource_manager(0)
-    added = app.add_containers(1, service="small")
     silent = wait_for_reason(app, WaitingCause.RESOURCE_MANAGER)
     assert re.search(r"not answered for \d+ s", silent.explanation)
+    added = app.add_containers(1, service="small")
     pair.activate_resource_manager(1)
     wait_for_states(app, 4, ContainerState.RUNNING, services=["small"])
+    wait_for_reason(app, WaitingCause.CAPACITY)
 
     pair.kill_resource_manager(1)
-    more = app.add_containers(1, service="small")
     wait_for_reason(app, WaitingCause.RESOURCE_MANAGER)
     pair.start_resource_manager(1)
     pair.start_resource_manager(0)
     pair.activate_resource_manager(1)
+    more = app.add_containers(1, service="small")
     wait_for_states(app, 5, ContainerState.RUNNING, services=["small"])
     gate.open()
 
     ending = finish(app)
     assert [c.rank for c in (*added, *more)] == [3, 4]
-    assert len(ending.containers) == 6
+    assert len(ending.containers) == 7
     holds_what_it_held(running, ending)
+    assert ending.container("large", 1).state is ContainerState.SUCCEEDED
     assert ending.description.waiting_reasons == ()

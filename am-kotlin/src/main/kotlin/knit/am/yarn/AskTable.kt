@@ -1,6 +1,7 @@
 package knit.am.yarn
 
 import knit.am.core.Resource
+import kotlin.math.ln
 
 /** One line of a heartbeat: from now on [count] containers of [shape] are asked for at [name], a node, a rack or [ANYWHERE]. */
 internal data class Ask(
@@ -153,8 +154,8 @@ internal class AskTable(
     shape: Shape,
     wanted: Set<Shape>,
   ): Boolean {
-    val priority = (1..MAX_PRIORITIES).firstOrNull { it !in rowsByPriority }
-    if (priority != null) {
+    if (rows.size < MAX_ROWS) {
+      val priority = freePriority(shape.resource)
       val row = Row(shape, priority)
       rows[shape] = row
       rowsByPriority[priority] = row
@@ -170,6 +171,19 @@ internal class AskTable(
     return false
   }
 
+  /**
+   * The free number nearest to what [size] has by its order: the larger, the higher.
+   *
+   * Lower numbers come first, and on a node that cannot hold what comes first the CapacityScheduler looks at nothing
+   * else of the application. What fits where the next smaller one does must not stand before it.
+   */
+  private fun freePriority(size: Resource): Int {
+    val own = (PRIORITIES_PER_DOUBLING * (log2(size.memoryMib) + log2(size.vcores.toLong()))).toInt() + 1
+    return (own.coerceAtMost(MAX_PRIORITIES - MAX_ROWS)..MAX_PRIORITIES).first { it !in rowsByPriority }
+  }
+
+  private fun log2(amount: Long): Double = ln(amount.coerceAtLeast(1).toDouble()) / ln(2.0)
+
   private fun remove(row: Row) {
     rows -= row.shape
     rowsByPriority -= row.priority
@@ -179,8 +193,14 @@ internal class AskTable(
   private fun Map<String, Int>.isPositiveAt(name: String?): Boolean = name != null && (get(name) ?: 0) > 0
 
   companion object {
-    /** The RM keeps a table for each priority it has ever heard of; twice what is asked for at a time leaves room for grants that come late. */
-    const val MAX_PRIORITIES = 2 * ShapeAdmission.MAX_OPEN_SHAPES
+    /** Twice what is asked for at a time, which leaves room for grants that come late. */
+    const val MAX_ROWS = 2 * ShapeAdmission.MAX_OPEN_SHAPES
+
+    /** The RM keeps a table for each priority it has ever heard of. */
+    const val MAX_PRIORITIES = 1_024
+
+    /** As many as there is room for: memory and vcores double 62 times at most between them. */
+    private const val PRIORITIES_PER_DOUBLING = 14
 
     const val RESEND_MILLIS = 10_000L
 

@@ -147,6 +147,20 @@ class AllocationTest {
     }
 
   @Test
+  fun aSizeThereIsNoRoomForHoldsUpNoSmallerOne() =
+    runTest {
+      yarn.add(FakeYarn.Node("small", Resource(3072, 100)))
+      yarn.add(FakeYarn.Node("large", Resource(6144, 100)))
+      running("large" to service(instances = 2, resource = LARGE))
+      nodesReport()
+      advanceTimeBy(5_000)
+      loop.post(adding("large", 3, SMALL))
+      advanceTimeBy(5_000)
+      assertEquals(mapOf(LARGE to 1), loop.snapshots.value.wanted())
+      assertEquals(listOf(WaitingCause.CAPACITY), allocator.waitingReasons().map { it.cause })
+    }
+
+  @Test
   fun aNodeThatIsMadeSmallerUnnoticedStopsNobodyEither() =
     runTest {
       yarn.add(FakeYarn.Node("n1", Resource(6144, 100)))

@@ -138,7 +138,9 @@ internal class FakeYarn :
       .sorted()) {
       var mayBeAnywhere = true
       while (true) {
-        val any = rows[priority to ANYWHERE]?.takeIf { it.count > 0 && it.size.memoryMib <= node.freeMib } ?: break
+        val any = rows[priority to ANYWHERE]?.takeIf { it.count > 0 } ?: break
+        // As the CapacityScheduler does: what comes after is not looked at here.
+        if (any.size.memoryMib > node.freeMib) return
         val atNode = rows[priority to node.name]?.takeIf { it.count > 0 }
         val atRack = rows[priority to node.rack]?.takeIf { it.count > 0 }
         if (atNode == null && atRack == null && !mayBeAnywhere) break

@@ -134,7 +134,7 @@ class ArgumentsTest {
         listOf("-C", "x", "-n", "1", "-n", "2") to "--numContainers",
         listOf("-C", "x\uFFFDy") to "LANG",
         listOf("-C", "x".repeat(131_072)) to "131071",
-        listOf("-C", "x", "--env", "A=${"x".repeat(131_070)}") to "variable A",
+        listOf("-C", "x", "--env", "A=${"x".repeat(131_070)}") to "A and its value have",
         listOf("-C", "x") + (0..8).flatMap { listOf("--env", "V$it=${"x".repeat(120_000)}") } to "1048576",
         listOf("-C", "x", "--files", "file:x#a:b") to "':'",
         listOf("-C", "x", "--files", "a#${"é".repeat(128)}") to "256 bytes",

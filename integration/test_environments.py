@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -197,11 +198,18 @@ def test_without_an_environment_the_package_is_not_there(applications: Applicati
 
 
 def test_an_archive_without_an_interpreter_fails_the_container_and_says_why(
-    applications: Applications, tmp_path: Path
+    applications: Applications, hdfs: Hdfs
 ) -> None:
-    with zipfile.ZipFile(tmp_path / "env.zip", "w") as archive:
+    """One that lies on the cluster: those of this machine are looked into before they are sent."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("README", "no Python here")
-    ending = applications.run(greet(tmp_path / "env.zip"))
+    path = f"{hdfs.home}/no-environment.zip"
+    hdfs.write(path, content.getvalue())
+    try:
+        ending = applications.run(greet(f"{hdfs.default_fs}{path}"))
+    finally:
+        hdfs.delete(path)
 
     assert ending.report.final_status is knit.FinalStatus.FAILED
     assert ending.exit("worker").exit_code == 1

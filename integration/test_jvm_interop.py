@@ -54,11 +54,12 @@ def test_the_python_side_works_with_it(
 
 
 def test_its_record_and_certificates_are_as_the_python_sides(
-    waiting: knit.Application, hdfs: Hdfs
+    waiting: knit.Application, hdfs: Hdfs, config: knit.ClusterConfig
 ) -> None:
     path = f"{hdfs.home}/.knit/applications/{waiting.application_id}/application.json"
     record = json.loads(hdfs.read(path))
-    assert record.keys() == {"version", "cache", "tls"}
+    assert record.keys() == {"version", "cache", "tls", "resource_manager"}
+    assert record["resource_manager"] == config.resource_manager_name
     assert record["cache"] == sorted(record["cache"])
     assert set(record["cache"]) <= hdfs.cache().keys()
     status, directory = hdfs.status(path), hdfs.status(path.rpartition("/")[0])

@@ -20,7 +20,7 @@ try:
     with cluster.connect_client_sync() as client:
         controller = cluster.controller.connection_files["engine"]
         cmd = "$PYTHON_BIN $CONDA_PREFIX/bin/ipengine --file=" + os.path.basename(controller)
-        k.start(cmd, env=env, files=[controller], num_containers=3, memory=256)
+        k.start(cmd, env=env, files=[controller], num_containers=3, memory=512)
         client.wait_for_engines(3, timeout=240, interactive=False)
         print("engines", client.ids)
         print("squares", client[:].map_sync(lambda number: number**2, range(10)))

@@ -28,6 +28,13 @@ from integration.waiting import wait_until
 
 pytestmark = pytest.mark.topology("nodes fail as machines")
 
+
+@pytest.fixture(autouse=True)
+def soon_done_with_lost_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a lost node held is never collected, and a follower gives YARN two minutes for it."""
+    monkeypatch.setattr("knit._archived_logs.PATIENCE_SECONDS", 15.0)
+
+
 ENDS: dict[str, tuple[str, int, int | None]] = {
     # name: command, exit code, signal
     "zero": ("exit 0", 0, None),

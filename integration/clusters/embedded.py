@@ -192,6 +192,7 @@ class EmbeddedCluster(Cluster):
                     f"{self.conf_dir}:{self._jars}/*",
                     ADMINISTRATION,
                     "-transitionToActive",
+                    "--forceactive",  # the other one is gone, and cannot be asked
                     RM_IDS[number],
                 ],
                 env=_environment(self._java, self.conf_dir),

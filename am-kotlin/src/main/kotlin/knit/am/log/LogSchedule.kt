@@ -72,7 +72,10 @@ internal class LogSchedule(
   )
 
   private val followed = HashMap<String, Followed>()
+
+  /** Whose files were begun, so that none is begun twice; without those the application has forgotten, who never change again. */
   private val seen = HashSet<String>()
+  private var forgetAt = MIN_SEEN
   private val waiting = TreeSet<FollowedFile>()
   private val nodes = HashMap<String, Node>()
   private var files = 0
@@ -149,6 +152,7 @@ internal class LogSchedule(
     looked = application
     (news.changed ?: application.containers.asIterable()).forEach(::take)
     isFirst = false
+    forgetWhatIsGone(application)
     return when {
       !query.follow -> false
       application.phase == Phase.ENDED -> false
@@ -156,6 +160,16 @@ internal class LogSchedule(
       else -> query.containerIds.any { id -> application.container(id)?.state?.isFinal == false }
     }
   }
+
+  /** A service may fail and be started again without end. What this costs is in proportion to how many have come since the last time. */
+  private fun forgetWhatIsGone(application: Application) {
+    if (seen.size < forgetAt) return
+    seen.removeIf { application.container(it) == null }
+    forgetAt = maxOf(MIN_SEEN, 2 * seen.size)
+  }
+
+  /** How many containers are remembered. */
+  internal val remembered: Int get() = seen.size
 
   private fun take(container: Container) {
     val containerId = container.lease?.containerId ?: return
@@ -291,8 +305,11 @@ internal class LogSchedule(
       ?.nodeHttpAddress
       .orEmpty()
 
-  private companion object {
+  internal companion object {
     const val LOOK_MILLIS = 20L
+
+    /** So many are remembered without a look at who is gone; beyond it at most twice as many as the application lists. */
+    const val MIN_SEEN = 1_000
 
     /** Most of which wait for their nodes: [StreamBudget] has what is read. */
     const val MAX_READING = 256

@@ -173,6 +173,37 @@ class LogBoundsTest {
     }
 
   @Test
+  fun aServiceThatCrashesForEverIsFollowedOnceEachAndThenForgotten() =
+    runTest {
+      val crashes = 3 * LogSchedule.MIN_SEEN
+      val applications = MutableStateFlow(registered("worker" to service(maxRestarts = Int.MAX_VALUE)))
+      val query = everything.copy(fileNames = listOf("stdout"), follow = true)
+      val mine = StreamBudget()
+      val ended = HashMap<String, Int>()
+      val schedule =
+        LogSchedule(
+          query,
+          applications,
+          ContainerChanges(applications),
+          Counting(chunks = 1),
+          ReadBudget(),
+          mine,
+          { testScheduler.currentTime },
+        ) { item, hasChunk ->
+          if (hasChunk) mine.chunks.release()
+          if (item.piece is LogPiece.End) ended.merge(checkNotNull(item.container.lease).containerId, 1, Int::plus)
+        }
+      backgroundScope.launch { schedule.run() }
+      for (number in 1..crashes) {
+        applications.value = applications.value.after(granted(number), started(number), completed(number, 1))
+        advanceTimeBy(2 * LogSchedule.LOOK_MILLIS)
+      }
+      advanceTimeBy(1_000)
+      assertEquals((1..crashes).associate { id(it) to 1 }, ended)
+      assertTrue(schedule.remembered <= LogSchedule.MIN_SEEN, "${schedule.remembered} are remembered")
+    }
+
+  @Test
   fun silentNodesHoldUpNobody() =
     runTest {
       // All nodes but one keep their answers to themselves.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._enums import OpenEnum
-from knit._report import attempt_of
+from knit._identifiers import attempt_of
 from knit._resources import Resources
 from knit.exceptions import ApplicationNotRunningError
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import attrs
 
+from knit._identifiers import attempt_of
 from knit.exceptions import ApplicationFailedError
 
 
@@ -168,9 +168,3 @@ def _address(value: object) -> str | None:
     if not host or host == "N/A" or not port.isdigit() or int(port) == 0:
         return None
     return f"{host}:{port}"
-
-
-def attempt_of(text: str | None) -> int | None:
-    """From the ID of a container in it: `container_[eEPOCH_]TIME_APPLICATION_ATTEMPT_N`."""
-    match = re.search(r"container_(?:e\d+_)?\d+_\d+_(\d+)_\d+", text or "")
-    return int(match.group(1)) if match else None

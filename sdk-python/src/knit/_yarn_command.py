@@ -21,6 +21,7 @@ from knit._cluster.aggregated_logs import ContainerLogs, _places
 from knit._cluster.aggregated_logs._node_file import Piece, node_id_of
 from knit._cluster.aggregated_logs._places import Place
 from knit._cluster.aggregated_logs._reading import PIECE_BYTES, ByteReader
+from knit._identifiers import numbers_of
 from knit.exceptions import LogsNotFoundError, LogsUnavailableError, WaitTimeoutError
 
 _CONTAINER = re.compile(rb"Container: (container_\w+) on (\S+)")
@@ -224,7 +225,7 @@ def parse(output: IO[bytes]) -> dict[str, ContainerLogs]:
             if piece.name == _places.FILE_NAME:
                 places.update(_places.parse(piece.data.pieces()))
     containers = {}
-    for container_id in sorted(scanned.found, key=_places.order):
+    for container_id in sorted(scanned.found, key=numbers_of):
         place = places.get(container_id) or _places.guess(container_id)
         containers[container_id] = ContainerLogs(
             container_id=container_id,

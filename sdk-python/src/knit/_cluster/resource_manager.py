@@ -16,6 +16,7 @@ from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.failover import DaemonClient
 from knit._cluster.http import HttpClient, http_time
 from knit._deadlines import Deadline, pauses
+from knit._identifiers import numbers_of
 from knit._report import ApplicationReport, YarnState
 from knit.exceptions import (
     ApplicationNotFoundError,
@@ -411,7 +412,7 @@ class ResourceManager:
         # The API filters by name from Hadoop 3.3 on only.
         if name is not None:
             reports = [report for report in reports if report.name == name]
-        reports.sort(key=lambda report: _id_key(report.application_id), reverse=True)
+        reports.sort(key=lambda report: numbers_of(report.application_id), reverse=True)
         return reports[:limit]
 
     def attempts(
@@ -574,8 +575,3 @@ def _time(millis: object) -> datetime | None:
     if not isinstance(millis, int) or not millis:
         return None
     return datetime.fromtimestamp(millis / 1000, timezone.utc)
-
-
-def _id_key(application_id: str) -> tuple[int, ...]:
-    """Orders by the RM's start, then by number: application_1700000000000_0012."""
-    return tuple(int(part) for part in application_id.split("_") if part.isdigit())

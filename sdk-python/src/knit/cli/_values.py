@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 
 from click import BadParameter
 
+from knit._identifiers import TYPED_APPLICATION_ID, TYPED_CONTAINER_ID
+
 if TYPE_CHECKING:
     import knit
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", re.ASCII)
 _LONGEST_SECONDS = 10 * 365 * 24 * 3600
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_APPLICATION_ID = re.compile(r"application_\d+_\d{4,}", re.ASCII)
-_CONTAINER_ID = re.compile(r"container_(?:e\d+_)?(\d+_\d{4,})_\d{2,}_\d{6,}", re.ASCII)
 _PLACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?/\d+", re.ASCII)
 
 
@@ -149,11 +149,11 @@ def split_file(text: str) -> tuple[str, str | None]:
 def application_id(text: str) -> str:
     """An application's ID in YARN's own form."""
     text = text.strip()
-    if _APPLICATION_ID.fullmatch(text):
+    if TYPED_APPLICATION_ID.fullmatch(text):
         return text
-    container = _CONTAINER_ID.fullmatch(text)
-    if container:
-        raise BadParameter(f"{text} is a container; its application is application_{container[1]}.")
+    if match := TYPED_CONTAINER_ID.fullmatch(text):
+        owner = f"application_{match['application']}"
+        raise BadParameter(f"{text} is a container; its application is {owner}.")
     raise BadParameter(
         f"{text!r} is no application's ID; one looks like application_1700000000000_0001. "
         "`knit list` shows yours."
@@ -163,7 +163,7 @@ def application_id(text: str) -> str:
 def container(text: str) -> str:
     """A container's ID in YARN's own form, or its place as logs show it: `worker/0`."""
     text = text.strip()
-    if _CONTAINER_ID.fullmatch(text) or _PLACE.fullmatch(text):
+    if TYPED_CONTAINER_ID.fullmatch(text) or _PLACE.fullmatch(text):
         return text
     raise BadParameter(
         f"{text!r} is no container: write its ID, container_1700000000000_0001_01_000002, "

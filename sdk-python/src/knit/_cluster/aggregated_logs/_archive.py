@@ -20,6 +20,7 @@ from knit._cluster.aggregated_logs._reading import MalformedError
 from knit._cluster.aggregated_logs._records import ApplicationRecord
 from knit._cluster.aggregated_logs._remote import RemoteFile
 from knit._cluster.aggregated_logs._tfile import MAGIC, TFile
+from knit._identifiers import attempt_of, numbers_of
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterFileNotFoundError,
@@ -255,7 +256,7 @@ class LogArchive:
         for node in nodes:
             for container_id in am_ids.intersection(node.container_ids()):
                 key = (node, container_id)
-                attempt_number = _places.attempt_of(container_id)
+                attempt_number = attempt_of(container_id)
                 if key not in self._records:
                     pieces = (
                         data
@@ -279,7 +280,7 @@ class LogArchive:
             for container_id in node.container_ids():
                 parts.setdefault(container_id, []).append(node)
         found = {}
-        for container_id in sorted(parts, key=_places.order):
+        for container_id in sorted(parts, key=numbers_of):
             place = recorded.get(container_id) or _places.guess(container_id)
             found[container_id] = ContainerLogs(
                 container_id=container_id,

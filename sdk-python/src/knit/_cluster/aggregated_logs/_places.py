@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import attrs
 
 from knit._cluster.aggregated_logs import _records
 from knit._cluster.aggregated_logs._records import ApplicationRecord
+from knit._identifiers import CONTAINER_ID
 
 FILE_NAME = _records.FILE_NAME
-_CONTAINER_ID = re.compile(
-    r"container_(?:e\d+_)?(?P<application>\d+_\d+)_(?P<attempt>\d+)_(?P<number>\d+)"
-)
 _FIRST_NUMBER = 1
 """YARN starts an Application Master in the first container of its attempt."""
 
@@ -44,22 +41,11 @@ def places_of(record: ApplicationRecord) -> dict[str, Place]:
 
 def guess(container_id: str) -> Place:
     """What can be known of a container nobody wrote about: its number."""
-    match = _CONTAINER_ID.fullmatch(container_id)
+    match = CONTAINER_ID.fullmatch(container_id)
     return Place("", int(match["number"]) if match else 0, 1)
 
 
 def may_be_application_master(container_id: str) -> bool:
     """Whether it has the number that Application Masters have as a rule."""
-    match = _CONTAINER_ID.fullmatch(container_id)
+    match = CONTAINER_ID.fullmatch(container_id)
     return match is not None and int(match["number"]) == _FIRST_NUMBER
-
-
-def attempt_of(container_id: str) -> int | None:
-    """Which start of the Application Master a container belonged to."""
-    match = _CONTAINER_ID.fullmatch(container_id)
-    return int(match["attempt"]) if match is not None else None
-
-
-def order(container_id: str) -> tuple[int, ...]:
-    """Orders containers by attempt and number."""
-    return tuple(int(part) for part in re.findall(r"\d+", container_id))

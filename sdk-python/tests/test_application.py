@@ -40,10 +40,10 @@ from knit import (
     WrongStateError,
     YarnState,
     _application,
-    _deadlines,
     _testing_services,
 )
 from knit._testing_archive import FakeArchive
+from knit._values import deadlines
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import application_pb2, application_service_pb2, container_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
@@ -295,7 +295,7 @@ def test_a_record_that_is_still_being_collected_is_waited_for(
         return attrs.evolve(logs, records=(), is_settled=False) if len(looks) < 4 else logs
 
     monkeypatch.setattr(FakeArchive, "look", later)
-    monkeypatch.setattr(_application, "pauses", lambda *_: _deadlines.pauses(0.01, 0.01))
+    monkeypatch.setattr(_application, "pauses", lambda *_: deadlines.pauses(0.01, 0.01))
     assert len(application.containers()) == 3
     looks.clear()
     with pytest.raises(ApplicationNotRunningError, match="not known any more"):

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from knit._deadlines import Deadline, pauses
+from knit._values.deadlines import Deadline, pauses
 
 
 @pytest.fixture

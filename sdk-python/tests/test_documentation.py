@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 import knit
-from knit._documents import read_yaml
+from knit._values.documents import read_yaml
 
 PAGE = Path(__file__).parents[2] / "docs" / "specification.md"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -25,7 +25,7 @@ def blocks() -> list[str]:
 def test_every_example_is_a_specification(block: str, tmp_path: Path) -> None:
     path = tmp_path / "app.yaml"
     path.write_text(block, encoding="utf-8")
-    spec, problems = read_yaml(path)
+    spec, problems = read_yaml(knit.ApplicationSpec, path)
     assert not problems
     assert spec is not None
     path.write_text(spec.to_yaml(), encoding="utf-8")
@@ -46,7 +46,7 @@ def test_what_it_shows_of_mistakes_is_what_is_said(tmp_path: Path) -> None:
         "name: a\nservice: {}\nservices:\n  worker:\n    command: ls\n    instances: 2\n\n"
         "    resources:\n      memory: much\n"
     )
-    _, problems = read_yaml(path)
+    _, problems = read_yaml(knit.ApplicationSpec, path)
     assert len(problems) == 2
     page = PAGE.read_text(encoding="utf-8")
     for problem in problems:

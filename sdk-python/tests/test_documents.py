@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from knit import ApplicationSpec
-from knit._documents import MOST_PROBLEMS, read_yaml
+from knit._values.documents import MOST_PROBLEMS, read_yaml
 from knit.exceptions import FileMissingError, SpecError
 
 WELL = "name: a\nservices:\n  w: {command: ls}\n"
@@ -16,7 +16,7 @@ WELL = "name: a\nservices:\n  w: {command: ls}\n"
 def found_in(path: Path, text: str | bytes) -> list[str]:
     """What is wrong with a text, each as `line:column where: what`."""
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    spec, problems = read_yaml(path)
+    spec, problems = read_yaml(ApplicationSpec, path)
     assert (spec is None) is bool(problems)
     return [f"{p.line}:{p.column} {p}" for p in problems]
 

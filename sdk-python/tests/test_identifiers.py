@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from knit._identifiers import (
+from knit._values.identifiers import (
     TYPED_APPLICATION_ID,
     TYPED_CONTAINER_ID,
     application_key,

@@ -34,8 +34,8 @@ from knit import (
 )
 from knit._cluster.aggregated_logs._node_file import Piece
 from knit._cluster.aggregated_logs._reading import ByteReader
-from knit._deadlines import pauses
 from knit._testing_archive import FakeArchive
+from knit._values.deadlines import pauses
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import log_service_pb2
 

@@ -28,12 +28,12 @@ from knit import (
     WaitTimeoutError,
     YarnState,
     _channel,
-    _deadlines,
     _locating,
     _logs,
 )
-from knit._deadlines import Deadline
 from knit._tls import ApplicationTls, ClientTls
+from knit._values import deadlines
+from knit._values.deadlines import Deadline
 from knit.testing import FakeApplicationMaster, Fault
 
 LONG = timedelta(seconds=60)
@@ -48,7 +48,7 @@ SILENCES = [
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for between tries is not what these tests are about."""
     for module in (_logs, _channel, _locating):
-        monkeypatch.setattr(module, "pauses", lambda *_: _deadlines.pauses(0.01, 0.05))
+        monkeypatch.setattr(module, "pauses", lambda *_: deadlines.pauses(0.01, 0.05))
     monkeypatch.setattr(_locating, "QUIET_SECONDS", 0)
 
 

@@ -25,6 +25,7 @@ from knit import (
     SpecError,
     Visibility,
 )
+from knit._local_checks import check_file, check_local
 from knit.v1 import application_pb2
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
@@ -269,15 +270,15 @@ def test_missing_files_are_found_before_anything_is_submitted(tmp_path: Path) ->
         return ApplicationSpec("a", {"w": Service("c", files=[source])})
 
     (tmp_path / "there").touch()
-    spec(tmp_path / "there")._check_local()
+    check_local(spec(tmp_path / "there"))
     with pytest.raises(FileMissingError, match=r"services\.w\.files: .*does not exist"):
-        spec(tmp_path / "gone")._check_local()
-    spec(tmp_path)._check_local()  # a directory is packed
+        check_local(spec(tmp_path / "gone"))
+    check_local(spec(tmp_path))  # a directory is packed
     (tmp_path / "no.zip").mkdir()
     with pytest.raises(SpecError, match="is a directory, and no archive"):
-        File(tmp_path / "no.zip", archive=True)._check_local()
+        check_file(File(tmp_path / "no.zip", archive=True))
     with pytest.raises(SpecError, match="neither a file nor a directory"):
-        File("/dev/null")._check_local()
+        check_file(File("/dev/null"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")
@@ -285,17 +286,17 @@ def test_a_path_that_must_not_be_looked_at_is_told(tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir()
     (tmp_path / "closed").chmod(0)
     with pytest.raises(SpecError, match=r"closed/data.csv cannot be looked at \(Permission denied"):
-        File(tmp_path / "closed" / "data.csv")._check_local()
+        check_file(File(tmp_path / "closed" / "data.csv"))
 
 
 def test_a_path_that_is_none_is_told(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(SpecError, match=r"loop cannot be looked at \(Too many levels"):
-        File(tmp_path / "loop")._check_local()
+        check_file(File(tmp_path / "loop"))
     with pytest.raises(SpecError, match="cannot be looked at"):
-        File("/" + "x" * 300, "name")._check_local()
+        check_file(File("/" + "x" * 300, "name"))
     with pytest.raises(FileMissingError, match="~nobody-of-this-name/env does not exist"):
-        File("~nobody-of-this-name/env")._check_local()
+        check_file(File("~nobody-of-this-name/env"))
 
 
 def test_a_name_that_begins_with_a_tilde_and_is_here_is_that_file(
@@ -303,7 +304,7 @@ def test_a_name_that_begins_with_a_tilde_and_is_here_is_that_file(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "~report.xlsx").touch()
-    File("~report.xlsx")._check_local()
+    check_file(File("~report.xlsx"))
     assert File("~/x").local_path == Path.home() / "x"
 
 
@@ -332,7 +333,7 @@ def test_ports_may_be_set_once_for_a_machine(monkeypatch: pytest.MonkeyPatch) ->
     assert own._to_proto({}).master_ports.first == 8000
     monkeypatch.setenv("KNIT_MASTER_PORTS", "many")
     with pytest.raises(SpecError, match="KNIT_MASTER_PORTS is 'many'"):
-        spec._check_local()
+        check_local(spec)
 
 
 def test_what_an_application_master_accepted_is_read() -> None:

@@ -19,27 +19,30 @@ from knit import exceptions as _exceptions
 from knit.exceptions import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from knit._application import (
-        Application,
-        ApplicationDescription,
-        ApplicationOutcome,
-        ApplicationState,
-    )
+    from knit._application import Application
     from knit._checks import CheckResult
     from knit._client import Client
     from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
     from knit._cluster.configuration import ClusterConfig
-    from knit._container import Container, ContainerExit, ContainerState, ExitReason
+    from knit._container import Container
     from knit._endpoint import Endpoint
     from knit._environments import PackingProgress, create_env, pack_environment
-    from knit._files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._knit import Knit
-    from knit._logs import LogChunk, LogEnd, LogFile, LogLine, LogStream
-    from knit._report import ApplicationReport, FinalStatus, YarnState
-    from knit._resources import Resources
-    from knit._spec import ApplicationSpec, FailurePolicy, Service
+    from knit._logs import LogStream
     from knit._staging import StagingProgress
-    from knit._waiting import WaitingCause, WaitingReason
+    from knit._values.applications import (
+        ApplicationDescription,
+        ApplicationOutcome,
+        ApplicationState,
+    )
+    from knit._values.containers import ContainerExit, ContainerState, ExitReason
+    from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
+    from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
+    from knit._values.reports import ApplicationReport
+    from knit._values.resources import Resources
+    from knit._values.spec import ApplicationSpec, FailurePolicy, Service
+    from knit._values.states import FinalStatus, YarnState
+    from knit._values.waiting import WaitingCause, WaitingReason
 
     __version__: str
 
@@ -85,27 +88,26 @@ __all__ += _exceptions.__all__
 
 # Each is imported once it is asked for: all of them take 150 ms, which a command feels.
 _MODULES = {
-    "_application": (
-        "Application",
-        "ApplicationDescription",
-        "ApplicationOutcome",
-        "ApplicationState",
-    ),
+    "_application": ("Application",),
     "_checks": ("CheckResult",),
     "_client": ("Client",),
     "_cluster.aggregated_logs": ("AggregatedLogs", "ContainerLogs"),
     "_cluster.configuration": ("ClusterConfig",),
-    "_container": ("Container", "ContainerExit", "ContainerState", "ExitReason"),
+    "_container": ("Container",),
     "_endpoint": ("Endpoint",),
     "_environments": ("PackingProgress", "create_env", "pack_environment"),
-    "_files": ("RUNNING_ENVIRONMENT", "File", "Visibility"),
     "_knit": ("Knit",),
-    "_logs": ("LogChunk", "LogEnd", "LogFile", "LogLine", "LogStream"),
-    "_report": ("ApplicationReport", "FinalStatus", "YarnState"),
-    "_resources": ("Resources",),
-    "_spec": ("ApplicationSpec", "FailurePolicy", "Service"),
+    "_logs": ("LogStream",),
     "_staging": ("StagingProgress",),
-    "_waiting": ("WaitingCause", "WaitingReason"),
+    "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
+    "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
+    "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
+    "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
+    "_values.reports": ("ApplicationReport",),
+    "_values.resources": ("Resources",),
+    "_values.spec": ("ApplicationSpec", "FailurePolicy", "Service"),
+    "_values.states": ("FinalStatus", "YarnState"),
+    "_values.waiting": ("WaitingCause", "WaitingReason"),
 }
 _MODULE_OF = {name: f"knit.{module}" for module, names in _MODULES.items() for name in names}
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
-from knit._deadlines import Deadline
 from knit._locating import LONGEST_DEPARTURE, RM_OUTAGE, Notice
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     CLUSTER_SILENCE,
     ContainerNotFoundError,
@@ -22,7 +22,7 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
-    from knit._logs import FileKey, LogChunk, LogEnd
+    from knit._values.logs import FileKey, LogChunk, LogEnd
 
 PATIENCE_SECONDS = 120.0
 """How long a stream that follows waits for YARN to collect more, while nothing happens."""
@@ -245,7 +245,7 @@ class ArchiveReader:
         self, container: ContainerLogs, logs: AggregatedLogs, is_last: bool
     ) -> Iterator[LogChunk | LogEnd]:
         """What is new of a container, and the ends of its files if no more is to come."""
-        from knit._logs import LogChunk
+        from knit._values.logs import LogChunk
 
         is_final = container._is_final or logs._is_settled
         if self._request.tail_lines is not None and not (is_final or is_last):
@@ -293,7 +293,7 @@ class ArchiveReader:
     def _end(
         self, identity: Identity, container_id: str, name: str, offset: int, reason: str | None
     ) -> LogEnd:
-        from knit._logs import LogEnd
+        from knit._values.logs import LogEnd
 
         if reason is not None:
             self._reasons.append(reason)

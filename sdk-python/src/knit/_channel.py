@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
-from knit._deadlines import Deadline, Pause, pauses
 from knit._tls import SERVER_NAME, ClientTls
+from knit._values.deadlines import Deadline, Pause, pauses
 from knit.exceptions import (
     CLUSTER_SILENCE,
     ApplicationError,

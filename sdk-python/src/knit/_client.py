@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from knit._application import Application
 from knit._cluster.configuration import ClusterConfig
-from knit._deadlines import Deadline
-from knit._identifiers import APPLICATION_ID
-from knit._report import ApplicationReport, YarnState
 from knit._tls import ApplicationTls, ClientTls
+from knit._values.deadlines import Deadline
+from knit._values.identifiers import APPLICATION_ID
+from knit._values.reports import ApplicationReport
+from knit._values.states import YarnState
 from knit.exceptions import (
     ApplicationError,
     ApplicationNotFoundError,
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from knit._cluster.resource_manager import NewApplication
     from knit._environments import PackingProgress
     from knit._shipments import Shipment
-    from knit._spec import ApplicationSpec
     from knit._staging import LocalResource, StagingProgress
+    from knit._values.spec import ApplicationSpec
     from knit.v1 import application_pb2
 
     Shipped: TypeAlias = "list[tuple[Shipment, LocalResource]]"
@@ -185,8 +186,9 @@ class Client:
             ClusterError: It cannot run on this one; by its kind.
         """
         from knit._checks import ClusterFacts, check_maximum, verify
+        from knit._local_checks import check_local
 
-        spec._check_local()
+        check_local(spec)
         requests = _requests(spec)
         facts = ClusterFacts(self._cluster)
         advice = verify(facts, queue=spec.queue, requests=requests)
@@ -231,7 +233,9 @@ class Client:
             PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one, or could not be submitted; by its kind.
         """
-        spec._check_local()
+        from knit._local_checks import check_local
+
+        check_local(spec)
         if not JAR.is_file():
             raise ConfigurationError(
                 "This installation of knit lacks the Application Master's jar and cannot submit: "

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 from knit._client import Client
 from knit._cluster.configuration import ClusterConfig
 from knit._knit_config import DEFAULT_NN, DEFAULT_NN_PORT, DEFAULT_RM, DEFAULT_RM_PORT, Addresses
-from knit._report import FinalStatus, YarnState
-from knit._resources import Resources
-from knit._spec import ApplicationSpec, FailurePolicy, Service
+from knit._values.resources import Resources
+from knit._values.spec import ApplicationSpec, FailurePolicy, Service
+from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import (
     ApplicationNotRunningError,
     ConnectionLostError,
@@ -24,7 +24,7 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._application import Application
-    from knit._files import FileLike
+    from knit._values.files import FileLike
 
 SERVICE = "worker"
 """What the containers of an application that `Knit` started are called."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from knit._deadlines import Deadline, Pause, pauses
-from knit._report import ApplicationReport, YarnState
+from knit._values.deadlines import Deadline, Pause, pauses
+from knit._values.reports import ApplicationReport
+from knit._values.states import YarnState
 from knit.exceptions import (
     CLUSTER_SILENCE,
     ApplicationNotFoundError,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
@@ -20,8 +20,9 @@ from knit._channel import (
     from_rpc_error,
     never_connected,
 )
-from knit._deadlines import Deadline, Pause, pauses
 from knit._locating import Notice
+from knit._values.deadlines import Deadline, Pause, pauses
+from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine
 from knit.exceptions import (
     ApplicationError,
     ApplicationNotFoundError,
@@ -51,103 +52,6 @@ machine for good. One that was reached once is looked for as long as the applica
 _FIELD_BYTES = 4
 """What a position takes in its request beside itself: a tag and a length."""
 
-FileKey: TypeAlias = tuple[str, str]
-"""A log file: its container's ID and its name."""
-
-
-@attrs.frozen
-class LogLine:
-    """A line of a log file, or a part of one; see `is_partial`."""
-
-    service: str
-    """The service of the container that wrote it."""
-    rank: int
-    """The container's rank."""
-    attempt_number: int
-    """Which container at this rank it is, counted from 1."""
-    container_id: str
-    """The container, by YARN's identifier."""
-    file: str
-    """The file's name, such as `stdout`."""
-    offset_bytes: int
-    """Where in the file the first byte lies, counted from 0."""
-    data: bytes
-    """
-    The bytes, with the newline if there is one: all lines of a file joined are the file.
-    """
-    is_partial: bool = False
-    """
-    Whether the next `LogLine` of this file goes on with the same line: this one is longer than
-    1 MiB, or was not finished in time (`LogStream.lines`).
-    """
-    follows_cut: bool = False
-    """As that of the chunk whose first line this is."""
-
-    @property
-    def text(self) -> str:
-        """The line as text, without its newline; what is not UTF-8 is replaced."""
-        return self.data.decode(errors="replace").removesuffix("\n").removesuffix("\r")
-
-
-@attrs.frozen
-class LogChunk:
-    """Bytes of a log file. It may begin and end within a line or a character."""
-
-    service: str
-    """The service of the container that wrote it."""
-    rank: int
-    """The container's rank."""
-    attempt_number: int
-    """Which container at this rank it is, counted from 1."""
-    container_id: str
-    """The container, by YARN's identifier."""
-    file: str
-    """The file's name, such as `stdout`."""
-    offset_bytes: int
-    """Where in the file the first byte lies, counted from 0."""
-    data: bytes
-    """The bytes. Never empty."""
-    follows_cut: bool = False
-    """
-    Whether the file was made shorter before this, as by a program that opens it anew. Offsets
-    begin anew, and what the program had written and nobody had read by then is lost.
-    """
-
-
-@attrs.frozen
-class LogEnd:
-    """The end of a log file."""
-
-    service: str
-    """The service of the container that wrote it."""
-    rank: int
-    """The container's rank."""
-    attempt_number: int
-    """Which container at this rank it is, counted from 1."""
-    container_id: str
-    """The container, by YARN's identifier."""
-    file: str
-    """The file's name, such as `stdout`."""
-    offset_bytes: int
-    """The offset after the last byte read or skipped."""
-    incomplete_reason: str | None
-    """Why the file may lack its last bytes, in a sentence. None if every byte was read."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every byte that was there has been read."""
-        return self.incomplete_reason is None
-
-
-@attrs.frozen
-class LogFile:
-    """A log file of a container, as it is now."""
-
-    name: str
-    """Its name in the container's log directory."""
-    size_bytes: int
-    """Its length in bytes."""
-
 
 class Open(Protocol):
     """Begins a call."""
@@ -172,8 +76,6 @@ class Open(Protocol):
 
 OpenArchive = Callable[[], "Archive"]
 """Leads to where the logs are once the Application Master has left."""
-
-_Item: TypeAlias = LogChunk | LogEnd
 
 
 class _LeftError(Exception):
@@ -288,9 +190,9 @@ class LogStream:
         finally:
             self.close()
 
-    def _punctual_items(self, lines: _Lines, seconds: float) -> Iterator[_Item | None]:
+    def _punctual_items(self, lines: _Lines, seconds: float) -> Iterator[Item | None]:
         """The items, and None whenever a line that is held back becomes due."""
-        handed: queue.SimpleQueue[_Item | BaseException | None] = queue.SimpleQueue()
+        handed: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
         taken = threading.Semaphore(0)
 
         def read() -> None:
@@ -351,7 +253,7 @@ class LogStream:
 
     # Reading
 
-    def _read(self) -> Iterator[_Item]:
+    def _read(self) -> Iterator[Item]:
         try:
             gone = yield from self._read_live()
             if gone is not None:
@@ -363,7 +265,7 @@ class LogStream:
         except _LeftError:
             return
 
-    def _read_live(self) -> Generator[_Item, None, ApplicationError | None]:
+    def _read_live(self) -> Generator[Item, None, ApplicationError | None]:
         """What the Application Master sends. Returns why it cannot be asked, if it has left."""
         import grpc
 
@@ -410,7 +312,7 @@ class LogStream:
         archive: Archive,
         gone: ApplicationError,
         has_left: Callable[[], bool] | None = None,
-    ) -> Iterator[_Item]:
+    ) -> Iterator[Item]:
         """The rest, where it is kept once the Application Master has left."""
         from knit._archived_logs import ArchiveReader, ArchiveRequest
 
@@ -475,7 +377,7 @@ class LogStream:
                 if end is None or not end.is_complete:
                     yield container_id, name
 
-    def _complete(self) -> Iterator[_Item]:
+    def _complete(self) -> Iterator[Item]:
         assert self._open_archive is not None  # noqa: S101 - _may_be_completed
         Notice(at_once=True).waiting(
             f"{self._what}: what could not be read while it was written is read from what YARN "
@@ -545,7 +447,7 @@ class LogStream:
         check_size(request, self._what)
         return request
 
-    def _accept(self, response: log_service_pb2.StreamLogsResponse) -> _Item | None:
+    def _accept(self, response: log_service_pb2.StreamLogsResponse) -> Item | None:
         """What a response says that was not known, and takes note of it."""
         kind = response.WhichOneof("item")
         if kind == "chunk":
@@ -645,7 +547,7 @@ class _Lines:
     def __init__(self) -> None:
         self._open: dict[FileKey, _OpenLine] = {}
 
-    def feed(self, item: _Item) -> Iterator[LogLine]:
+    def feed(self, item: Item) -> Iterator[LogLine]:
         """The lines that are complete now."""
         key = (item.container_id, item.file)
         if isinstance(item, LogEnd):

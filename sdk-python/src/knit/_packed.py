@@ -16,8 +16,8 @@ import attrs
 
 from knit._environments import _archive
 from knit._environments._entries import Entry, of_file
-from knit._files import File, Visibility
-from knit._paths import reason
+from knit._values.files import File, Visibility
+from knit._values.paths import reason
 from knit.exceptions import PythonEnvironmentError, SpecError
 
 SUFFIX = ".tar.gz"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._files import ENVIRONMENT_NAME, File, Visibility
 from knit._packed import SUFFIX, bundled, write_directory
-from knit._paths import reason
 from knit._staging import LocalResource, LocalResourceVisibility, StagedFile
+from knit._values.files import ENVIRONMENT_NAME, File, Visibility
+from knit._values.paths import reason
 from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from knit._environments import PackingProgress
-    from knit._spec import ApplicationSpec
+    from knit._values.spec import ApplicationSpec
     from knit.v1 import application_pb2
 
 

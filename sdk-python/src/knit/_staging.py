@@ -30,8 +30,8 @@ import attrs
 
 from knit._cluster.configuration import is_on
 from knit._cluster.webhdfs import FileStatus, WebHdfs
-from knit._deadlines import Deadline
-from knit._paths import reason
+from knit._values.deadlines import Deadline
+from knit._values.paths import reason
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,

@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
-from knit._spec import LARGEST_SPEC_BYTES
 from knit._staging import LocalResource
+from knit._values.spec import LARGEST_SPEC_BYTES
 from knit.exceptions import SpecError
 
 APPLICATION_TYPE = "knit"

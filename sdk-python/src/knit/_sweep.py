@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 from knit._cluster.resource_manager import ResourceManager
 from knit._cluster.webhdfs import FileStatus
-from knit._identifiers import APPLICATION_ID, application_key
-from knit._report import ApplicationReport
 from knit._staging import USE_MARK, Staging
+from knit._values.identifiers import APPLICATION_ID, application_key
+from knit._values.reports import ApplicationReport
 from knit.exceptions import ApplicationNotFoundError, ClusterResponseError, StandbyError
 
 #: An entry of the cache that nobody used for so long, and no application names, is removed.

@@ -10,7 +10,7 @@ from knit._cluster.aggregated_logs._node_file import Piece
 from knit._cluster.aggregated_logs._reading import ByteReader
 from knit._cluster.aggregated_logs._records import ApplicationRecord, ContainerRecord
 from knit._container import Container
-from knit._identifiers import attempt_of
+from knit._values.identifiers import attempt_of
 
 if TYPE_CHECKING:
     from knit._testing_state import FakeState

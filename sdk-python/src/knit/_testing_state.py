@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from knit.v1 import application_pb2, container_pb2
 
 if TYPE_CHECKING:
-    from knit._spec import ApplicationSpec
+    from knit._values.spec import ApplicationSpec
     from knit.testing import Fault
 
 _FINAL = (

@@ -21,7 +21,7 @@ from knit._cluster.aggregated_logs import ContainerLogs, _places
 from knit._cluster.aggregated_logs._node_file import Piece, node_id_of
 from knit._cluster.aggregated_logs._places import Place
 from knit._cluster.aggregated_logs._reading import PIECE_BYTES, ByteReader
-from knit._identifiers import numbers_of
+from knit._values.identifiers import numbers_of
 from knit.exceptions import LogsNotFoundError, LogsUnavailableError, WaitTimeoutError
 
 _CONTAINER = re.compile(rb"Container: (container_\w+) on (\S+)")

@@ -58,7 +58,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from knit._report import ApplicationReport
+    from knit._values.reports import ApplicationReport
 
 __all__ = [
     "AccessDeniedError",

@@ -26,11 +26,13 @@ import attrs
 
 from knit._application import Application
 from knit._channel import LARGEST_MESSAGE_BYTES
-from knit._container import Container, ExitReason
-from knit._report import ApplicationReport, FinalStatus, YarnState
-from knit._spec import ApplicationSpec, Service
+from knit._container import Container
 from knit._tls import ApplicationTls, ClientTls
-from knit._waiting import WaitingReason
+from knit._values.containers import ExitReason
+from knit._values.reports import ApplicationReport
+from knit._values.spec import ApplicationSpec, Service
+from knit._values.states import FinalStatus, YarnState
+from knit._values.waiting import WaitingReason
 from knit.exceptions import ApplicationNotRunningError, ClusterUnreachableError
 
 if TYPE_CHECKING:

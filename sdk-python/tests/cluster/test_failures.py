@@ -18,7 +18,7 @@ from knit._cluster.cluster import Cluster
 from knit._cluster.configuration import ClusterConfig
 from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.http import HttpClient
-from knit._deadlines import Deadline
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,

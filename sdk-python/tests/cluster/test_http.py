@@ -18,7 +18,7 @@ from knit._cluster.auth import SimpleAuthentication
 from knit._cluster.cluster import Cluster
 from knit._cluster.errors import DATA_NODE, RESOURCE_MANAGER
 from knit._cluster.http import HttpClient, _socket_of
-from knit._deadlines import Deadline
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterResponseError,
     ClusterTimeoutError,

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from knit._cluster.cluster import Cluster
-from knit._report import ApplicationReport, FinalStatus, YarnState
+from knit._values.reports import ApplicationReport
+from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import (
     AccessDeniedError,
     ApplicationFailedError,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from knit._cluster.hadoop_xml import VARIABLE, Properties, substitute
-from knit._paths import is_directory, is_file
+from knit._values.paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
 SITE_FILES = ("core-site.xml", "hdfs-site.xml", "yarn-site.xml")

@@ -18,7 +18,7 @@ from knit._cluster.errors import (
     standby_error,
 )
 from knit._cluster.http import HttpClient, Response, base_of, http_time
-from knit._deadlines import Deadline
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
     ClusterTimeoutError,

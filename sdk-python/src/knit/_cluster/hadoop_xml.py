@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
-from knit._paths import is_file
+from knit._values.paths import is_file
 from knit.exceptions import ConfigurationError
 
 _XINCLUDE = "{http://www.w3.org/2001/XInclude}"

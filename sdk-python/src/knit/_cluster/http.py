@@ -24,7 +24,7 @@ from urllib3.response import BaseHTTPResponse
 
 from knit._cluster.auth import Authentication
 from knit._cluster.errors import Daemon, json_problem, transport_error
-from knit._deadlines import Deadline
+from knit._values.deadlines import Deadline
 from knit.exceptions import ClusterTimeoutError, ConfigurationError
 
 _BLOCK_BYTES = 1 << 20

@@ -15,9 +15,10 @@ import attrs
 from knit._cluster.errors import RESOURCE_MANAGER
 from knit._cluster.failover import DaemonClient
 from knit._cluster.http import HttpClient, http_time
-from knit._deadlines import Deadline, pauses
-from knit._identifiers import numbers_of
-from knit._report import ApplicationReport, YarnState
+from knit._values.deadlines import Deadline, pauses
+from knit._values.identifiers import numbers_of
+from knit._values.reports import ApplicationReport
+from knit._values.states import YarnState
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,

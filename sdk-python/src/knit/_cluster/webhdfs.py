@@ -21,8 +21,8 @@ import attrs
 from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
 from knit._cluster.failover import DaemonClient
 from knit._cluster.http import HttpClient, Response, base_of
-from knit._deadlines import Deadline
-from knit._paths import reason
+from knit._values.deadlines import Deadline
+from knit._values.paths import reason
 from knit.exceptions import (
     ClusterError,
     ClusterFileNotFoundError,

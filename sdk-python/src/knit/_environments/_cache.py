@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from knit._paths import home
+from knit._values.paths import home
 from knit.exceptions import PythonEnvironmentError
 
 SUFFIX = ".tar.gz"

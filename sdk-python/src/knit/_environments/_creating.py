@@ -14,7 +14,7 @@ from pathlib import Path
 
 from knit._environments import _conda_tools, _matching, _rattler
 from knit._environments._packing import PackingProgress, pack_environment
-from knit._paths import expanded
+from knit._values.paths import expanded
 from knit.exceptions import CondaException, PackageListError
 
 CHANNELS_VARIABLE = "KNIT_CONDA_CHANNELS"

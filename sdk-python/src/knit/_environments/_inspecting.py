@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from knit._paths import reason
+from knit._values.paths import reason
 from knit.exceptions import PythonEnvironmentError
 
 _INTERPRETERS = ("bin/python", "bin/python3")

@@ -15,7 +15,7 @@ from knit._environments import _archive, _cache, _compiled, _conda, _editable, _
 from knit._environments._entries import Entry, fingerprint
 from knit._environments._interpreter import Interpreter, with_libraries
 from knit._environments._scripts import relocated
-from knit._paths import expanded
+from knit._values.paths import expanded
 from knit.exceptions import FileMissingError, PythonEnvironmentError
 
 FORMAT = "1"

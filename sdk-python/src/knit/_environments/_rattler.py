@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from knit._environments._conda_tools import DEFAULT_CHANNELS
-from knit._paths import expanded
+from knit._values.paths import expanded
 from knit.exceptions import CondaException
 
 if TYPE_CHECKING:

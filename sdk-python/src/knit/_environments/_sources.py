@@ -8,13 +8,13 @@ from pathlib import Path
 from knit._environments import _packing
 from knit._environments._inspecting import check_archive
 from knit._environments._packing import ProgressCallback
-from knit._files import (
+from knit._values.files import (
     ENVIRONMENT_SUFFIXES,
     RUNNING_ENVIRONMENT,
     is_environment_archive,
     to_local_path,
 )
-from knit._paths import is_directory, is_file
+from knit._values.paths import is_directory, is_file
 from knit.exceptions import FileMissingError, PythonEnvironmentError
 
 _GZIP, _ZIPS = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")

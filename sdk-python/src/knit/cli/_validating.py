@@ -31,18 +31,19 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
     Files and environments that they name have to be here; the cluster is not asked, which
     `knit run --dry-run --spec FILE` does. The exit status is 1 if something is wrong.
     """
-    from knit import _documents
+    from knit import ApplicationSpec
+    from knit._values import documents
     from knit.exceptions import SpecError
 
     status = 0
     results = []
     for path in paths:
         try:
-            spec, problems = _documents.read_yaml(Path(path))
+            spec, problems = documents.read_yaml(ApplicationSpec, Path(path))
         except SpecError as error:
-            spec, problems = None, [_documents.Problem(str(error))]
+            spec, problems = None, [documents.Problem(str(error))]
         if spec is not None:
-            problems = [_documents.Problem(sentence) for sentence in problems_here(spec)]
+            problems = [documents.Problem(sentence) for sentence in problems_here(spec)]
         results.append(
             {
                 "file": path,
@@ -56,11 +57,11 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
         status |= bool(problems)
         if as_json:
             continue
-        for problem in problems[: _documents.MOST_PROBLEMS]:
+        for problem in problems[: documents.MOST_PROBLEMS]:
             place = "" if problem.line is None else f":{problem.line}:{problem.column}"
             say(f"{path}{place}: {problem}")
-        if len(problems) > _documents.MOST_PROBLEMS:
-            say(f"{path}: and {len(problems) - _documents.MOST_PROBLEMS} more")
+        if len(problems) > documents.MOST_PROBLEMS:
+            say(f"{path}: and {len(problems) - documents.MOST_PROBLEMS} more")
         if spec is not None and not problems:
             click.echo(f"{path}: {_contents(spec)}")
     if as_json:
@@ -70,6 +71,7 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
 
 def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
     """What of a specification this machine lacks: its files and environments."""
+    from knit._local_checks import check_local
     from knit.exceptions import KnitError
 
     for name, service in spec.services.items():
@@ -83,7 +85,7 @@ def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
         ]
         for part in parts:
             try:
-                attrs.evolve(spec, services={name: attrs.evolve(service, **part)})._check_local()
+                check_local(attrs.evolve(spec, services={name: attrs.evolve(service, **part)}))
             except KnitError as error:  # noqa: PERF203 - it says where
                 yield str(error)
 
@@ -100,7 +102,7 @@ def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[lis
 
 def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
     """Say what would be submitted, and all that stands against it here and on the cluster."""
-    from knit._ports import format_ports
+    from knit._values.ports import format_ports
     from knit.exceptions import KnitError
 
     problems = list(problems_here(spec))

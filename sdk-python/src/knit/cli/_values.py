@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from click import BadParameter
 
-from knit._identifiers import TYPED_APPLICATION_ID, TYPED_CONTAINER_ID
+from knit._values.identifiers import TYPED_APPLICATION_ID, TYPED_CONTAINER_ID
 
 if TYPE_CHECKING:
     import knit
@@ -53,7 +53,7 @@ def memory(text: str) -> str:
 
 def ports(text: str) -> tuple[int, int] | None:
     """`40000-40100`, or one port."""
-    from knit._ports import to_ports
+    from knit._values.ports import to_ports
     from knit.exceptions import SpecError
 
     try:

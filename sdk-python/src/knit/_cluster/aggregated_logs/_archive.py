@@ -20,7 +20,7 @@ from knit._cluster.aggregated_logs._reading import MalformedError
 from knit._cluster.aggregated_logs._records import ApplicationRecord
 from knit._cluster.aggregated_logs._remote import RemoteFile
 from knit._cluster.aggregated_logs._tfile import MAGIC, TFile
-from knit._identifiers import attempt_of, numbers_of
+from knit._values.identifiers import attempt_of, numbers_of
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterFileNotFoundError,
@@ -32,7 +32,7 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     from knit._cluster.cluster import Cluster
     from knit._cluster.webhdfs import FileStatus
-    from knit._report import ApplicationReport
+    from knit._values.reports import ApplicationReport
 
 _TMP_SUFFIX = ".tmp"
 _HAR_SUFFIX = ".har"

@@ -9,7 +9,7 @@ import attrs
 
 from knit._cluster.aggregated_logs._node_file import Piece
 from knit._cluster.aggregated_logs._records import ApplicationRecord
-from knit._logs import LogFile
+from knit._values.logs import LogFile
 from knit.exceptions import LogFormatError, LogsNotFoundError
 
 

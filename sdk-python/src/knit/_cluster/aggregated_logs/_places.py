@@ -8,7 +8,7 @@ import attrs
 
 from knit._cluster.aggregated_logs import _records
 from knit._cluster.aggregated_logs._records import ApplicationRecord
-from knit._identifiers import CONTAINER_ID
+from knit._values.identifiers import CONTAINER_ID
 
 FILE_NAME = _records.FILE_NAME
 _FIRST_NUMBER = 1

@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from knit._characters import check_characters
-from knit._enums import OpenEnum
-from knit._files import ENVIRONMENT_NAME, File, to_environment_source, to_files
-from knit._ports import ports_from_environment, to_ports
-from knit._reading import as_said
-from knit._resources import LARGEST, Resources
-from knit.exceptions import DuplicateFileError, PythonEnvironmentError, SpecError
+from knit._values.characters import check_characters
+from knit._values.enums import OpenEnum
+from knit._values.files import (
+    ENVIRONMENT_NAME,
+    File,
+    environment_below,
+    files_from_document,
+    to_environment_source,
+    to_files,
+)
+from knit._values.in_documents import in_documents
+from knit._values.ports import format_ports, ports_from_environment, to_ports
+from knit._values.reading import as_said
+from knit._values.resources import LARGEST, Resources
+from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2
@@ -138,17 +146,29 @@ class Service:
         factory=Resources, validator=_instance_of(Resources), kw_only=True
     )
     """The size of each container."""
-    files: Mapping[str, File] = attrs.field(factory=dict, converter=to_files, kw_only=True)
+    files: Mapping[str, File] = attrs.field(
+        factory=dict,
+        converter=to_files,
+        kw_only=True,
+        metadata=in_documents(read=files_from_document),
+    )
     """
     Files beside the command, by their name in the working directory. May be given as a list
     of paths, URLs and `File`, which then have their own names.
     """
     environment: Mapping[str, str] = attrs.field(
-        factory=dict, converter=_to_environment, kw_only=True, repr=False
+        factory=dict,
+        converter=_to_environment,
+        kw_only=True,
+        repr=False,
+        metadata=in_documents(write=dict),
     )
     """Variables set for the command. Values are literal: nothing in them is expanded."""
     python_environment: str | None = attrs.field(
-        default=None, converter=to_environment_source, kw_only=True
+        default=None,
+        converter=to_environment_source,
+        kw_only=True,
+        metadata=in_documents(omit_default=True),
     )
     """
     The Python that the command runs with: the directory of a virtual environment, of a conda
@@ -224,15 +244,19 @@ class Service:
         )
 
 
+def _check_service_name(name: object) -> None:
+    if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
+        raise SpecError(
+            f"The service name {name!r} is not one: use up to 63 lower-case letters, digits "
+            "and inner hyphens."
+        )
+
+
 def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
     if not isinstance(value, Mapping) or not value:
         raise SpecError("There is no service: an application has one at least.")
     for name, service in value.items():
-        if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
-            raise SpecError(
-                f"The service name {name!r} is not one: use up to 63 lower-case letters, digits "
-                "and inner hyphens."
-            )
+        _check_service_name(name)
         if not isinstance(service, Service):
             raise SpecError(f"The service {name!r} is {service!r}: give a knit.Service.")
     return dict(value)
@@ -271,13 +295,17 @@ class ApplicationSpec:
 
     name: str = attrs.field(validator=_text)
     """A name for people. Not unique."""
-    services: Mapping[str, Service] = attrs.field(converter=_to_services)
+    services: Mapping[str, Service] = attrs.field(
+        converter=_to_services, metadata=in_documents(read=None, check_key=_check_service_name)
+    )
     """
     The services, by name. A name has up to 63 lower-case letters, digits and inner hyphens.
     """
     queue: str = attrs.field(default="default", validator=_text, kw_only=True)
     """Where the scheduler counts the application."""
-    tags: tuple[str, ...] = attrs.field(default=(), converter=_to_tags, kw_only=True)
+    tags: tuple[str, ...] = attrs.field(
+        default=(), converter=_to_tags, kw_only=True, metadata=in_documents(write=list)
+    )
     """Words to find the application by; YARN keeps them in lower case."""
     max_attempts: int = attrs.field(default=1, validator=_count(1), kw_only=True)
     """How many times YARN may start the Application Master; an attempt begins from nothing."""
@@ -293,7 +321,10 @@ class ApplicationSpec:
     YARN, since it last heard from one. At most 5 minutes.
     """
     master_ports: tuple[int, int] | None = attrs.field(
-        default=None, converter=to_ports, kw_only=True
+        default=None,
+        converter=to_ports,
+        kw_only=True,
+        metadata=in_documents(write=format_ports, omit_default=True),
     )
     """
     The first and the last of the ports that the Application Master may listen on, also as text
@@ -316,15 +347,15 @@ class ApplicationSpec:
         Raises:
             SpecError: Something in it is wrong; the message says where.
         """
-        from knit import _documents
+        from knit._values import documents
 
-        return _documents.from_dict(data, Path(directory) if directory is not None else None)
+        return documents.from_dict(cls, data, Path(directory) if directory is not None else None)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain data, from which `from_dict` makes an equal specification."""
-        from knit import _documents
+        from knit._values import documents
 
-        return _documents.to_dict(self)
+        return documents.to_dict(self)
 
     @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
@@ -335,41 +366,29 @@ class ApplicationSpec:
             FileMissingError: There is no such file.
             SpecError: It is not YAML, or something in it is wrong; the message says where.
         """
-        from knit import _documents
+        from knit._values import documents
 
-        return _documents.from_yaml(Path(path))
+        return documents.from_yaml(cls, Path(path))
 
     def to_yaml(self) -> str:
         """Returns YAML, from which `from_yaml` makes an equal specification."""
-        from knit import _documents
+        from knit._values import documents
 
-        return _documents.to_yaml(self)
+        return documents.to_yaml(self)
 
-    def _check_local(self) -> None:
-        """
-        Checks what only this machine knows: its files.
-
-        Raises:
-            FileMissingError: A file does not exist.
-            SpecError: It cannot be read, or `KNIT_MASTER_PORTS` names no ports.
-            PythonEnvironmentError: An environment is none, or would not run elsewhere.
-        """
-        if self.master_ports is None:
-            ports_from_environment()
-        for name, service in self.services.items():
-            if service.python_environment is not None:
-                from knit import _environments
-
-                try:
-                    _environments.check_source(service.python_environment)
-                except (SpecError, PythonEnvironmentError) as error:
-                    where = f"services.{name}.python_environment"
-                    raise type(error)(f"{where}: {error}") from None
-            for file in service.files.values():
-                try:
-                    file._check_local()
-                except SpecError as error:  # noqa: PERF203 - it says where
-                    raise type(error)(f"services.{name}.files: {error}") from None
+    def _below(self, directory: Path) -> ApplicationSpec:
+        """The same specification, with relative paths taken from `directory`."""
+        return attrs.evolve(
+            self,
+            services={
+                name: attrs.evolve(
+                    service,
+                    files={n: file._below(directory) for n, file in service.files.items()},
+                    python_environment=environment_below(directory, service.python_environment),
+                )
+                for name, service in self.services.items()
+            },
+        )
 
     def _to_proto(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from knit._values.in_documents import in_documents
 from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
@@ -88,7 +89,12 @@ class Resources:
     was asked for, never less.
     """
 
-    memory_mib: int = attrs.field(default=512, alias="memory", converter=parse_memory)
+    memory_mib: int = attrs.field(
+        default=512,
+        alias="memory",
+        converter=parse_memory,
+        metadata=in_documents("memory", write=format_memory),
+    )
     """Memory in MiB (1024 * 1024 bytes); given as `memory`, text such as `1.5 GiB` or MiB."""
     vcores: int = attrs.field(default=1, validator=_positive)
     """Virtual cores."""

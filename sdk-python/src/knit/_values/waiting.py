@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._container import to_datetime
-from knit._enums import OpenEnum
-from knit._resources import Resources
+from knit._values.containers import to_datetime
+from knit._values.enums import OpenEnum
+from knit._values.resources import Resources
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2

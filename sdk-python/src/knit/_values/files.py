@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from knit._characters import check_characters
-from knit._enums import OpenEnum
-from knit._paths import expanded, is_directory, look_at
-from knit._reading import as_said
-from knit.exceptions import DuplicateFileError, FileMissingError, SpecError
+from knit._values.characters import check_characters
+from knit._values.enums import OpenEnum
+from knit._values.in_documents import Structure, described
+from knit._values.paths import expanded, is_directory
+from knit._values.reading import as_said
+from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2
@@ -207,26 +207,6 @@ class File:
             return self
         return attrs.evolve(self, source=str(directory / path))
 
-    def _check_local(self) -> None:
-        path = self.local_path
-        if path is None:
-            return
-        found = look_at(path, what="file")
-        if found is None:
-            raise FileMissingError(f"The file {path} does not exist on this machine.")
-        if stat.S_ISDIR(found.st_mode):
-            if self.archive:
-                raise SpecError(
-                    f"{path} is a directory, and no archive: leave out that it is one, and it is "
-                    "packed as it is sent."
-                )
-            if not os.access(path, os.R_OK | os.X_OK):
-                raise SpecError(f"The directory {path} cannot be read: check its permissions.")
-        elif not stat.S_ISREG(found.st_mode):
-            raise SpecError(f"{path} is neither a file nor a directory: give one of these.")
-        elif not os.access(path, os.R_OK):
-            raise SpecError(f"The file {path} cannot be read: check its permissions.")
-
     @property
     def is_directory(self) -> bool:
         """Whether the source is a directory of this machine, which is packed at submission."""
@@ -277,3 +257,26 @@ def _named(name: str, file: FileLike) -> File:
     if isinstance(file, File):
         return file if file.name == name else attrs.evolve(file, name=name)
     return File(file, name=name)
+
+
+def files_from_document(value: Any, structure: Structure) -> Mapping[str, File]:
+    """Returns files by their name, from any way in which a document may give them."""
+
+    def parse(item: Any, name: str | None) -> Any:
+        if not isinstance(item, Mapping):
+            return item
+        return structure(item if name is None else {"name": name, **item}, File)
+
+    if isinstance(value, Mapping):
+        return to_files({name: parse(item, name) for name, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return to_files([parse(item, None) for item in value])
+    raise SpecError(
+        f"{described(value)} is neither a list of files nor a mapping of names to them."
+    )
+
+
+def environment_below(directory: Path, source: str | None) -> str | None:
+    """The same environment, with a relative path taken from `directory`."""
+    path = None if source in (None, RUNNING_ENVIRONMENT) else to_local_path(str(source))
+    return source if path is None or path.is_absolute() else str(directory / path)

@@ -8,30 +8,34 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, get_args
 
 import attrs
 import cattrs
 import yaml
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from knit._enums import OpenEnum
-from knit._files import RUNNING_ENVIRONMENT, File, Visibility, to_files, to_local_path
-from knit._ports import format_ports
-from knit._resources import Resources, format_memory
-from knit._spec import ApplicationSpec, FailurePolicy, Service, _to_services
+from knit._values.enums import OpenEnum
+from knit._values.in_documents import InDocuments, described, said_of
 from knit.exceptions import FileMissingError, SpecError
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.ASCII)
-# How a field is called in a document, where that is not its name.
-_DOCUMENT_NAMES = {"memory_mib": "memory"}
-
 
 LARGEST_DOCUMENT_BYTES = 4 * 1024 * 1024
 """Several times what a submission carries; read no further, for the file may be a device."""
 MOST_PROBLEMS = 100
 """More of them are only counted."""
+
+
+class Document(Protocol):
+    """A class of attrs that can be read from a document."""
+
+    def _below(self: _S, directory: Path) -> _S:
+        """The same with relative paths taken from a directory."""
+
+
+_S = TypeVar("_S", bound=Document)
 
 
 @attrs.frozen
@@ -60,23 +64,23 @@ class Problem:
         return f"{self.where}: {self.message}" if self.where else self.message
 
 
-def from_dict(data: Mapping[str, Any], directory: Path | None) -> ApplicationSpec:
+def from_dict(kind: type[_S], data: Mapping[str, Any], directory: Path | None) -> _S:
     """See `ApplicationSpec.from_dict`."""
-    spec, problems = _structure(data, directory)
+    spec, problems = _structure(kind, data, directory)
     if spec is None:
         raise _error(problems, "The specification")
     return spec
 
 
-def from_yaml(path: Path) -> ApplicationSpec:
+def from_yaml(kind: type[_S], path: Path) -> _S:
     """See `ApplicationSpec.from_yaml`."""
-    spec, problems = read_yaml(path)
+    spec, problems = read_yaml(kind, path)
     if spec is None:
         raise _error(problems, f"{path}")
     return spec
 
 
-def read_yaml(path: Path) -> tuple[ApplicationSpec | None, list[Problem]]:
+def read_yaml(kind: type[_S], path: Path) -> tuple[_S | None, list[Problem]]:
     """
     Reads a specification, or finds all that is wrong with it, in the order of its lines.
 
@@ -95,7 +99,7 @@ def read_yaml(path: Path) -> tuple[ApplicationSpec | None, list[Problem]]:
         return None, [Problem("it is nested too deeply.")]
     if node is None or data is None:
         return None, [Problem("it is empty: write a name and services at least.", line=1, column=1)]
-    spec, found = _structure(data, path.resolve().parent)
+    spec, found = _structure(kind, data, path.resolve().parent)
     problems += [_placed(problem, node) for problem in found]
     problems.sort(key=lambda problem: (problem.line or 0, problem.column or 0))
     return (None if problems else spec), problems
@@ -121,42 +125,31 @@ def _read(path: Path) -> str:
 
 
 def _structure(
-    data: object, directory: Path | None
-) -> tuple[ApplicationSpec | None, list[Problem]]:
+    kind: type[_S], data: object, directory: Path | None
+) -> tuple[_S | None, list[Problem]]:
+    converter, names = _converter(kind)
     try:
-        spec = _converter().structure(data, ApplicationSpec)
+        spec = converter.structure(data, kind)
     except (cattrs.BaseValidationError, SpecError) as error:
-        return None, _without_echoes([*_problems(error, ()), *_bad_names(data, error)])
-    if directory is None:
-        return spec, []
-    return (
-        attrs.evolve(
-            spec,
-            services={
-                name: attrs.evolve(
-                    service,
-                    files={n: file._below(directory) for n, file in service.files.items()},
-                    python_environment=_below(directory, service.python_environment),
-                )
-                for name, service in spec.services.items()
-            },
-        ),
-        [],
-    )
+        found = [*_problems(error, (), names), *_bad_keys(kind, data, error)]
+        return None, _without_echoes(found)
+    return (spec if directory is None else spec._below(directory)), []
 
 
-def _bad_names(data: object, error: BaseException) -> Iterator[Problem]:
-    """Names of services that are none, where something else of the services is wrong as well."""
-    services = data.get("services") if isinstance(data, Mapping) else None
-    if not isinstance(services, Mapping) or not services:
-        return
-    for name in services:
-        if isinstance(name, str):
-            try:
-                _to_services({name: Service("true")})
-            except SpecError as problem:
-                if str(problem) not in map(str, _causes(error)):
-                    yield Problem(str(problem), ("services", name), cause=problem)
+def _bad_keys(kind: type, data: object, error: BaseException) -> Iterator[Problem]:
+    """Keys of a mapping that are none, where something else of it is wrong as well."""
+    for field in attrs.fields(kind):
+        said = said_of(field)
+        values = data.get(field.name) if isinstance(data, Mapping) else None
+        if said is None or said.check_key is None or not isinstance(values, Mapping):
+            continue
+        for key in values:
+            if isinstance(key, str):
+                try:
+                    said.check_key(key)
+                except SpecError as problem:
+                    if str(problem) not in map(str, _causes(error)):
+                        yield Problem(str(problem), (field.name, key), cause=problem)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -181,19 +174,14 @@ def _error(problems: Sequence[Problem], what: str) -> SpecError:
     return SpecError("\n  ".join([f"{what} has {len(problems)} faults:", *lines]))
 
 
-def _below(directory: Path, source: str | None) -> str | None:
-    """The same environment, with a relative path taken from `directory`."""
-    path = None if source in (None, RUNNING_ENVIRONMENT) else to_local_path(str(source))
-    return source if path is None or path.is_absolute() else str(directory / path)
-
-
-def to_dict(spec: ApplicationSpec) -> dict[str, Any]:
+def to_dict(spec: Document) -> dict[str, Any]:
     """See `ApplicationSpec.to_dict`."""
-    data: dict[str, Any] = _converter().unstructure(spec, ApplicationSpec)
+    kind = type(spec)
+    data: dict[str, Any] = _converter(kind)[0].unstructure(spec, kind)
     return data
 
 
-def to_yaml(spec: ApplicationSpec) -> str:
+def to_yaml(spec: Document) -> str:
     """See `ApplicationSpec.to_yaml`."""
     text: str = yaml.dump(to_dict(spec), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text
@@ -283,47 +271,54 @@ def _child(node: yaml.Node, key: str) -> tuple[yaml.Mark, yaml.Node] | None:
 
 
 @functools.cache
-def _converter() -> cattrs.Converter:
+def _converter(kind: type) -> tuple[cattrs.Converter, Mapping[str, str]]:
+    """What reads and writes values of a class, and the names of fields that have others there."""
     converter = cattrs.Converter(forbid_extra_keys=True)
-    for kind, words in ((str, "text"), (int, "a whole number"), (bool, "true or false")):
-        converter.register_structure_hook(kind, functools.partial(_exactly, words))
+    for exact, words in ((str, "text"), (int, "a whole number"), (bool, "true or false")):
+        converter.register_structure_hook(exact, functools.partial(_exactly, words))
     converter.register_structure_hook(timedelta, lambda value, _: _parse_duration(value))
     converter.register_unstructure_hook(timedelta, _format_duration)
-    for enumeration in (Visibility, FailurePolicy):
-        converter.register_structure_hook(enumeration, _parse_enum)
-        converter.register_unstructure_hook(enumeration, lambda value: value.name.lower())
-    _register(
-        converter,
-        Resources,
-        memory_mib=override(rename="memory", struct_hook=_as_given, unstruct_hook=format_memory),
-    )
-    _register(converter, File)
-    _register(
-        converter,
-        Service,
-        environment=override(struct_hook=_as_given, unstruct_hook=dict),
-        files=override(struct_hook=functools.partial(_parse_files, converter)),
-        python_environment=override(struct_hook=_as_given, omit_if_default=True),
-    )
-    _register(
-        converter,
-        ApplicationSpec,
-        tags=override(struct_hook=_as_given, unstruct_hook=list),
-        master_ports=override(
-            struct_hook=_as_given, unstruct_hook=format_ports, omit_if_default=True
-        ),
-    )
-    return converter
+    names: dict[str, str] = {}
+    for each in _classes_of(kind):
+        if issubclass(each, OpenEnum):
+            converter.register_structure_hook(each, _parse_enum)
+            converter.register_unstructure_hook(each, lambda value: value.name.lower())
+        else:
+            _register(converter, each)
+            for field in attrs.fields(each):
+                said = said_of(field)
+                if said is not None and said.name is not None:
+                    names[field.name] = said.name
+    return converter, names
 
 
-def _register(converter: cattrs.Converter, kind: type, **overrides: Any) -> None:
+def _classes_of(kind: Any) -> Iterator[Any]:
+    """The classes that a value of this class consists of, parts before what they are parts of."""
     attrs.resolve_types(kind)
-    checking = {
-        field.name: attrs.evolve(
-            overrides.get(field.name, override()),
-            struct_hook=_checking(converter, field, overrides.get(field.name)),
+    seen: dict[type, None] = {}
+    for field in attrs.fields(kind):
+        for part in (field.type, *get_args(field.type)):
+            if isinstance(part, type) and (attrs.has(part) or issubclass(part, OpenEnum)):
+                seen |= dict.fromkeys(_classes_of(part) if attrs.has(part) else [part])
+    return iter([*seen, kind])
+
+
+def _register(converter: cattrs.Converter, kind: type) -> None:
+    fields = {field.name: (field, said_of(field)) for field in attrs.fields(kind)}
+    overrides: dict[str, Any] = {
+        name: override(
+            rename=said.name,
+            unstruct_hook=said.write,
+            omit_if_default=said.omit_default or None,
         )
-        for field in attrs.fields(kind)
+        for name, (_, said) in fields.items()
+        if said is not None
+    }
+    checking: dict[str, Any] = {
+        name: attrs.evolve(
+            overrides.get(name, override()), struct_hook=_checking(converter, field, said)
+        )
+        for name, (field, said) in fields.items()
     }
     structure: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
         kind, converter, _cattrs_forbid_extra_keys=True, **checking
@@ -335,7 +330,7 @@ def _register(converter: cattrs.Converter, kind: type, **overrides: Any) -> None
     def checked(value: Any, cls: type) -> Any:
         if not isinstance(value, Mapping):
             raise SpecError(
-                f"here is {_described(value)}; a mapping of names to values belongs here."
+                f"here is {described(value)}; a mapping of names to values belongs here."
             )
         return structure(dict(value), cls)
 
@@ -344,17 +339,20 @@ def _register(converter: cattrs.Converter, kind: type, **overrides: Any) -> None
 
 
 def _checking(
-    converter: cattrs.Converter, field: attrs.Attribute[Any], given: Any
+    converter: cattrs.Converter, field: attrs.Attribute[Any], said: InDocuments | None
 ) -> Callable[[Any, Any], Any]:
     """
     Reads a field as it is read anyway, and checks it by itself.
 
     The class checks its fields together and raises for the first; by itself each is found.
     """
-    read = given.struct_hook if given is not None else None
+    read = said.read if said is not None else None
 
     def structure(value: Any, kind: Any) -> Any:
-        result = read(value, kind) if read is not None else converter.structure(value, kind)
+        if read is not None:
+            result = read(value, converter.structure)
+        else:
+            result = converter.structure(value, kind)
         convert: Any = field.converter
         made = convert(result) if convert is not None else result
         if field.validator is not None:
@@ -364,25 +362,9 @@ def _checking(
     return structure
 
 
-def _described(value: object) -> str:
-    """A value of the document for a message: short, and nothing of what it may hold of secrets."""
-    if isinstance(value, Mapping):
-        return "a mapping"
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if value is None:
-        return "nothing"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
-
-
-def _as_given(value: Any, _: Any) -> Any:
-    return value  # the class's own converter reads it
-
-
 def _exactly(words: str, value: Any, kind: type) -> Any:
     if type(value) is not kind:
-        raise SpecError(f"{_described(value)} is not {words}.")
+        raise SpecError(f"{described(value)} is not {words}.")
     return value
 
 
@@ -395,22 +377,6 @@ def _parse_enum(value: Any, kind: type[OpenEnum]) -> OpenEnum:
         return kind.parse(value)
     except ValueError as error:
         raise SpecError(f"{error}.") from None
-
-
-def _parse_files(converter: cattrs.Converter, value: Any, _: Any) -> Mapping[str, File]:
-    def parse(item: Any, name: str | None) -> Any:
-        if not isinstance(item, Mapping):
-            return item
-        named = item if name is None else {"name": name, **item}
-        return converter.structure(named, File)
-
-    if isinstance(value, Mapping):
-        return to_files({name: parse(item, name) for name, item in value.items()})
-    if isinstance(value, (list, tuple)):
-        return to_files([parse(item, None) for item in value])
-    raise SpecError(
-        f"{_described(value)} is neither a list of files nor a mapping of names to them."
-    )
 
 
 def _parse_duration(value: Any) -> timedelta:
@@ -432,14 +398,16 @@ def _format_duration(value: timedelta) -> int | float:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def _problems(error: BaseException, path: tuple[str, ...]) -> Iterator[Problem]:
+def _problems(
+    error: BaseException, path: tuple[str, ...], names: Mapping[str, str]
+) -> Iterator[Problem]:
     """All that is wrong, each with where."""
-    path = (*path, *_step(error))
+    path = (*path, *_step(error, names))
     if isinstance(error, cattrs.BaseValidationError):
         for inner in error.exceptions:
-            yield from _problems(inner, path)
+            yield from _problems(inner, path, names)
     elif isinstance(error, cattrs.ForbiddenExtraKeysError):
-        fields = [_DOCUMENT_NAMES.get(a.name, a.name) for a in attrs.fields(error.cl)]
+        fields = [names.get(a.name, a.name) for a in attrs.fields(error.cl)]
         for key in sorted(error.extra_fields, key=str):
             close = difflib.get_close_matches(str(key), fields, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}."
@@ -447,7 +415,7 @@ def _problems(error: BaseException, path: tuple[str, ...]) -> Iterator[Problem]:
             yield Problem(message, path, str(key), cause=SpecError(message))
     elif isinstance(error, KeyError):
         message = "this is missing, and has no default."
-        name = _DOCUMENT_NAMES.get(error.args[0], str(error.args[0]))
+        name = names.get(error.args[0], str(error.args[0]))
         # Some versions of cattrs say where, some do not.
         yield Problem(message, path if path[-1:] == (name,) else (*path, name))
     elif isinstance(error, SpecError):
@@ -470,9 +438,9 @@ def _without_echoes(problems: list[Problem]) -> list[Problem]:
     ]
 
 
-def _step(error: BaseException) -> Iterator[str]:
+def _step(error: BaseException, names: Mapping[str, str]) -> Iterator[str]:
     for note in getattr(error, "__notes__", []):
         if isinstance(note, cattrs.AttributeValidationNote):
-            yield _DOCUMENT_NAMES.get(note.name, note.name)
+            yield names.get(note.name, note.name)
         elif isinstance(note, cattrs.IterableValidationNote):
             yield str(note.index)

@@ -1,0 +1,1 @@
+"""What people write and what they are told: values without input and output."""

@@ -1,0 +1,111 @@
+"""An application as its Application Master sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import attrs
+
+from knit._values.containers import to_datetime
+from knit._values.enums import OpenEnum
+from knit._values.spec import Service
+from knit._values.states import FinalStatus
+from knit._values.waiting import WaitingReason
+
+if TYPE_CHECKING:
+    from knit.v1 import application_pb2, application_service_pb2
+
+
+class ApplicationState(OpenEnum):
+    """Where an application is in its life, as its Application Master sees it."""
+
+    UNKNOWN = 0
+    """A state newer than this SDK."""
+    RUNNING = 1
+    """Containers are wanted or running."""
+    ENDING = 2
+    """The outcome is decided; what still runs is being stopped."""
+    ENDED = 3
+    """
+    Final: every container is in a final state, and YARN has taken note of the outcome. Until it
+    has, the application is ENDING, however long its ResourceManager does not answer.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class ApplicationOutcome:
+    """How an application ended, or will end."""
+
+    final_status: FinalStatus
+    """What YARN is told."""
+    diagnostics: str
+    """A sentence: what ended it, and which container was the first to fail."""
+    exit_code: int
+    """
+    0 after success; else the exit code of the first container that failed for good, or 1 where
+    that one has none.
+    """
+
+    @classmethod
+    def _from_proto(cls, message: application_pb2.ApplicationOutcome) -> ApplicationOutcome:
+        from knit.v1 import application_pb2
+
+        names = {v: n.removeprefix("FINAL_STATUS_") for n, v in application_pb2.FinalStatus.items()}
+        return cls(
+            final_status=FinalStatus(names.get(message.final_status, "UNKNOWN")),
+            diagnostics=message.diagnostics,
+            exit_code=message.exit_code,
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApplicationDescription:
+    """An application as its Application Master sees it."""
+
+    application_id: str
+    """YARN's identifier, `application_…`."""
+    attempt_number: int
+    """
+    Which start of the Application Master this is, counted from 1. With one above 1 the
+    application began anew at `start_time`, as it was submitted: containers that had been added
+    are gone, and those that had been stopped run again.
+    """
+    state: ApplicationState
+    """Where it is in its life."""
+    outcome: ApplicationOutcome | None
+    """How it ends. None while it is RUNNING."""
+    start_time: datetime | None
+    """When this Application Master registered with YARN."""
+    name: str
+    """The name it was submitted under."""
+    services: Mapping[str, Service]
+    """
+    The services it was submitted with. Files have the URLs they were staged under, and the
+    values of environments are empty, for they may be secret.
+    """
+    history_id: str = ""
+    """
+    Names what this Application Master remembers: another one for each attempt. Empty if it is
+    older than that.
+    """
+    waiting_reasons: tuple[WaitingReason, ...] = ()
+    """Why containers that are wanted have not been granted. Empty where none waits for long."""
+
+    @classmethod
+    def _from_proto(
+        cls, message: application_service_pb2.GetApplicationResponse
+    ) -> ApplicationDescription:
+        outcome = message.outcome if message.HasField("outcome") else None
+        return cls(
+            application_id=message.application_id,
+            attempt_number=message.attempt_number,
+            state=ApplicationState(message.state),
+            outcome=ApplicationOutcome._from_proto(outcome) if outcome is not None else None,
+            start_time=to_datetime(message, "start_time"),
+            name=message.spec.name,
+            services={n: Service._from_proto(s) for n, s in sorted(message.spec.services.items())},
+            history_id=message.history_id,
+            waiting_reasons=tuple(map(WaitingReason._from_proto, message.waiting_reasons)),
+        )

@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import knit
-from knit._cluster.aggregated_logs._directory import LogDirectories
+from knit._cluster.logs.directory import LogDirectories
 from knit._submission import AmSubmission
 
 from integration import programs

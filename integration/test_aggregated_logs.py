@@ -13,7 +13,7 @@ from pathlib import Path
 import knit
 import pytest
 from knit import FailurePolicy
-from knit._yarn_command import logs_by_yarn
+from knit._cluster.logs.yarn_command import logs_by_yarn
 
 from integration import evidence, programs, yarn_command
 from integration.applications import (

@@ -10,14 +10,7 @@ import knit
 import pytest
 from knit import FinalStatus, YarnState
 
-from integration.applications import (
-    PATIENCE,
-    PROGRAMS,
-    Applications,
-    Gate,
-    finish,
-    wait_for_text,
-)
+from integration.applications import PATIENCE, PROGRAMS, Applications, Gate, finish, wait_for_text
 from integration.hadoop_jar import MAIN_CLASS, SMALL, HadoopJar, adopted
 from integration.hdfs import Hdfs
 from integration.programs import GATE_VARIABLE

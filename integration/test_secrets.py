@@ -26,14 +26,7 @@ import knit
 import pytest
 
 from integration import bystander
-from integration.applications import (
-    SMALL,
-    Applications,
-    Ending,
-    finish,
-    program,
-    wait_for_states,
-)
+from integration.applications import SMALL, Applications, Ending, finish, program, wait_for_states
 from integration.clusters import Cluster
 from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs

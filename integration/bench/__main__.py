@@ -22,11 +22,7 @@ from integration.bench.results import Results, none
 from integration.bench.side import Side, floor_side, knit_side, skein_sides
 from integration.bench.yarn import Yarn
 from integration.clusters.docker import DockerCluster
-from integration.clusters.docker_host import (
-    CLIENT_PYTHON,
-    REPOSITORY_IN_CLIENT,
-    dockerized_cluster,
-)
+from integration.clusters.docker_host import CLIENT_PYTHON, REPOSITORY_IN_CLIENT, dockerized_cluster
 from integration.clusters.docker_image import DockerError, docker
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.clusters.jars import hadoop_jars, hadoop_version

@@ -26,8 +26,8 @@ from knit import (
     _archived_logs,
 )
 from knit._archived_logs import ArchiveReader, ArchiveRequest, Identity
-from knit._cluster.aggregated_logs._node_file import Piece
-from knit._cluster.aggregated_logs._reading import ByteReader
+from knit._cluster.logs.node_file import Piece
+from knit._cluster.logs.reading import ByteReader
 from knit.exceptions import ApplicationNotRunningError
 
 MASTER, ONE, TWO = "container_1_0001_01_000001", "container_1_0001_01_000002", "container_1_0001_2"

@@ -19,7 +19,7 @@ from knit._checks import (
     verify,
 )
 from knit._cluster.cluster import Cluster
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
 from knit.exceptions import (
     AccessDeniedError,
     ClusterResponseError,

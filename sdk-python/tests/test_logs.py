@@ -32,8 +32,8 @@ from knit import (
     _channel,
     _logs,
 )
-from knit._cluster.aggregated_logs._node_file import Piece
-from knit._cluster.aggregated_logs._reading import ByteReader
+from knit._cluster.logs.node_file import Piece
+from knit._cluster.logs.reading import ByteReader
 from knit._testing_archive import FakeArchive
 from knit._values.deadlines import pauses
 from knit.testing import FakeApplicationMaster, Fault

@@ -16,13 +16,7 @@ import pytest
 
 from knit import _staging
 from knit._cluster.cluster import Cluster
-from knit._staging import (
-    ConnectionKeys,
-    LocalResource,
-    StagedFile,
-    Staging,
-    StagingProgress,
-)
+from knit._staging import ConnectionKeys, LocalResource, StagedFile, Staging, StagingProgress
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
@@ -47,7 +41,7 @@ def hadoop() -> Iterator[FakeCluster]:
 @pytest.fixture
 def staging(hadoop: FakeCluster) -> Iterator[Staging]:
     with Cluster(hadoop.config, user="alice", timeout=timedelta(seconds=5)) as cluster:
-        yield cluster.staging
+        yield Staging.on(cluster)
 
 
 def file(directory: Path, name: str, content: bytes) -> Path:
@@ -107,7 +101,7 @@ def test_another_client_finds_it_without_sending(
     first = staging.stage([StagedFile(source=path)])
     sent = len(hadoop.data_node.requests)
     with Cluster(hadoop.config, user="alice") as other:
-        assert other.staging.stage([StagedFile(source=path)]) == first
+        assert Staging.on(other).stage([StagedFile(source=path)]) == first
     assert len(hadoop.data_node.requests) == sent
 
 
@@ -191,7 +185,7 @@ def test_two_clients_may_send_the_same_at_once(
     with Cluster(hadoop.config, user="alice") as other:
         threads = [
             threading.Thread(target=lambda s=s: found.append(s.stage([StagedFile(source=path)])))
-            for s in (staging, other.staging)
+            for s in (staging, Staging.on(other))
         ]
         for thread in threads:
             thread.start()
@@ -388,7 +382,7 @@ class TestApplications:
         )
         staging.register(APPLICATION, resources, KEYS)
         with Cluster(hadoop.config, user="alice") as other:
-            stored = other.staging.read(APPLICATION)
+            stored = Staging.on(other).read(APPLICATION)
         assert stored.keys == KEYS
         assert stored.cache == (resources[0].name,)
         assert "KEY" not in repr(stored)

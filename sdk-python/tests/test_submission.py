@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
 from knit._staging import LocalResource
 from knit._submission import (
     LAUNCH_COMMAND,

@@ -34,7 +34,7 @@ def cluster(hadoop: FakeCluster) -> Iterator[Cluster]:
 
 
 def sweep(cluster: Cluster) -> list[str]:
-    return Sweep(cluster.staging, cluster.resource_manager, newest=NEWEST).run()
+    return Sweep(Staging.on(cluster), cluster.resource_manager, newest=NEWEST).run()
 
 
 def submitted(
@@ -48,10 +48,12 @@ def submitted(
     """An application with a record, which its ResourceManager knows or has forgotten."""
     application_id = f"application_1700000000000_{number:04}"
     cache = [
-        LocalResource(url=cluster.staging._url(f"{ROOT}/cache/{n}"), size_bytes=1, modify_time_ms=1)
+        LocalResource(
+            url=Staging.on(cluster)._url(f"{ROOT}/cache/{n}"), size_bytes=1, modify_time_ms=1
+        )
         for n in uses
     ]
-    cluster.staging.register(application_id, cache, KEYS)
+    Staging.on(cluster).register(application_id, cache, KEYS)
     if known:
         hadoop.resource_manager.applications[application_id] = {
             "id": application_id,
@@ -109,8 +111,8 @@ class TestApplications:
                 strange = submitted(second, theirs, 1)
                 sweep(cluster)
                 assert applications(hadoop) == {strange}
-                assert theirs.staging.read(strange).keys == KEYS
-                assert cluster.staging.read(strange).resource_manager == "other:8032"
+                assert Staging.on(theirs).read(strange).keys == KEYS
+                assert Staging.on(cluster).read(strange).resource_manager == "other:8032"
 
     def test_one_without_a_name_or_a_record_is_left_for_long(
         self, hadoop: FakeCluster, cluster: Cluster
@@ -273,7 +275,7 @@ def test_one_at_a_time_sweeps() -> None:
 
 def test_a_sweep_is_claimed_once_an_hour(hadoop: FakeCluster, cluster: Cluster) -> None:
     hour = timedelta(hours=1)
-    assert cluster.staging.claim_sweep(hour)
-    assert not cluster.staging.claim_sweep(hour)
+    assert Staging.on(cluster).claim_sweep(hour)
+    assert not Staging.on(cluster).claim_sweep(hour)
     aged(hadoop.file_system.entries[f"{ROOT}/swept"], hour + timedelta(minutes=1))
-    assert cluster.staging.claim_sweep(hour)
+    assert Staging.on(cluster).claim_sweep(hour)

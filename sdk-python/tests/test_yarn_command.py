@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knit import ContainerLogs, LogsNotFoundError, LogsUnavailableError, WaitTimeoutError
-from knit._yarn_command import find_yarn, logs_by_yarn, parse
+from knit._cluster.logs.yarn_command import find_yarn, logs_by_yarn, parse
 
 MASTER, ONE, TWO = (f"container_1700000000000_0001_01_{number:06}" for number in (1, 2, 3))
 APPLICATION = "application_1700000000000_0001"

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from knit._application import Application
     from knit._checks import CheckResult
     from knit._client import Client
-    from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
-    from knit._cluster.configuration import ClusterConfig
+    from knit._cluster.configuration.config import ClusterConfig
+    from knit._cluster.logs import AggregatedLogs, ContainerLogs
     from knit._container import Container
     from knit._endpoint import Endpoint
     from knit._environments import PackingProgress, create_env, pack_environment
@@ -91,8 +91,8 @@ _MODULES = {
     "_application": ("Application",),
     "_checks": ("CheckResult",),
     "_client": ("Client",),
-    "_cluster.aggregated_logs": ("AggregatedLogs", "ContainerLogs"),
-    "_cluster.configuration": ("ClusterConfig",),
+    "_cluster.configuration.config": ("ClusterConfig",),
+    "_cluster.logs": ("AggregatedLogs", "ContainerLogs"),
     "_container": ("Container",),
     "_endpoint": ("Endpoint",),
     "_environments": ("PackingProgress", "create_env", "pack_environment"),

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from knit._archived_logs import Archive
-    from knit._cluster.aggregated_logs import AggregatedLogs
+    from knit._cluster.logs import AggregatedLogs
     from knit._endpoint import Endpoint
     from knit._values.resources import Resources
     from knit.v1 import log_service_pb2
@@ -508,7 +508,7 @@ class Application:
             LogFormatError: None of them can be read.
             AccessDeniedError: They may not be read by this user.
         """
-        from knit._cluster.aggregated_logs import wait_until_settled
+        from knit._cluster.logs import wait_until_settled
 
         return wait_until_settled(self._yarn.archive(self._application_id).look, wait)
 

@@ -21,7 +21,7 @@ from knit.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
+    from knit._cluster.logs import AggregatedLogs, ContainerLogs
     from knit._values.logs import FileKey, LogChunk, LogEnd
 
 PATIENCE_SECONDS = 120.0

@@ -18,16 +18,12 @@ from typing import TypeVar
 import attrs
 
 from knit._cluster.cluster import Cluster
-from knit._cluster.configuration import ClusterConfig
-from knit._cluster.errors import first_line
-from knit._cluster.resource_manager import (
-    ClusterInfo,
-    ClusterMetrics,
-    NewApplication,
-    Node,
-    Queue,
-)
-from knit._cluster.webhdfs import WebHdfs
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.rest.answer_errors import first_line
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
+from knit._cluster.yarn.queues import Queue
+from knit._staging import Staging
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -644,7 +640,7 @@ def _diagnose_file_system(cluster: Cluster, results: list[CheckResult]) -> None:
 
 def check_staging(cluster: Cluster) -> str:
     """A file can be written to a DataNode, read back and deleted."""
-    cluster.staging.probe()
+    Staging.on(cluster).probe()
     return "A file was written to a DataNode, read back and deleted."
 
 

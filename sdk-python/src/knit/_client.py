@@ -11,12 +11,13 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from knit._application import Application
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
 from knit._tls import ApplicationTls, ClientTls
 from knit._values.deadlines import Deadline
 from knit._values.identifiers import APPLICATION_ID
@@ -33,12 +34,12 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._checks import CheckResult, ResourceRequest
-    from knit._cluster.aggregated_logs import LogArchive
     from knit._cluster.cluster import Cluster
-    from knit._cluster.resource_manager import NewApplication
+    from knit._cluster.logs import LogArchive
+    from knit._cluster.yarn.nodes import NewApplication
     from knit._environments import PackingProgress
     from knit._shipments import Shipment
-    from knit._staging import LocalResource, StagingProgress
+    from knit._staging import LocalResource, Staging, StagingProgress
     from knit._values.spec import ApplicationSpec
     from knit.v1 import application_pb2
 
@@ -242,7 +243,7 @@ class Client:
                 "install the wheel, or build the jar and install again."
             )
         began = time.monotonic()
-        staging = self._cluster.staging
+        staging = self._yarn.staging
         new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
@@ -396,7 +397,7 @@ class Client:
                 with Packer() as packer:
                     shipments = packer.shipments(spec, report_packing)
                     staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
-                    jar, *resources = self._cluster.staging.stage(
+                    jar, *resources = self._yarn.staging.stage(
                         staged, report, before_upload=checked
                     )
                 return jar, list(zip(shipments, resources, strict=True))
@@ -425,7 +426,7 @@ class Client:
         from knit._staging import ConnectionKeys
         from knit._submission import SPEC_SECRET, AmSubmission
 
-        staging = self._cluster.staging
+        staging = self._yarn.staging
         resources: dict[str, dict[str, application_pb2.LocalResource]] = {}
         for shipment, resource in files:
             of_service = resources.setdefault(shipment.service, {})
@@ -482,15 +483,15 @@ class Client:
         """Clears up behind earlier applications, beside whatever the caller does next."""
         from knit._sweep import INTERVAL, Sweep
 
-        cluster = self._cluster
+        staging, resource_manager = self._yarn.staging, self._cluster.resource_manager
 
         def sweep() -> None:
             try:
-                if not cluster.staging.claim_sweep(INTERVAL):
+                if not staging.claim_sweep(INTERVAL):
                     return
                 removed = Sweep(
-                    cluster.staging,
-                    cluster.resource_manager,
+                    staging,
+                    resource_manager,
                     newest=application_id,
                     stopped=self._closed.is_set,
                 ).run()
@@ -517,6 +518,13 @@ class _Yarn:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
+    @cached_property
+    def staging(self) -> Staging:
+        """The user's directory `.knit`. The first use may raise ConfigurationError."""
+        from knit._staging import Staging
+
+        return Staging.on(self._cluster)
+
     def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
         return self._cluster.resource_manager.application(application_id, timeout=timeout)
 
@@ -525,7 +533,7 @@ class _Yarn:
         report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
         # If it cannot be removed in time, the sweep after a later submission does it.
         with contextlib.suppress(ClusterError, ConfigurationError):
-            self._cluster.staging.remove(application_id, timeout=deadline.remaining)
+            self.staging.remove(application_id, timeout=deadline.remaining)
         return report
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
@@ -534,15 +542,15 @@ class _Yarn:
         if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
             return None
         # Hadoop 2's reports do not carry it, so the Application Master writes it down.
-        return self._cluster.staging.read_address(report.application_id, timeout=timeout)
+        return self.staging.read_address(report.application_id, timeout=timeout)
 
     def archive(self, application_id: str) -> LogArchive:
-        from knit._cluster.aggregated_logs import LogArchive
+        from knit._cluster.logs import LogArchive
 
         return LogArchive(self._cluster, application_id)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        keys = self._cluster.staging.read(application_id, timeout=timeout).keys
+        keys = self.staging.read(application_id, timeout=timeout).keys
         if keys is None:
             raise ApplicationError(
                 f"{application_id} was submitted without keys for other clients. Talk to it from "

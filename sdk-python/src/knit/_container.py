@@ -16,7 +16,7 @@ from knit.exceptions import ApplicationNotRunningError
 
 if TYPE_CHECKING:
     from knit._application import Application
-    from knit._cluster.aggregated_logs._records import ContainerRecord
+    from knit._cluster.logs.records import ContainerRecord
     from knit._logs import LogStream
     from knit.v1 import container_pb2
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
 from knit._client import Client
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
 from knit._knit_config import DEFAULT_NN, DEFAULT_NN_PORT, DEFAULT_RM, DEFAULT_RM_PORT, Addresses
 from knit._values.resources import Resources
 from knit._values.spec import ApplicationSpec, FailurePolicy, Service

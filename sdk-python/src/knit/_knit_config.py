@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError, HDFSConfigException
 
 HDFS_PORT = 8020

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from knit._application import Application
-    from knit._cluster.aggregated_logs import ContainerLogs as AggregatedContainerLogs
-    from knit._cluster.configuration import ClusterConfig
+    from knit._cluster.configuration.config import ClusterConfig
+    from knit._cluster.logs import ContainerLogs as AggregatedContainerLogs
     from knit._knit import ContainerLogs
 
 FILES = ("stdout", "stderr")
@@ -65,7 +65,7 @@ def collected_logs(app: Application) -> dict[str, ContainerLogs]:
 
 def shell_logs(app: Application, config: ClusterConfig, user: str) -> dict[str, ContainerLogs]:
     """The same with the Application Master's own, by the `yarn` command where there is one."""
-    from knit._yarn_command import logs_by_yarn
+    from knit._cluster.logs.yarn_command import logs_by_yarn
 
     # First, so that the command, which does not wait, finds all of them too.
     collected = app.aggregated_logs(wait=COLLECTION_TIME)

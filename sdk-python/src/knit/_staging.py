@@ -23,13 +23,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from knit._cluster.configuration import is_on
-from knit._cluster.webhdfs import FileStatus, WebHdfs
+from knit._cluster.configuration.addresses import is_on
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._values.deadlines import Deadline
 from knit._values.paths import reason
 from knit.exceptions import (
@@ -40,6 +41,9 @@ from knit.exceptions import (
     FileMissingError,
     SpecError,
 )
+
+if TYPE_CHECKING:
+    from knit._cluster.cluster import Cluster
 
 LocalResourceType = Literal["FILE", "ARCHIVE"]
 LocalResourceVisibility = Literal["PRIVATE", "APPLICATION", "PUBLIC"]
@@ -164,6 +168,15 @@ class Staging:
         # for once more at worst.
         self._root_path: str | None = None
         self._prepared = False
+
+    @classmethod
+    def on(cls, cluster: Cluster) -> Staging:
+        """That of the cluster's user on its file system."""
+        return cls(
+            cluster.files,
+            cluster.config.default_fs,
+            resource_manager=cluster.config.resource_manager_name,
+        )
 
     @property
     def root(self) -> str:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
-from knit._cluster.resource_manager import ResourceManager
-from knit._cluster.webhdfs import FileStatus
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._staging import USE_MARK, Staging
 from knit._values.identifiers import APPLICATION_ID, application_key
 from knit._values.reports import ApplicationReport

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from knit._cluster.aggregated_logs import AggregatedLogs, ContainerLogs
-from knit._cluster.aggregated_logs._node_file import Piece
-from knit._cluster.aggregated_logs._reading import ByteReader
-from knit._cluster.aggregated_logs._records import ApplicationRecord, ContainerRecord
+from knit._cluster.logs import AggregatedLogs, ContainerLogs
+from knit._cluster.logs.node_file import Piece
+from knit._cluster.logs.reading import ByteReader
+from knit._cluster.logs.records import ApplicationRecord, ContainerRecord
 from knit._container import Container
 from knit._values.identifiers import attempt_of
 

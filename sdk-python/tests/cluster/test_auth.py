@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from knit._cluster.auth import KerberosAuthentication, SimpleAuthentication, authentication_for
-from knit._cluster.configuration import ClusterConfig
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.rest.authentication import (
+    KerberosAuthentication,
+    SimpleAuthentication,
+    authentication_for,
+)
 from knit.exceptions import ConfigurationError, KerberosRequiredError
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knit._cluster.configuration import ClusterConfig, is_on
-from knit._cluster.hadoop_xml import MAX_SUBSTITUTIONS, substitute
+from knit._cluster.configuration.addresses import is_on
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.configuration.hadoop_xml import MAX_SUBSTITUTIONS, substitute
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
 

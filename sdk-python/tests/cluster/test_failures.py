@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from knit._cluster.auth import SimpleAuthentication
 from knit._cluster.cluster import Cluster
-from knit._cluster.configuration import ClusterConfig
-from knit._cluster.errors import RESOURCE_MANAGER
-from knit._cluster.http import HttpClient
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.rest.authentication import SimpleAuthentication
+from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.daemons import RESOURCE_MANAGER
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,

@@ -14,17 +14,12 @@ from datetime import timedelta
 
 import pytest
 
-from knit._cluster.auth import SimpleAuthentication
 from knit._cluster.cluster import Cluster
-from knit._cluster.errors import DATA_NODE, RESOURCE_MANAGER
-from knit._cluster.http import HttpClient, _socket_of
+from knit._cluster.rest.authentication import SimpleAuthentication
+from knit._cluster.rest.client import HttpClient, _socket_of
+from knit._cluster.rest.daemons import DATA_NODE, RESOURCE_MANAGER
 from knit._values.deadlines import Deadline
-from knit.exceptions import (
-    ClusterResponseError,
-    ClusterTimeoutError,
-    SpecError,
-    StandbyError,
-)
+from knit.exceptions import ClusterResponseError, ClusterTimeoutError, SpecError, StandbyError
 from tests.fake_cluster import Answer, FakeCluster, Request
 
 HOME = "/user/alice"

@@ -6,16 +6,14 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from knit._cluster.auth import authentication_for
-from knit._cluster.configuration import ClusterConfig
-from knit._cluster.http import HttpClient
-from knit._cluster.resource_manager import ResourceManager
-from knit._cluster.webhdfs import WebHdfs
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.rest.authentication import authentication_for
+from knit._cluster.rest.client import HttpClient
+from knit._cluster.yarn.resource_manager import ResourceManager
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from knit._staging import Staging
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -62,17 +60,6 @@ class Cluster:
     def files(self) -> WebHdfs:
         """The file system. The first use may raise ConfigurationError."""
         return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
-
-    @cached_property
-    def staging(self) -> Staging:
-        """The user's directory `.knit` on the file system."""
-        from knit._staging import Staging
-
-        return Staging(
-            self.files,
-            self.config.default_fs,
-            resource_manager=self.config.resource_manager_name,
-        )
 
     def close(self) -> None:
         """Closes the connections."""

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from knit._cluster.aggregated_logs._ifile import IFile, mark_of
-from knit._cluster.aggregated_logs._node_file import NodeFile
-from knit._cluster.aggregated_logs._tfile import MAGIC, TFile
+from knit._cluster.logs.ifile import IFile, mark_of
+from knit._cluster.logs.node_file import NodeFile
+from knit._cluster.logs.tfile import MAGIC, TFile
 
 DATA = Path(__file__).with_name("data")
 BY_HADOOP = ("tfile-none", "tfile-gz", "ifile-none", "ifile-gz")

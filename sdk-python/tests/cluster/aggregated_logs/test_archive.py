@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from knit._cluster.aggregated_logs import AggregatedLogs, LogArchive, wait_until_settled
 from knit._cluster.cluster import Cluster
+from knit._cluster.logs import AggregatedLogs, LogArchive, wait_until_settled
 from knit.exceptions import (
     AccessDeniedError,
     LogAggregationDisabledError,
@@ -464,7 +464,7 @@ def test_a_connection_that_breaks_is_made_again_where_it_was(
 def test_a_data_node_that_never_gives_anything_is_given_up(
     application: Application, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("knit._cluster.webhdfs._PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("knit._cluster.hdfs.transfer._PAUSE_SECONDS", 0.001)
     application.write_all()
     application.fake.data_node.answers_with = lambda _: Answer(200, b"x" * 100, cut_off_after=0)
     with pytest.raises(ConnectionError, match="Reading /tmp/logs"):

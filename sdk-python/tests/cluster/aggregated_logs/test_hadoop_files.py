@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knit._cluster.aggregated_logs._ifile import IFile
-from knit._cluster.aggregated_logs._java_objects import deserialize
-from knit._cluster.aggregated_logs._node_file import NodeFile
-from knit._cluster.aggregated_logs._places import Place, parse
-from knit._cluster.aggregated_logs._reading import MalformedError
-from knit._cluster.aggregated_logs._tfile import TFile
+from knit._cluster.logs.ifile import IFile
+from knit._cluster.logs.java_objects import deserialize
+from knit._cluster.logs.node_file import NodeFile
+from knit._cluster.logs.places import Place, parse
+from knit._cluster.logs.reading import MalformedError
+from knit._cluster.logs.tfile import TFile
 from knit.exceptions import LogFormatError
 from tests.cluster.aggregated_logs.files import (
     BY_HADOOP,

@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from knit._cluster.aggregated_logs._compression import UnknownCodecError, decompressed
-from knit._cluster.aggregated_logs._reading import (
-    PIECE_BYTES,
-    ByteReader,
-    MalformedError,
-    java_text,
-)
+from knit._cluster.logs.compression import UnknownCodecError, decompressed
+from knit._cluster.logs.reading import PIECE_BYTES, ByteReader, MalformedError, java_text
 from tests.cluster.aggregated_logs.files import vlong
 
 LONGS = st.integers(-(2**63), 2**63 - 1)

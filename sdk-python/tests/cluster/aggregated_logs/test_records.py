@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knit import Container, ContainerState, ExitReason
-from knit._cluster.aggregated_logs._places import Place, places_of
-from knit._cluster.aggregated_logs._records import ApplicationRecord, parse
+from knit._cluster.logs.places import Place, places_of
+from knit._cluster.logs.records import ApplicationRecord, parse
 
 
 def lines(*values: dict[str, Any]) -> list[bytes]:

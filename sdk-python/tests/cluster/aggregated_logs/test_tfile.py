@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knit._cluster.aggregated_logs._tfile import TFile
+from knit._cluster.logs.tfile import TFile
 from knit.exceptions import LogFormatError
 from tests.cluster.aggregated_logs.files import MemoryFile, Record, contents, tfile
 

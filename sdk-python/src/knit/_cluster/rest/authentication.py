@@ -12,7 +12,7 @@ import attrs
 from knit.exceptions import ConfigurationError, KerberosRequiredError
 
 if TYPE_CHECKING:
-    from knit._cluster.configuration import ClusterConfig
+    from knit._cluster.configuration.config import ClusterConfig
 
 
 class Authentication(Protocol):

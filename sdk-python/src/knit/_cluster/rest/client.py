@@ -7,23 +7,22 @@ a gateway that the configuration names.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
 import ssl
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-import attrs
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from knit._cluster.auth import Authentication
-from knit._cluster.errors import Daemon, json_problem, transport_error
+from knit._cluster.rest.answers import Response, plain
+from knit._cluster.rest.authentication import Authentication
+from knit._cluster.rest.daemons import Daemon
+from knit._cluster.rest.transport_errors import transport_error
 from knit._values.deadlines import Deadline
 from knit.exceptions import ClusterTimeoutError, ConfigurationError
 
@@ -31,38 +30,6 @@ _BLOCK_BYTES = 1 << 20
 #: urllib3 takes no time at all for a mistake of its caller's.
 _LEAST_SECONDS = 0.001
 _SECRETS = re.compile(r"(\bdelegation=)[^&\s]+")
-
-
-@attrs.frozen
-class Response:
-    """An answer, read to its end."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = attrs.field(repr=False)
-
-    @property
-    def text(self) -> str:
-        return self.body.decode("utf-8", "replace")
-
-    def json(self, what: str, daemon: Daemon) -> dict[str, Any]:
-        """
-        The body as a JSON object; an empty one for an empty body.
-
-        Raises:
-            ClusterResponseError: It is anything else.
-            WrongPortError: It is a web page, so something else answers there.
-        """
-        if not self.body:
-            return {}
-        try:
-            value = json.loads(self.body)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise json_problem(self, what, daemon)
-        return value
 
 
 def check_time(deadline: Deadline, what: str, url: str) -> None:
@@ -73,11 +40,6 @@ def check_time(deadline: Deadline, what: str, url: str) -> None:
             "Try again, or allow more time (timeout=).",
             url=plain(url),
         )
-
-
-def plain(url: str) -> str:
-    """The URL without its query, which may say more than a message should."""
-    return url.partition("?")[0]
 
 
 class _Discreet(logging.Filter):
@@ -311,16 +273,6 @@ def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-def http_time(value: str | None) -> datetime | None:
-    """What a `Date` header says; None if nothing."""
-    try:
-        found = parsedate_to_datetime(value) if value else None
-    except ValueError:
-        return None
-    # One that says -0000, for no time zone, is in UTC all the same.
-    return found if found is None or found.tzinfo else found.replace(tzinfo=timezone.utc)
-
-
 def _ssl_context(ca_file: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
@@ -329,9 +281,3 @@ def _ssl_context(ca_file: str) -> ssl.SSLContext:
             f"The authorities in {ca_file} (knit.tls.ca-file) cannot be read: "
             f"{error.strerror or error}. It has to be a file of PEM certificates."
         ) from error
-
-
-def base_of(url: str) -> str:
-    """`scheme://host:port` of a URL."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from knit._cluster.aggregated_logs._reading import ByteReader, MalformedError, java_text
+from knit._cluster.logs.reading import ByteReader, MalformedError, java_text
 
 _MAGIC_AND_VERSION = bytes.fromhex("aced0005")
 _NULL, _REFERENCE, _CLASS_DESCRIPTION, _END_OF_BLOCK = 0x70, 0x71, 0x72, 0x78

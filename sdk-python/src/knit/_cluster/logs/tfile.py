@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from knit._cluster.aggregated_logs._compression import decompressed
-from knit._cluster.aggregated_logs._node_file import Checked, NodeFile, Piece, readable
-from knit._cluster.aggregated_logs._reading import ByteReader, MalformedError, Reader, java_text
+from knit._cluster.logs.compression import decompressed
+from knit._cluster.logs.node_file import Checked, NodeFile, Piece, readable
+from knit._cluster.logs.reading import ByteReader, MalformedError, Reader, java_text
 
 MAGIC = bytes.fromhex("d111d36891b5d7b639df414092bae150")
 _TRAILER = struct.Struct(f">qhh{len(MAGIC)}s")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from knit._cluster.webhdfs import FileStatus, WebHdfs
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.hdfs.webhdfs import WebHdfs
 
 _TAIL_BYTES = 32 * 1024
 """The end of a file, where the indexes are, is fetched at once; a small file altogether."""

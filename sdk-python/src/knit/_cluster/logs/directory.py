@@ -14,8 +14,10 @@ import re
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
-from knit._cluster.configuration import ClusterConfig, is_on
-from knit._cluster.webhdfs import FileStatus, WebHdfs
+from knit._cluster.configuration.addresses import is_on
+from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,

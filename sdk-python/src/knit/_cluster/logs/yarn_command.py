@@ -17,10 +17,10 @@ from typing import IO
 
 import attrs
 
-from knit._cluster.aggregated_logs import ContainerLogs, _places
-from knit._cluster.aggregated_logs._node_file import Piece, node_id_of
-from knit._cluster.aggregated_logs._places import Place
-from knit._cluster.aggregated_logs._reading import PIECE_BYTES, ByteReader
+from knit._cluster.logs import ContainerLogs, places
+from knit._cluster.logs.node_file import Piece, node_id_of
+from knit._cluster.logs.places import Place
+from knit._cluster.logs.reading import PIECE_BYTES, ByteReader
 from knit._values.identifiers import numbers_of
 from knit.exceptions import LogsNotFoundError, LogsUnavailableError, WaitTimeoutError
 
@@ -219,21 +219,21 @@ def parse(output: IO[bytes]) -> dict[str, ContainerLogs]:
     """
     scanned = _Output(output)
     scanned.scan()
-    places: dict[str, Place] = {}
-    for container_id in filter(_places.may_be_application_master, scanned.found):
+    known: dict[str, Place] = {}
+    for container_id in filter(places.may_be_application_master, scanned.found):
         for piece in scanned.pieces(container_id):
-            if piece.name == _places.FILE_NAME:
-                places.update(_places.parse(piece.data.pieces()))
+            if piece.name == places.FILE_NAME:
+                known.update(places.parse(piece.data.pieces()))
     containers = {}
     for container_id in sorted(scanned.found, key=numbers_of):
-        place = places.get(container_id) or _places.guess(container_id)
+        place = known.get(container_id) or places.guess(container_id)
         containers[container_id] = ContainerLogs(
             container_id=container_id,
             node_id=scanned.nodes[container_id],
             service=place.service,
             rank=place.rank,
             attempt_number=place.attempt_number,
-            is_application_master=_places.may_be_application_master(container_id),
+            is_application_master=places.may_be_application_master(container_id),
             parts=(scanned,),
         )
     return containers

@@ -7,14 +7,17 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
-import attrs
-
-from knit._cluster.errors import RESOURCE_MANAGER
-from knit._cluster.failover import DaemonClient
-from knit._cluster.http import HttpClient, http_time
+from knit._cluster.rest.answer_errors import json_of
+from knit._cluster.rest.answers import http_time
+from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.daemons import RESOURCE_MANAGER
+from knit._cluster.rest.failover import DaemonClient
+from knit._cluster.yarn.json import int_in, object_in, objects_in, to_time
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
+from knit._cluster.yarn.queues import Queue, capacity_queues, fair_queues
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
 from knit._values.reports import ApplicationReport
@@ -36,106 +39,6 @@ _JSON = {"Content-Type": "application/json"}
 #: tokens in between, which took 2.6 s once.
 _ACCEPT_PATIENCE = timedelta(seconds=15)
 _NOT_ACCEPTED_YET = (YarnState.NEW, YarnState.NEW_SAVING, YarnState.SUBMITTED)
-
-
-@attrs.frozen(kw_only=True)
-class ClusterInfo:
-    """What the RM says of itself."""
-
-    url: str
-    """The base URL that answered."""
-    hadoop_version: str
-    state: str
-    ha_state: str
-    """ACTIVE, STANDBY or INITIALIZING; ACTIVE too where there is no pair."""
-    started_time: datetime | None
-    server_time: datetime | None
-    """The RM's clock, to the second."""
-
-    @property
-    def is_active(self) -> bool:
-        """Whether it is in charge, and knows its applications."""
-        return self.ha_state in ("ACTIVE", "")
-
-
-@attrs.frozen(kw_only=True)
-class ClusterMetrics:
-    """Sums over all nodes."""
-
-    active_nodes: int
-    lost_nodes: int
-    unhealthy_nodes: int
-    available_mib: int
-    available_vcores: int
-    total_mib: int
-    total_vcores: int
-
-
-@attrs.frozen(kw_only=True)
-class Node:
-    """A node of the cluster and what it has."""
-
-    node_id: str
-    """`host:port`."""
-    state: str
-    rack: str
-    http_address: str
-    used_mib: int
-    available_mib: int
-    used_vcores: int
-    available_vcores: int
-    containers: int
-    health_report: str
-
-    @property
-    def total_mib(self) -> int:
-        return self.used_mib + self.available_mib
-
-    @property
-    def total_vcores(self) -> int:
-        return self.used_vcores + self.available_vcores
-
-    @property
-    def is_running(self) -> bool:
-        return self.state == "RUNNING"
-
-
-@attrs.frozen(kw_only=True)
-class Queue:
-    """A queue of the scheduler."""
-
-    path: str
-    """From the root: `root.a.b`."""
-    is_leaf: bool
-    """Whether applications can be submitted to it; others only hold queues."""
-    state: str = "RUNNING"
-    """RUNNING, STOPPED or DRAINING."""
-    maximum_mib: int | None = None
-    """The most that one container of this queue may have, where it says so."""
-    maximum_vcores: int | None = None
-    capacity_mib: int | None = None
-    """The most that all containers of it may have together now, where it says so."""
-    capacity_vcores: int | None = None
-    makes_others: bool = False
-    """Whether the scheduler makes queues below it for applications that ask for them."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition(".")[2]
-
-    def is_called(self, name: str) -> bool:
-        """Whether a user means this one, by its path or by its last part."""
-        return name in (self.path, self.name) or f"root.{name}" == self.path
-
-
-@attrs.frozen(kw_only=True)
-class NewApplication:
-    """An identifier for an application to be, and what one container may have at most."""
-
-    application_id: str
-    maximum_mib: int
-    maximum_vcores: int
 
 
 class ResourceManager:
@@ -171,7 +74,7 @@ class ResourceManager:
         what = "Asking the ResourceManager who it is"
         deadline = self._deadline(timeout)
         response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
-        info = _object(response.json(what, RESOURCE_MANAGER), "clusterInfo")
+        info = object_in(json_of(response, what, RESOURCE_MANAGER), "clusterInfo")
         if not info:
             raise ClusterResponseError(
                 f"{what}: {response.url} answered without clusterInfo. Is this a ResourceManager?",
@@ -182,13 +85,13 @@ class ResourceManager:
             # Any other call is refused on standby, and so finds the active one.
             self.daemon.get_json(f"{_API}/metrics", what=what, deadline=deadline)
             response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
-            info = _object(response.json(what, RESOURCE_MANAGER), "clusterInfo")
+            info = object_in(json_of(response, what, RESOURCE_MANAGER), "clusterInfo")
         return ClusterInfo(
             url=response.url.removesuffix(f"{_API}/info"),
             hadoop_version=str(info.get("hadoopVersion", "")),
             state=str(info.get("state", "")),
             ha_state=str(info.get("haState", "ACTIVE")),
-            started_time=_time(info.get("startedOn")),
+            started_time=to_time(info.get("startedOn")),
             server_time=http_time(response.headers.get("date")),
         )
 
@@ -199,15 +102,15 @@ class ResourceManager:
             what="Asking for the cluster's metrics",
             deadline=self._deadline(timeout),
         )
-        found = _object(data, "clusterMetrics")
+        found = object_in(data, "clusterMetrics")
         return ClusterMetrics(
-            active_nodes=_int(found, "activeNodes"),
-            lost_nodes=_int(found, "lostNodes"),
-            unhealthy_nodes=_int(found, "unhealthyNodes"),
-            available_mib=_int(found, "availableMB"),
-            available_vcores=_int(found, "availableVirtualCores"),
-            total_mib=_int(found, "totalMB"),
-            total_vcores=_int(found, "totalVirtualCores"),
+            active_nodes=int_in(found, "activeNodes"),
+            lost_nodes=int_in(found, "lostNodes"),
+            unhealthy_nodes=int_in(found, "unhealthyNodes"),
+            available_mib=int_in(found, "availableMB"),
+            available_vcores=int_in(found, "availableVirtualCores"),
+            total_mib=int_in(found, "totalMB"),
+            total_vcores=int_in(found, "totalVirtualCores"),
         )
 
     def nodes(self, *, timeout: timedelta | None = None) -> list[Node]:
@@ -221,14 +124,14 @@ class ResourceManager:
                 state=str(node.get("state", "")),
                 rack=str(node.get("rack", "")),
                 http_address=str(node.get("nodeHTTPAddress", "")),
-                used_mib=_int(node, "usedMemoryMB"),
-                available_mib=_int(node, "availMemoryMB"),
-                used_vcores=_int(node, "usedVirtualCores"),
-                available_vcores=_int(node, "availableVirtualCores"),
-                containers=_int(node, "numContainers"),
+                used_mib=int_in(node, "usedMemoryMB"),
+                available_mib=int_in(node, "availMemoryMB"),
+                used_vcores=int_in(node, "usedVirtualCores"),
+                available_vcores=int_in(node, "availableVirtualCores"),
+                containers=int_in(node, "numContainers"),
                 health_report=str(node.get("healthReport") or ""),
             )
-            for node in _objects(_object(data, "nodes"), "node")
+            for node in objects_in(object_in(data, "nodes"), "node")
         ]
         return sorted(nodes, key=lambda node: node.node_id)
 
@@ -237,11 +140,11 @@ class ResourceManager:
         data = self.daemon.get_json(
             f"{_API}/scheduler", what="Asking for the queues", deadline=self._deadline(timeout)
         )
-        scheduler = _object(_object(data, "scheduler"), "schedulerInfo")
+        scheduler = object_in(object_in(data, "scheduler"), "schedulerInfo")
         if "rootQueue" in scheduler:
-            return list(_fair_queues(_object(scheduler, "rootQueue")))
+            return list(fair_queues(object_in(scheduler, "rootQueue")))
         if str(scheduler.get("type", "")).startswith("capacityScheduler"):
-            return list(_capacity_queues(scheduler, "root"))
+            return list(capacity_queues(scheduler, "root"))
         # The FIFO scheduler has one queue, which is called default.
         return [Queue(path="root.default", is_leaf=True)] if scheduler else []
 
@@ -256,8 +159,8 @@ class ResourceManager:
             headers=_JSON,
             repeatable=True,
         )
-        data = response.json(what, RESOURCE_MANAGER)
-        maximum = _object(data, "maximum-resource-capability")
+        data = json_of(response, what, RESOURCE_MANAGER)
+        maximum = object_in(data, "maximum-resource-capability")
         application_id = str(data.get("application-id", ""))
         if not application_id.startswith("application_"):
             raise ClusterResponseError(
@@ -267,8 +170,8 @@ class ResourceManager:
             )
         return NewApplication(
             application_id=application_id,
-            maximum_mib=_int(maximum, "memory"),
-            maximum_vcores=_int(maximum, "vCores"),
+            maximum_mib=int_in(maximum, "memory"),
+            maximum_vcores=int_in(maximum, "vCores"),
         )
 
     def submit(
@@ -330,7 +233,7 @@ class ResourceManager:
         """
         what = f"Asking for {application_id}"
         data = self._of_application(application_id, "", what, self._deadline(timeout))
-        report = ApplicationReport._from_rest(_object(data, "app"))
+        report = ApplicationReport._from_rest(object_in(data, "app"))
         if report.application_id != application_id:
             raise ClusterResponseError(
                 f"{what}: {self.daemon.active_url} answered with {report.application_id or 'none'} "
@@ -408,7 +311,7 @@ class ResourceManager:
             query=query,
         )
         reports = [
-            ApplicationReport._from_rest(app) for app in _objects(_object(data, "apps"), "app")
+            ApplicationReport._from_rest(app) for app in objects_in(object_in(data, "apps"), "app")
         ]
         # The API filters by name from Hadoop 3.3 on only.
         if name is not None:
@@ -422,7 +325,7 @@ class ResourceManager:
         """The starts of its Application Master, as the RM sends them."""
         what = f"Asking for the attempts of {application_id}"
         data = self._of_application(application_id, "/appattempts", what, self._deadline(timeout))
-        return _objects(_object(data, "appAttempts"), "appAttempt")
+        return objects_in(object_in(data, "appAttempts"), "appAttempt")
 
     def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
         """The value that a property of the RM's own configuration has; None if it has none."""
@@ -438,7 +341,7 @@ class ResourceManager:
             if error.status == 404:
                 return None
             raise
-        value = _object(data, "property").get("value")
+        value = object_in(data, "property").get("value")
         return str(value) if value is not None else None
 
     def kill(self, application_id: str, *, timeout: timedelta | None = None) -> ApplicationReport:
@@ -499,80 +402,3 @@ def _known(what: str) -> Iterator[None]:
 def _is_unknown(error: ClusterError) -> bool:
     # 400 is for what does not even look like an ID.
     return error.status in (400, 404) and not isinstance(error, WrongPortError)
-
-
-def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterable[Queue]:
-    children = _objects(_object(queue, "queues"), "queue")
-    is_leaf = queue.get("type") == "capacitySchedulerLeafQueueInfo" or (
-        not children and path != "root"
-    )
-    maximum = _object(queue, "maximumAllocation")
-    capacity = _object(queue, "maxEffectiveCapacity") or next(
-        (
-            _object(partition, "effectiveMaxResource")
-            for partition in _objects(_object(queue, "capacities"), "queueCapacitiesByPartition")
-            if not partition.get("partitionName")
-        ),
-        {},
-    )
-    yield Queue(
-        path=str(queue.get("queuePath") or path),
-        is_leaf=is_leaf,
-        state=str(queue.get("state") or "RUNNING"),
-        maximum_mib=_int(maximum, "memory") or None,
-        maximum_vcores=_int(maximum, "vCores") or None,
-        capacity_mib=_int(capacity, "memory") or None,
-        capacity_vcores=_int(capacity, "vCores") or None,
-        makes_others=str(queue.get("autoCreationEligibility") or "off") != "off",
-    )
-    for child in children:
-        yield from _capacity_queues(child, f"{path}.{child.get('queueName', '')}")
-
-
-def _fair_queues(queue: Mapping[str, Any]) -> Iterable[Queue]:
-    children: Any = queue.get("childQueues") or {}
-    if isinstance(children, Mapping):
-        children = children.get("queue") or []
-    if isinstance(children, Mapping):
-        children = [children]
-    maximum = _object(queue, "maxContainerAllocation")
-    capacity = _object(queue, "maxResources")
-    yield Queue(
-        path=str(queue.get("queueName", "root")),
-        is_leaf=queue.get("type") == "fairSchedulerLeafQueueInfo",
-        maximum_mib=_int(maximum, "memory") or None,
-        maximum_vcores=_int(maximum, "vCores") or None,
-        capacity_mib=_int(capacity, "memory") or None,
-        capacity_vcores=_int(capacity, "vCores") or None,
-        # By its placement rules, and by default for whatever is asked for.
-        makes_others=True,
-    )
-    for child in children:
-        yield from _fair_queues(child)
-
-
-def _object(data: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """A member that is an object; an empty one where it is missing, null or something else."""
-    found = data.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _objects(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """A member that is a list of objects. A list of one may come without its brackets."""
-    found = data.get(name)
-    if isinstance(found, dict):
-        return [found]
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
-
-
-def _int(data: Mapping[str, Any], name: str) -> int:
-    try:
-        return int(data.get(name) or 0)
-    except (TypeError, ValueError):
-        return 0
-
-
-def _time(millis: object) -> datetime | None:
-    if not isinstance(millis, int) or not millis:
-        return None
-    return datetime.fromtimestamp(millis / 1000, timezone.utc)

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import attrs
 
-from knit._cluster.aggregated_logs._node_file import Piece
-from knit._cluster.aggregated_logs._records import ApplicationRecord
+from knit._cluster.logs.node_file import Piece
+from knit._cluster.logs.records import ApplicationRecord
 from knit._values.logs import LogFile
 from knit.exceptions import LogFormatError, LogsNotFoundError
 

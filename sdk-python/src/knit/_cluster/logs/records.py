@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from knit._cluster.aggregated_logs._reading import PIECE_BYTES
+from knit._cluster.logs.reading import PIECE_BYTES
 
 FILE_NAME = "containers.jsonl"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 
-from knit._cluster.aggregated_logs._reading import PIECE_BYTES, MalformedError
+from knit._cluster.logs.reading import PIECE_BYTES, MalformedError
 
 
 class UnknownCodecError(Exception):

@@ -10,14 +10,16 @@ from typing import Any
 
 from urllib3 import exceptions as urllib3_errors
 
-from knit._cluster.errors import (
-    Daemon,
+from knit._cluster.rest.answer_errors import (
     check_status,
     is_standby,
+    json_of,
     not_the_daemon,
     standby_error,
 )
-from knit._cluster.http import HttpClient, Response, base_of, http_time
+from knit._cluster.rest.answers import Response, base_of, http_time
+from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.daemons import Daemon
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
@@ -81,7 +83,7 @@ class DaemonClient:
     ) -> dict[str, Any]:
         """The JSON object at a path."""
         response = self.request("GET", path, what=what, deadline=deadline, query=query)
-        return response.json(what, self.daemon)
+        return json_of(response, what, self.daemon)
 
     def request(
         self,

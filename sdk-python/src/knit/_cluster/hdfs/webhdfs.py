@@ -7,93 +7,36 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
-import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol
-from urllib.parse import parse_qs, quote, urlsplit
+from collections.abc import Generator, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
 
-import attrs
-
-from knit._cluster.errors import DATA_NODE, NAME_NODE, check_status
-from knit._cluster.failover import DaemonClient
-from knit._cluster.http import HttpClient, Response, base_of
+from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
+from knit._cluster.hdfs.transfer import (
+    DataNodes,
+    Progress,
+    Readable,
+    bytes_left,
+    lacks_identity,
+    query_of,
+    read_on,
+)
+from knit._cluster.rest.answer_errors import check_status, json_of
+from knit._cluster.rest.answers import Response, base_of
+from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.daemons import NAME_NODE
+from knit._cluster.rest.failover import DaemonClient
 from knit._values.deadlines import Deadline
-from knit._values.paths import reason
 from knit.exceptions import (
-    ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
-    ClusterTimeoutError,
-    ClusterUnreachableError,
-    SpecError,
     WebHdfsDisabledError,
     WrongPortError,
 )
 
 _API = "/webhdfs/v1"
-_OCTETS = {"Content-Type": "application/octet-stream"}
-#: However slow, data may go on for so long; what does not move is given up after the timeout.
-_LONGEST_TRANSFER = timedelta(days=7)
-#: What HDFS may need to close a file, beyond the time for any answer.
-_CLOSING = timedelta(seconds=10)
-#: Broken connections in a row, without a byte between them, after which reading gives up.
-_TRIES_WITHOUT_PROGRESS = 5
-_PAUSE_SECONDS = 0.2
-
-
-class Readable(Protocol):
-    """Anything with a file's `read`."""
-
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes that have just been sent."""
-
-
-@attrs.frozen(kw_only=True)
-class FileStatus:
-    """What the file system knows of a file or directory."""
-
-    path: str
-    """Absolute, without the file system's address."""
-    is_directory: bool
-    size_bytes: int
-    modify_time_ms: int
-    """Milliseconds since 1970, as YARN compares it."""
-    access_time_ms: int
-    """The same; 0 where the cluster does not record it."""
-    owner: str
-    group: str
-    permission: str
-    """Octal, such as `644`."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def modify_time(self) -> datetime:
-        return datetime.fromtimestamp(self.modify_time_ms / 1000, timezone.utc)
-
-
-@attrs.frozen(kw_only=True)
-class ContentSummary:
-    """What lies below a directory, and its quotas."""
-
-    size_bytes: int
-    """Without replication."""
-    space_consumed_bytes: int
-    """With it."""
-    file_count: int
-    directory_count: int
-    name_quota: int | None
-    space_quota_bytes: int | None
 
 
 class WebHdfs:
@@ -117,6 +60,7 @@ class WebHdfs:
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self.timeout = timeout
         self._http = http
+        self._data_nodes = DataNodes(http)
 
     @property
     def user(self) -> str:
@@ -142,7 +86,7 @@ class WebHdfs:
         found = self._json("GET", path, "GETFILESTATUS", what, timeout).get("FileStatus")
         if not isinstance(found, dict):
             raise self._unreadable(what, "FileStatus")
-        return _file_status(path, found)
+        return file_status(path, found)
 
     def find(self, path: str, *, timeout: timedelta | None = None) -> FileStatus | None:
         """What there is at a path; None if nothing."""
@@ -164,7 +108,7 @@ class WebHdfs:
         if not isinstance(found, list):
             raise self._unreadable(what, "FileStatuses")
         entries = (
-            _file_status(_join(path, str(entry.get("pathSuffix", ""))), entry) for entry in found
+            file_status(join(path, str(entry.get("pathSuffix", ""))), entry) for entry in found
         )
         return sorted(entries, key=lambda entry: entry.path)
 
@@ -232,8 +176,8 @@ class WebHdfs:
             space_consumed_bytes=int(found.get("spaceConsumed", 0)),
             file_count=int(found.get("fileCount", 0)),
             directory_count=int(found.get("directoryCount", 0)),
-            name_quota=_quota(found.get("quota")),
-            space_quota_bytes=_quota(found.get("spaceQuota")),
+            name_quota=to_quota(found.get("quota")),
+            space_quota_bytes=to_quota(found.get("spaceQuota")),
         )
 
     def check_access(
@@ -288,21 +232,17 @@ class WebHdfs:
         if size_bytes is None:
             if not isinstance(stream, io.IOBase):
                 raise ValueError("size_bytes is needed for what is not a file")
-            size_bytes = _bytes_left(stream)
+            size_bytes = bytes_left(stream)
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
         location = self._locate("PUT", path, "CREATE", what, query, self._deadline(timeout))
-        try:
-            response = self._at_data_node(
-                "PUT",
-                location,
-                what,
-                self.timeout if timeout is None else timeout,
-                body=_Reader(stream, size_bytes, progress, what),
-                headers={**_OCTETS, "Content-Length": str(size_bytes)},
-            )
-        except _OwnError as own:
-            raise own.error from own.error.__cause__
-        check_status(response, what, DATA_NODE)
+        self._data_nodes.write(
+            location,
+            stream,
+            size_bytes,
+            what=what,
+            progress=progress,
+            timeout=self.timeout if timeout is None else timeout,
+        )
 
     def read(
         self,
@@ -349,34 +289,7 @@ class WebHdfs:
             query["length"] = str(length_bytes)
         deadline = self._deadline(timeout)
         location = self._locate("GET", path, "OPEN", what, query, deadline)
-        try:
-            response = self._http.open(
-                "GET",
-                location,
-                what=what,
-                daemon=DATA_NODE,
-                deadline=deadline,
-                authenticate=_lacks_identity(location),
-            )
-        except ClusterError as error:
-            raise _data_node_problem(error, location, what) from error
-        if response.status >= 300:
-            body = b"".join(
-                self._http.chunks(
-                    response, location, what=what, daemon=DATA_NODE, deadline=deadline
-                )
-            )
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            check_status(Response(location, response.status, headers, body), what, DATA_NODE)
-        # The length is not known here, so each chunk gets the time anew.
-        yield from self._http.chunks(
-            response,
-            location,
-            what=what,
-            daemon=DATA_NODE,
-            deadline=Deadline.after(_LONGEST_TRANSFER),
-            stalled_seconds=deadline.total.total_seconds(),
-        )
+        yield from self._data_nodes.read(location, what=what, deadline=deadline)
 
     def stream(
         self,
@@ -401,29 +314,12 @@ class WebHdfs:
             ClusterFileNotFoundError: There is none.
             ClusterUnreachableError: It breaks again and again, without a byte in between.
         """
-        position, end = offset_bytes, offset_bytes + length_bytes
-        failures = 0
-        while position < end:
-            lost: ClusterError | None = None
-            try:
-                with contextlib.closing(
-                    self._open(path, position, end - position, timeout)
-                ) as chunks:
-                    for chunk in chunks:
-                        position += len(chunk)
-                        failures = 0
-                        yield chunk
-            except (ClusterUnreachableError, ClusterTimeoutError) as error:
-                lost = error
-            if position >= end:
-                return
-            failures += 1
-            if failures >= _TRIES_WITHOUT_PROGRESS:
-                raise lost or ClusterUnreachableError(
-                    f"Reading {path}: it ends at byte {position}, although {end} bytes of it were "
-                    "there. Was it replaced or deleted in the meantime?"
-                )
-            time.sleep(_PAUSE_SECONDS * failures)
+        return read_on(
+            lambda position, left: self._open(path, position, left, timeout),
+            offset_bytes,
+            length_bytes,
+            what=f"Reading {path}",
+        )
 
     def _deadline(self, timeout: timedelta | None) -> Deadline:
         return Deadline.of(timeout, default=self.timeout)
@@ -441,7 +337,7 @@ class WebHdfs:
         response = self._call(
             method, path, operation, what, query, self._deadline(timeout), repeatable
         )
-        return response.json(what, NAME_NODE)
+        return json_of(response, what, NAME_NODE)
 
     def _call(
         self,
@@ -493,7 +389,7 @@ class WebHdfs:
             method, path, operation, what, asked, deadline, repeatable=True, redirects=True
         )
         location = _location(response, what)
-        if isinstance(location, str) and "noredirect" in _query(location):
+        if isinstance(location, str) and "noredirect" in query_of(location):
             # The question itself was sent on, as balancers do, for a NameNode leaves that out.
             location = self._located_elsewhere(method, response.url, location, what, deadline)
         if not isinstance(location, str) or not urlsplit(location).hostname:
@@ -517,11 +413,11 @@ class WebHdfs:
             what=what,
             daemon=NAME_NODE,
             deadline=deadline,
-            authenticate=_lacks_identity(location),
+            authenticate=lacks_identity(location),
         )
         check_status(response, what, NAME_NODE, redirects=True)
         found = _location(response, what)
-        if "noredirect" in _query(found):
+        if "noredirect" in query_of(found):
             raise ClusterResponseError(
                 f"{what}: {base_of(url)} sent us on to {base_of(location)}, and that on again. "
                 "Name the address that answers itself, in dfs.namenode.http-address or "
@@ -529,31 +425,6 @@ class WebHdfs:
                 url=base_of(url),
             )
         return found
-
-    def _at_data_node(
-        self,
-        method: str,
-        location: str,
-        what: str,
-        timeout: timedelta,
-        body: Readable | None,
-        headers: Mapping[str, str],
-    ) -> Response:
-        try:
-            return self._http.request(
-                method,
-                location,
-                what=what,
-                daemon=DATA_NODE,
-                deadline=Deadline.after(_LONGEST_TRANSFER),
-                body=body,
-                headers=headers,
-                authenticate=_lacks_identity(location),
-                connect_seconds=timeout.total_seconds(),
-                answer_seconds=(timeout + _CLOSING).total_seconds(),
-            )
-        except ClusterError as error:
-            raise _data_node_problem(error, location, what) from error
 
     def _unreadable(self, what: str, missing: str) -> ClusterResponseError:
         return ClusterResponseError(
@@ -563,109 +434,7 @@ class WebHdfs:
         )
 
 
-class _OwnError(Exception):
-    """
-    What went wrong on our side while a body was read.
-
-    An OSError of the local disk would be taken for one of the connection.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(error)
-        self.error = error
-
-
-class _Reader:
-    """A part of a file as a request's body: counts what leaves, and misses what does not come."""
-
-    def __init__(
-        self, stream: Readable, size_bytes: int, progress: Progress | None, what: str
-    ) -> None:
-        self._stream = stream
-        self._left = size_bytes
-        self._progress = progress
-        self._what = what
-
-    def read(self, size: int = -1) -> bytes:
-        wanted = self._left if size < 0 else min(size, self._left)
-        if not wanted:
-            return b""
-        try:
-            data = self._stream.read(wanted)
-        except OSError as error:
-            raise _OwnError(
-                SpecError(f"{self._what}: what was to be sent cannot be read ({reason(error)}).")
-            ) from error
-        if not data:
-            # The DataNode would wait for the rest, and we for the DataNode.
-            raise _OwnError(
-                SpecError(
-                    f"{self._what}: what was to be sent has become {self._left} bytes shorter "
-                    "meanwhile. Try again when nothing writes to it any more."
-                )
-            )
-        self._left -= len(data)
-        if self._progress is not None:
-            try:
-                self._progress(len(data))
-            except OSError as error:
-                raise _OwnError(error) from error
-        return data
-
-
 def _location(response: Response, what: str) -> object:
     """Where an answer says that the data is to go; None if it does not."""
     location = response.headers.get("location")
-    return location if location is not None else response.json(what, NAME_NODE).get("Location")
-
-
-def _query(location: object) -> Mapping[str, object]:
-    return parse_qs(urlsplit(location).query) if isinstance(location, str) else {}
-
-
-def _lacks_identity(location: str) -> bool:
-    """Whether an address does not say who we are: a gateway sends us to itself in this way."""
-    return not {"user.name", "delegation"} & _query(location).keys()
-
-
-def _data_node_problem(error: ClusterError, location: str, what: str) -> ClusterError:
-    """The NameNode names DataNodes as the cluster knows them, which may mean nothing here."""
-    if not isinstance(error, ClusterUnreachableError):
-        return error
-    parts = urlsplit(location)
-    came_back = error.message.removeprefix(f"{what}: ").partition(". ")[0]
-    return ClusterUnreachableError(
-        f"{what}: the NameNode sent us to the DataNode {parts.hostname}:{parts.port}, and that "
-        f"failed: {came_back}. Data goes to and from DataNodes directly, under the names the "
-        "cluster knows them by: make these names and ports reachable from here, or use HttpFS, "
-        "which needs neither, by knit.webhdfs.url.",
-        url=location.partition("?")[0],
-    )
-
-
-def _file_status(path: str, data: Mapping[str, Any]) -> FileStatus:
-    return FileStatus(
-        path=path,
-        is_directory=data.get("type") == "DIRECTORY",
-        size_bytes=int(data.get("length", 0)),
-        modify_time_ms=int(data.get("modificationTime", 0)),
-        access_time_ms=int(data.get("accessTime", 0)),
-        owner=str(data.get("owner", "")),
-        group=str(data.get("group", "")),
-        permission=str(data.get("permission", "")),
-    )
-
-
-def _join(directory: str, name: str) -> str:
-    return f"{directory.rstrip('/')}/{name}" if name else directory
-
-
-def _quota(value: object) -> int | None:
-    return int(value) if isinstance(value, int | str) and int(value) >= 0 else None
-
-
-def _bytes_left(stream: io.IOBase) -> int:
-    position = stream.tell()
-    end = stream.seek(0, os.SEEK_END)
-    stream.seek(position)
-    return end - position
+    return location if location is not None else json_of(response, what, NAME_NODE).get("Location")

@@ -10,8 +10,8 @@ from typing import Protocol
 
 import attrs
 
-from knit._cluster.aggregated_logs._compression import UnknownCodecError
-from knit._cluster.aggregated_logs._reading import MalformedError, Reader
+from knit._cluster.logs.compression import UnknownCodecError
+from knit._cluster.logs.reading import MalformedError, Reader
 from knit.exceptions import LogFormatError
 
 # A node's file is called host_port, and with rolling aggregation host_port_milliseconds.

@@ -18,16 +18,10 @@ from typing import Any
 
 import attrs
 
-from knit._cluster.aggregated_logs._compression import decompressed
-from knit._cluster.aggregated_logs._java_objects import JavaObject, deserialize
-from knit._cluster.aggregated_logs._node_file import (
-    Checked,
-    NodeFile,
-    Piece,
-    RemoteBytes,
-    readable,
-)
-from knit._cluster.aggregated_logs._reading import ByteReader, MalformedError
+from knit._cluster.logs.compression import decompressed
+from knit._cluster.logs.java_objects import JavaObject, deserialize
+from knit._cluster.logs.node_file import Checked, NodeFile, Piece, RemoteBytes, readable
+from knit._cluster.logs.reading import ByteReader, MalformedError
 
 CHECKSUM_SUFFIX = "-checksum"
 _MODIFY_TIME_IN_HADOOP_2 = "lastModificatedTime"

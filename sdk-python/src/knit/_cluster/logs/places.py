@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import attrs
 
-from knit._cluster.aggregated_logs import _records
-from knit._cluster.aggregated_logs._records import ApplicationRecord
+from knit._cluster.logs import records
+from knit._cluster.logs.records import ApplicationRecord
 from knit._values.identifiers import CONTAINER_ID
 
-FILE_NAME = _records.FILE_NAME
+FILE_NAME = records.FILE_NAME
 _FIRST_NUMBER = 1
 """YARN starts an Application Master in the first container of its attempt."""
 
@@ -27,7 +27,7 @@ class Place:
 
 def parse(chunks: Iterable[bytes]) -> dict[str, Place]:
     """What such a file says, by container ID. What is no such line is left out."""
-    return places_of(_records.parse(chunks))
+    return places_of(records.parse(chunks))
 
 
 def places_of(record: ApplicationRecord) -> dict[str, Place]:

@@ -1,0 +1,1 @@
+"""Hadoop's REST: requests, answers, and what failures mean."""

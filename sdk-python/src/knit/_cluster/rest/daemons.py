@@ -1,0 +1,30 @@
+"""The cluster's daemons, and what people need to know to find their web servers."""
+
+from __future__ import annotations
+
+import attrs
+
+
+@attrs.frozen
+class Daemon:
+    """One of the cluster's daemons, and what people need to know to find its web server."""
+
+    name: str
+    """As Hadoop calls it."""
+    web_ports: str
+    """The usual ports of its web server, in words."""
+    property: str
+    """The properties that say where it is."""
+
+
+RESOURCE_MANAGER = Daemon(
+    "ResourceManager",
+    "8088, or 8090 with https",
+    "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
+)
+NAME_NODE = Daemon(
+    "NameNode",
+    "9870, or 9871 with https; 50070 on Hadoop 2",
+    "dfs.namenode.http-address (or knit.webhdfs.url)",
+)
+DATA_NODE = Daemon("DataNode", "9864, or 9865 with https", "dfs.datanode.http.address")

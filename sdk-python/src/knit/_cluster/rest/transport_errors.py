@@ -1,0 +1,121 @@
+"""What a request means that got no answer, in our words."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from urllib3 import exceptions as urllib3_errors
+
+from knit._cluster.rest.daemons import Daemon
+from knit.exceptions import (
+    ClusterError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    WrongPortError,
+)
+
+
+def transport_error(
+    error: Exception, url: str, what: str, daemon: Daemon, timeout: timedelta
+) -> ClusterError:
+    """The error for a request that got no answer we can read as HTTP."""
+    address = url.partition("?")[0]
+    parts = urlsplit(url)
+    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    cause = _innermost(error)
+    if isinstance(cause, ClusterError):
+        # Raised by the reader of a body, and wrapped on its way through the library.
+        return cause
+    if isinstance(error, urllib3_errors.NameResolutionError):
+        return ClusterUnreachableError(
+            f"{what}: the host {parts.hostname} is not known here ({_reason(cause)}). Check "
+            f"{daemon.property}, or make the name resolvable on this machine.",
+            url=address,
+        )
+    # A refused connection is a NewConnectionError, which inherits from the timeouts' class.
+    if isinstance(error, urllib3_errors.NewConnectionError):
+        return ClusterUnreachableError(
+            f"{what}: no connection to {place} ({_reason(cause)}). Is the {daemon.name} running "
+            f"there? Its address comes from {daemon.property}; the usual port is "
+            f"{daemon.web_ports}.",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.TimeoutError | TimeoutError):
+        return ClusterTimeoutError(
+            f"{what}: {place} did not answer within {timeout.total_seconds():.3g} s. Is the "
+            f"{daemon.name} at {address} overloaded, or a firewall in between? "
+            "Try again, or allow more time (timeout=).",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.SSLError | ssl.SSLError):
+        return _tls_error(cause, what, address, place, daemon)
+    if isinstance(cause, http.client.BadStatusLine) and not isinstance(
+        cause, http.client.RemoteDisconnected
+    ):
+        return WrongPortError(
+            f"{what}: {place} answered, but not in HTTP. That is not the {daemon.name}'s web port "
+            f"(usually {daemon.web_ports}), or it wants https. Correct {daemon.property}.",
+            url=address,
+        )
+    if isinstance(error, urllib3_errors.LocationParseError | urllib3_errors.InvalidHeader):
+        return ClusterUnreachableError(
+            f"{what}: {address} is not an address that can be called ({_reason(cause)}). "
+            f"Correct {daemon.property}.",
+            url=address,
+        )
+    return ClusterUnreachableError(
+        f"{what}: {place} closed the connection before it had answered ({_reason(cause)}). Either "
+        f"the {daemon.name} is going down, or this is not its web port (usually "
+        f"{daemon.web_ports}). Its address comes from {daemon.property}.",
+        url=address,
+    )
+
+
+def _tls_error(
+    cause: BaseException, what: str, address: str, place: str, daemon: Daemon
+) -> ClusterError:
+    text = str(cause)
+    if any(
+        sign in text
+        for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "_EOF_")
+    ):
+        return WrongPortError(
+            f"{what}: {place} does not speak https. Either its policy is http (dfs.http.policy, "
+            f"yarn.http.policy), or the port is another one: usually {daemon.web_ports}. "
+            f"Correct {daemon.property}.",
+            url=address,
+        )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ClusterUnreachableError(
+            f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
+            "Name the authority that signed it, as a PEM file, in knit.tls.ca-file.",
+            url=address,
+        )
+    return ClusterUnreachableError(
+        f"{what}: no TLS connection to {place} ({_reason(cause)}). Check the port and the "
+        "certificate of the server, and knit.tls.ca-file.",
+        url=address,
+    )
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The cause beneath urllib3's wrapping."""
+    seen: BaseException = error
+    while True:
+        inner = seen.__cause__ or seen.__context__ or _argument(seen)
+        if inner is None:
+            return seen
+        seen = inner
+
+
+def _argument(error: BaseException) -> BaseException | None:
+    return next((value for value in error.args if isinstance(value, BaseException)), None)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

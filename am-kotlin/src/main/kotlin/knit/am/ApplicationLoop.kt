@@ -1,13 +1,12 @@
 package knit.am
 
 import knit.am.core.Application
-import knit.am.core.ClientRequest
+import knit.am.core.Command
 import knit.am.core.Container
 import knit.am.core.Due
 import knit.am.core.Effect
-import knit.am.core.Event
-import knit.am.core.Transition
-import knit.am.core.on
+import knit.am.core.Input
+import knit.am.core.decide
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.ExperimentalCoroutinesApi
@@ -33,7 +32,7 @@ fun interface EffectHandler {
 /**
  * The one owner of the application's state: only [run] writes it, everyone reads [snapshots].
  *
- * Events wait in a queue without a bound. Those of the cluster may be neither lost nor made to hold up the thread that
+ * Inputs wait in a queue without a bound. Those of the cluster may be neither lost nor made to hold up the thread that
  * reports them, and there are only a handful per container; those of clients are as many as there are calls open.
  */
 class ApplicationLoop(
@@ -52,24 +51,25 @@ class ApplicationLoop(
   /** The application as it is now. A slow collector misses snapshots, never the last one. */
   val snapshots: StateFlow<Application> = current.asStateFlow()
 
-  /** Hands [event] over and returns at once, from any thread. Once [run] has ended nobody is there to hear it. */
-  fun post(event: Event) {
-    inbox.trySend(Message(event, null))
+  /** Hands [input] over and returns at once, from any thread. Once [run] has ended nobody is there to hear it. */
+  fun post(input: Input) {
+    inbox.trySend(Message(input, null))
   }
 
   /**
-   * Hands [request] over and returns what came of it, once [snapshots] shows it and its effects are started.
+   * Hands [command] over and returns its answer, once [snapshots] shows what came of it and its effects are started.
    *
    * @throws AmException where it is refused, or where the loop has ended.
    */
-  suspend fun request(request: ClientRequest): Transition {
-    val answer = CompletableDeferred<Transition>()
-    if (inbox.trySend(Message(request, answer)).isFailure) throw leaving()
-    return answer.await()
+  @Suppress("UNCHECKED_CAST")
+  suspend fun <A : Any> request(command: Command<A>): A {
+    val answer = CompletableDeferred<Any>()
+    if (inbox.trySend(Message(command, answer)).isFailure) throw leaving()
+    return answer.await() as A
   }
 
   /**
-   * Applies events in order, and [Due] when the application's deadline has passed, until it is cancelled or one of them
+   * Applies inputs in order, and [Due] when the application's deadline has passed, until it is cancelled or one of them
    * cannot be applied, which is a fault of ours.
    */
   suspend fun run() {
@@ -96,11 +96,11 @@ class ApplicationLoop(
 
   private fun apply(message: Message) {
     try {
-      val transition = current.value.on(message.event, clock.instant())
-      current.value = transition.application
-      transition.effects.forEach(effects::handle)
-      transition.ended.forEach(ended)
-      message.answer?.complete(transition)
+      val decision = current.value.decide(message.input, clock.instant())
+      current.value = decision.application
+      decision.effects.forEach(effects::handle)
+      decision.ended.forEach(ended)
+      message.answer?.complete(decision.answer)
     } catch (refused: AmException) {
       message.answer?.completeExceptionally(refused)
     } catch (broken: Throwable) {
@@ -113,7 +113,7 @@ class ApplicationLoop(
   private fun leaving() = AmException.Unavailable("The Application Master is leaving. Ask YARN how the application ended.")
 
   private class Message(
-    val event: Event,
-    val answer: CompletableDeferred<Transition>?,
+    val input: Input,
+    val answer: CompletableDeferred<Any>?,
   )
 }

@@ -1,13 +1,13 @@
 package knit.am
 
 import knit.am.core.Effect
-import knit.am.core.Event
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
 import knit.am.core.LaunchFault
 import knit.am.core.Lease
 import knit.am.core.Outcome
 import knit.am.core.Release
+import knit.am.core.Report
 import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
@@ -54,8 +54,8 @@ internal class ClusterEffects(
   /** How the application ended, once it has. */
   val outcome = CompletableDeferred<Outcome>()
 
-  /** Where events go; set before the first effect. */
-  lateinit var post: (Event) -> Unit
+  /** Where what comes of it goes; set before the first effect. */
+  lateinit var post: (Report) -> Unit
 
   /** Has the RM told of a release at once; set before the first effect. */
   lateinit var wakeAllocator: () -> Unit

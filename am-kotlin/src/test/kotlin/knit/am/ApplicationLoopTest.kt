@@ -83,9 +83,9 @@ class ApplicationLoopTest {
   fun aRequestIsAnsweredWithWhatCameOfIt() =
     runTest {
       val loop = running()
-      val transition = loop.request(adding("worker", 1))
-      assertEquals(listOf(key("worker", 1)), transition.subjects.map { it.key })
-      assertSame(transition.application, loop.snapshots.value)
+      val added = loop.request(adding("worker", 1))
+      assertEquals(listOf(key("worker", 1)), added.map { it.key })
+      assertEquals(added.single(), loop.snapshots.value.container(key("worker", 1)))
     }
 
   @Test
@@ -95,7 +95,7 @@ class ApplicationLoopTest {
       val before = loop.snapshots.value
       refusal<AmException.NotFound> { loop.request(adding("nobody", 1)) }
       assertSame(before, loop.snapshots.value)
-      assertEquals(1, loop.request(adding("worker", 1)).subjects.size)
+      assertEquals(1, loop.request(adding("worker", 1)).size)
       assertEquals(emptyList<Throwable>(), faults)
     }
 

@@ -1,7 +1,7 @@
 package knit.am
 
-import knit.am.core.Event
 import knit.am.core.FinalStatus
+import knit.am.core.Input
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
 import knit.am.core.LaunchFault
@@ -39,7 +39,7 @@ import java.time.Duration
 class ClusterEffectsTest {
   private val resourceManager = FakeResourceManager()
   private val nodeManager = FakeNodeManager()
-  private val events = mutableListOf<Event>()
+  private val events = mutableListOf<Input>()
   private var wakes = 0
 
   private fun TestScope.effects(): ClusterEffects {
@@ -62,7 +62,7 @@ class ClusterEffectsTest {
     runTest {
       effects().handle(launch(1))
       runCurrent()
-      assertEquals(listOf<Event>(Started(id(1))), events)
+      assertEquals(listOf<Input>(Started(id(1))), events)
       assertEquals("1", nodeManager.launched.getValue(id(1)).environment["KNIT_RANK"])
     }
 
@@ -80,7 +80,7 @@ class ClusterEffectsTest {
       held.complete(Unit)
       runCurrent()
       assertEquals(listOf(id(1)), nodeManager.stopped)
-      assertEquals(listOf<Event>(Started(id(1))), events)
+      assertEquals(listOf<Input>(Started(id(1))), events)
     }
 
   @Test
@@ -160,7 +160,7 @@ class ClusterEffectsTest {
       effects.handle(launch(2))
       effects.handle(Release(id(3)))
       runCurrent()
-      assertEquals(listOf<Event>(Started(id(2))), events)
+      assertEquals(listOf<Input>(Started(id(2))), events)
       assertEquals(listOf(id(3)), resourceManager.released)
     }
 

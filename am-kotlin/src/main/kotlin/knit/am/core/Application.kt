@@ -53,7 +53,7 @@ internal data class Addition(
   /** As they were when they were added. */
   fun containers(): List<Container> =
     List(count) {
-      Container(ContainerKey(Place(serviceName, firstRank + it), 1), ContainerState.REQUESTED, resource, environment, requestTime)
+      Container(ContainerKey(PlaceKey(serviceName, firstRank + it), 1), ContainerState.REQUESTED, resource, environment, requestTime)
     }
 }
 
@@ -178,9 +178,9 @@ data class Application internal constructor(
   fun knows(containerId: String): Boolean = containerId in keys || containerId in pastLeases
 
   /** What fills [place], is asked for to fill it, or was the last to. */
-  fun latest(place: Place): Container? = place(place)?.latest
+  fun latest(place: PlaceKey): Container? = place(place)?.latest
 
-  internal fun place(place: Place): PlaceHistory? = places[place.serviceName]?.getOrNull(place.rank)
+  internal fun place(place: PlaceKey): PlaceHistory? = places[place.serviceName]?.getOrNull(place.rank)
 
   override fun equals(other: Any?): Boolean = this === other
 
@@ -238,7 +238,7 @@ internal fun Application.following(
 }
 
 /** This without the oldest attempts that are too many, at [place] and in all. */
-private fun Application.withinRetention(place: Place): Application {
+private fun Application.withinRetention(place: PlaceKey): Application {
   val history = checkNotNull(place(place))
   val atPlace = if (history.attempts.size - 1 > retention.attemptsPerRank) forgetting(history.attempts.first()) else this
   return if (atPlace.followed.size > retention.attempts) {
@@ -306,7 +306,7 @@ private fun Application.abridged(): Application {
 private fun PlaceHistory.with(container: Container) = copy(attempts = attempts.set(container.key.attemptNumber - 1 - forgotten, container))
 
 private fun PersistentMap<String, PersistentList<PlaceHistory>>.replacing(
-  place: Place,
+  place: PlaceKey,
   history: PlaceHistory,
 ) = put(place.serviceName, getValue(place.serviceName).set(place.rank, history))
 

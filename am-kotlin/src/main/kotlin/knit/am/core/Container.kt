@@ -3,11 +3,11 @@ package knit.am.core
 import java.time.Instant
 
 /** A place in a service: what a replacement takes over from the container it replaces. */
-data class Place(
+data class PlaceKey(
   val serviceName: String,
   val rank: Int,
-) : Comparable<Place> {
-  override fun compareTo(other: Place): Int {
+) : Comparable<PlaceKey> {
+  override fun compareTo(other: PlaceKey): Int {
     val byName = serviceName.compareTo(other.serviceName)
     return if (byName != 0) byName else rank.compareTo(other.rank)
   }
@@ -18,7 +18,7 @@ data class Place(
 
 /** One container, granted or not: its place, and which one at that place it is, from 1. */
 data class ContainerKey(
-  val place: Place,
+  val place: PlaceKey,
   val attemptNumber: Int,
 ) : Comparable<ContainerKey> {
   override fun compareTo(other: ContainerKey): Int {

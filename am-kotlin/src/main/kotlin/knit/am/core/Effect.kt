@@ -2,7 +2,7 @@ package knit.am.core
 
 /**
  * Everything the core wants done. Carried out outside the core, at least once each, those of one container in the order
- * they were returned in, all others in any; what comes of it returns as an [Event].
+ * they were returned in, all others in any; what comes of it returns as a [Report].
  *
  * What is asked of YARN is not an effect: it is a function of the state ([Application.wanted]), and whoever talks to
  * the RM makes what is asked equal to what is wanted.

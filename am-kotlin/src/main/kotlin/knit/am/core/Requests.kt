@@ -11,13 +11,10 @@ internal const val MAX_REQUEST_ID_BYTES = 256
 internal const val MAX_ADDED_ENVIRONMENT_BYTES = 32L * 1024 * 1024
 
 /** Adds containers; a request that is repeated is answered with what it added, as it was then. */
-internal fun Turn.add(request: AddContainers) {
+internal fun Turn.add(request: AddContainers): () -> List<Container> {
   application.refuseAnotherHistory(request)
   val known = application.added[request.requestId]
-  if (known != null) {
-    subjects = known::containers
-    return
-  }
+  if (known != null) return known::containers
   val service = application.serviceOrRefuse(request.serviceName)
   val resource = request.resource ?: service.resource
   request.refuseIfMalformed(service, resource)
@@ -29,7 +26,7 @@ internal fun Turn.add(request: AddContainers) {
   val addition = Addition(request.serviceName, firstRank, request.count, resource, environment, now)
   application = application.requesting(addition)
   if (request.requestId.isNotEmpty()) application = application.copy(added = application.added.put(request.requestId, addition))
-  subjects = addition::containers
+  return addition::containers
 }
 
 /** Returns [variables] as they are kept. */
@@ -48,7 +45,7 @@ private fun Turn.environment(variables: Map<String, String>): Map<String, String
 }
 
 /** Stops all of the named containers, or none if one of them never was. */
-internal fun Turn.stop(request: StopContainers) {
+internal fun Turn.stop(request: StopContainers): () -> List<Container> {
   val named = request.containerIds.size + request.places.size
   if (named == 0) throw AmException.InvalidArgument("No container was named. Give container_ids, places, or both.")
   if (named > MAX_REQUESTED_CONTAINERS) {
@@ -68,8 +65,8 @@ internal fun Turn.stop(request: StopContainers) {
       latest.key
     }
   val keys = (byId + byPlace).distinct()
-  subjects = { keys.mapNotNull { application.container(it) } }
   keys.mapNotNull { application.container(it) }.forEach { stop(it, ExitReason.STOPPED) }
+  return { keys.mapNotNull { application.container(it) } }
 }
 
 private fun Application.refuseAnotherHistory(request: AddContainers) {
@@ -83,7 +80,7 @@ private fun Application.refuseAnotherHistory(request: AddContainers) {
 private fun Application.serviceOrRefuse(name: String): ServiceSpec =
   services[name] ?: throw AmException.NotFound("There is no service '$name'. This application has: ${services.keys.joinToString()}.")
 
-private fun Application.noSuchRank(place: Place): String {
+private fun Application.noSuchRank(place: PlaceKey): String {
   val ranks = places.getValue(place.serviceName).size
   val has = if (ranks == 0) "no containers yet" else "ranks 0 to ${ranks - 1}"
   return "Service ${place.serviceName} has no rank ${place.rank}; it has $has."

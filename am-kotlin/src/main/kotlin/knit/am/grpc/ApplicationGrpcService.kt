@@ -46,7 +46,7 @@ internal class ApplicationGrpcService(
 
   override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {
     val hadEnded = loop.snapshots.value.phase == Phase.ENDED
-    val application = loop.request(request.toDomain()).application
+    val application = loop.request(request.toDomain())
     if (hadEnded) release()
     val response = ShutdownResponse.newBuilder().setState(application.phase.toMessage())
     application.outcome?.let { response.setOutcome(it.toMessage()) }

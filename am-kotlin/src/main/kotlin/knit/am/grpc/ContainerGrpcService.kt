@@ -19,12 +19,12 @@ internal class ContainerGrpcService(
   override suspend fun listContainers(request: ListContainersRequest): ListContainersResponse = loop.snapshots.value.pageOf(request)
 
   override suspend fun addContainers(request: AddContainersRequest): AddContainersResponse {
-    val added = loop.request(request.toDomain()).subjects.map { it.toMessage() }
+    val added = loop.request(request.toDomain()).map { it.toMessage() }
     return AddContainersResponse.newBuilder().addAllContainers(added).build()
   }
 
   override suspend fun stopContainers(request: StopContainersRequest): StopContainersResponse {
-    val stopped = loop.request(request.toDomain()).subjects
+    val stopped = loop.request(request.toDomain())
     return StopContainersResponse.newBuilder().addAllContainers(stopped.withinOneAnswer()).build()
   }
 }

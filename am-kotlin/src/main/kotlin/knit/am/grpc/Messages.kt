@@ -16,7 +16,7 @@ import knit.am.core.FinalStatus
 import knit.am.core.LocalResource
 import knit.am.core.Outcome
 import knit.am.core.Phase
-import knit.am.core.Place
+import knit.am.core.PlaceKey
 import knit.am.core.Resource
 import knit.am.core.ServiceSpec
 import knit.am.core.StopContainers
@@ -180,7 +180,7 @@ internal fun Resource.toMessage(): ResourceMessage =
     .setVcores(vcores)
     .build()
 
-internal fun PlaceMessage.toDomain() = Place(serviceName, rank)
+internal fun PlaceMessage.toDomain() = PlaceKey(serviceName, rank)
 
 internal fun Phase.toMessage(): ApplicationState =
   when (this) {

@@ -2,10 +2,10 @@ package knit.am.yarn
 
 import knit.am.core.Application
 import knit.am.core.ContainerState
-import knit.am.core.Event
 import knit.am.core.Granted
 import knit.am.core.MaximumChanged
 import knit.am.core.NodeLost
+import knit.am.core.Report
 import knit.am.core.Resource
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
@@ -34,7 +34,7 @@ import java.time.Clock
 internal class Allocator(
   private val resourceManager: ResourceManager,
   private val applications: StateFlow<Application>,
-  private val post: (Event) -> Unit,
+  private val post: (Report) -> Unit,
   private val clock: Clock,
   private val nowMillis: () -> Long,
 ) {

@@ -35,7 +35,7 @@ class ContainerStateTest {
     assertEquals(setOf(LAUNCHING, RUNNING, STOPPING), ContainerState.values().filter { it.isLeased }.toSet())
   }
 
-  /** Each event in each state: the state after it, then what is done about this container. A dot: the same state. */
+  /** Each input in each state: the state after it, then what is done about this container. A dot: the same state. */
   private val transitions =
     """
     state     | granted          | started | launch failed   | completed 0 | completed 2 | node lost       | stop          | end           | timed out
@@ -52,7 +52,7 @@ class ContainerStateTest {
       }
     }
 
-  private val events =
+  private val inputs =
     mapOf(
       "granted" to granted(1),
       "started" to started(1),
@@ -60,31 +60,31 @@ class ContainerStateTest {
       "completed 0" to completed(1, 0),
       "completed 2" to completed(1, 2),
       "node lost" to NodeLost("node1:8041"),
-      "stop" to StopContainers(emptyList(), listOf(Place("worker", 0))),
+      "stop" to StopContainers(emptyList(), listOf(PlaceKey("worker", 0))),
       "end" to EndApplication(FinalStatus.KILLED, ""),
       "timed out" to Due,
     )
 
   @TestFactory
-  fun everyEventInEveryState(): List<DynamicTest> {
+  fun everyInputInEveryState(): List<DynamicTest> {
     val names = transitions.first().drop(1)
     return transitions.drop(1).flatMap { row ->
       names.zip(row.drop(1)) { name, cell ->
-        dynamicTest("${row.first()}, $name: $cell") { check(ContainerState.valueOf(row.first()), events.getValue(name), cell) }
+        dynamicTest("${row.first()}, $name: $cell") { check(ContainerState.valueOf(row.first()), inputs.getValue(name), cell) }
       }
     }
   }
 
   private fun check(
     state: ContainerState,
-    event: Event,
+    input: Input,
     expected: String,
   ) {
-    val transition = applicationWith(state).on(event, NOW)
-    val reached = transition.application.latest(Place("worker", 0))?.state
+    val decision = applicationWith(state).decide(input, NOW)
+    val reached = decision.application.latest(PlaceKey("worker", 0))?.state
     val words = expected.replace(".", state.name).split(' ')
     assertEquals(words.first(), reached?.name)
-    assertEquals(words.drop(1), transition.effects.mapNotNull { it.onFirst() })
+    assertEquals(words.drop(1), decision.effects.mapNotNull { it.onFirst() })
   }
 
   private fun Effect.onFirst(): String? =
@@ -98,7 +98,7 @@ class ContainerStateTest {
   /** Two workers, so that the end of the first is not that of the application. */
   private fun applicationWith(state: ContainerState): Application {
     val application = registered("worker" to service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS))
-    val path: List<Event> =
+    val path: List<Input> =
       when (state) {
         REQUESTED -> emptyList()
         LAUNCHING -> listOf(granted(1))

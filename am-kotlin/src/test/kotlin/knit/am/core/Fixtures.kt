@@ -33,8 +33,8 @@ fun start(vararg services: Pair<String, ServiceSpec>): Application =
 /** An application of these services whose Application Master is registered. */
 fun registered(vararg services: Pair<String, ServiceSpec>): Application = start(*services).after(Registered(MOST))
 
-fun Application.after(vararg events: Event): Application =
-  events.fold(this) { application, event -> application.on(event, NOW).application }
+fun Application.after(vararg inputs: Input): Application =
+  inputs.fold(this) { application, input -> application.decide(input, NOW).application }
 
 /** The number in a container's identifier is all that tells it from others. */
 fun id(number: Int) = "container_$number"
@@ -73,7 +73,7 @@ fun key(
   serviceName: String,
   rank: Int,
   attemptNumber: Int = 1,
-) = ContainerKey(Place(serviceName, rank), attemptNumber)
+) = ContainerKey(PlaceKey(serviceName, rank), attemptNumber)
 
 fun Application.stateOf(number: Int): ContainerState? = container(id(number))?.state
 

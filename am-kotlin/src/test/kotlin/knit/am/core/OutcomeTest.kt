@@ -101,7 +101,13 @@ class OutcomeTest {
     val secret = mapOf("TOKEN" to "hunter2")
     val added = registered("worker" to service(environment = secret)).after(adding("worker", 1, environment = secret))
     val words =
-      listOf(added.services, added.containers.toList(), added, adding("worker", 1, environment = secret), added.on(granted(1), NOW).effects)
+      listOf(
+        added.services,
+        added.containers.toList(),
+        added,
+        adding("worker", 1, environment = secret),
+        added.decide(granted(1), NOW).effects,
+      )
     assertTrue(words.none { "hunter2" in it.toString() }, words.toString())
   }
 }

@@ -17,34 +17,34 @@ class RequestsTest {
 
   @Test
   fun addedContainersGetTheRanksAfterTheHighest() {
-    val transition = application.after(granted(1), completed(1)).on(adding("worker", 2, LARGE, mapOf("A" to "b")), NOW)
-    assertEquals(listOf(key("worker", 2), key("worker", 3)), transition.subjects.map { it.key })
-    assertEquals(mapOf(SMALL to 1, LARGE to 2), transition.application.wanted())
-    val added = transition.application.container(key("worker", 3))
+    val decision = application.after(granted(1), completed(1)).decide(adding("worker", 2, LARGE, mapOf("A" to "b")), NOW)
+    assertEquals(listOf(key("worker", 2), key("worker", 3)), decision.answer.map { it.key })
+    assertEquals(mapOf(SMALL to 1, LARGE to 2), decision.application.wanted())
+    val added = decision.application.container(key("worker", 3))
     assertEquals(mapOf("A" to "b"), added?.environment)
     assertEquals(LARGE, added?.resource)
   }
 
   @Test
   fun aRepeatedRequestAddsNothingAndIsAnsweredAsTheFirstTime() {
-    val first = application.on(adding("worker", 2, LARGE, requestId = "one"), NOW)
-    assertEquals(listOf(REQUESTED, REQUESTED), first.subjects.map { it.state })
-    val again = first.application.on(adding("worker", 2, LARGE, requestId = "one"), NOW.plusSeconds(9))
-    assertEquals(first.subjects, again.subjects)
+    val first = application.decide(adding("worker", 2, LARGE, requestId = "one"), NOW)
+    assertEquals(listOf(REQUESTED, REQUESTED), first.answer.map { it.state })
+    val again = first.application.decide(adding("worker", 2, LARGE, requestId = "one"), NOW.plusSeconds(9))
+    assertEquals(first.answer, again.answer)
     assertSame(first.application, again.application)
     val ended = first.application.after(EndApplication(FinalStatus.KILLED, ""))
-    assertEquals(first.subjects, ended.on(adding("worker", 2, requestId = "one"), NOW).subjects)
+    assertEquals(first.answer, ended.decide(adding("worker", 2, requestId = "one"), NOW).answer)
     assertEquals(4, ended.size)
   }
 
   @Test
   fun aRequestOfAnotherHistoryIsRefusedRatherThanDoneTwice() {
     val request = adding("worker", 1, requestId = "one")
-    val first = application.on(request.copy(historyId = HISTORY), NOW)
-    assertEquals(first.subjects, first.application.on(request.copy(historyId = HISTORY), NOW).subjects)
-    assertThrows<AmException.OutOfRange> { first.application.on(request.copy(historyId = "history-2"), NOW) }
+    val first = application.decide(request.copy(historyId = HISTORY), NOW)
+    assertEquals(first.answer, first.application.decide(request.copy(historyId = HISTORY), NOW).answer)
+    assertThrows<AmException.OutOfRange> { first.application.decide(request.copy(historyId = "history-2"), NOW) }
       .mentions("history-2", "List the containers")
-    assertThrows<AmException.OutOfRange> { application.on(request.copy(requestId = "", historyId = "history-2"), NOW) }
+    assertThrows<AmException.OutOfRange> { application.decide(request.copy(requestId = "", historyId = "history-2"), NOW) }
   }
 
   @Test
@@ -61,9 +61,9 @@ class RequestsTest {
 
   @Test
   fun aStopNamesTenThousandAtMost() {
-    val places = List(10_001) { Place("worker", 0) }
-    assertThrows<AmException.InvalidArgument> { application.on(StopContainers(emptyList(), places), NOW) }.mentions("10001", "10000")
-    assertEquals(1, application.on(StopContainers(emptyList(), places.drop(1)), NOW).subjects.size)
+    val places = List(10_001) { PlaceKey("worker", 0) }
+    assertThrows<AmException.InvalidArgument> { application.decide(StopContainers(emptyList(), places), NOW) }.mentions("10001", "10000")
+    assertEquals(1, application.decide(StopContainers(emptyList(), places.drop(1)), NOW).answer.size)
   }
 
   @Test
@@ -73,68 +73,72 @@ class RequestsTest {
 
   @Test
   fun whatCannotBeAddedIsRefusedWithWhatToDo() {
-    assertThrows<AmException.NotFound> { application.on(adding("wroker", 1), NOW) }.mentions("There is no service 'wroker'", "worker")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 0), NOW) }.mentions("count is 0")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 10_001), NOW) }.mentions("1 to 10000")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, Resource(0, 1)), NOW) }.mentions("at least 1")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A B" to "")), NOW) }
+    assertThrows<AmException.NotFound> { application.decide(adding("wroker", 1), NOW) }.mentions("There is no service 'wroker'", "worker")
+    assertThrows<AmException.InvalidArgument> { application.decide(adding("worker", 0), NOW) }.mentions("count is 0")
+    assertThrows<AmException.InvalidArgument> { application.decide(adding("worker", 10_001), NOW) }.mentions("1 to 10000")
+    assertThrows<AmException.InvalidArgument> { application.decide(adding("worker", 1, Resource(0, 1)), NOW) }.mentions("at least 1")
+    assertThrows<AmException.InvalidArgument> { application.decide(adding("worker", 1, environment = mapOf("A B" to "")), NOW) }
       .mentions("'A B'")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "\u0000")), NOW) }
+    assertThrows<AmException.InvalidArgument> { application.decide(adding("worker", 1, environment = mapOf("A" to "\u0000")), NOW) }
       .mentions("NUL")
-    assertThrows<AmException.InvalidArgument> { application.on(adding("worker", 1, environment = mapOf("A" to "x".repeat(131_072))), NOW) }
-      .mentions("131071")
-    assertThrows<AmException.ResourceExhausted> { application.on(adding("worker", 1, Resource(8193, 1)), NOW) }.mentions("8192 MiB")
     assertThrows<AmException.InvalidArgument> {
-      application.on(
+      application.decide(
+        adding("worker", 1, environment = mapOf("A" to "x".repeat(131_072))),
+        NOW,
+      )
+    }.mentions("131071")
+    assertThrows<AmException.ResourceExhausted> { application.decide(adding("worker", 1, Resource(8193, 1)), NOW) }.mentions("8192 MiB")
+    assertThrows<AmException.InvalidArgument> {
+      application.decide(
         adding("worker", 1, requestId = "é".repeat(129)),
         NOW,
       )
     }.mentions("258 bytes")
     val full = (1..9).fold(registered("worker" to service(instances = 9_999))) { soFar, _ -> soFar.after(adding("worker", 10_000)) }
-    assertThrows<AmException.ResourceExhausted> { full.on(adding("worker", 2), NOW).application.on(adding("worker", 10_000), NOW) }
+    assertThrows<AmException.ResourceExhausted> { full.decide(adding("worker", 2), NOW).application.decide(adding("worker", 10_000), NOW) }
       .mentions("100000 is the most")
-    assertThrows<AmException.Unavailable> { start("worker" to service()).on(adding("worker", 1), NOW) }.mentions("Call again")
+    assertThrows<AmException.Unavailable> { start("worker" to service()).decide(adding("worker", 1), NOW) }.mentions("Call again")
   }
 
   @Test
   fun anEndingApplicationTakesNoMore() {
     val ending = application.after(granted(1), EndApplication(FinalStatus.KILLED, ""))
-    assertThrows<AmException.ApplicationEnding> { ending.on(adding("worker", 1), NOW) }.mentions("is ending")
-    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1), Unregistered).on(adding("worker", 1), NOW) }
+    assertThrows<AmException.ApplicationEnding> { ending.decide(adding("worker", 1), NOW) }.mentions("is ending")
+    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1), Unregistered).decide(adding("worker", 1), NOW) }
       .mentions("has ended")
   }
 
   @Test
   fun aStopNamesContainersByIdentifierAndByPlace() {
     val running = application.after(granted(1), started(1))
-    val transition = running.on(StopContainers(listOf(id(1)), listOf(Place("worker", 0), Place("worker", 1))), NOW)
-    assertEquals(listOf(key("worker", 0), key("worker", 1)), transition.subjects.map { it.key })
-    assertEquals(listOf(STOPPING, STOPPED), transition.subjects.map { it.state })
-    assertEquals(listOf(STOPPING, STOPPED), transition.application.states())
-    assertEquals(listOf<Effect>(StopContainer(lease(1))), transition.effects)
+    val decision = running.decide(StopContainers(listOf(id(1)), listOf(PlaceKey("worker", 0), PlaceKey("worker", 1))), NOW)
+    assertEquals(listOf(key("worker", 0), key("worker", 1)), decision.answer.map { it.key })
+    assertEquals(listOf(STOPPING, STOPPED), decision.answer.map { it.state })
+    assertEquals(listOf(STOPPING, STOPPED), decision.application.states())
+    assertEquals(listOf<Effect>(StopContainer(lease(1))), decision.effects)
   }
 
   @Test
   fun stoppingTwiceIsSafe() {
     val stopping = application.after(granted(1), stopping(1))
-    val again = stopping.on(stopping(1), NOW)
+    val again = stopping.decide(stopping(1), NOW)
     assertSame(stopping, again.application)
-    assertEquals(listOf(key("worker", 0)), again.subjects.map { it.key })
+    assertEquals(listOf(key("worker", 0)), again.answer.map { it.key })
     assertEquals(emptyList<Effect>(), again.effects)
   }
 
   @Test
   fun aFinalContainerStaysAsItIsAndItsReplacementToo() {
     val restarting = registered("worker" to service(maxRestarts = 1)).after(granted(1), completed(1, 1))
-    assertSame(restarting, restarting.on(stopping(1), NOW).application)
-    val byPlace = restarting.on(StopContainers(emptyList(), listOf(Place("worker", 0))), NOW)
-    assertEquals(listOf(key("worker", 0, attemptNumber = 2)), byPlace.subjects.map { it.key })
+    assertSame(restarting, restarting.decide(stopping(1), NOW).application)
+    val byPlace = restarting.decide(StopContainers(emptyList(), listOf(PlaceKey("worker", 0))), NOW)
+    assertEquals(listOf(key("worker", 0, attemptNumber = 2)), byPlace.answer.map { it.key })
     assertEquals(Phase.REPORTING, byPlace.application.phase)
   }
 
   @Test
   fun stoppingTheLastEndsTheApplicationWell() {
-    val ended = application.after(granted(1), completed(1), StopContainers(emptyList(), listOf(Place("worker", 1))))
+    val ended = application.after(granted(1), completed(1), StopContainers(emptyList(), listOf(PlaceKey("worker", 1))))
     assertEquals(listOf(SUCCEEDED, STOPPED), ended.states())
     assertEquals(FinalStatus.SUCCEEDED, ended.outcome?.finalStatus)
   }
@@ -142,12 +146,12 @@ class RequestsTest {
   @Test
   fun anUnknownNameStopsNone() {
     val running = application.after(granted(1), started(1))
-    assertThrows<AmException.NotFound> { running.on(StopContainers(listOf(id(1), id(9)), emptyList()), NOW) }.mentions(id(9))
-    assertThrows<AmException.NotFound> { running.on(StopContainers(listOf(id(1)), listOf(Place("worker", 7))), NOW) }
+    assertThrows<AmException.NotFound> { running.decide(StopContainers(listOf(id(1), id(9)), emptyList()), NOW) }.mentions(id(9))
+    assertThrows<AmException.NotFound> { running.decide(StopContainers(listOf(id(1)), listOf(PlaceKey("worker", 7))), NOW) }
       .mentions("has no rank 7", "ranks 0 to 1")
-    assertThrows<AmException.NotFound> { running.on(StopContainers(emptyList(), listOf(Place("worker", -1))), NOW) }
-    assertThrows<AmException.NotFound> { running.on(StopContainers(emptyList(), listOf(Place("nobody", 0))), NOW) }
-    assertThrows<AmException.InvalidArgument> { running.on(StopContainers(emptyList(), emptyList()), NOW) }
+    assertThrows<AmException.NotFound> { running.decide(StopContainers(emptyList(), listOf(PlaceKey("worker", -1))), NOW) }
+    assertThrows<AmException.NotFound> { running.decide(StopContainers(emptyList(), listOf(PlaceKey("nobody", 0))), NOW) }
+    assertThrows<AmException.InvalidArgument> { running.decide(StopContainers(emptyList(), emptyList()), NOW) }
     assertEquals(listOf(RUNNING, REQUESTED), running.states())
   }
 

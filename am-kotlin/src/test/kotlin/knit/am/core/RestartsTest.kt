@@ -34,7 +34,7 @@ class RestartsTest {
     val once = registered("worker" to service(maxRestarts = 1)).after(granted(1), completed(1, 2))
     assertEquals(listOf(FAILED, REQUESTED), once.states())
     assertEquals(mapOf(SMALL to 1), once.wanted())
-    assertEquals(key("worker", 0, attemptNumber = 2), once.latest(Place("worker", 0))?.key)
+    assertEquals(key("worker", 0, attemptNumber = 2), once.latest(PlaceKey("worker", 0))?.key)
 
     val twice = once.after(granted(2), completed(2, 3))
     assertEquals(listOf(FAILED, FAILED), twice.states())
@@ -59,8 +59,8 @@ class RestartsTest {
   @Test
   fun aReplacementInheritsSizeAndEnvironment() {
     val added = registered("worker" to service(instances = 0, maxReplacements = 1)).after(adding("worker", 1, LARGE, mapOf("A" to "b")))
-    val transition = added.after(granted(1, resource = LARGE), completed(1, -102)).on(granted(2, resource = LARGE), NOW)
-    val launch = transition.effects.single() as Launch
+    val decision = added.after(granted(1, resource = LARGE), completed(1, -102)).decide(granted(2, resource = LARGE), NOW)
+    val launch = decision.effects.single() as Launch
     assertEquals(key("worker", 0, attemptNumber = 2), launch.key)
     assertEquals(mapOf("A" to "b"), launch.environment)
   }
@@ -97,7 +97,7 @@ class RestartsTest {
     val diagnostics = "Traceback\n" + "x".repeat(10_000)
     for (number in 1..crashes) application = application.after(granted(number), started(number), completed(number, 1, diagnostics))
     assertEquals(crashes, application.count(FAILED))
-    assertEquals(crashes + 1, application.latest(Place("worker", 0))?.key?.attemptNumber)
+    assertEquals(crashes + 1, application.latest(PlaceKey("worker", 0))?.key?.attemptNumber)
     assertEquals((crashes - 9..crashes + 1).toList(), application.containers.map { it.key.attemptNumber }.toList())
     assertTrue(application.containers.all { (it.exit?.diagnostics?.length ?: 0) <= MAX_DIAGNOSTICS_LENGTH })
     assertEquals(10, application.keys.size)
@@ -175,8 +175,8 @@ class RestartsTest {
     fun refused(number: Int) = arrayOf(granted(number), LaunchFailed(id(number), "refused"))
     val excluded = application.after(*refused(1), *refused(2))
     assertEquals(setOf("node1:8041"), excluded.excludedNodes)
-    assertEquals(setOf("node1:8041"), excluded.on(Due, NOW.plusSeconds(599)).application.excludedNodes)
-    assertEquals(emptySet<String>(), excluded.on(Due, NOW.plusSeconds(600)).application.excludedNodes)
+    assertEquals(setOf("node1:8041"), excluded.decide(Due, NOW.plusSeconds(599)).application.excludedNodes)
+    assertEquals(emptySet<String>(), excluded.decide(Due, NOW.plusSeconds(600)).application.excludedNodes)
 
     val other = application.after(granted(1), *refused(2), *refused(3))
     assertEquals(emptySet<String>(), other.after(started(1)).excludedNodes, "a launch was accepted")

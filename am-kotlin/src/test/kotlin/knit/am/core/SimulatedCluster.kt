@@ -62,7 +62,7 @@ data object TimeOut : Step
 data object RegisterAgain : Step
 
 /**
- * A cluster and its clients, as far as an application can tell, that checks after every event that nothing is wrong.
+ * A cluster and its clients, as far as an application can tell, that checks after every input that nothing is wrong.
  *
  * What it checks is counted here from scratch, from the containers and from what was sent and received; it shares no
  * bookkeeping with the core.
@@ -192,16 +192,17 @@ class SimulatedCluster(
     val requestId = if (step.requestId == 0) "" else "request-${step.requestId}"
     val before = application
     val resource = if (step.large) LARGE else null
-    val transition = request(AddContainers("worker", step.count, resource, emptyMap(), requestId)) ?: return
+    val decision = request(AddContainers("worker", step.count, resource, emptyMap(), requestId)) ?: return
     val known = answers[requestId]
-    assertEquals(known ?: transition.subjects, transition.subjects, "the answer to $requestId")
-    assertEquals(if (known == null) before.size + step.count else before.size, transition.application.size)
-    if (requestId.isNotEmpty()) answers[requestId] = transition.subjects
+    assertEquals(known ?: decision.answer, decision.answer, "the answer to $requestId")
+    assertEquals(if (known == null) before.size + step.count else before.size, decision.application.size)
+    if (requestId.isNotEmpty()) answers[requestId] = decision.answer
   }
 
-  private fun request(request: ClientRequest): Transition? =
+  private fun <A : Any> request(request: Command<A>): Decision<A>? =
     try {
-      send(request)
+      val before = application
+      before.decide(request, now).also { take(request, before, it) }
     } catch (_: AmException.ApplicationEnding) {
       assertTrue(application.phase != Phase.RUNNING)
       null
@@ -211,14 +212,21 @@ class SimulatedCluster(
       null
     }
 
-  private fun send(event: Event): Transition {
+  private fun send(input: Input) {
     val before = application
-    val transition = before.on(event, now)
-    application = transition.application
-    transition.effects.forEach { carryOut(it) }
-    transition.ended.forEach { seen[it.key] = it }
+    take(input, before, before.decide(input, now))
+  }
+
+  private fun take(
+    input: Input,
+    before: Application,
+    decision: Decision<*>,
+  ) {
+    application = decision.application
+    decision.effects.forEach { carryOut(it) }
+    decision.ended.forEach { seen[it.key] = it }
     application.containers.forEach { seen[it.key] = it }
-    blame(event, before, transition.ended)
+    blame(input, before, decision.ended)
     try {
       checkContainers(before)
       checkCounts()
@@ -226,9 +234,8 @@ class SimulatedCluster(
       checkBudgets()
       checkPhase(before)
     } catch (wrong: AssertionError) {
-      throw AssertionError("after $event: ${wrong.message}\n${application.containers.joinToString("\n")}", wrong)
+      throw AssertionError("after $input: ${wrong.message}\n${application.containers.joinToString("\n")}", wrong)
     }
-    return transition
   }
 
   private fun carryOut(effect: Effect) {
@@ -257,12 +264,12 @@ class SimulatedCluster(
   private fun leaseOf(containerId: String) = leases.single { it.lease.containerId == containerId }
 
   private fun blame(
-    event: Event,
+    input: Input,
     before: Application,
     ended: List<Container>,
   ) {
-    if (event is Started) {
-      val started = before.container(event.containerId)
+    if (input is Started) {
+      val started = before.container(input.containerId)
       if (started?.state == ContainerState.LAUNCHING) {
         blames.computeIfPresent(started.lease!!.nodeId) { _, failures -> failures.filter { it.first != ExitReason.LAUNCH_FAILED } }
       }
@@ -270,7 +277,7 @@ class SimulatedCluster(
     for (container in ended) {
       val nodeId = container.lease?.nodeId ?: continue
       val reason = container.exit!!.reason
-      val isNodes = event !is LaunchFailed || event.fault == LaunchFault.NODE
+      val isNodes = input !is LaunchFailed || input.fault == LaunchFault.NODE
       when (reason) {
         ExitReason.EXITED -> {
           blames.remove(nodeId)

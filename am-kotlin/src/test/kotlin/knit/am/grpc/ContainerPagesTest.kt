@@ -5,8 +5,8 @@ import knit.am.core.Application
 import knit.am.core.HISTORY
 import knit.am.core.after
 import knit.am.core.completed
+import knit.am.core.decide
 import knit.am.core.granted
-import knit.am.core.on
 import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.stopping
@@ -117,7 +117,7 @@ class ContainerPagesTest {
   @Test
   fun theLargestAdditionIsOneMessage() {
     val name = "w".repeat(63)
-    val added = registered(name to service(instances = 90_000)).on(knit.am.core.adding(name, 10_000), knit.am.core.NOW).subjects
+    val added = registered(name to service(instances = 90_000)).decide(knit.am.core.adding(name, 10_000), knit.am.core.NOW).answer
     assertEquals(10_000, added.size)
     assertTrue(added.sumOf { it.toMessage().serializedSize + 6 } < 4 * 1024 * 1024)
   }

@@ -4,7 +4,7 @@ import knit.am.core.ContainerKey
 import knit.am.core.FinalStatus
 import knit.am.core.NOW
 import knit.am.core.Outcome
-import knit.am.core.Place
+import knit.am.core.PlaceKey
 import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
@@ -50,9 +50,9 @@ class ContainerIndexTest {
   fun aLaunchIsAJsonObject() {
     val table =
       listOf(
-        ContainerKey(Place("worker", 0), 1) to
+        ContainerKey(PlaceKey("worker", 0), 1) to
           """{"container_id":"container_7","service":"worker","rank":0,"attempt_number":1,"node_id":"node2:8041"}""",
-        ContainerKey(Place("a \"b\" \\c\n\u0001 ü", 12), 3) to
+        ContainerKey(PlaceKey("a \"b\" \\c\n\u0001 ü", 12), 3) to
           """{"container_id":"container_7","service":"a \"b\" \\c\u000a\u0001 ü","rank":12,"attempt_number":3,"node_id":"node2:8041"}""",
       )
     for ((key, line) in table) assertEquals(line, ContainerIndex.lineOf(key, lease(7, node = 2)))

@@ -2,7 +2,7 @@ package knit.am.log
 
 import knit.am.AmException
 import knit.am.core.Application
-import knit.am.core.Event
+import knit.am.core.Input
 import knit.am.core.Unregistered
 import knit.am.core.after
 import knit.am.core.completed
@@ -33,7 +33,7 @@ class LogStreamsTest {
   private val TestScope.streams
     get() = LogStreams(applications, source, nowMillis = { testScheduler.currentTime })
 
-  private fun happens(vararg events: Event) {
+  private fun happens(vararg events: Input) {
     applications.value = applications.value.after(*events)
   }
 

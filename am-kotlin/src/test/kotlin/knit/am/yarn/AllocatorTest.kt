@@ -10,7 +10,7 @@ import knit.am.core.LARGE
 import knit.am.core.MOST
 import knit.am.core.NOW
 import knit.am.core.Phase
-import knit.am.core.Place
+import knit.am.core.PlaceKey
 import knit.am.core.Registered
 import knit.am.core.Release
 import knit.am.core.Resource
@@ -19,7 +19,7 @@ import knit.am.core.ServiceSpec
 import knit.am.core.Started
 import knit.am.core.StopContainers
 import knit.am.core.adding
-import knit.am.core.on
+import knit.am.core.decide
 import knit.am.core.service
 import knit.am.core.start
 import knit.am.core.stateOf
@@ -123,7 +123,7 @@ class AllocatorTest {
       val grant = resourceManager.grant()
       advanceTimeBy(60_000)
       assertEquals(2, resourceManager.demands.size, "it would ask for two again, and be given three")
-      snapshots.value = application.on(Granted(grant.lease, grant.requested), NOW).application
+      snapshots.value = application.decide(Granted(grant.lease, grant.requested), NOW).application
       advanceTimeBy(1_000)
       assertTrue(resourceManager.demands.size > 2)
     }
@@ -497,13 +497,13 @@ class AllocatorTest {
   fun aContainerThatIsNotGrantedYetIsNoLongerAskedForOnceStopped() =
     runTest {
       running(service(instances = 2))
-      loop.post(StopContainers(emptyList(), listOf(Place("worker", 1))))
+      loop.post(StopContainers(emptyList(), listOf(PlaceKey("worker", 1))))
       nextBeat()
       assertEquals(1, resourceManager.openCount)
     }
 
   /** As if a client added one of that size now; throws what it would be told. */
   private fun Application.adds(resource: Resource) {
-    on(adding("worker", 1, resource), NOW)
+    decide(adding("worker", 1, resource), NOW)
   }
 }

@@ -4,7 +4,7 @@ import knit.am.core.ContainerKey
 import knit.am.core.LocalResource
 import knit.am.core.MAX_ARGUMENT_BYTES
 import knit.am.core.MAX_LAUNCH_BYTES
-import knit.am.core.Place
+import knit.am.core.PlaceKey
 import knit.am.core.lease
 import knit.am.core.problemInLaunch
 import knit.am.security.serialized
@@ -217,7 +217,7 @@ class LaunchSpecTest {
     val environment =
       containerEnvironment(
         applicationId = "application_1_0001",
-        key = ContainerKey(Place("worker", 3), 2),
+        key = ContainerKey(PlaceKey("worker", 3), 2),
         lease = lease(7),
         userName = "ann",
         environment = mapOf("LANG" to "C", "KNIT_RANK" to "99", "MINE" to "1"),

@@ -13,7 +13,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.time.Duration
 
-class TransitionTest {
+class DecideTest {
   @Test
   fun itBeginsWithEveryInstanceAskedFor() {
     val application = start("worker" to service(instances = 2), "chief" to service(resource = LARGE))
@@ -25,9 +25,9 @@ class TransitionTest {
   @Test
   fun aGrantGoesToTheLowestThatWaitsForItsSize() {
     val application = registered("a" to service(resource = LARGE), "b" to service(instances = 2), "c" to service())
-    val transition = application.on(granted(1), NOW)
-    assertEquals(listOf<Effect>(Launch(key("b", 0), lease(1))), transition.effects)
-    val replaced = transition.application.after(granted(2), granted(3), completed(2, 1))
+    val decision = application.decide(granted(1), NOW)
+    assertEquals(listOf<Effect>(Launch(key("b", 0), lease(1))), decision.effects)
+    val replaced = decision.application.after(granted(2), granted(3), completed(2, 1))
     assertEquals(Phase.ENDING, replaced.phase)
   }
 
@@ -40,16 +40,16 @@ class TransitionTest {
   @Test
   fun aGrantNobodyWaitsForIsGivenBackAndNeverUsed() {
     val application = registered("worker" to service(maxRestarts = 1)).after(granted(1))
-    val transition = application.on(granted(2), NOW)
-    assertEquals(listOf<Effect>(Release(id(2))), transition.effects)
-    val again = transition.application.after(completed(1, 1)).on(granted(2), NOW)
+    val decision = application.decide(granted(2), NOW)
+    assertEquals(listOf<Effect>(Release(id(2))), decision.effects)
+    val again = decision.application.after(completed(1, 1)).decide(granted(2), NOW)
     assertEquals(emptyList<Effect>(), again.effects)
     assertEquals(mapOf(SMALL to 1), again.application.wanted())
   }
 
   @Test
   fun aStartIsKeptWithItsTime() {
-    val running = registered("worker" to service()).after(granted(1)).on(started(1), NOW.plusSeconds(1)).application
+    val running = registered("worker" to service()).after(granted(1)).decide(started(1), NOW.plusSeconds(1)).application
     assertEquals(NOW.plusSeconds(1), running.after(started(1)).container(id(1))?.startTime)
   }
 
@@ -63,28 +63,28 @@ class TransitionTest {
   @Test
   fun aFailedLaunchAfterAConfirmedStartIsIgnoredAlsoWhileStopping() {
     val running = registered("worker" to service()).after(granted(1), started(1), stopping(1))
-    val transition = running.on(LaunchFailed(id(1), "already started"), NOW)
-    assertEquals(STOPPING, transition.application.stateOf(1))
-    assertEquals(emptyList<Effect>(), transition.effects)
+    val decision = running.decide(LaunchFailed(id(1), "already started"), NOW)
+    assertEquals(STOPPING, decision.application.stateOf(1))
+    assertEquals(emptyList<Effect>(), decision.effects)
   }
 
   @Test
   fun allContainersOfALostNodeEndAndTheirLeasesGoBack() {
     val application = registered("worker" to service(instances = 3)).after(granted(1), granted(2, node = 2), granted(3))
-    val transition = application.on(NodeLost("node1:8041"), NOW)
-    assertEquals(Release(id(1)), transition.effects[0])
-    assertEquals(Release(id(3)), transition.effects[1])
+    val decision = application.decide(NodeLost("node1:8041"), NOW)
+    assertEquals(Release(id(1)), decision.effects[0])
+    assertEquals(Release(id(3)), decision.effects[1])
     assertEquals(
       ExitReason.NODE_LOST,
-      transition.application
+      decision.application
         .container(id(3))
         ?.exit
         ?.reason,
     )
-    assertEquals(listOf(StopContainer(lease(2, node = 2))), transition.effects.drop(2))
+    assertEquals(listOf(StopContainer(lease(2, node = 2))), decision.effects.drop(2))
     assertEquals(
       ExitReason.NODE_LOST,
-      transition.application
+      decision.application
         .after(completed(3, -100))
         .container(id(3))
         ?.exit
@@ -95,14 +95,14 @@ class TransitionTest {
   @Test
   fun endingStopsEverythingAndUnregistersOnceAllHasEnded() {
     val application = registered("worker" to service(instances = 3)).after(granted(1), granted(2), started(2))
-    val ending = application.on(EndApplication(FinalStatus.KILLED, "enough"), NOW)
+    val ending = application.decide(EndApplication(FinalStatus.KILLED, "enough"), NOW)
     assertEquals(listOf(STOPPING, STOPPING, STOPPED), ending.application.states())
     assertEquals(listOf(StopContainer(lease(1)), StopContainer(lease(2))), ending.effects)
     assertEquals(emptyMap<Resource, Int>(), ending.application.wanted())
 
     val almost = ending.application.after(completed(1, 143))
     assertEquals(Phase.ENDING, almost.phase)
-    val ended = almost.on(completed(2, 0), NOW)
+    val ended = almost.decide(completed(2, 0), NOW)
     assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.KILLED, "enough", 1))), ended.effects)
     assertEquals(Phase.REPORTING, ended.application.phase)
     assertEquals(
@@ -117,7 +117,7 @@ class TransitionTest {
   @Test
   fun theFirstOutcomeStands() {
     val ending = registered("worker" to service()).after(granted(1), EndApplication(FinalStatus.KILLED, "first"))
-    val again = ending.on(EndApplication(FinalStatus.SUCCEEDED, "second"), NOW)
+    val again = ending.decide(EndApplication(FinalStatus.SUCCEEDED, "second"), NOW)
     assertEquals("first", again.application.outcome?.diagnostics)
     assertEquals(emptyList<Effect>(), again.effects)
   }
@@ -138,7 +138,7 @@ class TransitionTest {
   fun nodesAreStoppedOneAfterTheOther() {
     val application = registered("worker" to service(instances = 4))
     val running = application.after(granted(1, node = 2), granted(2, node = 1), granted(3, node = 2), granted(4, node = 1))
-    val stops = running.on(EndApplication(FinalStatus.KILLED, ""), NOW).effects.map { (it as StopContainer).lease }
+    val stops = running.decide(EndApplication(FinalStatus.KILLED, ""), NOW).effects.map { (it as StopContainer).lease }
     assertEquals(listOf("node1:8041", "node1:8041", "node2:8041", "node2:8041"), stops.map { it.nodeId })
   }
 
@@ -153,9 +153,9 @@ class TransitionTest {
       now = now.plusSeconds(59)
       application =
         application
-          .on(Due, now)
+          .decide(Due, now)
           .application
-          .on(completed(i, 137), now)
+          .decide(completed(i, 137), now)
           .application
     }
     assertEquals(Phase.REPORTING, application.phase)
@@ -166,16 +166,16 @@ class TransitionTest {
   @Test
   fun whatDoesNotStopIsGivenBackAndYarnsReportOfThatIsAwaited() {
     val ending = registered("worker" to service(instances = 2)).after(granted(1), granted(2), EndApplication(FinalStatus.SUCCEEDED, "done"))
-    assertEquals(emptyList<Effect>(), ending.on(Due, NOW.plusSeconds(59)).effects)
+    assertEquals(emptyList<Effect>(), ending.decide(Due, NOW.plusSeconds(59)).effects)
     val late = NOW.plusSeconds(60)
-    val given = ending.on(Due, late)
+    val given = ending.decide(Due, late)
     assertEquals(listOf<Effect>(Release(id(1)), Release(id(2))), given.effects)
     assertEquals(listOf(STOPPING, STOPPING), given.application.states())
 
-    val reported = given.application.on(completed(1, -100, "Container released by application"), late).application
+    val reported = given.application.decide(completed(1, -100, "Container released by application"), late).application
     assertEquals("Container released by application", reported.container(id(1))?.exit?.diagnostics)
-    assertEquals(emptyList<Effect>(), reported.on(Due, late.plusSeconds(599)).effects)
-    val silent = reported.on(Due, late.plusSeconds(600))
+    assertEquals(emptyList<Effect>(), reported.decide(Due, late.plusSeconds(599)).effects)
+    val silent = reported.decide(Due, late.plusSeconds(600))
     assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0))), silent.effects)
     assertTrue(
       "has said nothing for 10 minutes" in
@@ -185,14 +185,14 @@ class TransitionTest {
           ?.diagnostics
           .orEmpty(),
     )
-    assertEquals(emptyList<Effect>(), silent.application.on(Due, late.plusSeconds(1_200)).effects)
+    assertEquals(emptyList<Effect>(), silent.application.decide(Due, late.plusSeconds(1_200)).effects)
   }
 
   @Test
   fun aGrantThatComesAfterTheEndIsGivenBack() {
     val ended = registered("worker" to service()).after(EndApplication(FinalStatus.KILLED, ""))
     assertEquals(Phase.REPORTING, ended.phase)
-    assertEquals(listOf<Effect>(Release(id(1))), ended.on(granted(1), NOW).effects)
+    assertEquals(listOf<Effect>(Release(id(1))), ended.decide(granted(1), NOW).effects)
   }
 
   @Test
@@ -200,17 +200,17 @@ class TransitionTest {
     val empty = registered("worker" to service(instances = 0))
     assertEquals(Phase.RUNNING, empty.after(started(1), NodeLost("node1:8041")).phase)
     assertEquals(Phase.REPORTING, empty.after(adding("worker", 1), granted(1), completed(1)).phase)
-    val ended = empty.on(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"), NOW)
+    val ended = empty.decide(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"), NOW)
     assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "nothing to do", 0))), ended.effects)
   }
 
   @Test
   fun aSizeBeyondTheClustersEndsItWithAClearSentence() {
-    val transition = start("a" to service(), "big" to service(resource = Resource(9000, 1))).on(Registered(MOST), NOW)
-    val outcome = checkNotNull(transition.application.outcome)
+    val decision = start("a" to service(), "big" to service(resource = Resource(9000, 1))).decide(Registered(MOST), NOW)
+    val outcome = checkNotNull(decision.application.outcome)
     assertEquals(FinalStatus.FAILED, outcome.finalStatus)
     assertTrue(outcome.diagnostics.startsWith("Service big wants 9000 MiB and 1 vcores for each container; YARN grants at most 8192 MiB"))
-    assertEquals(listOf<Effect>(Unregister(outcome)), transition.effects)
+    assertEquals(listOf<Effect>(Unregister(outcome)), decision.effects)
   }
 
   @Test
@@ -235,8 +235,8 @@ class TransitionTest {
 
   @Test
   fun registeringAgainKeepsTheFirstTime() {
-    val application = start("worker" to service()).on(Registered(MOST), NOW).application
-    val again = application.on(Registered(LARGE), NOW.plusSeconds(9)).application
+    val application = start("worker" to service()).decide(Registered(MOST), NOW).application
+    val again = application.decide(Registered(LARGE), NOW.plusSeconds(9)).application
     assertEquals(NOW, again.startTime)
     assertEquals(LARGE, again.maxResource)
     assertEquals(Phase.RUNNING, again.phase)
@@ -245,15 +245,15 @@ class TransitionTest {
   @Test
   fun unknownContainersChangeNothing() {
     val application = registered("worker" to service()).after(granted(1))
-    for (event in listOf(started(9), completed(9), LaunchFailed(id(9), ""), NodeLost("node9:8041"), Due, Unregistered)) {
-      val transition = application.on(event, NOW)
-      assertSame(application, transition.application, "$event")
-      assertEquals(emptyList<Effect>(), transition.effects)
+    for (input in listOf(started(9), completed(9), LaunchFailed(id(9), ""), NodeLost("node9:8041"), Due, Unregistered)) {
+      val decision = application.decide(input, NOW)
+      assertSame(application, decision.application, "$input")
+      assertEquals(emptyList<Effect>(), decision.effects)
     }
     assertEquals(LAUNCHING, application.stateOf(1))
   }
 
-  /** A scan of all containers on every event would take minutes here; it takes a second or two. */
+  /** A scan of all containers on every input would take minutes here; it takes a second or two. */
   @Test
   fun manyContainersCostLittleEach() {
     val number = 20_000

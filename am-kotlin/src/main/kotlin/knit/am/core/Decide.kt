@@ -14,85 +14,111 @@ internal val STOP_PROGRESS_LIMIT: Duration = Duration.ofMinutes(1)
 /** How long it waits after that. YARN reports at once what is given back, so it must have been silent: it forgets us after the same time. */
 internal val GIVE_BACK_PROGRESS_LIMIT: Duration = Duration.ofMinutes(10)
 
-/** What an event leads to. */
-class Transition(
+/** What an input leads to. */
+class Decision<out A : Any>(
   val application: Application,
   /** What is to be done about it, in order. */
   val effects: List<Effect>,
   /** The containers that reached a final state. */
   val ended: List<Container>,
-  /** For a [ClientRequest], the containers its answer lists. */
-  val subjects: List<Container>,
+  /** What the client is told; of what is no [Command], nothing. */
+  val answer: A,
 )
 
-/**
- * Decides what [event] means for the application; the same arguments always give the same result.
- *
- * Every event is harmless in every state; what comes late or twice changes nothing.
- *
- * @throws knit.am.AmException where a [ClientRequest] must be refused; the application is then as it was.
- */
-fun Application.on(
-  event: Event,
+/** As [decide] for any input, with the answer to [command]. */
+@Suppress("UNCHECKED_CAST")
+fun <A : Any> Application.decide(
+  command: Command<A>,
   now: Instant,
-): Transition {
+): Decision<A> = decide(command as Input, now) as Decision<A>
+
+/**
+ * Decides what [input] means for the application; the same arguments always give the same result.
+ *
+ * Every input is harmless in every state; what comes late or twice changes nothing.
+ *
+ * @throws knit.am.AmException where a [Command] must be refused; the application is then as it was.
+ */
+fun Application.decide(
+  input: Input,
+  now: Instant,
+): Decision<*> {
   val turn = Turn(this, now)
-  when (event) {
-    is Registered -> turn.register(event)
-    is MaximumChanged -> turn.changeMaximum(event)
-    is Granted -> turn.grant(event)
-    is Started -> turn.start(event)
-    is LaunchFailed -> turn.launchFailed(event)
-    is Completed -> turn.complete(event)
-    is NodeLost -> turn.loseNode(event)
-    is AddContainers -> turn.add(event)
-    is StopContainers -> turn.stop(event)
-    is EndApplication -> turn.end(requestedOutcome(event))
-    is Unregistered -> turn.unregistered()
-    is Due -> turn.due()
-  }
+  // Made when the turn is over, for it may do more to what the answer tells of.
+  val answer: () -> Any =
+    when (input) {
+      is Report -> turn.hear(input).let { { } }
+      is Command<*> -> turn.carryOut(input)
+      is Due -> turn.due().let { { } }
+    }
   turn.endIfDone()
-  return turn.toTransition()
+  return turn.toDecision(answer())
 }
 
-/** The application while one event is worked into it. Lives for one call of [on] and is seen by nobody else. */
+private fun Turn.hear(report: Report) =
+  when (report) {
+    is Registered -> register(report)
+    is MaximumChanged -> changeMaximum(report)
+    is Granted -> grant(report)
+    is Started -> start(report)
+    is LaunchFailed -> launchFailed(report)
+    is Completed -> complete(report)
+    is NodeLost -> loseNode(report)
+    is Unregistered -> unregistered()
+  }
+
+private fun Turn.carryOut(command: Command<*>): () -> Any =
+  when (command) {
+    is AddContainers -> {
+      add(command)
+    }
+
+    is StopContainers -> {
+      stop(command)
+    }
+
+    is EndApplication -> {
+      end(application.requestedOutcome(command))
+      val answer = { application }
+      answer
+    }
+  }
+
+/** The application while one input is worked into it. Lives for one call of [decide] and is seen by nobody else. */
 internal class Turn(
   var application: Application,
   val now: Instant,
 ) {
   val effects = mutableListOf<Effect>()
-
-  /** Read when the turn is over, for it may do more to them. */
-  var subjects: () -> List<Container> = { emptyList() }
   private val ended = mutableListOf<Container>()
 
-  fun toTransition() = Transition(application, effects.toList(), ended.toList(), subjects())
+  fun toDecision(answer: Any) = Decision(application, effects.toList(), ended.toList(), answer)
 
-  fun register(event: Registered) {
-    application = application.copy(maxResource = event.maxResource, startTime = application.startTime ?: now)
-    val problem = application.problem ?: application.tooLarge(event.maxResource) ?: return
+  fun register(report: Registered) {
+    application = application.copy(maxResource = report.maxResource, startTime = application.startTime ?: now)
+    val problem = application.problem ?: application.tooLarge(report.maxResource) ?: return
     end(Outcome(FinalStatus.FAILED, problem, 1))
   }
 
-  fun changeMaximum(event: MaximumChanged) {
-    application = application.copy(maxResource = event.maxResource)
+  fun changeMaximum(report: MaximumChanged) {
+    application = application.copy(maxResource = report.maxResource)
   }
 
-  fun grant(event: Granted) {
-    val containerId = event.lease.containerId
+  fun grant(report: Granted) {
+    val containerId = report.lease.containerId
     if (application.knows(containerId)) return
-    val container = application.waiting.first(event.requested)?.let { application.container(it) }
+    val container = application.waiting.first(report.requested)?.let { application.container(it) }
     if (container == null) {
       application = application.withPastLease(containerId)
       effects += Release(containerId)
       return
     }
-    change(container.copy(state = ContainerState.LAUNCHING, lease = event.lease))
-    effects += Launch(container.key, event.lease, container.environment)
+    change(container.copy(state = ContainerState.LAUNCHING, lease = report.lease))
+    effects += Launch(container.key, report.lease, container.environment)
   }
 
-  fun start(event: Started) {
-    val container = application.container(event.containerId) ?: return
+  fun start(report: Started) {
+    val container = application.container(report.containerId) ?: return
     val started = container.copy(startTime = container.startTime ?: now)
     when (container.state) {
       ContainerState.LAUNCHING -> {
@@ -110,24 +136,24 @@ internal class Turn(
     }
   }
 
-  fun launchFailed(event: LaunchFailed) {
-    val container = application.container(event.containerId) ?: return
+  fun launchFailed(report: LaunchFailed) {
+    val container = application.container(report.containerId) ?: return
     // A failure after the start was confirmed is that of a second try to launch the same container.
     if (!container.state.isLeased || container.startTime != null) return
-    effects += Release(event.containerId)
-    finish(container, ContainerExit(ExitReason.LAUNCH_FAILED, null, now, bounded(event.diagnostics)), event.fault)
+    effects += Release(report.containerId)
+    finish(container, ContainerExit(ExitReason.LAUNCH_FAILED, null, now, bounded(report.diagnostics)), report.fault)
   }
 
-  fun complete(event: Completed) {
-    val container = application.container(event.containerId) ?: return
+  fun complete(report: Completed) {
+    val container = application.container(report.containerId) ?: return
     if (!container.state.isLeased) return
-    finish(container, exitOf(event.exitStatus, event.diagnostics, now))
+    finish(container, exitOf(report.exitStatus, report.diagnostics, now))
   }
 
   /** All of them are marked first: what one failure leads to must not stop a container that is gone already. */
-  fun loseNode(event: NodeLost) {
-    val exit = ContainerExit(ExitReason.NODE_LOST, null, now, "Node ${event.nodeId} was lost.")
-    val keys = application.leased[event.nodeId].orEmpty()
+  fun loseNode(report: NodeLost) {
+    val exit = ContainerExit(ExitReason.NODE_LOST, null, now, "Node ${report.nodeId} was lost.")
+    val keys = application.leased[report.nodeId].orEmpty()
     val lost = keys.sorted().mapNotNull { application.container(it) }
     val ended = lost.map { container -> container.endedWith(exit).also { change(it) } }
     lost.mapNotNullTo(effects) { container -> container.lease?.let { Release(it.containerId) } }

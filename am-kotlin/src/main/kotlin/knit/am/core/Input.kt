@@ -4,40 +4,43 @@ package knit.am.core
  * Everything that can happen to an application, whoever reports it.
  *
  * Messages come late, twice, and out of order: a grant nobody waits for any more, the end of a container before its
- * start was confirmed, the end of a container nobody knows. Each event must be harmless in every state.
+ * start was confirmed, the end of a container nobody knows. Each input must be harmless in every state.
  */
-sealed interface Event
+sealed interface Input
 
-/** An [Event] a client waits for the answer to, and that may be refused with an [knit.am.AmException]. */
-sealed interface ClientRequest : Event
+/** What the cluster says. */
+sealed interface Report : Input
+
+/** What a client asks for, who is told an [A], or refused with an [knit.am.AmException]. */
+sealed interface Command<out A : Any> : Input
 
 /** The Application Master is registered with the RM; [maxResource] is the most YARN grants to one container. */
 data class Registered(
   val maxResource: Resource,
-) : Event
+) : Report
 
 /** [maxResource] is the most YARN grants to one container from now on: nodes have come, gone or been resized. */
 data class MaximumChanged(
   val maxResource: Resource,
-) : Event
+) : Report
 
 /** YARN granted a container that answers a request for [requested]. */
 data class Granted(
   val lease: Lease,
   val requested: Resource,
-) : Event
+) : Report
 
 /** The NodeManager accepted the launch. */
 data class Started(
   val containerId: String,
-) : Event
+) : Report
 
 /** A container was not launched. */
 data class LaunchFailed(
   val containerId: String,
   val diagnostics: String,
   val fault: LaunchFault = LaunchFault.NODE,
-) : Event
+) : Report
 
 /** Whose fault it is that a container was not launched. */
 enum class LaunchFault {
@@ -56,14 +59,17 @@ data class Completed(
   val containerId: String,
   val exitStatus: Int,
   val diagnostics: String,
-) : Event
+) : Report
 
 /** Containers on this node are gone, or as good as gone; YARN's own reports of their ends may follow or not. */
 data class NodeLost(
   val nodeId: String,
-) : Event
+) : Report
 
-/** A client wants more containers. */
+/** The RM has taken note of the outcome; see [Unregister]. */
+data object Unregistered : Report
+
+/** A client wants more containers; the answer is these as they were when they were added, however often it is asked for. */
 data class AddContainers(
   val serviceName: String,
   val count: Int,
@@ -73,25 +79,22 @@ data class AddContainers(
   val requestId: String,
   /** The [Application.historyId] the client believes in; empty: whichever it is. */
   val historyId: String = "",
-) : ClientRequest {
+) : Command<List<Container>> {
   /** Without the values of [environment], which may be secret. */
   override fun toString(): String = "AddContainers($count × $serviceName, $resource, environment=${environment.keys}, '$requestId')"
 }
 
-/** A client wants containers to stop: by YARN's identifier, or whatever fills a place. */
+/** A client wants containers to stop: by YARN's identifier, or whatever fills a place. The answer is these as they are afterwards. */
 data class StopContainers(
   val containerIds: List<String>,
-  val places: List<Place>,
-) : ClientRequest
+  val places: List<PlaceKey>,
+) : Command<List<Container>>
 
-/** A client ends the application. */
+/** A client ends the application; the answer is the application as it is afterwards. */
 data class EndApplication(
   val finalStatus: FinalStatus,
   val diagnostics: String,
-) : ClientRequest
-
-/** The RM has taken note of the outcome; see [Unregister]. */
-data object Unregistered : Event
+) : Command<Application>
 
 /** [Application.nextDeadline] has passed. Which deadline that was, the application knows. */
-data object Due : Event
+data object Due : Input

@@ -138,6 +138,10 @@ class TestVerify:
         assert run(cluster, ResourceRequest(what="service w", memory_mib=1000, vcores=1)) == []
         [advice] = run(cluster, ResourceRequest(what="service w", memory_mib=1001, vcores=1))
         assert "the queue root.default may use at most 1000 MiB and 16 vcores in all" in advice
+        hadoop.resource_manager.queues[1].capacity_vcores = 2
+        assert run(cluster, ResourceRequest(what="service w", memory_mib=1000, vcores=2)) == []
+        [advice] = run(cluster, ResourceRequest(what="service w", memory_mib=1000, vcores=3))
+        assert "may use at most 1000 MiB and 2 vcores in all" in advice
 
     def test_without_a_running_node_it_may_be_submitted(
         self, hadoop: FakeCluster, cluster: Cluster

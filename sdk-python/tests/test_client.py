@@ -9,7 +9,7 @@ import json
 import pickle
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,10 @@ from knit import (
     WaitTimeoutError,
     YarnState,
     _client,
+    _environments,
 )
 from knit._sweep import _is_in_flight
+from knit._tls import ApplicationTls
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
 from tests.environments.making import make_venv, write_archive
@@ -514,6 +516,58 @@ def test_an_environment_is_packed_once_and_travels_once(
     assert packing[-1].cached
     assert {s.cached for s in staging if s.file.endswith(".tar.gz")} == {False, True}
     assert staging[-1].cached
+
+
+def test_packing_ends_once_a_check_has_failed(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs the archive any more, and it may take minutes to make."""
+    ended: list[BaseException] = []
+    state = PackingProgress(environment="env", packed_bytes=1, total_bytes=2, cached=False)
+
+    def pack(_: object, progress: Callable[[PackingProgress], None]) -> Path:
+        try:
+            for _ in range(1000):
+                progress(state)
+                time.sleep(0.005)
+        except BaseException as error:
+            ended.append(error)
+            raise
+        return tmp_path / "knit-am.jar"
+
+    monkeypatch.setattr(_environments, "to_stage", pack)
+    venv = make_venv(tmp_path / "venv")
+    service = Service("first", python_environment=venv)
+    with pytest.raises(QueueStoppedError):
+        client.submit(ApplicationSpec("demo", {"one": service}, queue="closed"))
+    assert len(ended) == 1
+
+
+def test_uploads_end_once_the_submission_has_failed(
+    cluster: FakeCluster, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 64 << 20
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(size)
+    begun = threading.Event()
+    states: list[StagingProgress] = []
+
+    def progress(state: StagingProgress) -> None:
+        if state.sent_bytes > 1 << 20:
+            begun.set()
+            time.sleep(0.05)
+        states.append(state)
+
+    def generate() -> ApplicationTls:
+        begun.wait(60)
+        raise SpecError("no keys")
+
+    monkeypatch.setattr(ApplicationTls, "generate", generate)
+    spec = ApplicationSpec("demo", {"one": Service("first", files=[tmp_path / "large"])})
+    with pytest.raises(SpecError, match="no keys"):
+        client.submit(spec, progress=progress)
+    assert states[-1].sent_bytes < size
+    assert not [name for name in staged(cluster, "cache") if name.endswith(".part")]
 
 
 def test_an_environment_is_checked_before_anything_is_asked(

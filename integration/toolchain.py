@@ -16,6 +16,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from integration import artifacts
+
 OLDEST_JDK = 11
 OLDEST_JDK_FOR_GRADLE = 17
 # Shadow 9, which makes the one jar, needs it; see gradle/libs.versions.toml.
@@ -118,17 +120,20 @@ def build_jar(root: Path, *, tests: bool) -> Path:
     """
     Build the shaded jar, showing progress, and return it.
 
-    Without ``tests`` a jar newer than all its sources is taken as it is.
+    Without ``tests`` a jar that was made of what lies here is taken as it is.
 
     Raises:
         ToolchainError: there is nothing to build with, or the build failed.
     """
+    made_of = artifacts.fingerprint(_sources_of_jar(root))
     built = jar(root)
-    if built is not None and not tests and built.stat().st_mtime >= _newest_source(root):
+    if built is not None and not tests and artifacts.is_current(built, made_of):
+        _tell(f"Application Master: {built.name} is made of what lies here")
         return built
     jdk = find_jdk()
     tool, program = find_build_tool(root, jdk)
     if tool is BuildTool.MAVEN:
+        _remove_stale_classes(root, made_of)
         goals = ["verify"] if tests else ["package", "-DskipTests", "-Dktlint.skip=true"]
         command = [program, "-B", "-f", str(root / "am-kotlin" / "pom.xml"), *goals]
     else:
@@ -140,19 +145,40 @@ def build_jar(root: Path, *, tests: bool) -> Path:
         raise ToolchainError(
             f"The build ended well but left no knit-am-*-all.jar: {' '.join(command)}"
         )
+    artifacts.note(built, made_of)
+    for classes, of_these in _classes(root, made_of).items():
+        if classes.is_dir():
+            artifacts.note(classes, of_these)
     return built
 
 
-def _newest_source(root: Path) -> float:
-    kotlin = [
-        root / "am-kotlin" / "pom.xml",
-        root / "am-kotlin" / "build.gradle.kts",
-        root / "gradle" / "libs.versions.toml",
+def _classes(root: Path, made_of: str) -> Mapping[Path, str]:
+    """Where Maven compiles to, and what of."""
+    target, tests = root / "am-kotlin" / "target", root / "am-kotlin" / "src" / "test"
+    of_tests = f"{made_of} {artifacts.fingerprint([tests])}"
+    return {target / "classes": made_of, target / "test-classes": of_tests}
+
+
+def _remove_stale_classes(root: Path, made_of: str) -> None:
+    """Compiled from step to step, Kotlin's classes can outlive their sources and reach the jar."""
+    stale = [
+        classes
+        for classes, of_these in _classes(root, made_of).items()
+        if classes.is_dir() and not artifacts.is_current(classes, of_these)
+    ]
+    for directory in [*stale, root / "am-kotlin" / "target" / "kotlin-ic"] if stale else []:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _sources_of_jar(root: Path) -> Sequence[Path]:
+    am = root / "am-kotlin"
+    return [
+        *(root / name for name in ("LICENSE", "build.gradle.kts", "settings.gradle.kts")),
+        *(root / name for name in ("gradle", "proto")),
+        *(am / name for name in ("pom.xml", "build.gradle.kts", "licenses")),
+        am / "src" / "main",
         root / "sdk-python" / "src" / "knit" / "_launch_am.sh",
     ]
-    kotlin += (root / "am-kotlin" / "src" / "main").rglob("*")
-    kotlin += (root / "proto").rglob("*.proto")
-    return max(path.stat().st_mtime for path in kotlin if path.is_file())
 
 
 def run_visibly(command: Sequence[str], *, what: str, env: Mapping[str, str] | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -47,6 +49,15 @@ def test_every_public_name_is_there_and_listed() -> None:
 def test_no_public_name_is_a_generated_one() -> None:
     modules = {name: getattr(getattr(knit, name), "__module__", "") for name in knit.__all__}
     assert not [name for name, module in modules.items() if module.startswith("knit.v1")]
+
+
+def test_every_module_can_be_imported() -> None:
+    """On each Python, those too that only tests on one of them execute."""
+    modules = [each.name for each in pkgutil.walk_packages(knit.__path__, "knit.")]
+    for name in modules:
+        if not name.endswith("__main__"):
+            importlib.import_module(name)
+    assert len(modules) > 50
 
 
 def test_importing_knit_imports_nothing_heavy() -> None:

@@ -18,6 +18,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
 
+@pytest.mark.one_python("packs an interpreter for itself")
 def test_pack_prints_the_path_and_says_how_large(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,8 @@ from knit._environments._entries import made
 from tests.environments.channel import Channel
 from tests.environments.unpacking import run, unpack
 
+OWN = pytest.mark.one_python("makes an environment; on each Python one is made and run elsewhere")
+
 
 @pytest.fixture(scope="session")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Channel:
@@ -64,6 +66,7 @@ def test_an_environment_is_made_and_runs_elsewhere(
     assert said[-1].endswith("100 %")
 
 
+@OWN
 def test_the_same_packages_make_the_same_archive_and_are_not_packed_again(
     channel: Channel, root: Path, cache: Path
 ) -> None:
@@ -75,6 +78,7 @@ def test_the_same_packages_make_the_same_archive_and_are_not_packed_again(
     assert create_env("one").read_bytes() == content
 
 
+@OWN
 def test_an_environment_that_satisfies_is_taken(channel: Channel, root: Path) -> None:
     create_env("one", ["greeting=1"], channels=[channel.url])
     made = (root / "one" / "conda-meta").stat().st_mtime_ns
@@ -87,6 +91,7 @@ def test_an_environment_that_satisfies_is_taken(channel: Channel, root: Path) ->
         create_env("one", ["greeting=2", "numpy"], channels=[channel.url])
 
 
+@OWN
 def test_removed_it_is_made_anew(channel: Channel, root: Path) -> None:
     create_env("one", ["greeting=1"], channels=[channel.url])
     create_env("one", ["greeting=2"], channels=[channel.url], remove=True)
@@ -95,6 +100,7 @@ def test_removed_it_is_made_anew(channel: Channel, root: Path) -> None:
     assert left(root) == ["one"]
 
 
+@OWN
 def test_what_cannot_be_made_leaves_what_was_there(channel: Channel, root: Path) -> None:
     create_env("one", ["greeting=1"], channels=[channel.url])
     with pytest.raises(CondaException, match="No candidates were found for nothing"):
@@ -106,6 +112,7 @@ def test_what_cannot_be_made_leaves_what_was_there(channel: Channel, root: Path)
     assert run(root / "one", "bin/greeting") == f"hello from {root / 'one'}"
 
 
+@OWN
 def test_an_environment_without_python_is_refused(channel: Channel, root: Path) -> None:
     channel.add("empty", "1.0", [made("share/empty.txt", b"")])
     with pytest.raises(CondaException, match="has no Python: add 'python'"):
@@ -113,6 +120,7 @@ def test_an_environment_without_python_is_refused(channel: Channel, root: Path) 
     assert left(root) == []
 
 
+@OWN
 def test_breaking_off_leaves_nothing(channel: Channel, root: Path) -> None:
     def interrupt(sentence: str) -> None:
         if sentence.startswith("solving"):
@@ -123,6 +131,7 @@ def test_breaking_off_leaves_nothing(channel: Channel, root: Path) -> None:
     assert left(root) == []
 
 
+@OWN
 def test_of_two_at_once_one_makes_it_and_the_other_takes_it(channel: Channel, root: Path) -> None:
     made: list[Path] = []
     said: list[str] = []
@@ -140,6 +149,7 @@ def test_of_two_at_once_one_makes_it_and_the_other_takes_it(channel: Channel, ro
     assert len([sentence for sentence in said if sentence.startswith("solving")]) == 1
 
 
+@OWN
 def test_channels_come_from_the_environment_or_condas_own_settings(
     channel: Channel, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +165,7 @@ def test_channels_come_from_the_environment_or_condas_own_settings(
     assert left(root) == ["one", "two"]
 
 
+@OWN
 def test_it_works_where_a_loop_runs_already(channel: Channel, root: Path) -> None:
     """As in a notebook."""
     import asyncio
@@ -251,6 +262,7 @@ def calls(directory: Path) -> list[list[str]]:
     return [call for call in map(json.loads, lines) if call[0] == "create"]
 
 
+@OWN
 @pytest.mark.parametrize("name", ["conda", "mamba", "micromamba"])
 def test_a_program_on_the_path_makes_it(
     play: Play, monkeypatch: pytest.MonkeyPatch, name: str
@@ -269,6 +281,7 @@ def test_a_program_on_the_path_makes_it(
     assert f"{name}: Collecting package metadata: done" in said
 
 
+@OWN
 def test_a_program_with_settings_of_its_own_decides_on_channels(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -282,6 +295,7 @@ def test_a_program_with_settings_of_its_own_decides_on_channels(
     assert channels == [[], ["--channel=a", "--channel=b", "--override-channels"]]
 
 
+@OWN
 def test_the_installation_that_is_named_comes_first(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -294,6 +308,7 @@ def test_the_installation_that_is_named_comes_first(
     assert not (other / "calls.jsonl").exists()
 
 
+@OWN
 def test_a_program_that_fails_leaves_nothing_and_is_quoted(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:

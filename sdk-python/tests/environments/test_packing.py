@@ -23,6 +23,8 @@ from knit._environments._entries import fingerprint, of_file
 from tests.environments.making import make_venv, write_wheel
 from tests.environments.unpacking import contents, fit, run, unpack
 
+OWN = pytest.mark.one_python("packs an interpreter for itself; on each Python others share one")
+
 WHERE = (
     "import json, site, sys; print(json.dumps("
     "[sys.prefix, sys.base_prefix, sys.executable, sys.path, site.ENABLE_USER_SITE]))"
@@ -42,6 +44,7 @@ def test_a_virtual_environment_runs_elsewhere_with_an_interpreter_of_its_own(
     assert run(prefix, "bin/greeting", "you") == f"hello from {prefix} you"
 
 
+@OWN
 @pytest.mark.skipif(not os.path.exists("/usr/bin/python3"), reason="the system has no Python")
 def test_one_of_the_systems_python_finds_none_of_its_packages(tmp_path: Path) -> None:
     """Debian's looks in places of its own, and is one program with few libraries."""
@@ -55,6 +58,7 @@ def test_one_of_the_systems_python_finds_none_of_its_packages(tmp_path: Path) ->
     assert run(prefix, "bin/greeting") == f"hello from {prefix}"
 
 
+@OWN
 def test_where_a_program_has_no_room_for_it_a_variable_says_where_libraries_are(
     venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +98,7 @@ def test_a_program_runs_where_its_path_is_longer_than_the_kernel_takes(
     assert run(prefix, "bin/greeting") == f"hello from {prefix}"
 
 
+@OWN
 def test_a_program_installed_by_way_of_a_shell_runs_elsewhere(tmp_path: Path) -> None:
     """As pip writes it where the path of the interpreter is too long, or has a space in it."""
     home = tmp_path / ("x" * 150) / "a b"
@@ -141,6 +146,7 @@ def test_what_came_compiled_is_not_compiled_again(packed: Path, tmp_path: Path) 
     assert f"# code object from '{file}'" in said
 
 
+@OWN
 def test_what_is_compiled_of_another_source_is_compiled_again(tmp_path: Path) -> None:
     venv = make_venv(tmp_path / "venv", write_wheel(tmp_path))
     (source,) = venv.glob("lib/python3*/site-packages/greeting/__init__.py")
@@ -150,19 +156,20 @@ def test_what_is_compiled_of_another_source_is_compiled_again(tmp_path: Path) ->
     assert run(prefix, "bin/greeting") == "changed"
 
 
-def test_the_same_environment_makes_the_same_bytes(venv: Path, tmp_path: Path, cache: Path) -> None:
-    first = pack_environment(venv).read_bytes()
-    shutil.rmtree(cache)
+@OWN
+def test_the_same_environment_makes_the_same_bytes(packed: Path, venv: Path) -> None:
     run(venv, "bin/python", "-c", "import greeting, json.tool")  # leaves compiled code behind
     second = pack_environment(venv)
 
-    assert second.read_bytes() == first
+    assert second != packed
+    assert second.read_bytes() == packed.read_bytes()
     members = contents(second).values()
     assert {(m.uid, m.gid, m.uname, m.gname) for m in members} == {(0, 0, "", "")}
     assert len({m.mtime for m in members}) == 1
     assert [m.name for m in members] == sorted(m.name for m in members)
 
 
+@OWN
 def test_what_has_not_changed_is_not_packed_again(venv: Path) -> None:
     states: list[PackingProgress] = []
     first = pack_environment(venv, progress=states.append)
@@ -174,6 +181,7 @@ def test_what_has_not_changed_is_not_packed_again(venv: Path) -> None:
     assert [state.cached for state in states] == [True]
 
 
+@OWN
 def test_a_change_makes_another_archive(tmp_path: Path) -> None:
     venv = make_venv(tmp_path / "venv")
     first = pack_environment(venv)
@@ -209,13 +217,15 @@ def test_archives_of_an_environment_that_changes_do_not_pile_up(cache: Path) -> 
     assert sorted(cache.iterdir()) == sorted([*packed[:3], other, part])
 
 
-def test_an_output_is_a_file_of_its_own(venv: Path, tmp_path: Path) -> None:
+@OWN
+def test_an_output_is_a_file_of_its_own(packed: Path, venv: Path, tmp_path: Path) -> None:
     output = pack_environment(venv, tmp_path / "out.tar.gz")
 
     assert output == tmp_path / "out.tar.gz"
-    assert output.read_bytes() == pack_environment(venv).read_bytes()
+    assert output.read_bytes() == packed.read_bytes()
 
 
+@OWN
 def test_nothing_half_written_is_left_when_packing_breaks_off(venv: Path, cache: Path) -> None:
     def interrupt(_: PackingProgress) -> None:
         raise KeyboardInterrupt
@@ -226,6 +236,7 @@ def test_nothing_half_written_is_left_when_packing_breaks_off(venv: Path, cache:
     assert list(cache.iterdir()) == []
 
 
+@OWN
 def test_two_at_once_both_get_the_whole_archive(venv: Path) -> None:
     found: list[bytes] = []
     threads = [
@@ -241,6 +252,7 @@ def test_two_at_once_both_get_the_whole_archive(venv: Path) -> None:
     assert len(gzip.decompress(found[0])) > 1_000_000
 
 
+@OWN
 def test_links_that_leave_the_environment_become_files(tmp_path: Path) -> None:
     venv = make_venv(tmp_path / "venv")
     (tmp_path / "outside").mkdir()
@@ -264,6 +276,7 @@ def _plain(directory: Path) -> Path:
     return source.rename(directory / "plain")
 
 
+@OWN
 def test_a_directory_with_its_own_interpreter_is_packed_as_it_is(tmp_path: Path) -> None:
     plain = _plain(tmp_path)
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -360,10 +373,10 @@ def test_an_output_that_is_no_gzipped_tar_file_is_refused(venv: Path, tmp_path: 
         pack_environment(venv, "/proc/out.tar.gz")
 
 
-def test_an_environment_that_changes_while_it_is_packed_is_packed_anew(
-    venv: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@OWN
+def test_an_environment_that_changes_while_it_is_packed_is_packed_anew(tmp_path: Path) -> None:
     """Half of it would be old, half new, and all of it taken for the old."""
+    venv = make_venv(tmp_path / "venv")
     site = next((venv / "lib").glob("python3*/site-packages"))
 
     def change(_: PackingProgress) -> None:

@@ -68,6 +68,15 @@ class Gate:
         """What a service needs so that its program can wait."""
         return {programs.GATE_VARIABLE: self.hdfs.url(self.path, "GETFILESTATUS")}
 
+    @property
+    def opener(self) -> str:
+        """The URL to PUT to open it, for a program that opens it itself."""
+        return self.hdfs.url(self.path, "MKDIRS")
+
+    @property
+    def is_open(self) -> bool:
+        return self.hdfs.exists(self.path)
+
     def open(self) -> None:
         self.hdfs.make_directory(self.path)
 

@@ -54,6 +54,16 @@ class Running:
         )
         assert self.out.count(text) >= count, f"it has ended before\n{self.evidence()}"
 
+    def wait_for_error_output(self, text: str) -> None:
+        """Wait until it has said this on its standard error."""
+        wait_until(
+            lambda: text in self.err or self.process.poll() is not None,
+            what=f"{text!r} was not said",
+            timeout=PATIENCE,
+            evidence=self.evidence,
+        )
+        assert text in self.err, f"it has ended before\n{self.evidence()}"
+
     def interrupt(self) -> None:
         """What Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)

@@ -26,6 +26,9 @@ GATE_VARIABLE = "KNIT_TEST_GATE"
 EXTRA_FILE = "extra.log"
 """The file that `lines` writes in the log directory beside stdout and stderr."""
 
+SIGNALLED_VARIABLE = "KNIT_TEST_SIGNALLED"
+"""Where a program finds the URL that it is to PUT once it has signalled the Application Master."""
+
 KILOBYTE_PER_LINE = 1024
 
 _YARNS_OWN = ("container_tokens", "default_container_executor", "launch_container.sh")
@@ -202,8 +205,15 @@ def run_leaks() -> None:
     wait_for_gate()
 
 
-def run_kill_application_master() -> None:
-    """End this application's Application Master as a crash would, if it runs on this node."""
+def run_signal_application_master(name: str) -> None:
+    """
+    Send this application's Application Master a signal, if it runs on this node.
+
+    KILL ends it as a crash would, STOP lets it hang. Where there is a gate, not before it is open.
+    """
+    if GATE_VARIABLE in os.environ:
+        run_wait()
+    number = signal.Signals[f"SIG{name}"]
     own = f"_{os.environ['KNIT_APPLICATION_ID'].partition('_')[2]}_".encode()
     for process in Path("/proc").iterdir():
         try:
@@ -213,8 +223,11 @@ def run_kill_application_master() -> None:
             continue
         container = next((each for each in environment if each.startswith(b"CONTAINER_ID=")), b"")
         if b"knit.am.MainKt" in command and command[0].endswith(b"java") and own in container:
-            print(f"killing {process.name}", flush=True)
-            os.kill(int(process.name), signal.SIGKILL)
+            print(f"{number.name} to {process.name}", flush=True)
+            os.kill(int(process.name), number)
+            if SIGNALLED_VARIABLE in os.environ:
+                told = urllib.request.Request(os.environ[SIGNALLED_VARIABLE], method="PUT")
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(told).close()
     time.sleep(600)
 
 
@@ -228,7 +241,7 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "hog": run_hog,
     "tree": run_tree,
     "leaks": run_leaks,
-    "kill-application-master": run_kill_application_master,
+    "signal-application-master": run_signal_application_master,
 }
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -280,7 +279,7 @@ def test_an_application_whose_application_master_crashed_leaves_its_logs(
     app = applications.submit(
         {
             "worker": program("wait", environment=gate.environment),
-            "assassin": program("kill-application-master", instances=0),
+            "assassin": program("signal-application-master", "KILL", instances=0),
         },
         max_attempts=1,
     )
@@ -295,31 +294,6 @@ def test_an_application_whose_application_master_crashed_leaves_its_logs(
     assert not reader.is_alive(), evidence.of(app)
     for logs in (following, read_logs(app, follow=True)):
         assert logs["worker", 0, 1, "stdout"].startswith(b"worker/0 waits\n")
-
-
-# While YARN collects.
-
-
-def test_without_follow_what_is_missing_is_said(
-    applications: Applications, gate: Gate, client: knit.Client
-) -> None:
-    """Whoever reads at once gets what is there, and learns that it is not all."""
-    app = applications.submit(
-        program("wait", environment=gate.environment, instances=3), linger=AT_ONCE
-    )
-    wait_for_text(app, "waits", 3)
-    gate.open()
-    app.wait(timeout=PATIENCE)
-    deadline = time.monotonic() + PATIENCE.total_seconds()
-    while True:
-        with client.application(app.application_id).logs(timeout=PATIENCE) as stream:
-            received = b"".join(chunk.data for chunk in stream.chunks())
-        if stream.incomplete_reason is None:
-            break
-        assert "collected" in stream.incomplete_reason
-        assert time.monotonic() < deadline, stream.incomplete_reason
-        time.sleep(0.1)
-    assert received.count(b"waits") == 3
 
 
 @pytest.mark.one_machine("its length is what matters")

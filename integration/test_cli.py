@@ -23,7 +23,8 @@ from integration.applications import (
 )
 from integration.clusters import Cluster
 from integration.command_line import CommandLine
-from integration.programs import GATE_VARIABLE
+from integration.programs import GATE_VARIABLE, SIGNALLED_VARIABLE
+from integration.waiting import wait_until
 
 SMALL = ("--memory", "64MiB")
 APPLICATION_ID = re.compile(r"application_\d+_\d+")
@@ -115,18 +116,39 @@ def test_ctrl_c_asks_the_application_to_stop(
 
 
 def test_a_second_ctrl_c_kills_it(
-    command_line: CommandLine, client: knit.Client, applications: Applications
+    command_line: CommandLine,
+    cluster: Cluster,
+    client: knit.Client,
+    applications: Applications,
+    gate: Gate,
 ) -> None:
-    stubborn = "trap '' TERM; echo up; while :; do sleep 1; done"
-    with command_line.start("run", *SMALL, stubborn) as running:
-        running.wait_for_output("up")
+    """Here the first one brings about nothing, for the Application Master hangs."""
+    hangs = applications.gate()
+    variables = {**gate.environment, SIGNALLED_VARIABLE: hangs.opener}
+    # One of them is beside the Application Master.
+    instances = 1 if cluster.name == "embedded" else 4 * len(cluster.nodes())
+    with command_line.start(
+        "run", "-n", str(instances), *SMALL, "--file", str(PROGRAMS),
+        *(word for pair in variables.items() for word in ("--env", "=".join(pair))),
+        f"python3 {PROGRAMS.name} signal-application-master STOP",
+    ) as running:  # fmt: skip
+        running.wait_for_output("waits", instances)
+        found = APPLICATION_ID.search(running.err)
+        assert found is not None, running.evidence()
+        app = applications.adopt(client.application(found[0]))
+        gate.open()
+        wait_until(
+            lambda: hangs.is_open,
+            what="nobody has stopped the Application Master",
+            timeout=PATIENCE,
+            evidence=running.evidence,
+        )
         running.interrupt()
+        running.wait_for_error_output("Ctrl-C again kills it")
+        assert app.report().state is YarnState.RUNNING
         running.interrupt()
         assert running.wait() == 128 + signal.SIGINT, running.evidence()
-    found = APPLICATION_ID.search(running.err)
-    assert found is not None
-    app = applications.adopt(client.application(found[0]))
-    assert app.wait(timeout=PATIENCE).state.is_final
+    assert app.report().state is YarnState.KILLED
 
 
 def test_a_detached_application_is_found_followed_and_waited_for(
@@ -216,9 +238,13 @@ def test_a_proxy_in_the_environment_swallows_nothing(
 
 
 def test_an_error_is_a_sentence_and_a_status(command_line: CommandLine) -> None:
-    done = command_line.run("run", "--queue", "no-such-queue", *SMALL, "true", status=1)
-    assert done.out == ""
-    assert "no-such-queue" in done.err
-    assert "Traceback" not in done.err
-    assert command_line.run("run", status=2).err
-    assert command_line.run("status", "application_1_0001", status=1).err
+    for arguments, status, hint in (
+        (("run", "--queue", "no-such-queue", *SMALL, "true"), 1, "no-such-queue"),
+        (("status", "application_1_0001"), 1, "application_1_0001"),
+        (("run",), 2, "Give a command"),
+    ):
+        done = command_line.run(*arguments, status=status)
+        assert done.out == ""
+        *_, sentence = done.err.splitlines()
+        assert sentence.startswith("knit: "), done.err
+        assert hint in sentence

@@ -261,6 +261,7 @@ def test_kill_before_the_application_master_starts_leaves_no_staging(
 ) -> None:
     app = applications.submit(program("wait"))
     app.kill()
+    assert app.report().am_address is None, "it has never registered"
     assert app.application_id not in hdfs.staged_applications()
 
 

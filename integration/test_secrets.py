@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,12 +250,18 @@ def test_the_collected_logs_hold_no_secret(looked: Looked, hdfs: Hdfs) -> None:
 
 def test_no_other_user_of_hdfs_sees_a_secret(looked: Looked, hdfs: Hdfs) -> None:
     stranger = attrs.evolve(hdfs, user=STRANGER)
+    for_everybody = f"/tmp/{uuid.uuid4().hex}"
+    hdfs.write(for_everybody, b"for everybody")
+    read = set()
     for file in walk(stranger, "/"):
         try:
             data = stranger.read(file)
         except urllib.error.HTTPError:
             continue
+        read.add(file)
         assert seen_in(data, looked) == [], file
+    hdfs.delete(for_everybody)
+    assert for_everybody in read, "it has looked"
     with pytest.raises(urllib.error.HTTPError, match="403"):
         stranger.list(f"{hdfs.home}/.knit")
 

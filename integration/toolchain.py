@@ -134,7 +134,7 @@ def build_jar(root: Path, *, tests: bool) -> Path:
     tool, program = find_build_tool(root, jdk)
     if tool is BuildTool.MAVEN:
         _remove_stale_classes(root, made_of)
-        goals = ["verify"] if tests else ["package", "-DskipTests", "-Dktlint.skip=true"]
+        goals = ["verify"] if tests else ["package", "-Dmaven.test.skip=true", "-Dktlint.skip=true"]
         command = [program, "-B", "-f", str(root / "am-kotlin" / "pom.xml"), *goals]
     else:
         goals = ["build"] if tests else [":am-kotlin:shadowJar"]

@@ -603,12 +603,14 @@ def silent(server: FakeServer) -> None:
 
 @pytest.fixture
 def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the transport to the cluster's daemons was given for each request."""
+    """What the transport to the cluster's daemons was given for each request of this thread."""
     given: list[float] = []
+    here = threading.current_thread()
     request = urllib3.PoolManager.request
 
     def noting(self: urllib3.PoolManager, *args: Any, **kwargs: Any) -> Any:
-        given.append(kwargs["timeout"].total)
+        if threading.current_thread() is here:  # who sweeps meanwhile has a time of its own
+            given.append(kwargs["timeout"].total)
         return request(self, *args, **kwargs)
 
     monkeypatch.setattr(urllib3.PoolManager, "request", noting)

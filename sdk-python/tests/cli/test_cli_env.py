@@ -41,7 +41,7 @@ def test_what_cannot_be_packed_is_a_sentence(capfd: pytest.CaptureFixture[str]) 
     assert capfd.readouterr().err.startswith("knit: /usr is no environment of its own")
     assert main(["env", "create", "one", "--channel", "file:///nowhere"]) == 1
     assert "There is no environment 'one'" in capfd.readouterr().err
-    assert main(["env"]) == 2
+    assert main(["env"]) in (0, 2), "click before 8.2 leaves with 0 once it has helped"
     assert main(["env", "create"]) == 2
 
 

@@ -136,9 +136,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(tags=["quick"])
 def types(session: nox.Session) -> None:
-    """Check all types, strictly."""
+    """Check all types, strictly, with what the oldest and the newest Python know."""
     _install(session, "[conda]", *TYPES, *TESTS, "pytest-docker", "nox", "hatchling")
-    session.run("mypy", "--config-file", str(ROOT / "mypy.ini"))
+    for version in (PYTHONS[0], PYTHONS[-1]):
+        session.run("mypy", "--config-file", str(ROOT / "mypy.ini"), "--python-version", version)
 
 
 @nox.session

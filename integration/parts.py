@@ -13,7 +13,7 @@ import pytest
 
 MARKERS = (
     "alone(reason): runs beside no other test: it floods the machine or takes nodes away",
-    "own_cluster(reason): starts a cluster of its own, and runs while no other is up",
+    "own_cluster(reason): asks for a cluster with other settings, while no other is up",
     "topology(reason): several machines can change its outcome, so the dockerized cluster runs it",
     "one_machine(reason): within a module marked topology: one machine shows all there is",
 )

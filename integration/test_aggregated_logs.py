@@ -27,9 +27,6 @@ from integration.applications import (
     wait_for_text,
 )
 from integration.clusters import Cluster
-from integration.clusters.configuration import IFILE
-from integration.clusters.embedded import EmbeddedCluster
-from integration.hdfs import Hdfs
 from integration.waiting import wait_until
 
 pytestmark = pytest.mark.topology("each node writes a file, and here in the other format")
@@ -324,42 +321,3 @@ def test_memory_does_not_grow_with_the_log(applications: Applications, cluster: 
     size, digest, _, after = done.stdout.split()
     assert (int(size), digest) == programs.digest(programs.bulk(200))
     assert int(after) < 250 * 1024, "in KiB; a log of 200 MB is not held"
-
-
-# The other format, on a cluster that writes it.
-
-
-@pytest.mark.own_cluster("writes the other format; the dockerized cluster does so anyway")
-def test_indexed_files_are_read_as_the_yarn_command_reads_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    yarn = {**IFILE, "yarn.nodemanager.log-aggregation.compression-type": "gz"}
-    with EmbeddedCluster(node_count=1, yarn=yarn) as indexed:
-        config = knit.ClusterConfig.from_directory(indexed.conf_dir)
-        with knit.Client(config, user=indexed.user) as client:
-            hdfs = Hdfs(config.name_nodes, config.default_fs, indexed.user)
-            applications = Applications(client, hdfs)
-            try:
-                app = ended(
-                    applications.submit(
-                        {
-                            "lines": program("lines", LINES, instances=2),
-                            "binary": program("every-byte"),
-                        },
-                        linger=AT_ONCE,
-                    )
-                )
-                received = read_logs(app, follow=True, files=FILES)
-                for rank in range(2):
-                    for file in FILES:
-                        log = received["lines", rank, 1, file]
-                        assert programs.digest(iter([log])) == expected_lines(rank, file)
-                assert received["binary", 0, 1, "stdout"] == programs.every_byte()
-                home = yarn_command.install(indexed, tmp_path)
-                monkeypatch.setenv("HADOOP_HOME", str(home))
-                ours = everything(app.aggregated_logs(wait=PATIENCE).containers)
-                assert ours == by_yarn(indexed, app.application_id)
-                files = list(hdfs.list(f"/tmp/logs/{indexed.user}"))
-                assert files == ["bucket-logs-ifile"]
-            finally:
-                applications.close()

@@ -1,30 +1,48 @@
-"""Nothing is lost, doubled or silent when nodes or a ResourceManager go away while one waits."""
+"""
+What takes another cluster: the other format of logs, a pair of ResourceManagers, uneven nodes.
+
+Nothing is lost, doubled or silent when nodes or a ResourceManager go away while one waits.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import knit
 import pytest
 from knit import ApplicationState, ContainerState, WaitingCause, WaitingReason, YarnState
 
-from integration import evidence
+from integration import evidence, programs, yarn_command
 from integration.applications import (
     PATIENCE,
     Applications,
     Ending,
     finish,
     program,
+    read_logs,
     wait_for_states,
     wait_for_text,
 )
 from integration.clusters import Node
+from integration.clusters.configuration import IFILE
 from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
+from integration.test_aggregated_logs import (
+    AT_ONCE,
+    FILES,
+    LINES,
+    by_yarn,
+    ended,
+    everything,
+    expected_lines,
+)
 from integration.waiting import wait_until
 
-pytestmark = pytest.mark.own_cluster("it kills ResourceManagers, and its nodes are of two sizes")
+pytestmark = pytest.mark.own_cluster(
+    "it writes the other format, kills ResourceManagers, and has nodes of two sizes"
+)
 
 LESSER_MIB, LARGER_MIB = 2048, 4096
 LARGE = knit.Resources(memory=f"{LESSER_MIB + 512} MiB", vcores=1)
@@ -33,8 +51,9 @@ LARGE = knit.Resources(memory=f"{LESSER_MIB + 512} MiB", vcores=1)
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[EmbeddedCluster]:
-    """Two ResourceManagers, and one node, of the lesser size."""
-    with EmbeddedCluster(node_memory_mib=LESSER_MIB, is_pair=True) as cluster:
+    """Two ResourceManagers, and one node, of the lesser size, that writes compressed IFiles."""
+    yarn = {**IFILE, "yarn.nodemanager.log-aggregation.compression-type": "gz"}
+    with EmbeddedCluster(node_memory_mib=LESSER_MIB, is_pair=True, yarn=yarn) as cluster:
         yield cluster
 
 
@@ -90,6 +109,28 @@ def added_to(app: knit.Application, service: str, resources: knit.Resources) -> 
     except knit.ResourceExhaustedError:
         return False
     return True
+
+
+def test_indexed_files_are_read_as_the_yarn_command_reads_them(
+    pair: EmbeddedCluster,
+    pair_applications: Applications,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    services = {"lines": program("lines", LINES, instances=2), "binary": program("every-byte")}
+    app = ended(pair_applications.submit(services, linger=AT_ONCE))
+    received = read_logs(app, follow=True, files=FILES)
+    for rank in range(2):
+        for file in FILES:
+            log = received["lines", rank, 1, file]
+            assert programs.digest(iter([log])) == expected_lines(rank, file)
+    assert received["binary", 0, 1, "stdout"] == programs.every_byte()
+    monkeypatch.setenv("HADOOP_HOME", str(yarn_command.install(pair, tmp_path)))
+    ours = everything(app.aggregated_logs(wait=PATIENCE).containers)
+    assert ours == by_yarn(pair, app.application_id)
+    config = knit.ClusterConfig.from_directory(pair.conf_dir)
+    written = Hdfs(config.name_nodes, config.default_fs, pair.user).list(f"/tmp/logs/{pair.user}")
+    assert list(written) == ["bucket-logs-ifile"]
 
 
 def test_what_no_live_node_can_hold_stops_nothing_else_and_runs_once_one_can(

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Command
 import knit.am.core.Container

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.AmException
 import knit.am.core.Container
 import knit.am.core.Effect
 import knit.am.core.EndApplication

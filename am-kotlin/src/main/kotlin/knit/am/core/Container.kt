@@ -2,20 +2,6 @@ package knit.am.core
 
 import java.time.Instant
 
-/** A place in a service: what a replacement takes over from the container it replaces. */
-data class PlaceKey(
-  val serviceName: String,
-  val rank: Int,
-) : Comparable<PlaceKey> {
-  override fun compareTo(other: PlaceKey): Int {
-    val byName = serviceName.compareTo(other.serviceName)
-    return if (byName != 0) byName else rank.compareTo(other.rank)
-  }
-
-  /** As people read it: `worker 3`. */
-  override fun toString(): String = "$serviceName $rank"
-}
-
 /** One container, granted or not: its place, and which one at that place it is, from 1. */
 data class ContainerKey(
   val place: PlaceKey,
@@ -67,10 +53,8 @@ data class ContainerExit(
 data class Container(
   val key: ContainerKey,
   val state: ContainerState,
-  /** What is asked for; see [Lease.resource] for what was granted. */
-  val resource: Resource,
-  /** Over the service's own, for containers added with variables of their own; a replacement inherits them. */
-  val environment: Map<String, String>,
+  /** A replacement inherits it. */
+  val variant: Variant,
   val requestTime: Instant,
   val lease: Lease? = null,
   val startTime: Instant? = null,
@@ -78,6 +62,14 @@ data class Container(
   val stopCause: ExitReason? = null,
   val exit: ContainerExit? = null,
 ) {
+  /** What is asked for; see [Lease.resource] for what was granted. */
+  val resource: Resource
+    get() = variant.resource
+
+  /** Over the service's own. */
+  val environment: Map<String, String>
+    get() = variant.environment
+
   /** Without the values of [environment], which may be secret. */
   override fun toString(): String = "Container($key, $state, lease=$lease, exit=$exit, environment=${environment.keys})"
 }

@@ -11,7 +11,7 @@ sealed interface Input
 /** What the cluster says. */
 sealed interface Report : Input
 
-/** What a client asks for, who is told an [A], or refused with an [knit.am.AmException]. */
+/** What a client asks for, who is told an [A], or refused with an [AmException]. */
 sealed interface Command<out A : Any> : Input
 
 /** The Application Master is registered with the RM; [maxResource] is the most YARN grants to one container. */

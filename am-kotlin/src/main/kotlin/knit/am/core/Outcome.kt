@@ -14,7 +14,7 @@ data class Outcome(
 
 /** The outcome where every container has ended and nobody had decided one before. */
 internal fun Application.naturalOutcome(): Outcome {
-  firstFailure?.let { return failureOutcome(it) }
+  header.firstFailure?.let { return failureOutcome(it) }
   val followed = count(ContainerState.FAILED)
   val diagnostics =
     listOfNotNull(
@@ -25,27 +25,25 @@ internal fun Application.naturalOutcome(): Outcome {
   return Outcome(FinalStatus.SUCCEEDED, diagnostics, 0)
 }
 
-/** The outcome where the failure of [decisive] ended the application; the exit code is that of the first to fail, which may be another. */
-internal fun Application.failureOutcome(decisive: Container): Outcome {
-  val first = firstFailure ?: decisive
-  val sentence = decisive.failureSentence()
-  val diagnostics = if (first.key == decisive.key) sentence else "$sentence First to fail: ${first.failureSentence()}"
-  return Outcome(FinalStatus.FAILED, diagnostics, first.failureCode)
+/** The outcome where [decisive] ended the application; the exit code is that of the first to fail, which may be another. */
+internal fun Application.failureOutcome(decisive: Failure): Outcome {
+  val first = header.firstFailure ?: decisive
+  val diagnostics = if (first.key == decisive.key) first.sentence else "${decisive.sentence} First to fail: ${first.sentence}"
+  return Outcome(FinalStatus.FAILED, diagnostics, first.exitCode)
 }
 
 /** The outcome a client asked for; what failed before counts unless the client calls it a success. */
 internal fun Application.requestedOutcome(request: EndApplication): Outcome {
   val said = shortened(request.diagnostics.trim()).ifEmpty { "Stopped by a client before its end." }
   if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0)
-  val failure = firstFailure ?: return Outcome(request.finalStatus, said, 1)
-  return Outcome(request.finalStatus, "$said First to fail: ${failure.failureSentence()}", failure.failureCode)
+  val failure = header.firstFailure ?: return Outcome(request.finalStatus, said, 1)
+  return Outcome(request.finalStatus, "$said First to fail: ${failure.sentence}", failure.exitCode)
 }
 
-private val Container.failureCode: Int
-  get() = exit?.exitCode ?: 1
+internal fun Container.failure() = Failure(key, failureSentence(), exit?.exitCode ?: 1)
 
 /** For example: `worker 3 failed: exit code 2 on node2:8041. ValueError: no such table`. */
-internal fun Container.failureSentence(): String {
+private fun Container.failureSentence(): String {
   val exit = checkNotNull(exit) { "$key has not ended" }
   val where = lease?.let { " on ${it.nodeId}" }.orEmpty()
   val tries = if (key.attemptNumber > 1) " (attempt ${key.attemptNumber})" else ""

@@ -1,7 +1,5 @@
 package knit.am.core
 
-import knit.am.AmException
-
 /** How many containers one request may add, and one may stop: its answer lists them, and has to fit into a message. */
 internal const val MAX_REQUESTED_CONTAINERS = 10_000
 
@@ -13,7 +11,7 @@ internal const val MAX_ADDED_ENVIRONMENT_BYTES = 32L * 1024 * 1024
 /** Adds containers; a request that is repeated is answered with what it added, as it was then. */
 internal fun Turn.add(request: AddContainers): () -> List<Container> {
   application.refuseAnotherHistory(request)
-  val known = application.added[request.requestId]
+  val known = application.answers[request.requestId]
   if (known != null) return known::containers
   val service = application.serviceOrRefuse(request.serviceName)
   val resource = request.resource ?: service.resource
@@ -21,27 +19,35 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   application.refuseIfEnding()
   application.refuseIfTooMuch(resource, request.count)
 
-  val environment = environment(request.environment)
-  val firstRank = application.places.getValue(request.serviceName).size
-  val addition = Addition(request.serviceName, firstRank, request.count, resource, environment, now)
-  application = application.requesting(addition)
-  if (request.requestId.isNotEmpty()) application = application.copy(added = application.added.put(request.requestId, addition))
-  return addition::containers
+  val variant = variant(resource, request.environment)
+  val firstRank = application.slots.getValue(request.serviceName).size
+  val answered = Answered(request.requestId, request.serviceName, firstRank, request.count, variant, now)
+  answered.containers().forEach { put(it) }
+  if (request.requestId.isNotEmpty()) put(RequestAnswered(answered))
+  return answered::containers
 }
 
-/** Returns [variables] as they are kept. */
-private fun Turn.environment(variables: Map<String, String>): Map<String, String> {
-  if (variables.isEmpty()) return emptyMap()
-  application.environments[variables]?.let { return it }
-  val bytes = application.environmentBytes + variables.entries.sumOf { it.key.utf8Size + it.value.utf8Size }
-  if (bytes > MAX_ADDED_ENVIRONMENT_BYTES) {
-    throw AmException.ResourceExhausted(
-      "The variables of all added containers would be $bytes bytes, of at most $MAX_ADDED_ENVIRONMENT_BYTES. Put the data in files.",
-    )
+/** Returns the variant of these, which may be new. */
+private fun Turn.variant(
+  resource: Resource,
+  environment: Map<String, String>,
+): Variant {
+  val sizes = application.index.environments[environment]
+  sizes?.get(resource)?.let { return it }
+  if (sizes == null) {
+    val bytes = application.index.environmentBytes + environment.bytes
+    if (bytes > MAX_ADDED_ENVIRONMENT_BYTES) {
+      throw AmException.ResourceExhausted(
+        "The variables of all added containers would be $bytes bytes, of at most $MAX_ADDED_ENVIRONMENT_BYTES. Put the data in files.",
+      )
+    }
   }
-  application =
-    application.copy(environments = application.environments.put(variables, variables), environmentBytes = bytes)
-  return variables
+  val kept =
+    sizes
+      ?.values
+      ?.first()
+      ?.environment ?: environment
+  return Variant(application.variants.size, resource, kept).also { put(VariantAdded(it)) }
 }
 
 /** Stops all of the named containers, or none if one of them never was. */
@@ -53,7 +59,7 @@ internal fun Turn.stop(request: StopContainers): () -> List<Container> {
   }
   val byId =
     request.containerIds.map { id ->
-      application.keys[id]
+      application.index.byContainerId[id]
         ?: throw AmException.NotFound(
           "This application never held a container '$id', or it ended long ago. List the containers for those it holds.",
         )
@@ -81,7 +87,7 @@ private fun Application.serviceOrRefuse(name: String): ServiceSpec =
   services[name] ?: throw AmException.NotFound("There is no service '$name'. This application has: ${services.keys.joinToString()}.")
 
 private fun Application.noSuchRank(place: PlaceKey): String {
-  val ranks = places.getValue(place.serviceName).size
+  val ranks = slots.getValue(place.serviceName).size
   val has = if (ranks == 0) "no containers yet" else "ranks 0 to ${ranks - 1}"
   return "Service ${place.serviceName} has no rank ${place.rank}; it has $has."
 }

@@ -12,11 +12,29 @@ internal val ExitReason.budget: Budget?
       ExitReason.STOPPED, ExitReason.APPLICATION_ENDED -> null
     }
 
-/** Whether the place's next container may be asked for after its latest failed for [reason]; if so, what has then been spent. */
-internal fun PlaceHistory.charged(
+/** After a failure: another attempt while the budgets last, else what the service's policy says. */
+internal fun Turn.restartOrGiveUp(
+  failed: Container,
+  fault: LaunchFault,
+) {
+  val key = failed.key
+  val service = application.services.getValue(key.place.serviceName)
+  val place = application.slot(key.place)?.place ?: Place(key.place)
+  val charged = place.charged(checkNotNull(failed.exit).reason, service)
+  if (charged != null && fault != LaunchFault.SPECIFICATION) {
+    put(PlaceChanged(charged))
+    put(Container(key.copy(attemptNumber = key.attemptNumber + 1), ContainerState.REQUESTED, failed.variant, requestTime = now))
+    return
+  }
+  if (application.header.firstFailure == null) put(application.header.copy(firstFailure = failed.failure()))
+  if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) end(application.failureOutcome(failed.failure()))
+}
+
+/** This with a failure for [reason] charged to its budgets; null where they are spent. */
+private fun Place.charged(
   reason: ExitReason,
   service: ServiceSpec,
-): PlaceHistory? =
+): Place? =
   when (reason.budget) {
     Budget.RESTARTS -> if (restarts < service.maxRestarts) copy(restarts = restarts + 1) else null
     Budget.REPLACEMENTS -> if (replacements < service.maxReplacements) copy(replacements = replacements + 1) else null

@@ -16,3 +16,37 @@ internal data class Retention(
   /** How many leases that no container has any more are known again, should YARN grant them twice. */
   val leases: Int = MAX_CONTAINERS,
 )
+
+/** Keeps to [Retention], after a turn that may have gone beyond. */
+internal fun Turn.forget() {
+  val retention = application.retention
+  changes.toList().forEach { change ->
+    if (change is ContainerChanged && change.container.key.attemptNumber > 1) {
+      val place = change.container.key.place
+      while (checkNotNull(application.slot(place)).earlier.size > retention.attemptsPerRank) forgetOldest(place)
+    }
+  }
+  while (application.index.followed.size > retention.attempts) forgetOldest(checkNotNull(application.index.followed.first).key.place)
+  application.index.unabridged
+    .beyond(retention.diagnostics)
+    .forEach { abridge(it.key) }
+  application.index.pastLeases
+    .beyond(retention.leases)
+    .forEach { put(PastLeaseForgotten(it)) }
+}
+
+/** The first of these, where they are more than [limit]. */
+private fun <E : Comparable<E>> Line<E>.beyond(limit: Int): List<E> = if (size > limit) take(size - limit) else emptyList()
+
+/** The oldest of its place, which is as a rule the one that ended first: a clock may go back. */
+private fun Turn.forgetOldest(place: PlaceKey) {
+  val oldest = checkNotNull(application.slot(place)).oldest
+  put(ContainerForgotten(oldest.key))
+  oldest.lease?.let { put(LeasePassed(PastLease(it.containerId, sequence))) }
+}
+
+private fun Turn.abridge(key: ContainerKey) {
+  val container = checkNotNull(application.container(key))
+  val exit = checkNotNull(container.exit)
+  put(ContainerAbridged(container.copy(exit = exit.copy(diagnostics = lastWords(exit.diagnostics).orEmpty()))))
+}

@@ -1,8 +1,8 @@
 package knit.am.grpc
 
-import knit.am.AmException
 import knit.am.ApplicationLoop
 import knit.am.Submission
+import knit.am.core.AmException
 import knit.am.core.Phase
 import knit.am.yarn.WaitingReason
 import knit.v1.ApplicationServiceGrpcKt

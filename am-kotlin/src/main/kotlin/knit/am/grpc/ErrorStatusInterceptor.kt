@@ -6,7 +6,7 @@ import io.grpc.ServerCall
 import io.grpc.ServerCallHandler
 import io.grpc.ServerInterceptor
 import io.grpc.Status
-import knit.am.AmException
+import knit.am.core.AmException
 import org.slf4j.LoggerFactory
 
 /** The one place that turns errors into statuses. What no client can act on is logged here, and told without its details. */

@@ -3,7 +3,7 @@ package knit.am.grpc
 import com.google.protobuf.Duration
 import com.google.protobuf.Message
 import com.google.protobuf.Timestamp
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.v1.AddContainersRequest
 import knit.v1.ApplicationSpec
 import knit.v1.ContainerState

@@ -2,7 +2,7 @@ package knit.am.log
 
 import knit.am.core.Application
 import knit.am.core.Container
-import knit.am.core.PlaceHistory
+import knit.am.core.Slot
 import kotlinx.collections.immutable.PersistentList
 import kotlinx.coroutines.flow.StateFlow
 import kotlinx.coroutines.sync.Mutex
@@ -48,9 +48,9 @@ internal class ContainerChanges(
     val before = last
     if (before === next) return
     last = next
-    next.places.forEach { (name, places) ->
-      val old = before.places[name]
-      if (old !== places) places.forEachIndexed { rank, history -> takeIn(old, rank, history) }
+    next.slots.forEach { (name, places) ->
+      val old = before.slots[name]
+      if (old !== places) places.forEachIndexed { rank, slot -> takeIn(old, rank, slot) }
     }
     while (ring.size > capacity) {
       ring.removeFirst()
@@ -59,17 +59,17 @@ internal class ContainerChanges(
   }
 
   private fun takeIn(
-    old: PersistentList<PlaceHistory>?,
+    old: PersistentList<Slot>?,
     rank: Int,
-    history: PlaceHistory,
+    slot: Slot,
   ) {
     val before = old?.getOrNull(rank)
-    if (before === history) return
+    if (before === slot) return
     // Of a place only the latest container may change; what came after it is new.
     val from = before?.latest?.key?.attemptNumber ?: 0
-    var index = history.attempts.size
-    while (index > 0 && history.attempts[index - 1].key.attemptNumber >= from) index--
-    while (index < history.attempts.size) ring.addLast(history.attempts[index++])
+    var index = slot.attempts.size
+    while (index > 0 && slot.attempts[index - 1].key.attemptNumber >= from) index--
+    while (index < slot.attempts.size) ring.addLast(slot.attempts[index++])
   }
 
   private companion object {

@@ -1,6 +1,6 @@
 package knit.am.log
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.Container
 import knit.am.core.ExitReason
 import knit.am.log.LogReader.Next

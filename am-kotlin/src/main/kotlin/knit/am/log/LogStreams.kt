@@ -1,6 +1,6 @@
 package knit.am.log
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Container
 import kotlinx.coroutines.channels.Channel

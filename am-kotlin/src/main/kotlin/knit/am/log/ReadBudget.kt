@@ -1,6 +1,6 @@
 package knit.am.log
 
-import knit.am.AmException
+import knit.am.core.AmException
 import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.sync.Semaphore

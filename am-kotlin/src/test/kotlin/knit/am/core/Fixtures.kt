@@ -1,5 +1,6 @@
 package knit.am.core
 
+import org.junit.jupiter.api.Assertions.assertEquals
 import java.time.Instant
 
 val NOW: Instant = Instant.parse("2026-01-02T03:04:05Z")
@@ -27,8 +28,25 @@ fun service(
 
 const val HISTORY = "history-1"
 
-fun start(vararg services: Pair<String, ServiceSpec>): Application =
-  Application.start("application_1_0001", 1, HISTORY, mapOf(*services), NOW)
+fun start(vararg services: Pair<String, ServiceSpec>): Application = start(mapOf(*services))
+
+internal fun start(
+  services: Map<String, ServiceSpec>,
+  retention: Retention = Retention(),
+): Application = Application.start("application_1_0001", 1, HISTORY, services, NOW).keeping(retention)
+
+/** The same application, of which so much is kept. */
+internal fun Application.keeping(retention: Retention) = Application.nothing(retention).with(beginning())
+
+/** All that this is made of, as one turn. */
+internal fun Application.beginning() = ChangeSet(sequence, NOW, asChanges().toList())
+
+/** As equal as two applications can be: in every record, and in all that follows from them. */
+internal fun Application.assertLike(other: Application) {
+  assertEquals(other.asChanges().toList(), asChanges().toList())
+  assertEquals(other.index, index)
+  assertEquals(other.sequence, sequence)
+}
 
 /** An application of these services whose Application Master is registered. */
 fun registered(vararg services: Pair<String, ServiceSpec>): Application = start(*services).after(Registered(MOST))

@@ -1,6 +1,5 @@
 package knit.am.core
 
-import knit.am.AmException
 import knit.am.core.ContainerState.REQUESTED
 import knit.am.core.ContainerState.RUNNING
 import knit.am.core.ContainerState.STOPPED

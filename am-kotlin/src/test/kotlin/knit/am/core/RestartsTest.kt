@@ -100,7 +100,7 @@ class RestartsTest {
     assertEquals(crashes + 1, application.latest(PlaceKey("worker", 0))?.key?.attemptNumber)
     assertEquals((crashes - 9..crashes + 1).toList(), application.containers.map { it.key.attemptNumber }.toList())
     assertTrue(application.containers.all { (it.exit?.diagnostics?.length ?: 0) <= MAX_DIAGNOSTICS_LENGTH })
-    assertEquals(10, application.keys.size)
+    assertEquals(10, application.index.byContainerId.size)
     val heap = heapMib { application }
     assertTrue(heap < 100, "$heap MiB, of which the names of past leases are some 20")
     assertNull(application.container(id(1)))

@@ -1,7 +1,7 @@
 package knit.am.core
 
-import knit.am.AmException
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
 import org.junit.jupiter.api.Assertions.assertTrue
 import java.time.Instant
 
@@ -72,11 +72,15 @@ class SimulatedCluster(
 ) {
   /** With room for little that has ended where there is one service only, so that forgetting is a part of it. */
   var application: Application =
-    Application.start("application_1_0001", 1, HISTORY, services, NOW).let {
-      if (services.size == 1) it.copy(retention = Retention(attemptsPerRank = 1, attempts = 3, diagnostics = 2)) else it
-    }
+    start(
+      services,
+      if (services.size == 1) Retention(attemptsPerRank = 1, attempts = 3, diagnostics = 2) else Retention(),
+    )
     private set
   private var now = NOW
+
+  /** The fold of all turns so far. */
+  private var folded = Application.nothing(application.retention).with(application.beginning())
 
   private class SimulatedLease(
     val lease: Lease,
@@ -127,7 +131,7 @@ class SimulatedCluster(
       assertTrue(rounds++ < 10_000, "it never ends: $application")
       if (application.size == 0) request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
       grant(GrantSome(count = 100, node = rounds % 3, extra = false))
-      val alive = leases.filter { !it.reportedEnd && (it.releases == 0 || application.isGivenBack) }
+      val alive = leases.filter { !it.reportedEnd && (it.releases == 0 || application.header.isGivenBack) }
       alive.forEach { send(Started(it.lease.containerId)) }
       alive.forEachIndexed { index, lease -> complete(lease, exitStatuses[(rounds + index) % exitStatuses.size]) }
     }
@@ -223,6 +227,7 @@ class SimulatedCluster(
     decision: Decision<*>,
   ) {
     application = decision.application
+    checkTurn(before, decision)
     decision.effects.forEach { carryOut(it) }
     decision.ended.forEach { seen[it.key] = it }
     application.containers.forEach { seen[it.key] = it }
@@ -236,6 +241,25 @@ class SimulatedCluster(
     } catch (wrong: AssertionError) {
       throw AssertionError("after $input: ${wrong.message}\n${application.containers.joinToString("\n")}", wrong)
     }
+  }
+
+  /** A turn that changes something has the next number, and its changes are all that there is to know of it. */
+  private fun checkTurn(
+    before: Application,
+    decision: Decision<*>,
+  ) {
+    val turn = decision.changes
+    if (turn == null) {
+      assertSame(before, application, "nothing has changed")
+      return
+    }
+    assertEquals(before.sequence + 1, turn.sequence)
+    assertEquals(turn.sequence, application.sequence)
+    folded = folded.with(turn)
+    folded.assertLike(application)
+    val recovered = Application.nothing(application.retention).with(ChangeSet(application.sequence, now, application.asChanges().toList()))
+    recovered.assertLike(application)
+    assertEquals(Index.of(application), application.index, "what follows from the records")
   }
 
   private fun carryOut(effect: Effect) {
@@ -254,7 +278,7 @@ class SimulatedCluster(
 
       is Release -> {
         val releases = ++leaseOf(effect.containerId).releases
-        assertTrue(releases == 1 || application.isGivenBack, "$releases releases of ${effect.containerId}")
+        assertTrue(releases == 1 || application.header.isGivenBack, "$releases releases of ${effect.containerId}")
       }
 
       is Unregister -> {}
@@ -299,7 +323,7 @@ class SimulatedCluster(
       if (now == null) {
         val later = application.containers.count { it.key.place == old.key.place && it.key > old.key }
         assertTrue(
-          later > application.retention.attemptsPerRank || application.followed.size == application.retention.attempts,
+          later > application.retention.attemptsPerRank || application.index.followed.size == application.retention.attempts,
           "${old.key} vanished",
         )
       } else if (old.state.isFinal) {
@@ -352,7 +376,7 @@ class SimulatedCluster(
       assertEquals(holder == null && id !in forgotten, lease.launches == 0, "launch of $id")
       val held = holder != null && !holder.state.isFinal
       assertTrue(held || lease.releases > 0 || lease.reportedEnd, "the lease $id is forgotten")
-      assertTrue(!held || lease.releases == 0 || application.isGivenBack, "the lease $id was given back under $holder")
+      assertTrue(!held || lease.releases == 0 || application.header.isGivenBack, "the lease $id was given back under $holder")
       if (holder?.state == ContainerState.STOPPING) assertTrue(lease.stops > 0, "$holder is not being stopped")
     }
   }
@@ -377,7 +401,7 @@ class SimulatedCluster(
     assertEquals(application.phase != Phase.RUNNING, application.outcome != null)
     if (before.outcome != null) assertEquals(before.outcome, application.outcome, "the first outcome stands")
     assertEquals(if (application.isDone) 1 else 0, effects.count { it is Unregister }, "times it unregistered")
-    assertEquals(application.phase == Phase.ENDING, application.endDeadline != null, "it waits without a limit, or for nothing")
+    assertEquals(application.phase == Phase.ENDING, application.header.endDeadline != null, "it waits without a limit, or for nothing")
     val open = application.containers.filterNot { it.state.isFinal }.toList()
     when (application.phase) {
       Phase.RUNNING -> assertTrue(open.isNotEmpty() || application.size == 0, "everything has ended, except the application")

@@ -1,12 +1,13 @@
 package knit.am.grpc
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.HISTORY
 import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.decide
 import knit.am.core.granted
+import knit.am.core.keeping
 import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.stopping
@@ -75,8 +76,8 @@ class ContainerPagesTest {
   fun aPageEndsBefore4MiB() {
     val ranks = 3_000
     var application =
-      registered("worker" to service(instances = ranks, maxRestarts = 20)).copy(
-        retention = knit.am.core.Retention(diagnostics = 100_000),
+      registered("worker" to service(instances = ranks, maxRestarts = 20)).keeping(
+        knit.am.core.Retention(diagnostics = 100_000),
       )
     for (number in 1..ranks) application = application.after(granted(number))
     for (number in 1..ranks) application = application.after(completed(number, 1, "…".repeat(3_000)))
@@ -96,8 +97,8 @@ class ContainerPagesTest {
   fun answersThatAreNoListStayWithinAMessage() {
     val ranks = 3_000
     var application =
-      registered("worker" to service(instances = ranks, failurePolicy = knit.am.core.FailurePolicy.FINISH_OTHERS)).copy(
-        retention = knit.am.core.Retention(diagnostics = 100_000),
+      registered("worker" to service(instances = ranks, failurePolicy = knit.am.core.FailurePolicy.FINISH_OTHERS)).keeping(
+        knit.am.core.Retention(diagnostics = 100_000),
       )
     for (number in 1..ranks) application = application.after(granted(number))
     for (number in 1 until ranks) application = application.after(completed(number, 1, "…".repeat(3_000)))

@@ -4,7 +4,7 @@ import io.grpc.Metadata
 import io.grpc.MethodDescriptor
 import io.grpc.ServerCall
 import io.grpc.Status
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.v1.ApplicationServiceGrpc
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse

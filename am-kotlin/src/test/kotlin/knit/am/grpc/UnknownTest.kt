@@ -4,7 +4,7 @@ import com.google.protobuf.ByteString
 import com.google.protobuf.Duration
 import com.google.protobuf.Timestamp
 import com.google.protobuf.UnknownFieldSet
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
 import knit.v1.AddContainersRequest

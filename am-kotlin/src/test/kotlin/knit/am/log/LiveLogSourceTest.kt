@@ -1,6 +1,6 @@
 package knit.am.log
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.Container
 import knit.am.core.ContainerExit
 import knit.am.core.ContainerState
@@ -9,6 +9,7 @@ import knit.am.core.Granted
 import knit.am.core.Lease
 import knit.am.core.NOW
 import knit.am.core.SMALL
+import knit.am.core.Variant
 import knit.am.core.after
 import knit.am.core.id
 import knit.am.core.key
@@ -52,8 +53,7 @@ class LiveLogSourceTest {
       Container(
         key("worker", 0),
         ContainerState.RUNNING,
-        SMALL,
-        emptyMap(),
+        Variant(0, SMALL, emptyMap()),
         NOW,
         Lease("container_1", "node1:8041", node.address, SMALL),
         startTime = NOW,

@@ -1,6 +1,6 @@
 package knit.am.log
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Input
 import knit.am.core.Unregistered

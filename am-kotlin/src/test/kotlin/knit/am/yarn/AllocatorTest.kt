@@ -1,7 +1,7 @@
 package knit.am.yarn
 
-import knit.am.AmException
 import knit.am.ApplicationLoop
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.ContainerState
 import knit.am.core.Effect

@@ -1,4 +1,4 @@
-package knit.am
+package knit.am.core
 
 /**
  * What a client's call can be refused with; the message says what to do next and holds no secret.

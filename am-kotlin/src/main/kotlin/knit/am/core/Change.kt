@@ -1,0 +1,72 @@
+package knit.am.core
+
+import java.time.Instant
+
+/**
+ * The whole new value of one record, or that the record is gone.
+ *
+ * So the last change of a record is all there is to know of it, to apply one twice does no harm, and what a watcher is told
+ * is what a list would tell it.
+ */
+sealed interface Change
+
+data class HeaderChanged(
+  val header: Header,
+) : Change
+
+data class SpecChanged(
+  val serviceName: String,
+  val spec: ServiceSpec,
+) : Change
+
+data class VariantAdded(
+  val variant: Variant,
+) : Change
+
+data class PlaceChanged(
+  val place: Place,
+) : Change
+
+/** A container is new or has passed on; of one that is final, this was the last time but for [ContainerAbridged]. */
+data class ContainerChanged(
+  val container: Container,
+) : Change
+
+/** All that is kept of what [container] said at its end are its last words: the end itself is old news. */
+data class ContainerAbridged(
+  val container: Container,
+) : Change
+
+data class ContainerForgotten(
+  val key: ContainerKey,
+) : Change
+
+data class NodeChanged(
+  val node: Node,
+) : Change
+
+data class NodeForgiven(
+  val nodeId: String,
+) : Change
+
+data class LeasePassed(
+  val lease: PastLease,
+) : Change
+
+data class PastLeaseForgotten(
+  val lease: PastLease,
+) : Change
+
+data class RequestAnswered(
+  val answered: Answered,
+) : Change
+
+/** All that one turn has changed, in order. It travels whole: whoever has seen a part has seen all. */
+class ChangeSet(
+  /** One more than that of the last turn that changed anything. */
+  val sequence: Long,
+  val time: Instant,
+  val changes: List<Change>,
+) {
+  override fun toString(): String = "ChangeSet($sequence, $time, $changes)"
+}

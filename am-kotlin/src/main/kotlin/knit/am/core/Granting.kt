@@ -1,0 +1,36 @@
+package knit.am.core
+
+/** The Application Master is registered: what is wanted must be something that YARN grants at all. */
+internal fun Turn.register(report: Registered) {
+  val header = application.header
+  put(header.copy(maxResource = report.maxResource, startTime = header.startTime ?: now))
+  val problem = header.problem ?: application.tooLarge(report.maxResource) ?: return
+  end(Outcome(FinalStatus.FAILED, problem, 1))
+}
+
+internal fun Turn.changeMaximum(report: MaximumChanged) = put(application.header.copy(maxResource = report.maxResource))
+
+/** A grant goes to the first that waits for its size, or back. */
+internal fun Turn.grant(report: Granted) {
+  val containerId = report.lease.containerId
+  if (application.knows(containerId)) return
+  val container =
+    application.index.waiting
+      .first(report.requested)
+      ?.let { application.container(it) }
+  if (container == null) {
+    put(LeasePassed(PastLease(containerId, sequence)))
+    effect(Release(containerId))
+    return
+  }
+  put(container.copy(state = ContainerState.LAUNCHING, lease = report.lease))
+  effect(Launch(container.key, report.lease, container.environment))
+}
+
+private fun Application.tooLarge(limit: Resource): String? {
+  val waiting = index.waiting
+  val size = waiting.sizes.firstOrNull { !it.fitsIn(limit) } ?: return null
+  val serviceName = checkNotNull(waiting.first(size)).place.serviceName
+  return "Service $serviceName wants $size for each container; YARN grants at most $limit to one. " +
+    "Ask for less, or have the cluster's yarn.scheduler.maximum-allocation raised."
+}

@@ -1,0 +1,53 @@
+package knit.am.core
+
+import java.time.Instant
+
+/**
+ * An application while one input is worked into it. Lives for one call of [decide] and is seen by nobody else.
+ *
+ * [put] is the only way to change anything.
+ */
+internal class Turn(
+  before: Application,
+  val now: Instant,
+) {
+  /** The number that all changes of this turn have. */
+  val sequence = before.sequence + 1
+  private val mutableChanges = ArrayList<Change>()
+  private val effects = ArrayList<Effect>()
+  private var current = before
+  private var applied = 0
+
+  /** As it is by now. Changes are worked in when somebody looks, so that many of them cost little more than one. */
+  val application: Application
+    get() {
+      if (applied < mutableChanges.size) {
+        current = current.applying(mutableChanges.subList(applied, mutableChanges.size), sequence)
+        applied = mutableChanges.size
+      }
+      return current
+    }
+
+  /** What this turn has changed so far. */
+  val changes: List<Change>
+    get() = mutableChanges
+
+  fun put(change: Change) {
+    mutableChanges += change
+  }
+
+  fun put(container: Container) = put(ContainerChanged(container))
+
+  fun put(header: Header) {
+    if (header != application.header) put(HeaderChanged(header))
+  }
+
+  fun effect(effect: Effect) {
+    effects += effect
+  }
+
+  fun <A : Any> toDecision(answer: A): Decision<A> {
+    val changes = if (mutableChanges.isEmpty()) null else ChangeSet(sequence, now, mutableChanges)
+    return Decision(application, changes, effects, answer)
+  }
+}

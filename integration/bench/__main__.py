@@ -63,6 +63,8 @@ def turns(bench: Bench, sides: list[Side], arguments: argparse.Namespace) -> Ite
                 )
                 yield Turn("follow", side, follow)
             for figure, readers in (("drain_one", 1), ("drain_ten", 10)):
+                if readers not in arguments.readers:
+                    continue
                 drain = partial(bench.drain, side, figure, readers=readers, mib=arguments.drain_mib)
                 yield Turn("drain", side, drain)
 
@@ -121,6 +123,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--idle-seconds", type=float, default=60, help="of the idle AM (60)")
     parser.add_argument("--follow-seconds", type=int, default=20, help="of log lines (20)")
     parser.add_argument("--drain-mib", type=int, default=954, help="of a log that is there (954)")
+    parser.add_argument(
+        "--readers", type=int, nargs="+", choices=[1, 10], default=[1, 10], help="of it (1 and 10)"
+    )
     parser.add_argument("--json", type=Path, help="(build/bench-CLUSTER.json)")
     parser.add_argument("--floor-jar", type=Path, help="a floor that is built already")
     parser.add_argument("--skein-packages", type=Path, help="where skein is installed already")

@@ -33,6 +33,13 @@ def _drains(key: str, readers: str) -> tuple[Figure, ...]:
             "of the last; each is a process with a client of its own, all on this machine.",
         ),
         Figure(f"{key}_cpu", "… AM's CPU", "s", "User and system time meanwhile."),
+        Figure(f"{key}_reader_cpu", "… readers' CPU", "s", "The same of all that read, together."),
+        Figure(
+            f"{key}_node_cpu",
+            "… NodeManager's CPU",
+            "s",
+            "The same of the NodeManager whose container wrote the log.",
+        ),
         Figure(
             f"{key}_peak", "… AM's peak resident memory", "MiB", "VmHWM, counted anew before it."
         ),

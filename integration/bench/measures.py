@@ -121,13 +121,17 @@ class Bench:
         command = f"yes 'a line of a log that is there already' | head -c {mib * MIB}; sleep 3600"
         more = ("--readers", str(readers), "--bytes", str(mib * MIB))
         with side.client("drain", command, more=more, patience_seconds=900) as client:
-            pid = processes.master_of(client.answer()["application_id"])
+            application_id = client.answer()["application_id"]
+            pid = processes.master_of(application_id)
+            node = processes.node_manager_of(application_id)
             processes.forget_peak(pid)
-            cpu_before = processes.cpu_seconds(pid)
+            before = processes.cpu_seconds(pid), processes.cpu_seconds(node)
             client.go()
             answer = client.answer()
             cost = {
-                "cpu": processes.cpu_seconds(pid) - cpu_before,
+                "cpu": processes.cpu_seconds(pid) - before[0],
+                "reader_cpu": answer["reader_nanos"] / SECOND,
+                "node_cpu": processes.cpu_seconds(node) - before[1],
                 "peak": processes.peak_mib(pid),
             }
             client.go()

@@ -49,6 +49,40 @@ def master_of(application_id: str) -> int:
     )
 
 
+def node_manager_of(application_id: str) -> int:
+    """
+    The process id of the NodeManager that runs an application's first container.
+
+    Raises:
+        BenchError: there is none, or it cannot be seen from here.
+    """
+    sought = f"CONTAINER_ID=container_{application_id.removeprefix('application_')}_".encode()
+    for entry in Path("/proc").iterdir():
+        try:
+            if not entry.name.isdigit():
+                continue
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue  # gone, or not ours to read
+        if any(v.startswith(sought) and v.endswith(b"_000002") for v in variables):
+            above = _java_above(int(entry.name))
+            if above is not None:
+                return above
+    raise BenchError(f"No NodeManager of this machine runs a container of {application_id}.")
+
+
+def _java_above(pid: int) -> int | None:
+    """The nearest ancestor that is a JVM."""
+    while pid > 1:
+        try:
+            pid = int(_fields(Path(f"/proc/{pid}/status"))["PPid"])
+            if Path(f"/proc/{pid}/comm").read_text().strip() == "java":
+                return pid
+        except (OSError, KeyError):
+            return None
+    return None
+
+
 def cpu_seconds(pid: int) -> float:
     """What the process has used since it began, user and system time."""
     return _cpu_ticks(pid) / _TICKS_PER_SECOND

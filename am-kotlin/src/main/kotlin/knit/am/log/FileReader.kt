@@ -139,7 +139,8 @@ internal class FileReader(
   ): Opened {
     var slack = MIN_GUESS_BYTES
     while (true) {
-      val content = opener.open(turn, if (from == 0L) null else guessBytes.coerceAtLeast(MIN_GUESS_BYTES))
+      val isNew = from == 0L && !wasThere && !isMissing
+      val content = opener.open(turn, if (isNew) null else guessBytes.coerceAtLeast(MIN_GUESS_BYTES))
       val gap = content.startBytes - from
       if (content.lengthBytes < from) {
         opener.close(content)

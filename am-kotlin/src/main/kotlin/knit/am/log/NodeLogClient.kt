@@ -3,7 +3,6 @@ package knit.am.log
 import org.xml.sax.Attributes
 import org.xml.sax.SAXException
 import org.xml.sax.helpers.DefaultHandler
-import java.io.BufferedInputStream
 import java.io.Closeable
 import java.io.EOFException
 import java.io.FilterInputStream
@@ -77,6 +76,9 @@ class NodeLogClient(
     // A positive size would mean the first bytes, and for none Hadoop 2 leaves out the header with the length.
     val query = if (lastBytes == null) emptyMap() else mapOf("size" to (-maxOf(lastBytes, 1)).toString())
     val connection = open(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query, request)
+    // To end an answer in chunks early the JDK first takes all that has come of it, megabytes, onto the heap, and copies it once
+    // for each chunk. One that ends with its connection has no chunks; only a short one is worth keeping the connection for.
+    if (lastBytes == null || lastBytes > MAX_KEPT_BYTES) connection.setRequestProperty("Connection", "close")
     val stream = connection.checked()
     try {
       val length = readLength(stream)
@@ -115,7 +117,7 @@ class NodeLogClient(
 
   private fun HttpURLConnection.checked(): InputStream {
     val status = responseCode
-    if (status == HttpURLConnection.HTTP_OK) return BufferedInputStream(inputStream, BUFFER_BYTES)
+    if (status == HttpURLConnection.HTTP_OK) return inputStream
     val said = errorStream?.use { it.readNBytesOfText() }.orEmpty()
     throw when (status) {
       HttpURLConnection.HTTP_NOT_FOUND -> LogMissingException("Unknown container" in said, firstSentence(said))
@@ -143,7 +145,9 @@ class NodeLogClient(
     private const val CONTENTS = "LogContents:"
     private const val END = "End of LogType:"
     private const val MAX_HEADER_LINES = 20
-    private const val BUFFER_BYTES = 16 * 1024
+
+    /** As long as an answer may be for its connection to be used again. */
+    private const val MAX_KEPT_BYTES = 64L * 1024
     private val REDIRECTS = 300..399
   }
 }
@@ -181,24 +185,43 @@ class LogContent internal constructor(
   val startBytes: Long = lengthBytes - contentBytes
   private var remaining = contentBytes
 
+  /** How the connection broke, where some bytes had come before. */
+  private var failure: IOException? = null
+
   /** Whether the container runs, in the node's own words; known once all bytes are read and this is closed. */
   var isRunning = false
     private set
 
-  /** Returns the next bytes, at most [max], or null after the last. Throws where the node cuts the connection before that. */
+  /**
+   * Returns the next [max] bytes, or as many as there are; null after the last. Throws where the node has cut the connection.
+   *
+   * Never asks how many are there already, which of an answer in chunks takes as much as to end it early. The node has what it
+   * sends, so it is not waited for in vain.
+   */
   fun next(max: Int): ByteArray? {
     if (remaining == 0L) return null
+    failure?.let { throw it }
     val buffer = ByteArray(minOf(max.toLong(), remaining).toInt())
-    var count = stream.read(buffer)
-    if (count < 0) throw EOFException("the node ended its answer $remaining bytes early")
-    // As much as is there already: small chunks cost as much as large ones.
-    while (count < buffer.size && stream.available() > 0) {
-      val more = stream.read(buffer, count, buffer.size - count)
-      if (more < 0) break
-      count += more
-    }
+    val count = fill(buffer)
     remaining -= count
     return if (count == buffer.size) buffer else buffer.copyOf(count)
+  }
+
+  /** How many bytes came: fewer than asked for, but some, where the node has cut the connection. */
+  private fun fill(buffer: ByteArray): Int {
+    var count = 0
+    try {
+      while (count < buffer.size) {
+        val more = stream.read(buffer, count, buffer.size - count)
+        if (more < 0) throw EOFException("the node ended its answer ${remaining - count} bytes early")
+        count += more
+      }
+    } catch (cut: IOException) {
+      // What came is sent all the same: otherwise a node that always cuts early would never be read to the end.
+      if (count == 0) throw cut
+      failure = cut
+    }
+    return count
   }
 
   /** Passes over [count] bytes. */

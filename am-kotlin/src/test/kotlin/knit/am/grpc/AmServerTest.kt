@@ -73,7 +73,7 @@ class AmServerTest {
       /** Without end. */
       override fun streamLogs(request: StreamLogsRequest): Flow<StreamLogsResponse> =
         flow {
-          val data = ByteString.copyFrom(ByteArray(64 * 1024))
+          val data = ByteString.copyFrom(ByteArray(CHUNK_BYTES.toInt()))
           while (true) {
             emit(StreamLogsResponse.newBuilder().setChunk(LogChunk.newBuilder().setData(data)).build())
             sentBytes.addAndGet(data.size().toLong())
@@ -205,6 +205,17 @@ class AmServerTest {
   }
 
   @Test
+  fun aStreamThatItsClientDoesNotLetOnHasTwoMessagesMade() {
+    RawHttp2Client(clientTls(), server.port).use { client ->
+      client.callWithoutReading("knit.v1.LogService/StreamLogs", ByteArray(0), window = 0)
+      // One that is encrypted while the next one is made, and no third.
+      while (sentBytes.get() < 2 * CHUNK_BYTES) Thread.sleep(10)
+      repeat(10) { assertAnswers() }
+      assertEquals(2 * CHUNK_BYTES, sentBytes.get())
+    }
+  }
+
+  @Test
   fun whoeverReadsNoAnswersIsGivenNoMoreThanItMay() {
     val before = Runtime.getRuntime().let { it.totalMemory() - it.freeMemory() }
     List(4) { RawHttp2Client(clientTls(), server.port) }.let { clients ->
@@ -299,6 +310,7 @@ class AmServerTest {
     const val PAGE_BYTES = 1024 * 1024
 
     /** What the kernel keeps for a connection both ways, and what gRPC has encrypted already. */
+    const val CHUNK_BYTES = 64L * 1024
     const val MAX_SOCKET_BYTES = 32L * 1024 * 1024
   }
 }

@@ -18,14 +18,15 @@ internal class RawHttp2Client(
     }
   private val out = DataOutputStream(socket.outputStream)
 
-  /** Calls [method], as often as [times], with the largest windows there are, and never reads. */
+  /** Calls [method], as often as [times], with a [window] for each call, by default the largest there is, and never reads. */
   fun callWithoutReading(
     method: String,
     request: ByteArray,
     times: Int = 1,
+    window: Int = Int.MAX_VALUE,
   ) {
     out.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".toByteArray())
-    frame(SETTINGS, 0, 0, bytes { writeShort(INITIAL_WINDOW_SIZE).also { writeInt(Int.MAX_VALUE) } })
+    frame(SETTINGS, 0, 0, bytes { writeShort(INITIAL_WINDOW_SIZE).also { writeInt(window) } })
     frame(WINDOW_UPDATE, 0, 0, bytes { writeInt(Int.MAX_VALUE - DEFAULT_WINDOW) })
     val headers =
       listOf(

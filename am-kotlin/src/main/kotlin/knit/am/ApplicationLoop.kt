@@ -2,8 +2,10 @@ package knit.am
 
 import knit.am.core.AmException
 import knit.am.core.Application
+import knit.am.core.ChangeSet
 import knit.am.core.Command
 import knit.am.core.Container
+import knit.am.core.Decision
 import knit.am.core.Due
 import knit.am.core.Effect
 import knit.am.core.Input
@@ -20,6 +22,7 @@ import kotlinx.coroutines.selects.select
 import kotlinx.coroutines.withContext
 import java.time.Clock
 import java.time.Duration
+import java.time.Instant
 
 /**
  * Starts what the core wants done.
@@ -31,16 +34,20 @@ fun interface EffectHandler {
 }
 
 /**
- * The one owner of the application's state: only [run] writes it, everyone reads [snapshots].
+ * The one owner of the application's state: only [run] writes it, everyone reads [snapshots] and [changes].
  *
  * Inputs wait in a queue without a bound. Those of the cluster may be neither lost nor made to hold up the thread that
  * reports them, and there are only a handful per container; those of clients are as many as there are calls open.
+ * Whoever looks at the application is bounded: what waits is decided together, and published once.
  */
 class ApplicationLoop(
   initial: Application,
   private val clock: Clock,
   private val effects: EffectHandler,
-  /** Told of each container that has ended, on the loop: as for effects, it must return at once. */
+  /**
+   * Told of each container that has ended, on the loop: as for effects, it must return at once. A watcher of [changes]
+   * could fall behind, and what it then lists may lack the ends that are forgotten.
+   */
   private val ended: (Container) -> Unit = {},
   /** Told why [run] is about to fail, before it does. The state can be trusted no more; the process should leave. */
   private val fatal: (Throwable) -> Unit,
@@ -52,13 +59,17 @@ class ApplicationLoop(
   /** The application as it is now. A slow collector misses snapshots, never the last one. */
   val snapshots: StateFlow<Application> = current.asStateFlow()
 
+  /** What has changed from one turn to the next. */
+  val changes = ChangeFeed(initial.sequence)
+
   /** Hands [input] over and returns at once, from any thread. Once [run] has ended nobody is there to hear it. */
   fun post(input: Input) {
     inbox.trySend(Message(input, null))
   }
 
   /**
-   * Hands [command] over and returns its answer, once [snapshots] shows what came of it and its effects are started.
+   * Hands [command] over and returns its answer, once [snapshots] and [changes] show what came of it and its effects are
+   * started.
    *
    * @throws AmException where it is refused, or where the loop has ended.
    */
@@ -76,36 +87,43 @@ class ApplicationLoop(
   suspend fun run() {
     withContext(CoroutineName("application-loop")) {
       try {
-        while (true) apply(next())
+        while (true) work(next())
       } finally {
         inbox.cancel()
       }
     }
   }
 
+  /** Null where the deadline passes first. */
   @OptIn(ExperimentalCoroutinesApi::class)
-  private suspend fun next(): Message {
+  private suspend fun next(): Message? {
     val deadline = current.value.nextDeadline ?: return inbox.receive()
     val wait = Duration.between(clock.instant(), deadline)
-    if (wait.isNegative || wait.isZero) return Message(Due, null)
+    if (wait.isNegative || wait.isZero) return null
     // A time limit around the receiving could drop what arrives as it passes.
     return select {
       inbox.onReceive { it }
-      onTimeout(wait.toMillis() + 1) { Message(Due, null) }
+      onTimeout(wait.toMillis() + 1) { null }
     }
   }
 
-  private fun apply(message: Message) {
+  /** Decides [first] and all that waits behind it, then shows it, and only then does anything about it. */
+  private fun work(first: Message?) {
+    val batch = Batch(current.value, clock.instant())
     try {
-      val decision = current.value.decide(message.input, clock.instant())
-      current.value = decision.application
-      decision.effects.forEach(effects::handle)
-      decision.ended.forEach(ended)
-      message.answer?.complete(decision.answer)
-    } catch (refused: AmException) {
-      message.answer?.completeExceptionally(refused)
+      batch.catchUp()
+      var message = first ?: inbox.tryReceive().getOrNull()
+      while (message != null) {
+        batch.decide(message)
+        message = if (batch.size < MAX_BATCH) inbox.tryReceive().getOrNull() else null
+      }
+      current.value = batch.application
+      changes.append(batch.turns)
+      batch.decisions.forEach { it.effects.forEach(effects::handle) }
+      batch.decisions.forEach { it.ended.forEach(ended) }
+      batch.answer()
     } catch (broken: Throwable) {
-      message.answer?.completeExceptionally(leaving())
+      batch.abandon(leaving())
       fatal(broken)
       throw broken
     }
@@ -117,4 +135,53 @@ class ApplicationLoop(
     val input: Input,
     val answer: CompletableDeferred<Any>?,
   )
+
+  /** What waited at one moment. */
+  private class Batch(
+    var application: Application,
+    private val now: Instant,
+  ) {
+    val decisions = ArrayList<Decision<*>>()
+    private val messages = ArrayList<Message>()
+    private val answers = ArrayList<() -> Unit>()
+
+    val size: Int
+      get() = messages.size
+
+    val turns: List<ChangeSet>
+      get() = decisions.mapNotNull { it.changes }
+
+    /** Does what has become due, before anything that comes later is heard. */
+    fun catchUp() {
+      val deadline = application.nextDeadline
+      if (deadline != null && now >= deadline) keep(application.decide(Due, now))
+    }
+
+    fun decide(message: Message) {
+      messages += message
+      val answer = message.answer
+      try {
+        val decision = application.decide(message.input, now)
+        keep(decision)
+        if (answer != null) answers += { answer.complete(decision.answer) }
+      } catch (refused: AmException) {
+        if (answer != null) answers += { answer.completeExceptionally(refused) }
+      }
+    }
+
+    private fun keep(decision: Decision<*>) {
+      application = decision.application
+      decisions += decision
+    }
+
+    fun answer() = answers.forEach { it() }
+
+    /** Nobody waits for what will not come. */
+    fun abandon(why: AmException) = messages.forEach { it.answer?.completeExceptionally(why) }
+  }
+
+  companion object {
+    /** Some milliseconds of deciding: for so long readers see an older snapshot, and the first in the batch waits for its answer. */
+    const val MAX_BATCH = 1_000
+  }
 }

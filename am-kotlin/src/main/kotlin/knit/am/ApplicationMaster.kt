@@ -117,7 +117,7 @@ internal class ApplicationMaster(
       listOf(
         ApplicationGrpcService(config.submission, loop, allocator::waitingReasons) { released.complete(Unit) },
         ContainerGrpcService(loop),
-        LogGrpcService(LogStreams(loop.snapshots, logSource)),
+        LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource)),
       )
     return try {
       AmServer(config.tls.serverCredentials(), services, activity, config.submission.masterPorts ?: AmServer.ANY_PORT).start()

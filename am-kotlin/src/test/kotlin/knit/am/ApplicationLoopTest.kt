@@ -1,7 +1,10 @@
 package knit.am
 
 import knit.am.core.AmException
+import knit.am.core.Application
+import knit.am.core.Change
 import knit.am.core.Container
+import knit.am.core.ContainerChanged
 import knit.am.core.Effect
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
@@ -13,6 +16,7 @@ import knit.am.core.Phase
 import knit.am.core.Registered
 import knit.am.core.Release
 import knit.am.core.adding
+import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
 import knit.am.core.id
@@ -25,6 +29,7 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.async
+import kotlinx.coroutines.awaitAll
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
@@ -98,6 +103,90 @@ class ApplicationLoopTest {
       assertSame(before, loop.snapshots.value)
       assertEquals(1, loop.request(adding("worker", 1)).size)
       assertEquals(emptyList<Throwable>(), faults)
+    }
+
+  @Test
+  fun whatAnAnswerTellsIsShownBeforeByTheSnapshotAndTheFeed() =
+    runTest {
+      val loop = running()
+      val before = loop.snapshots.value.sequence
+      val added = loop.request(adding("worker", 1)).single()
+      assertEquals(added, loop.snapshots.value.container(added.key))
+      assertEquals(before + 1, loop.changes.head.value)
+      val told =
+        loop.changes
+          .since(before)
+          .orEmpty()
+          .single()
+      assertEquals(listOf<Change>(ContainerChanged(added)), told.changes)
+    }
+
+  @Test
+  fun aBurstIsPublishedAThousandAtATimeAndItsEffectsKeepTheirOrder() =
+    runTest {
+      val number = 2 * ApplicationLoop.MAX_BATCH + 500
+      lateinit var loop: ApplicationLoop
+      val published = LinkedHashSet<Long>()
+      val launched = mutableListOf<String>()
+      loop =
+        loopOf(registered("worker" to service(instances = number))) { effect ->
+          published += loop.snapshots.value.sequence
+          assertEquals(loop.snapshots.value.sequence, loop.changes.head.value)
+          launched += (effect as Launch).lease.containerId
+        }
+      val before = loop.snapshots.value.sequence
+      for (i in 1..number) loop.post(granted(i))
+      backgroundScope.launch { loop.run() }
+      runCurrent()
+      assertEquals((1..number).map { id(it) }, launched)
+      assertEquals(listOf(1_000L, 2_000L, 2_500L), published.map { it - before })
+      assertEquals(number, loop.changes.since(before)?.size)
+      assertEquals(emptyList<Throwable>(), faults)
+    }
+
+  @Test
+  fun aRefusedCommandHarmsNoOtherOfItsBatchAndAnswersKeepTheirOrder() =
+    runTest {
+      val loop = loopOf(effects::add)
+      val order = mutableListOf<String>()
+      val calls =
+        listOf("worker", "nobody", "worker").map { name ->
+          async(start = CoroutineStart.UNDISPATCHED) { runCatching { loop.request(adding(name, 1)) }.also { order += name } }
+        }
+      loop.post(granted(1))
+      backgroundScope.launch { loop.run() }
+      val answers = calls.awaitAll()
+      assertEquals(listOf(listOf(key("worker", 1)), null, listOf(key("worker", 2))), answers.map { it.getOrNull()?.map { c -> c.key } })
+      assertTrue(answers[1].exceptionOrNull() is AmException.NotFound)
+      assertEquals(listOf("worker", "nobody", "worker"), order)
+      assertEquals(1, effects.size)
+      assertEquals(3, loop.snapshots.value.size)
+    }
+
+  @Test
+  fun aFaultLeavesNobodyOfItsBatchWaiting() =
+    runTest {
+      val loop = loopOf { throw IllegalStateException("no such thing") }
+      val calls =
+        List(3) {
+          async(start = CoroutineStart.UNDISPATCHED) { refusal<AmException.Unavailable> { loop.request(adding("worker", 1)) } }
+        }
+      loop.post(granted(1))
+      val run = async { runCatching { loop.run() } }
+      calls.awaitAll()
+      assertEquals("no such thing", run.await().exceptionOrNull()?.message)
+    }
+
+  @Test
+  fun whatHasBecomeDueIsDoneBeforeWhatComesLaterIsHeard() =
+    runTest {
+      val ending = registered("worker" to service(instances = 2)).after(granted(1), granted(2), EndApplication(FinalStatus.KILLED, ""))
+      val loop = ApplicationLoop(ending, Clock.fixed(NOW.plusSeconds(61), ZoneOffset.UTC), effects::add, ended::add, faults::add)
+      loop.post(completed(1, 143))
+      backgroundScope.launch { loop.run() }
+      runCurrent()
+      assertEquals(listOf<Effect>(Release(id(1)), Release(id(2))), effects)
+      assertEquals(listOf(key("worker", 0)), ended.map { it.key })
     }
 
   @Test
@@ -248,7 +337,12 @@ class ApplicationLoopTest {
     return loop
   }
 
-  private fun loopOf(handler: EffectHandler) = ApplicationLoop(registered("worker" to service()), clock(), handler, ended::add, faults::add)
+  private fun loopOf(handler: EffectHandler) = loopOf(registered("worker" to service()), handler)
+
+  private fun loopOf(
+    application: Application,
+    handler: EffectHandler,
+  ) = ApplicationLoop(application, clock(), handler, ended::add, faults::add)
 
   private fun clock(): Clock = Clock.fixed(NOW, ZoneOffset.UTC)
 

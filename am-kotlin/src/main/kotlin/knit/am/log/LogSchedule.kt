@@ -1,7 +1,13 @@
 package knit.am.log
 
+import knit.am.ChangeFeed
 import knit.am.core.Application
+import knit.am.core.Change
 import knit.am.core.Container
+import knit.am.core.ContainerChanged
+import knit.am.core.ContainerState
+import knit.am.core.HeaderChanged
+import knit.am.core.LeasePassed
 import knit.am.core.Phase
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.ExperimentalCoroutinesApi
@@ -9,7 +15,6 @@ import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.StateFlow
-import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.selects.onTimeout
 import kotlinx.coroutines.selects.select
@@ -21,11 +26,13 @@ import java.util.TreeSet
  * A file is a small record until it is its turn: in [waiting] by the time it is to be read next, then in the queue of its
  * node, of which few are read at a time. So files take turns, and a node that does not answer holds up its own ones only.
  * Everything here belongs to the coroutine of [run]; those that read report back over [returned].
+ *
+ * It lists the containers once, then follows [changes]; if it falls behind those, it lists again.
  */
 internal class LogSchedule(
   private val query: LogQuery,
   private val applications: StateFlow<Application>,
-  private val changes: ContainerChanges,
+  private val changes: ChangeFeed,
   private val source: LogSource,
   private val budget: ReadBudget,
   private val mine: StreamBudget,
@@ -34,6 +41,7 @@ internal class LogSchedule(
 ) {
   /** A container with files that have not ended. */
   private class Followed(
+    val containerId: String,
     @Volatile var container: Container,
   ) {
     val files = ArrayList<FollowedFile>()
@@ -73,9 +81,12 @@ internal class LogSchedule(
 
   private val followed = HashMap<String, Followed>()
 
-  /** Whose files were begun, so that none is begun twice; without those the application has forgotten, who never change again. */
+  /** Whose files were begun, so that none is begun twice; without those the application has forgotten, which come no more. */
   private val seen = HashSet<String>()
-  private var forgetAt = MIN_SEEN
+
+  /** Of the containers that are asked for by name, those that have not ended. */
+  private val unfinished = HashSet(query.containerIds)
+  private var hasEnded = false
   private val waiting = TreeSet<FollowedFile>()
   private val nodes = HashMap<String, Node>()
   private var files = 0
@@ -88,13 +99,9 @@ internal class LogSchedule(
   private var turnOf = 0
   private var numbers = 0L
   private var served = 0L
-  private var position: Long? = null
 
-  /** What was looked at last. */
-  @Volatile private var looked: Application? = null
-
-  /** Whether this is the first look at the application: what started before it may be asked for its last lines only. */
-  private var isFirst = true
+  /** The last turn that was taken note of; null before the first list. */
+  @Volatile private var position: Long? = null
 
   private val returned = Channel<Returned>(Channel.UNLIMITED)
   private val looks = Channel<Unit>(Channel.CONFLATED)
@@ -103,8 +110,8 @@ internal class LogSchedule(
   suspend fun run() =
     try {
       coroutineScope {
-        val watching = launch { watch() }
         var goesOn = look()
+        val watching = launch { watch() }
         while (goesOn || files > 0) {
           startWhatIsDue()
           await()
@@ -118,10 +125,10 @@ internal class LogSchedule(
       followed.values.forEach { container -> container.files.forEach { it.reader.close() } }
     }
 
-  /** Snapshots come one for each event; more than some a second are of no use. */
+  /** More than some looks a second are of no use. */
   private suspend fun watch() {
     while (query.follow) {
-      applications.first { it !== looked }
+      changes.await(position ?: return)
       looks.trySend(Unit)
       delay(LOOK_MILLIS)
     }
@@ -145,38 +152,74 @@ internal class LogSchedule(
   }
 
   /** Takes note of what has changed; returns whether more containers may come. */
-  private suspend fun look(): Boolean {
-    val news = changes.since(position)
-    position = news.position
-    val application = news.application
-    looked = application
-    (news.changed ?: application.containers.asIterable()).forEach(::take)
-    isFirst = false
-    forgetWhatIsGone(application)
+  private fun look(): Boolean {
+    val turns = position?.let(changes::since)
+    if (turns == null) {
+      list()
+    } else {
+      turns.forEach { turn -> turn.changes.forEach(::take) }
+      turns.lastOrNull()?.let { position = it.sequence }
+    }
     return when {
       !query.follow -> false
-      application.phase == Phase.ENDED -> false
+      hasEnded -> false
       query.containerIds.isEmpty() -> true
-      else -> query.containerIds.any { id -> application.container(id)?.state?.isFinal == false }
+      else -> unfinished.isNotEmpty()
     }
   }
 
-  /** A service may fail and be started again without end. What this costs is in proportion to how many have come since the last time. */
-  private fun forgetWhatIsGone(application: Application) {
-    if (seen.size < forgetAt) return
-    seen.removeIf { application.container(it) == null }
-    forgetAt = maxOf(MIN_SEEN, 2 * seen.size)
+  /** At first, and when so much has happened since that it is no longer told. */
+  private fun list() {
+    val isFirst = position == null
+    val application = applications.value
+    position = application.sequence
+    hasEnded = application.phase == Phase.ENDED
+    application.containers.forEach { take(it, isFirst) }
+    // What is not there any more has ended and been forgotten, which only attempts that failed are.
+    val isForgotten = { containerId: String -> application.container(containerId) == null }
+    unfinished.removeAll(isForgotten)
+    seen.removeAll(isForgotten)
+    followed.values.filter { isForgotten(it.containerId) }.forEach { changed(it, it.container.copy(state = ContainerState.FAILED)) }
+  }
+
+  private fun take(change: Change) {
+    when (change) {
+      is ContainerChanged -> {
+        take(change.container, isFirst = false)
+      }
+
+      is LeasePassed -> {
+        seen -= change.lease.containerId
+      }
+
+      is HeaderChanged -> {
+        hasEnded = change.header.phase == Phase.ENDED
+      }
+
+      else -> {}
+    }
   }
 
   /** How many containers are remembered. */
   internal val remembered: Int get() = seen.size
 
-  private fun take(container: Container) {
+  /** @param isFirst whether it was there before the stream was: what was may be asked for its last lines only */
+  private fun take(
+    container: Container,
+    isFirst: Boolean,
+  ) {
     val containerId = container.lease?.containerId ?: return
+    if (container.state.isFinal) unfinished -= containerId
     if (query.containerIds.isNotEmpty() && containerId !in query.containerIds) return
     if (query.serviceNames.isNotEmpty() && container.key.place.serviceName !in query.serviceNames) return
-    if (seen.add(containerId)) begin(containerId, container)
-    val known = followed[containerId] ?: return
+    if (seen.add(containerId)) begin(containerId, container, isFirst)
+    followed[containerId]?.let { changed(it, container) }
+  }
+
+  private fun changed(
+    known: Followed,
+    container: Container,
+  ) {
     if (known.container === container) return
     known.container = container
     known.files.forEach { if (it.isWaiting) wait(it, 0) }
@@ -185,10 +228,11 @@ internal class LogSchedule(
   private fun begin(
     containerId: String,
     container: Container,
+    isFirst: Boolean,
   ) {
     budget.addFiles(query.fileNames.size)
     files += query.fileNames.size
-    val known = Followed(container)
+    val known = Followed(containerId, container)
     followed[containerId] = known
     val startsLater = !isFirst || container.startTime == null
     query.fileNames.forEach { fileName ->
@@ -292,12 +336,7 @@ internal class LogSchedule(
     files--
     budget.removeFiles(1)
     file.owner.files.remove(file)
-    if (file.owner.files.isEmpty()) {
-      followed.remove(
-        file.owner.container.lease
-          ?.containerId,
-      )
-    }
+    if (file.owner.files.isEmpty()) followed.remove(file.owner.containerId)
   }
 
   private fun FollowedFile.node(): String =
@@ -307,9 +346,6 @@ internal class LogSchedule(
 
   internal companion object {
     const val LOOK_MILLIS = 20L
-
-    /** So many are remembered without a look at who is gone; beyond it at most twice as many as the application lists. */
-    const val MIN_SEEN = 1_000
 
     /** Most of which wait for their nodes: [StreamBudget] has what is read. */
     const val MAX_READING = 256

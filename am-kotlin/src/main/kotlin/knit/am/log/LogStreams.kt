@@ -1,5 +1,6 @@
 package knit.am.log
 
+import knit.am.ChangeFeed
 import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Container
@@ -39,12 +40,11 @@ class LogItem(
  */
 internal class LogStreams(
   private val applications: StateFlow<Application>,
+  private val changes: ChangeFeed,
   private val source: LogSource,
   private val budget: ReadBudget = ReadBudget(),
   private val nowMillis: () -> Long = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
 ) {
-  private val changes = ContainerChanges(applications)
-
   /** Returns a container's log files. */
   suspend fun files(containerId: String): List<LogFile> {
     val container = applications.value.container(containerId) ?: throw unknownContainer(containerId)

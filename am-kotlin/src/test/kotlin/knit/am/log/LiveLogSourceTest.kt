@@ -6,6 +6,7 @@ import knit.am.core.ContainerExit
 import knit.am.core.ContainerState
 import knit.am.core.ExitReason
 import knit.am.core.Granted
+import knit.am.core.Happenings
 import knit.am.core.Lease
 import knit.am.core.NOW
 import knit.am.core.SMALL
@@ -412,9 +413,10 @@ class LiveLogSourceTest {
     try {
       runBlocking(Dispatchers.IO) {
         val query = LogQuery(emptySet(), emptySet(), listOf("stdout"), true, null, emptyMap())
+        val streams = Happenings(application).let { LogStreams(it.snapshots, it.changes, source) }
         val item =
           withTimeout(30_000) {
-            LogStreams(MutableStateFlow(application), source).stream(query).first { it.container.lease?.containerId == said }
+            streams.stream(query).first { it.container.lease?.containerId == said }
           }
         assertEquals("said", String((item.piece as LogPiece.Chunk).data))
         assertTrue(silent.all { it.requests.size <= 1 }, "a node that has not answered is asked once at a time")

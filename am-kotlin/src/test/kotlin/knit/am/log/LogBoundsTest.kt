@@ -3,6 +3,8 @@ package knit.am.log
 import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Container
+import knit.am.core.Happenings
+import knit.am.core.Retention
 import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
@@ -16,7 +18,6 @@ import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitCancellation
 import kotlinx.coroutines.delay
-import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
@@ -103,7 +104,12 @@ class LogBoundsTest {
     application: Application,
     source: LogSource,
     budget: ReadBudget = ReadBudget(),
-  ) = LogStreams(MutableStateFlow(application), source, budget, { testScheduler.currentTime })
+  ) = Happenings(application).let { LogStreams(it.snapshots, it.changes, source, budget, { testScheduler.currentTime }) }
+
+  private fun streamsInRealTime(
+    application: Application,
+    source: LogSource,
+  ) = Happenings(application).let { LogStreams(it.snapshots, it.changes, source) }
 
   @Test
   fun aReaderThatStopsHasNothingReadForIt() =
@@ -145,7 +151,7 @@ class LogBoundsTest {
   fun fiftyReadersOfManyFilesAreBoundedTogetherAndGetAll() =
     runBlocking(Dispatchers.Default) {
       val source = Counting(chunks = 2)
-      val streams = LogStreams(MutableStateFlow(running(200)), source)
+      val streams = streamsInRealTime(running(200), source)
       val stopped = List(10) { launch { streams.stream(everything).collect { awaitCancellation() } } }
       val counts =
         List(40) {
@@ -175,16 +181,16 @@ class LogBoundsTest {
   @Test
   fun aServiceThatCrashesForEverIsFollowedOnceEachAndThenForgotten() =
     runTest {
-      val crashes = 3 * LogSchedule.MIN_SEEN
-      val applications = MutableStateFlow(registered("worker" to service(maxRestarts = Int.MAX_VALUE)))
+      val crashes = 1_000
+      val happenings = Happenings(registered("worker" to service(maxRestarts = Int.MAX_VALUE)))
       val query = everything.copy(fileNames = listOf("stdout"), follow = true)
       val mine = StreamBudget()
       val ended = HashMap<String, Int>()
       val schedule =
         LogSchedule(
           query,
-          applications,
-          ContainerChanges(applications),
+          happenings.snapshots,
+          happenings.changes,
           Counting(chunks = 1),
           ReadBudget(),
           mine,
@@ -195,12 +201,12 @@ class LogBoundsTest {
         }
       backgroundScope.launch { schedule.run() }
       for (number in 1..crashes) {
-        applications.value = applications.value.after(granted(number), started(number), completed(number, 1))
+        happenings.take(granted(number), started(number), completed(number, 1))
         advanceTimeBy(2 * LogSchedule.LOOK_MILLIS)
       }
       advanceTimeBy(1_000)
       assertEquals((1..crashes).associate { id(it) to 1 }, ended)
-      assertTrue(schedule.remembered <= LogSchedule.MIN_SEEN, "${schedule.remembered} are remembered")
+      assertTrue(schedule.remembered <= 1 + Retention().attemptsPerRank, "${schedule.remembered} are remembered")
     }
 
   @Test
@@ -283,25 +289,9 @@ class LogBoundsTest {
               override fun close() = Unit
             }
         }
-      val streams = LogStreams(MutableStateFlow(running(20)), source)
+      val streams = streamsInRealTime(running(20), source)
       val counts = List(8) { async { streams.stream(everything).toList().count { it.piece is LogPiece.End } } }
       withTimeout(100_000) { counts.forEach { assertEquals(40, it.await()) } }
-    }
-
-  @Test
-  fun aChangeIsFoundByWhoeverLooksAndWhoFallsBehindLooksAtAll() =
-    runTest {
-      val applications = MutableStateFlow<Application>(running(3))
-      val changes = ContainerChanges(applications, capacity = 4)
-      val first = changes.since(null)
-      assertEquals(null, first.changed)
-      assertEquals(emptyList<Container>(), changes.since(first.position).changed)
-      applications.value = applications.value.after(completed(2))
-      val second = changes.since(first.position)
-      assertEquals(listOf(id(2)), second.changed?.mapNotNull { it.lease?.containerId })
-      assertEquals(listOf(id(2)), changes.since(first.position).changed?.mapNotNull { it.lease?.containerId })
-      applications.value = running(9)
-      assertEquals(null, changes.since(first.position).changed)
     }
 
   private companion object {

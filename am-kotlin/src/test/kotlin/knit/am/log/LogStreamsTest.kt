@@ -1,19 +1,20 @@
 package knit.am.log
 
+import knit.am.ChangeFeed
 import knit.am.core.AmException
-import knit.am.core.Application
+import knit.am.core.Happenings
 import knit.am.core.Input
+import knit.am.core.Retention
 import knit.am.core.Unregistered
-import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
 import knit.am.core.id
+import knit.am.core.keeping
 import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.started
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.async
-import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.toList
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.test.TestScope
@@ -26,16 +27,14 @@ import org.junit.jupiter.api.Test
 
 @OptIn(ExperimentalCoroutinesApi::class)
 class LogStreamsTest {
-  private val applications = MutableStateFlow<Application>(registered("worker" to service(instances = 2), "chief" to service()))
+  private var happenings = Happenings(registered("worker" to service(instances = 2), "chief" to service()))
   private val source = FakeLogSource()
 
   /** On virtual time. */
   private val TestScope.streams
-    get() = LogStreams(applications, source, nowMillis = { testScheduler.currentTime })
+    get() = LogStreams(happenings.snapshots, happenings.changes, source, nowMillis = { testScheduler.currentTime })
 
-  private fun happens(vararg events: Input) {
-    applications.value = applications.value.after(*events)
-  }
+  private fun happens(vararg inputs: Input) = happenings.take(*inputs)
 
   private fun query(
     containerIds: Set<String> = emptySet(),
@@ -88,6 +87,28 @@ class LogStreamsTest {
       assertEquals(listOf(id(1) to "stdout"), items.await().ended())
     }
 
+  /** What happens between two looks is more than the feed keeps, and more than the application remembers. */
+  @Test
+  fun aStreamThatFallsBehindListsAgainAndLosesNoContainerAndNoEnd() =
+    runTest {
+      val application = registered("worker" to service(instances = 2, maxRestarts = 9)).keeping(Retention(attemptsPerRank = 2))
+      happenings = Happenings(application, ChangeFeed(application.sequence, maxTurns = 3))
+      happens(granted(1), started(1), granted(2), started(2))
+      val items = async { streams.stream(query(follow = true)).toList() }
+      val named = async { streams.stream(query(containerIds = setOf(id(1)), follow = true)).toList() }
+      advanceTimeBy(100)
+      happens(completed(1, 1))
+      for (number in 3..6) happens(granted(number), started(number), completed(number, 1))
+      assertEquals(null, happenings.snapshots.value.container(id(1)), "the application has forgotten it")
+      advanceTimeBy(2_000)
+      assertEquals(listOf(id(1) to "stdout"), named.await().ended())
+      happens(granted(7), started(7))
+      advanceTimeBy(2_000)
+      happens(completed(2), completed(7), Unregistered)
+      // Those that came and were forgotten between two looks are known to nobody.
+      assertEquals(listOf(1, 2, 5, 6, 7).map { id(it) to "stdout" }, items.await().ended().sortedBy { it.first })
+    }
+
   @Test
   fun aServiceCanBeNamed() =
     runTest {
@@ -125,7 +146,7 @@ class LogStreamsTest {
 
   @Test
   fun whatCannotBeIsRefused() {
-    val streams = LogStreams(applications, source)
+    val streams = LogStreams(happenings.snapshots, happenings.changes, source)
     happens(granted(1))
     assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(fileNames = List(33) { "file$it" })) }
     assertThrows(AmException.NotFound::class.java) { streams.stream(query(containerIds = setOf("container_99"))) }

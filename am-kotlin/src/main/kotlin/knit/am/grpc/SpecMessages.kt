@@ -1,0 +1,146 @@
+package knit.am.grpc
+
+import com.google.protobuf.InvalidProtocolBufferException
+import knit.am.Submission
+import knit.am.core.FailurePolicy
+import knit.am.core.LocalResource
+import knit.am.core.Resource
+import knit.am.core.ServiceSpec
+import knit.v1.ApplicationSpec
+import knit.v1.LocalResourceType
+import knit.v1.LocalResourceVisibility
+import knit.v1.PortRange
+import knit.v1.Service
+import java.time.Instant
+import knit.v1.FailurePolicy as FailurePolicyMessage
+import knit.v1.LocalResource as LocalResourceMessage
+import knit.v1.Resource as ResourceMessage
+
+// What is submitted, as messages and as our own types.
+
+/** Reads what the client put into the submission's credentials. */
+internal fun submissionOf(bytes: ByteArray): Submission =
+  try {
+    ApplicationSpec.parseFrom(bytes).toDomain()
+  } catch (broken: InvalidProtocolBufferException) {
+    val problem = "The specification cannot be read: ${broken.message} It must be a serialized knit.v1.ApplicationSpec."
+    Submission("", emptyMap(), Submission.DEFAULT_LINGER, stagingUrl = null, userName = null, problem = problem)
+  }
+
+/** With a problem, what is not understood is left out: then nothing is run, and clients are told why. */
+internal fun ApplicationSpec.toDomain(): Submission {
+  val problem = problem()
+  return Submission(
+    name = name,
+    services = if (problem == null) servicesMap.mapValues { it.value.toDomain() } else emptyMap(),
+    linger = if (hasLinger() && problem == null) linger.toDomain() else Submission.DEFAULT_LINGER,
+    stagingUrl = stagingUrl.ifEmpty { null },
+    userName = userName.ifEmpty { null },
+    masterPorts = if (hasMasterPorts() && problem == null) masterPorts.first..masterPorts.last else null,
+    problem = problem,
+  )
+}
+
+/** The submission as clients may see it: the values of variables may be secret, and are left out. */
+internal fun Submission.toMessage(): ApplicationSpec {
+  val message =
+    ApplicationSpec
+      .newBuilder()
+      .setName(name)
+      .putAllServices(services.mapValues { it.value.toMessage() })
+      .setLinger(linger.toMessage())
+      .setStagingUrl(stagingUrl.orEmpty())
+      .setUserName(userName.orEmpty())
+  masterPorts?.let { message.setMasterPorts(it.toMessage()) }
+  return message.build()
+}
+
+private fun IntRange.toMessage(): PortRange =
+  PortRange
+    .newBuilder()
+    .setFirst(first)
+    .setLast(last)
+    .build()
+
+private fun Service.toDomain() =
+  ServiceSpec(
+    command = command,
+    instances = instances,
+    resource = resource.toDomain(),
+    environment = environmentMap.toMap(),
+    localResources = localResourcesMap.mapValues { it.value.toDomain() },
+    maxRestarts = maxRestarts,
+    maxReplacements = if (hasMaxReplacements()) maxReplacements else ServiceSpec.DEFAULT_MAX_REPLACEMENTS,
+    failurePolicy =
+      when (failurePolicy) {
+        FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS -> FailurePolicy.FINISH_OTHERS
+        else -> FailurePolicy.FAIL_APPLICATION
+      },
+    pythonEnvironment = pythonEnvironment.ifEmpty { null },
+  )
+
+private fun ServiceSpec.toMessage(): Service =
+  Service
+    .newBuilder()
+    .setCommand(command)
+    .setInstances(instances)
+    .setResource(resource.toMessage())
+    .putAllEnvironment(environment.mapValues { "" })
+    .putAllLocalResources(localResources.mapValues { it.value.toMessage() })
+    .setMaxRestarts(maxRestarts)
+    .setMaxReplacements(maxReplacements)
+    .setFailurePolicy(
+      when (failurePolicy) {
+        FailurePolicy.FAIL_APPLICATION -> FailurePolicyMessage.FAILURE_POLICY_FAIL_APPLICATION
+        FailurePolicy.FINISH_OTHERS -> FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS
+      },
+    ).setPythonEnvironment(pythonEnvironment.orEmpty())
+    .build()
+
+private fun LocalResourceMessage.toDomain() =
+  LocalResource(
+    url = url,
+    sizeBytes = sizeBytes,
+    modifyTimeMillis = modifyTime.toDomain().toEpochMilli(),
+    type =
+      when (type) {
+        LocalResourceType.LOCAL_RESOURCE_TYPE_ARCHIVE -> LocalResource.Type.ARCHIVE
+        else -> LocalResource.Type.FILE
+      },
+    visibility =
+      when (visibility) {
+        LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_APPLICATION -> LocalResource.Visibility.APPLICATION
+        LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PUBLIC -> LocalResource.Visibility.PUBLIC
+        else -> LocalResource.Visibility.PRIVATE
+      },
+    memberNames = memberNamesList.toList(),
+  )
+
+private fun LocalResource.toMessage(): LocalResourceMessage =
+  LocalResourceMessage
+    .newBuilder()
+    .setUrl(url)
+    .setSizeBytes(sizeBytes)
+    .setModifyTime(Instant.ofEpochMilli(modifyTimeMillis).toMessage())
+    .setType(
+      when (type) {
+        LocalResource.Type.FILE -> LocalResourceType.LOCAL_RESOURCE_TYPE_FILE
+        LocalResource.Type.ARCHIVE -> LocalResourceType.LOCAL_RESOURCE_TYPE_ARCHIVE
+      },
+    ).setVisibility(
+      when (visibility) {
+        LocalResource.Visibility.PRIVATE -> LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PRIVATE
+        LocalResource.Visibility.APPLICATION -> LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_APPLICATION
+        LocalResource.Visibility.PUBLIC -> LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PUBLIC
+      },
+    ).addAllMemberNames(memberNames)
+    .build()
+
+internal fun ResourceMessage.toDomain() = Resource(memoryMib, vcores)
+
+internal fun Resource.toMessage(): ResourceMessage =
+  ResourceMessage
+    .newBuilder()
+    .setMemoryMib(memoryMib)
+    .setVcores(vcores)
+    .build()

@@ -10,7 +10,15 @@ import knit
 import pytest
 from knit import FinalStatus, YarnState
 
-from integration.applications import PATIENCE, PROGRAMS, Applications, Gate, finish, wait_for_text
+from integration.applications import (
+    PATIENCE,
+    PROGRAMS,
+    Applications,
+    Gate,
+    finish,
+    wait_for_states,
+    wait_for_text,
+)
 from integration.hadoop_jar import MAIN_CLASS, SMALL, HadoopJar, adopted
 from integration.hdfs import Hdfs
 from integration.programs import GATE_VARIABLE
@@ -75,15 +83,18 @@ def test_waiting_ends_with_the_programs_exit_code(
 
 
 def test_every_container_runs_to_its_end_although_another_failed(
-    hadoop_jar: HadoopJar, client: knit.Client, applications: Applications
+    hadoop_jar: HadoopJar, client: knit.Client, applications: Applications, gate: Gate
 ) -> None:
     """As in knit 0.1.1."""
-    command = '[ "$KNIT_RANK" = 0 ] && exit 3; sleep 3; echo done'
-    ending = finish(
-        adopted(hadoop_jar.run("-n", "2", *SMALL, "-C", command).out, client, applications)
-    )
+    variable = f"{GATE_VARIABLE}={gate.environment[GATE_VARIABLE]}"
+    command = f'[ "$KNIT_RANK" = 0 ] && exit 3; exec python3 {PROGRAMS.name} wait'
+    arguments = ("-n", "2", *SMALL, "--files", str(PROGRAMS), "--env", variable, "-C", command)
+    app = adopted(hadoop_jar.run(*arguments).out, client, applications)
+    wait_for_states(app, 1, knit.ContainerState.FAILED)
+    gate.open()
+    ending = finish(app)
     assert ending.report.final_status is FinalStatus.FAILED
-    assert ending.text("worker", 1) == "done\n"
+    assert ending.text("worker", 1) == "worker/1 waits\nworker/1 goes on\n"
 
 
 def test_a_time_limit_stops_it(

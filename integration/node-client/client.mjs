@@ -53,6 +53,9 @@ for await (const item of logs.StreamLogs({ follow: true, fileNames: ["stdout"] }
     const lines = Buffer.concat([unfinished.get(containerId) ?? Buffer.alloc(0), data]).toString().split("\n");
     unfinished.set(containerId, Buffer.from(lines.pop()));
     for (const line of lines) console.log(`log ${serviceName} ${rank} ${line}`);
+  } else if (item.end) {
+    const { serviceName, rank, offsetBytes } = item.end;
+    console.log(`end ${serviceName} ${rank} ${offsetBytes}`);
   }
 }
 

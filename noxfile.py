@@ -41,8 +41,9 @@ nox.options.sessions = [
 # Python versions the machine lacks are skipped, on a build server too.
 nox.options.error_on_missing_interpreters = False
 
-PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 SDK = ROOT / "sdk-python"
+# Those that the package says it is for.
+PYTHONS = nox.project.python_versions(nox.project.load_toml(SDK / "pyproject.toml"))
 DIST = ROOT / "dist"
 GO_CLIENT = ROOT / "integration" / "go-client"
 NODE_CLIENT = ROOT / "integration" / "node-client"
@@ -82,9 +83,10 @@ def proto(session: nox.Session) -> None:
 
 @nox.session(tags=["quick"])
 def builds(session: nox.Session) -> None:
-    """Hold the Gradle and the Maven build of the jar equal."""
+    """Hold the Gradle and the Maven build of the jar equal, and nothing stale for up to date."""
     session.install("pytest>=8", "tomli; python_version < '3.11'")
-    session.run("pytest", "-q", "am-kotlin/test_builds.py")
+    tests = ("am-kotlin/test_builds.py", "integration/test_artifacts.py")
+    session.run("pytest", "-q", "--noconftest", *tests)
 
 
 @nox.session(venv_backend="none")

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 from rich.console import Console
 
-from integration.bench import floor_setup, report, skein_setup
+from integration.bench import core, floor_setup, report, skein_setup
 from integration.bench.errors import BenchError, SkeinMissingError
 from integration.bench.figures import KNIT, SIDES, SKEIN
 from integration.bench.measures import Bench
@@ -30,7 +30,7 @@ from integration.toolchain import ToolchainError
 
 ROOT = Path(__file__).parents[2]
 SKEIN_VENV = ROOT / ".nox" / "bench-skein"
-STEPS = ("cold", "submit", "scale", "follow", "drain")
+STEPS = ("core", "cold", "submit", "scale", "follow", "drain")
 
 
 @attrs.frozen
@@ -127,11 +127,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--readers", type=int, nargs="+", choices=[1, 10], default=[1, 10], help="of it (1 and 10)"
     )
     parser.add_argument("--json", type=Path, help="(build/bench-CLUSTER.json)")
+    parser.add_argument("--core-json", type=Path, help="(build/bench-core.json)")
+    parser.add_argument("--core-before", type=Path, help="such a file, to compare the core with")
     parser.add_argument("--floor-jar", type=Path, help="a floor that is built already")
     parser.add_argument("--skein-packages", type=Path, help="where skein is installed already")
     arguments = parser.parse_args(argv)
     docker = arguments.cluster == "docker"
     arguments.json = arguments.json or ROOT / "build" / f"bench-{arguments.cluster}.json"
+    arguments.core_json = arguments.core_json or ROOT / "build" / "bench-core.json"
     arguments.steps = arguments.steps or (["submit", "scale"] if docker else STEPS)
     arguments.add = arguments.add or ([10, 50] if docker else [10])
     return arguments
@@ -181,6 +184,12 @@ def in_docker(argv: list[str], arguments: argparse.Namespace, console: Console) 
 def main(argv: list[str]) -> int:
     arguments = parse(argv)
     console = Console(width=None if sys.stdout.isatty() else 170)
+    if "core" in arguments.steps:
+        core.measure(ROOT, arguments.core_json)
+        core.show(arguments.core_json, console, arguments.core_before)
+        console.print(f"written to {arguments.core_json}")
+    if set(arguments.steps) == {"core"}:
+        return 0
     if arguments.cluster == "embedded":
         with EmbeddedCluster(say=console.print) as embedded:
             logs = sorted((embedded.directory / "logs").glob("*manager*.log"))

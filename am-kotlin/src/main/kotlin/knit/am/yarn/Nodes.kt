@@ -44,13 +44,13 @@ internal class Nodes(
   }
 
   /**
-   * Which of [excluded] to tell the RM: none, if that would leave no node, or if we cannot know whether it would.
+   * Which of [excluded] to tell the RM: none, if that would leave no node in reach, or if we cannot know whether it would.
    *
    * The RM knows them by name, as a rule their host's: one that shares it with a node in use must not take that with it.
    */
   fun avoidable(excluded: Set<String>): Set<String> {
     if (excluded.isEmpty()) return excluded
-    val used = known.values.filterNot { it.nodeId in excluded }
+    val used = inReach().filterNot { it.nodeId in excluded }
     if (used.isEmpty()) return emptySet()
     val names = used.mapTo(HashSet()) { it.name }
     return excluded.filterTo(HashSet()) { nodeId -> nodeId !in names && nodeId.substringBeforeLast(':') !in names }

@@ -44,6 +44,14 @@ class NodesTest {
     assertEquals(emptySet<String>(), nodes.avoidable(setOf("a:1", "b:1")))
   }
 
+  /** A partition gives nothing to requests without its label, so it is no reason to do without the others. */
+  @Test
+  fun norIsEveryNodeInReachExcluded() {
+    nodes.add(room(1))
+    nodes.add(room(2, partition = "gpu"))
+    assertEquals(emptySet<String>(), nodes.avoidable(setOf("node1:8041")))
+  }
+
   @Test
   fun nodesOfAPartitionAreNotNamedUnlessAllGrantsComeFromThere() {
     report(room(1), room(2, partition = "gpu"))

@@ -2,6 +2,7 @@ package knit.am.sim
 
 import knit.am.core.AddContainers
 import knit.am.core.Application
+import knit.am.core.ChangeSet
 import knit.am.core.Completed
 import knit.am.core.Container
 import knit.am.core.ContainerKey
@@ -13,18 +14,25 @@ import knit.am.core.ExitReason
 import knit.am.core.FailurePolicy
 import knit.am.core.FinalStatus
 import knit.am.core.Granted
+import knit.am.core.Index
 import knit.am.core.Input
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
 import knit.am.core.LaunchFault
 import knit.am.core.Lease
+import knit.am.core.NOW
 import knit.am.core.NodeLost
 import knit.am.core.Phase
 import knit.am.core.Release
 import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
+import knit.am.core.asChanges
+import knit.am.core.assertLike
+import knit.am.core.beginning
+import knit.am.core.with
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
 import org.junit.jupiter.api.Assertions.assertTrue
 import java.time.Instant
 
@@ -63,9 +71,13 @@ internal class Oracle(
   private val blames = HashMap<String, List<Pair<ExitReason, Instant>>>()
   private var checked = initial
 
+  /** The fold of all turns so far. */
+  private var folded = Application.nothing(initial.retention).with(initial.beginning())
+
   /** All of it once more, whenever that was last. */
   fun check(application: Application) {
     application.containers.forEach { seen[it.key] = it }
+    checkFold(application)
     checkContainers(checked, application)
     checkCounts(application)
     checkLeases(application)
@@ -90,6 +102,7 @@ internal class Oracle(
     if (input is NodeLost) {
       assertTrue(application.containers.none { it.state.isLeased && it.lease?.nodeId == input.nodeId }, "some live on ${input.nodeId}")
     }
+    checkTurn(before, decision)
     if (turns++ % interval == 0) {
       if (blames.values.flatten().none { (_, time) -> now >= time.plusSeconds(BLAME_SECONDS) }) checkExcluded(application)
       check(application)
@@ -107,6 +120,29 @@ internal class Oracle(
     assertEquals(request.count, answer.size)
     ranks.merge(request.serviceName, request.count, Int::plus)
     if (request.requestId.isNotEmpty()) answers[request.requestId] = answer
+  }
+
+  /** A turn that changes something has the next number. */
+  private fun checkTurn(
+    before: Application,
+    decision: Decision<*>,
+  ) {
+    val turn = decision.changes
+    if (turn == null) {
+      assertSame(before, decision.application, "nothing has changed")
+      return
+    }
+    assertEquals(before.sequence + 1, turn.sequence)
+    assertEquals(turn.sequence, decision.application.sequence)
+    folded = folded.with(turn)
+  }
+
+  /** The changes are all that there is to know: an application is their fold, whether all of them or the last of each record. */
+  private fun checkFold(application: Application) {
+    folded.assertLike(application)
+    val last = ChangeSet(application.sequence, NOW, application.asChanges().toList())
+    Application.nothing(application.retention).with(last).assertLike(application)
+    assertEquals(Index.of(application), application.index, "what follows from the records")
   }
 
   private fun take(
@@ -127,7 +163,7 @@ internal class Oracle(
 
       is Release -> {
         val releases = ++leases.getValue(effect.containerId).releases
-        assertTrue(releases == 1 || application.isGivenBack, "$releases releases of ${effect.containerId}")
+        assertTrue(releases == 1 || application.header.isGivenBack, "$releases releases of ${effect.containerId}")
       }
 
       is Unregister -> {
@@ -190,7 +226,7 @@ internal class Oracle(
       val now = application.container(old.key)
       if (now == null) {
         val later = application.containersOf(old.key.place.serviceName, old.key.place.rank).takeWhile { it.key.place == old.key.place }
-        val tooMany = later.count() > application.retention.attemptsPerRank || application.followed.size == application.retention.attempts
+        val tooMany = later.count() > application.retention.attemptsPerRank || application.index.followed.size == application.retention.attempts
         assertTrue(tooMany, "${old.key} vanished")
       } else if (old.state.isFinal) {
         assertEquals(old.copy(exit = null), now.copy(exit = null), "a final container changed")
@@ -235,7 +271,7 @@ internal class Oracle(
       assertEquals(holder == null && id !in forgotten, lease.launches == 0, "launch of $id")
       val held = holder != null && !holder.state.isFinal
       assertTrue(held || lease.releases > 0 || lease.isEndTold, "the lease $id is forgotten")
-      assertTrue(!held || lease.releases == 0 || application.isGivenBack, "the lease $id was given back under $holder")
+      assertTrue(!held || lease.releases == 0 || application.header.isGivenBack, "the lease $id was given back under $holder")
       assertTrue(!held || !lease.isEndTold, "$holder has ended")
       if (holder?.state == ContainerState.STOPPING) assertTrue(lease.stops > 0, "$holder is not being stopped")
     }
@@ -263,7 +299,7 @@ internal class Oracle(
     assertEquals(application.phase != Phase.RUNNING, application.outcome != null)
     if (before.outcome != null) assertEquals(before.outcome, application.outcome, "the first outcome stands")
     assertEquals(if (application.isDone) 1 else 0, unregistrations, "times it unregistered")
-    assertEquals(application.phase == Phase.ENDING, application.endDeadline != null, "it waits without a limit, or for nothing")
+    assertEquals(application.phase == Phase.ENDING, application.header.endDeadline != null, "it waits without a limit, or for nothing")
     val open = application.containers.filterNot { it.state.isFinal }.toList()
     when (application.phase) {
       Phase.RUNNING -> assertTrue(open.isNotEmpty() || application.size == 0, "everything has ended, except the application")

@@ -1,6 +1,6 @@
 package knit.am.sim
 
-import knit.am.AmException
+import knit.am.core.AmException
 import knit.am.core.AddContainers
 import knit.am.core.Application
 import knit.am.core.Command

@@ -51,7 +51,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _median(figure: dict[str, Any]) -> float:
-    return statistics.median(figure["samples"])
+    samples: list[float] = figure["samples"]
+    return statistics.median(samples)
 
 
 def _cell(figure: dict[str, Any]) -> str:

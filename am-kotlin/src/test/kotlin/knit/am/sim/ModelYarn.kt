@@ -63,6 +63,12 @@ internal class ModelLease(
 
   /** Whether the ResourceManager has its room back. */
   var isOver = false
+
+  /** Whether its node has nothing of it any more. */
+  var isGone = false
+
+  /** Whether the answer that names its end has arrived. */
+  var isEndTold = false
 }
 
 /**
@@ -200,7 +206,7 @@ internal class ModelYarn(
 
   /**
    * Starts anew, or has another one take over. What was asked for is forgotten, and leases that nobody knows of and nobody
-   * uses; nodes tell of the others, and once more of those whose end was not acknowledged.
+   * uses; nodes tell of the others, whose end they have not heard of included, and once more of ends that were not acknowledged.
    */
   fun restart() {
     isRegistered = false
@@ -213,6 +219,15 @@ internal class ModelYarn(
     lastResponse = null
     granted.clear()
     live().filter { !it.isTold && !it.isLaunched }.forEach(::free)
+    leases.values.filter { it.isOver && it.isLaunched && !it.isGone && !it.isEndTold && it.node.isLive }.forEach(::recover)
+  }
+
+  /** Its node, which was not told of its end, says that it runs. */
+  private fun recover(lease: ModelLease) {
+    lease.isOver = false
+    lease.node.usedMib += lease.resource.memoryMib
+    lease.node.usedVcores += lease.resource.vcores
+    finished.removeAll { it.containerId == lease.id }
   }
 
   /** It and the Application Master no longer agree how many heartbeats there were. */
@@ -311,10 +326,11 @@ internal class ModelYarn(
         "asked at ${ask.resourceName}, which is out of reach"
       }
     }
-    request.releaseList.forEach { id -> leases[id]?.let { end(it, RELEASED, "Container released by application") } }
     excluded += request.resourceBlacklistRequest.blacklistAdditions
     excluded -= request.resourceBlacklistRequest.blacklistRemovals.toSet()
     val answer = answer()
+    // The scheduler hears of it later: the end is in the next answer.
+    request.releaseList.forEach { id -> leases[id]?.let { end(it, RELEASED, "Container released by application") } }
     loseAnswer()
     return delivered(answer)
   }
@@ -341,6 +357,7 @@ internal class ModelYarn(
   private fun delivered(response: AllocateResponse) =
     response.also {
       it.allocatedContainers.forEach { container -> leases.getValue(container.id).isTold = true }
+      it.completedContainersStatuses.forEach { status -> leases[status.containerId]?.isEndTold = true }
       it.updatedNodes.forEach { node -> if (node.nodeState == NodeState.LOST) owed -= node.nodeId }
     }
 

@@ -411,7 +411,7 @@ internal class World(
       }
 
       is AmException.ResourceExhausted -> {
-        assertTrue(request is AddContainers && application.maxResource?.let { request.resource?.fitsIn(it) } == false)
+        assertTrue(request is AddContainers && request.isTooLarge, "$request: $refused")
       }
 
       is AmException.Unavailable -> {
@@ -524,7 +524,9 @@ internal class World(
       for ((id, process) in processes.toMap()) {
         val lease = yarn.leases.getValue(id)
         if (process.endMillis <= scheduler.currentTime) yarn.end(lease, process.exitStatus, "Exception from container-launch.")
-        if (lease.isOver) processes -= id
+        if (!lease.isOver) continue
+        processes -= id
+        lease.isGone = true
       }
       yarn.schedule(node)
     }

@@ -262,11 +262,11 @@ internal class ModelYarn(
     }
   }
 
-  /** Grants what nobody asks for any more, or of whatever size is asked for at the most urgent priority. */
-  fun grantUnasked() {
+  /** Grants one more than is asked for at the most urgent priority, or at one of which nobody has ever heard. */
+  fun grantUnasked(isUnheardOf: Boolean) {
     val (priority, names) = rows.entries.firstOrNull() ?: return
     val size = names[ANYWHERE]?.size ?: return
-    nodes.values.firstOrNull { it.isLive && isInReach(it) && hasRoom(it, size) }?.let { grant(it, size, priority) }
+    nodes.values.firstOrNull { it.isLive && isInReach(it) && hasRoom(it, size) }?.let { grant(it, size, if (isUnheardOf) UNHEARD_OF else priority) }
   }
 
   private fun grant(
@@ -412,6 +412,7 @@ internal class ModelYarn(
   companion object {
     val CONFIGURED_MAXIMUM = Resource(16_384, 16)
     const val STEP_MIB = 128L
+    const val UNHEARD_OF = 100_000
     const val RELEASED = -100
     const val LOST_NODE = -100
     const val LOST_WORDS = "Container released on a *lost* node"

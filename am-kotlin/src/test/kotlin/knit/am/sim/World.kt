@@ -158,7 +158,7 @@ internal class World(
       is Preempt -> pickLease(step.container)?.let { yarn.end(it, ModelYarn.PREEMPTED, "Container preempted by scheduler") }
       is EndProgram -> endProgram(step)
       is EndUntold -> yarn.endsUntold = step.count
-      is GrantUnasked -> repeat(step.count) { yarn.grantUnasked() }
+      is GrantUnasked -> repeat(step.count) { yarn.grantUnasked(isUnheardOf = it == 0) }
       is Settle -> settle()
     }
     scheduler.runCurrent()
@@ -188,7 +188,10 @@ internal class World(
   /** After a while without faults what is asked is what is wanted, nothing leaks, and who waits can say why. */
   private fun settle() {
     calm()
+    pass(HEARD_MILLIS)
+    val refusals = yarn.refusals
     pass(SETTLE_MILLIS)
+    assertEquals(refusals, yarn.refusals, "it is known how large nodes are, and YARN is asked for more")
     var wrong: List<String> = emptyList()
     // Programs end meanwhile, and what follows takes a heartbeat or two.
     for (attempt in 1..SETTLE_TRIES) {
@@ -581,6 +584,7 @@ internal class World(
 
     /** Longer than YARN's client takes to tell anew what rests on a guess, a call to a dead node takes, and a failed heartbeat is waited for. */
     private const val SETTLE_MILLIS = 45_000L
+    private const val HEARD_MILLIS = 5_000L
     private const val SETTLE_STEP_MILLIS = 737L
     private const val SETTLE_TRIES = 40
   }

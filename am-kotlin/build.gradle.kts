@@ -207,6 +207,8 @@ tasks.shadowJar {
     "org.intellij",
     "org.jetbrains",
     "org.jspecify",
+    // Clusters have BouncyCastle, which netty would load whenever it serves TLS: not to be found.
+    "org.bouncycastle",
     "picocli",
     "kotlin",
     "kotlinx",

@@ -451,6 +451,7 @@ class Client:
             vcores=spec.application_master.vcores,
             jar=jar,
             application_classpath=self._config.application_classpath,
+            class_archive=self._config.class_archive,
             user_name=None if self._config.kerberos else self.user,
             secrets={
                 SPEC_SECRET: message.SerializeToString(),

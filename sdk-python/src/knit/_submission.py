@@ -55,6 +55,8 @@ class AmSubmission:
     jar: LocalResource
     application_classpath: tuple[str, ...]
     """`yarn.application.classpath`: where a node finds Hadoop's jars."""
+    class_archive: bool = True
+    """Whether the node may keep an archive of classes for the next one."""
     user_name: str | None = None
     """Whose name it gives to a cluster with simple authentication: its process may be another's."""
     secrets: Mapping[str, bytes] = attrs.field(repr=False)
@@ -78,7 +80,12 @@ class AmSubmission:
                 f"The specification takes {size} bytes, more than the {LARGEST_SPEC_BYTES} that a "
                 "submission can carry. Put long commands and large values into files."
             )
-        script = am_script(self.memory_mib, self.application_classpath, self.user_name)
+        script = am_script(
+            self.memory_mib,
+            self.application_classpath,
+            self.user_name,
+            class_archive=self.class_archive,
+        )
         secrets = {**self.secrets, LAUNCH_SECRET: launch_secret(script)}
         body: dict[str, Any] = {
             "application-id": self.application_id,
@@ -141,7 +148,11 @@ def heap_mib(memory_mib: int) -> int:
 
 
 def am_script(
-    memory_mib: int, application_classpath: Iterable[str], user_name: str | None = None
+    memory_mib: int,
+    application_classpath: Iterable[str],
+    user_name: str | None = None,
+    *,
+    class_archive: bool = True,
 ) -> str:
     """
     The bash script that finds Java and Hadoop on a node and becomes the Application Master.
@@ -151,11 +162,13 @@ def am_script(
         application_classpath: Where the client's configuration says that Hadoop's jars are, with
             the node's own variables in it.
         user_name: Who it is to a cluster with simple authentication. None: who the tokens say.
+        class_archive: Whether the node may keep an archive of classes for the next one.
     """
     settings = "\n".join(
         (
             *([f"export HADOOP_USER_NAME={shlex.quote(user_name)}"] if user_name else []),
             f"application_classpath=({' '.join(map(_for_the_node, application_classpath))})",
+            f"class_archive={'true' if class_archive else 'false'}",
             f"heap_mib={heap_mib(memory_mib)}",
             f"jar_name={JAR_NAME}",
             f"main_class={MAIN_CLASS}",

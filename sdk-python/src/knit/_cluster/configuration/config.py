@@ -44,6 +44,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
 
 
 CA_FILE_PROPERTY = "knit.tls.ca-file"
+CLASS_ARCHIVE_PROPERTY = "knit.am.class-archive"
 
 
 def _read_only(values: Mapping[str, str]) -> Mapping[str, str]:
@@ -63,6 +64,8 @@ class ClusterConfig:
     * `knit.webhdfs.url`: the same for WebHDFS or HttpFS, without the `/webhdfs/v1`.
     * `knit.tls.ca-file`: a PEM file with the authorities that sign the cluster's https
       certificates. Default: those this machine trusts.
+    * `knit.am.class-archive`: `false` has nodes keep no archive of classes beside the Application
+      Master's jar, with which it starts in half the time. Default: true.
     """
 
     _properties: Mapping[str, str] = attrs.field(converter=_read_only, repr=False, hash=False)
@@ -191,6 +194,11 @@ class ClusterConfig:
     def application_classpath(self) -> tuple[str, ...]:
         """Where a node finds Hadoop's jars, in its own variables."""
         return tuple(self.get_list("yarn.application.classpath"))
+
+    @property
+    def class_archive(self) -> bool:
+        """Whether a node may keep an archive of classes for the next Application Masters."""
+        return (self.get(CLASS_ARCHIVE_PROPERTY) or "").lower() != "false"
 
     @property
     def ca_file(self) -> str | None:

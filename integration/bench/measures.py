@@ -39,6 +39,12 @@ class Bench:
     results: Results
     _random: random.Random = attrs.field(factory=lambda: random.Random(0))
 
+    def prime(self, side: Side) -> None:
+        """Run one application to its end, for a node keeps what knit's next ones start with."""
+        with side.client("prime", "echo hello") as client:
+            client.answer()
+        self.yarn.wait_until_idle(timeout_seconds=180)
+
     def cold(self, side: Side) -> None:
         """A new client process, to the first line."""
         with (

@@ -125,9 +125,14 @@ class Yarn:
 
     def quiesce(self, timeout_seconds: float = 60, settle_seconds: float = 1.5) -> None:
         """Kill what lives, wait until no node holds a container, and let the dust settle."""
-        deadline = time.monotonic() + timeout_seconds
         for application_id in self.live_applications():
             self.kill(application_id)
+        self.wait_until_idle(timeout_seconds)
+        time.sleep(settle_seconds)
+
+    def wait_until_idle(self, timeout_seconds: float = 60) -> None:
+        """Wait until no application lives and no node holds a container."""
+        deadline = time.monotonic() + timeout_seconds
         while (live := self.live_applications()) or self._held():
             if time.monotonic() > deadline:
                 raise TooLateError(
@@ -135,7 +140,6 @@ class Yarn:
                     f"{self._held()} containers are held, live applications: {live}"
                 )
             time.sleep(0.2)
-        time.sleep(settle_seconds)
 
     def _held(self) -> int:
         nodes = self.call("GET", "nodes?states=RUNNING")["nodes"] or {"node": []}

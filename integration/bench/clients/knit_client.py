@@ -54,6 +54,19 @@ def cold(arguments: argparse.Namespace) -> None:
             tell(application_id=application.application_id, marks=marks)
 
 
+def prime(arguments: argparse.Namespace) -> None:
+    """One application to its end, after which its node keeps an archive for the next ones."""
+    with (
+        knit.Client.from_config(arguments.conf_dir) as client,
+        client.submit(specification(arguments)) as application,
+    ):
+        with application.logs(follow=True) as lines:
+            for _ in lines:
+                pass
+        application.release()
+        tell(application_id=application.application_id)
+
+
 def submit(arguments: argparse.Namespace) -> None:
     """Two submissions by one client, one after the other."""
     with knit.Client.from_config(arguments.conf_dir) as client:
@@ -164,7 +177,7 @@ def drain(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("step", choices=["cold", "submit", "scale", "follow", "drain"])
+    parser.add_argument("step", choices=["prime", "cold", "submit", "scale", "follow", "drain"])
     parser.add_argument("--conf-dir", type=Path, required=True)
     parser.add_argument("--command", required=True)
     parser.add_argument("--memory", required=True)
@@ -173,7 +186,14 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=1)
     parser.add_argument("--bytes", type=int, default=0)
     arguments = parser.parse_args()
-    steps = {"cold": cold, "submit": submit, "scale": scale, "follow": follow, "drain": drain}
+    steps = {
+        "prime": prime,
+        "cold": cold,
+        "submit": submit,
+        "scale": scale,
+        "follow": follow,
+        "drain": drain,
+    }
     steps[arguments.step](arguments)
 
 

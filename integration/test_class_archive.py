@@ -66,12 +66,14 @@ def wait_for_another(cluster: EmbeddedCluster, than: Path | None, since_nanos: i
             return None
         return seal
 
-    return wait_until(
+    seal = wait_until(
         made,
         what="no archive was made",
         timeout=MAKING,
         evidence=lambda: sorted(jar_of(cluster).parent.iterdir()),
     )
+    assert seal is not None
+    return seal
 
 
 def test_the_second_application_starts_with_what_the_first_has_loaded(

@@ -218,8 +218,7 @@ class TestNone:
 
     def test_a_second_attempt_which_has_a_new_one_made(self, node: Node) -> None:
         node.run()
-        second = {"CONTAINER_ID": "container_e01_1_0001_02_000001"}
-        assert node.run(**second) == ["run"]
+        assert node.run(CONTAINER_ID="container_e01_1_0001_02_000001") == ["run"]
         assert node.run() == MADE
 
     @pytest.mark.parametrize("mode", [0o775, 0o757, 0o777])

@@ -129,3 +129,7 @@ def test_a_narrow_column_comes_back_where_a_wide_one_made_room() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "20")
         assert _output._too_many(headings, widths, ["b", "c"]) == ["c"]
+        patch.setenv("COLUMNS", "72")  # as wide as all three with what is between them
+        assert _output._too_many(headings, widths, ["b", "c"]) == []
+        patch.setenv("COLUMNS", "71")
+        assert _output._too_many(headings, widths, ["b", "c"]) == ["b"]

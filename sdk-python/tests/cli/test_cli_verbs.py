@@ -108,6 +108,7 @@ def test_what_makes_no_sense_is_a_usage_error(
     out, err = capfd.readouterr()
     assert out == ""
     assert err.splitlines()[-1].startswith("knit: ")
+    assert " --help` says more.\n" in err
     assert "Traceback" not in err
 
 

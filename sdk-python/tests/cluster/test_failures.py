@@ -366,6 +366,7 @@ class TestAnswers:
                 ClusterResponseError,
                 "https://sso/login",
             ),
+            (Answer(300, b""), ClusterResponseError, "sent us on to nowhere"),
             (Answer.html(502, "Bad gateway"), ClusterResponseError, "Bad gateway"),
             (Answer(200, b"[1]"), ClusterResponseError, "not JSON"),
             (Answer(200, b"\xff\xfe"), ClusterResponseError, "not JSON"),

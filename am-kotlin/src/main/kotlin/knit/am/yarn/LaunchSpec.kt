@@ -46,7 +46,8 @@ internal fun launchSecret(script: String): ByteArray {
  * A script that gives the container a home, activates the Python environment, sets the variables and then becomes the
  * command, with nothing in either expanded.
  *
- * The command waits in `$1`, which no variable of the service can replace. `PATH` comes last, for programs are run before.
+ * The command waits in `$1`, which no variable of the service can replace. Variables come last: the programs that are run
+ * before are found by the node's `PATH`.
  */
 internal fun LaunchSpec.script(): String =
   "unset knit_launch\n" +
@@ -55,9 +56,7 @@ internal fun LaunchSpec.script(): String =
     (if (HOME in environment) "" else OWN_HOME) +
     "set -- ${quoted(command)}\n" +
     pythonEnvironment?.let(::activationOf).orEmpty() +
-    environment.entries
-      .sortedBy { it.key == "PATH" }
-      .joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
+    environment.entries.joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
     "exec /bin/bash -c \"\$1\"\n"
 
 private const val HOME = "HOME"

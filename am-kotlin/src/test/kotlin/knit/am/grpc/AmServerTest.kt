@@ -9,7 +9,9 @@ import io.grpc.Status
 import io.grpc.StatusRuntimeException
 import io.grpc.TlsChannelCredentials
 import io.grpc.netty.NettyChannelBuilder
+import io.grpc.stub.ClientCallStreamObserver
 import io.grpc.stub.ClientCalls
+import io.grpc.stub.ClientResponseObserver
 import knit.am.security.Tls
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase
 import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineImplBase
@@ -18,6 +20,7 @@ import knit.v1.GetApplicationResponse
 import knit.v1.ListContainersRequest
 import knit.v1.ListContainersResponse
 import knit.v1.LogChunk
+import knit.v1.LogServiceGrpc
 import knit.v1.LogServiceGrpcKt.LogServiceCoroutineImplBase
 import knit.v1.StreamLogsRequest
 import knit.v1.StreamLogsResponse
@@ -80,12 +83,13 @@ class AmServerTest {
           }
         }
     }
+  private val activity = ClientActivity { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) }
   private val server = server(AmServer.ANY_PORT).start()
   private val channel = channel()
 
   private fun server(ports: IntRange): AmServer {
     val tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes())
-    return AmServer(tls.serverCredentials(), listOf(applications, containers, logs), ClientActivity { 0 }, ports)
+    return AmServer(tls.serverCredentials(), listOf(applications, containers, logs), activity, ports)
   }
 
   private fun resource(name: String): InputStream = checkNotNull(javaClass.getResourceAsStream("/tls/$name")) { name }
@@ -213,6 +217,34 @@ class AmServerTest {
       repeat(10) { assertAnswers() }
       assertEquals(2 * CHUNK_BYTES, sentBytes.get())
     }
+  }
+
+  @Test
+  fun anOpenStreamIsAClientThatIsThereAndOneThatIsLeftIsGone() {
+    assertAnswers()
+    awaitQuiet()
+    val stream = channel.newCall(LogServiceGrpc.getStreamLogsMethod(), CallOptions.DEFAULT)
+    ClientCalls.asyncServerStreamingCall(stream, StreamLogsRequest.getDefaultInstance(), Unread())
+    while (sentBytes.get() == 0L) Thread.sleep(10)
+    assertEquals(0, activity.quietMillis())
+    stream.cancel("enough", null)
+    awaitQuiet()
+  }
+
+  /** A call's end is told to the server some time after the client knows it. */
+  private fun awaitQuiet() {
+    while (activity.quietMillis() == 0L) Thread.sleep(10)
+  }
+
+  /** Takes one message, and no more. */
+  private class Unread : ClientResponseObserver<StreamLogsRequest, StreamLogsResponse> {
+    override fun beforeStart(stream: ClientCallStreamObserver<StreamLogsRequest>) = stream.disableAutoRequestWithInitial(1)
+
+    override fun onNext(value: StreamLogsResponse) = Unit
+
+    override fun onError(failure: Throwable) = Unit
+
+    override fun onCompleted() = Unit
   }
 
   @Test

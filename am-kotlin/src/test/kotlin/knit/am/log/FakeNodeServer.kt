@@ -2,6 +2,8 @@ package knit.am.log
 
 import com.sun.net.httpserver.HttpExchange
 import com.sun.net.httpserver.HttpServer
+import com.sun.net.httpserver.HttpsConfigurator
+import com.sun.net.httpserver.HttpsServer
 import java.io.Closeable
 import java.io.OutputStream
 import java.net.InetAddress
@@ -9,11 +11,20 @@ import java.net.InetSocketAddress
 import java.util.concurrent.ConcurrentHashMap
 import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.Executors
+import javax.net.ssl.SSLContext
 
-/** A NodeManager's web server as far as logs go, with its header, its trailer, and its habits. */
-class FakeNodeServer : Closeable {
+/**
+ * A NodeManager's web server as far as logs go, with its header, its trailer, and its habits.
+ *
+ * @param tls what it proves itself with, where it speaks HTTPS
+ */
+class FakeNodeServer(
+  tls: SSLContext? = null,
+) : Closeable {
   private val executor = Executors.newCachedThreadPool { Thread(it).apply { isDaemon = true } }
-  private val server = HttpServer.create(InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0)
+  private val place = InetSocketAddress(InetAddress.getLoopbackAddress(), 0)
+  private val server =
+    if (tls == null) HttpServer.create(place, 0) else HttpsServer.create(place, 0).apply { httpsConfigurator = HttpsConfigurator(tls) }
   val files = ConcurrentHashMap<String, ByteArray>()
   val requests = CopyOnWriteArrayList<String>()
 
@@ -26,6 +37,10 @@ class FakeNodeServer : Closeable {
 
   @Volatile
   var missing: String? = null
+
+  /** Who has what this node has no more, as it says: the address of another server. */
+  @Volatile
+  var successor: String? = null
 
   /** Whether the container runs, as the node says after each file. */
   @Volatile
@@ -52,6 +67,11 @@ class FakeNodeServer : Closeable {
 
   private fun answer(exchange: HttpExchange) {
     requests += exchange.requestURI.toString()
+    successor?.let {
+      exchange.responseHeaders.add("Location", "http://$it${exchange.requestURI}")
+      exchange.sendResponseHeaders(307, -1)
+      return
+    }
     val parts = exchange.requestURI.path.split('/')
     if (parts.last() == "logs") {
       list(exchange)

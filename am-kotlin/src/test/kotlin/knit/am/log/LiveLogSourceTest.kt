@@ -270,6 +270,20 @@ class LiveLogSourceTest {
   }
 
   @Test
+  fun anotherServerThatANodeRefersToIsNotAsked() {
+    FakeNodeServer().use { history ->
+      history.files["stdout"] = "<html>not the file</html>".toByteArray()
+      node.successor = history.address
+      end()
+      val pieces = read(follow = true)
+      assertEquals("", pieces.text())
+      assertTrue("refers to another server" in pieces.reason(), pieces.reason())
+      assertThrows(AmException.Unavailable::class.java) { runBlocking { source.files(container.value) } }
+      assertEquals(emptyList<String>(), history.requests)
+    }
+  }
+
+  @Test
   fun aNodeThatDoesNotAnswerIsTheEndsReason() {
     node.close()
     end(ExitReason.NODE_LOST)

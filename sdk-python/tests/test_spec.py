@@ -214,7 +214,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("first and the last", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports="1-2-3")),
     ("last is not before", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports=(2, 1))),
     ("1 to 65535", lambda: ApplicationSpec("a", {"b": Service("c")}, master_ports="65536")),
-    ("5 minutes", lambda: ApplicationSpec("a", {"b": Service("c")}, linger=timedelta(hours=1))),
+    (
+        "5 minutes",
+        lambda: ApplicationSpec("a", {"b": Service("c")}, linger=timedelta(minutes=5, seconds=1)),
+    ),
 ]
 
 

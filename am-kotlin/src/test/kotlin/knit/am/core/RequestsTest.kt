@@ -100,6 +100,15 @@ class RequestsTest {
   }
 
   @Test
+  fun theVariablesOfAllThatWereAddedHaveAMostAndEqualOnesCountOnce() {
+    fun variables(number: Int) = (0..7).associate { "V$it" to "$number".padEnd(130_000) }
+    val added = (1..32).fold(application) { soFar, number -> soFar.after(adding("worker", 1, environment = variables(number))) }
+    assertThrows<AmException.ResourceExhausted> { added.decide(adding("worker", 1, environment = variables(33)), NOW) }
+      .mentions("of at most 33554432")
+    assertEquals(added.size + 2, added.after(adding("worker", 2, environment = variables(1))).size)
+  }
+
+  @Test
   fun anEndingApplicationTakesNoMore() {
     val ending = application.after(granted(1), EndApplication(FinalStatus.KILLED, ""))
     assertThrows<AmException.ApplicationEnding> { ending.decide(adding("worker", 1), NOW) }.mentions("is ending")

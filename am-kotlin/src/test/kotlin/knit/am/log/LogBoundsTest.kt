@@ -237,6 +237,44 @@ class LogBoundsTest {
     }
 
   @Test
+  fun ofOneNodeNoMoreIsReadThanItIsGivenHoweverFilesComeAndGo() =
+    runTest {
+      val calls = AtomicInteger()
+      val source =
+        object : Counting(chunks = 0) {
+          override fun readsAtOnce(container: Container) = 2
+
+          override fun reader(
+            container: Container,
+            fileName: String,
+            start: LogStart,
+            follow: Boolean,
+          ): LogReader =
+            object : LogReader {
+              private var looks = 0
+
+              override suspend fun read(
+                container: Container,
+                turn: ReadTurn,
+              ): LogReader.Next =
+                turn.use {
+                  mostOpen.accumulateAndGet(open.incrementAndGet(), ::maxOf)
+                  // Some take long, and others come and go beside them.
+                  delay(if (calls.incrementAndGet() % 5 == 0) 60 else 1)
+                  open.decrementAndGet()
+                  if (looks++ < 20) return@use LogReader.Next.Later(7)
+                  turn.send(LogPiece.End(0, ""))
+                  LogReader.Next.Ended
+                } ?: LogReader.Next.Soon
+
+              override fun close() = Unit
+            }
+        }
+      assertEquals(6, streams(running(3, nodes = 1), source).stream(everything).toList().size)
+      assertEquals(2, source.mostOpen.get())
+    }
+
+  @Test
   fun streamsAndFilesHaveAMost() =
     runTest {
       val budget = ReadBudget(maxStreams = 2, maxFiles = 10)

@@ -18,7 +18,7 @@ from unittest import mock
 
 import knit
 from knit._cluster.logs.directory import LogDirectories
-from knit._submission import AmSubmission
+from knit._submission.am_container import AmSubmission
 
 from integration import programs
 from integration.clusters.configuration import IFILE

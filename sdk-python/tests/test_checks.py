@@ -9,17 +9,11 @@ from email.utils import formatdate
 
 import pytest
 
-from knit._checks import (
-    CheckResult,
-    ClusterFacts,
-    ResourceRequest,
-    check_clock,
-    check_maximum,
-    diagnose,
-    verify,
-)
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration.config import ClusterConfig
+from knit._submission.checks import check_clock, check_maximum, verify
+from knit._submission.doctor import CheckResult, diagnose
+from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit.exceptions import (
     AccessDeniedError,
     ClusterResponseError,

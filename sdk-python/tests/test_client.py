@@ -41,10 +41,9 @@ from knit import (
     SubmissionError,
     WaitTimeoutError,
     YarnState,
-    _client,
     _environments,
 )
-from knit._sweep import _is_in_flight
+from knit._staging.sweep import _is_in_flight
 from knit._tls import ApplicationTls
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
@@ -65,7 +64,7 @@ def cluster() -> Iterator[FakeCluster]:
 def _jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jar = tmp_path / "knit-am.jar"
     jar.write_bytes(b"the jar")
-    monkeypatch.setattr(_client, "JAR", jar)
+    monkeypatch.setattr("knit._submission.submit.JAR", jar)
 
 
 @pytest.fixture
@@ -367,7 +366,7 @@ def test_a_specification_too_large_leaves_nothing(cluster: FakeCluster, client: 
 def test_without_its_jar_a_client_says_what_to_do(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_client, "JAR", tmp_path / "none.jar")
+    monkeypatch.setattr("knit._submission.submit.JAR", tmp_path / "none.jar")
     with pytest.raises(ConfigurationError, match="install"):
         client.submit(SPEC)
 

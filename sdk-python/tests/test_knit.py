@@ -11,7 +11,7 @@ import pytest
 
 import knit
 import knit.core
-from knit import HDFSConfigException, Knit, KnitException, WrongStateError, YARNException, _client
+from knit import HDFSConfigException, Knit, KnitException, WrongStateError, YARNException
 from knit.testing import FakeApplicationMaster
 from tests.fake_cluster import FakeCluster
 
@@ -22,7 +22,7 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         monkeypatch.delenv(name, raising=False)
     jar = tmp_path / "knit-am.jar"
     jar.write_bytes(b"the jar")
-    monkeypatch.setattr(_client, "JAR", jar)
+    monkeypatch.setattr("knit._submission.submit.JAR", jar)
 
 
 @pytest.fixture

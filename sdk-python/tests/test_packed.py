@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from knit import File, SpecError, Visibility, _packed
-from knit._packed import FEW, SMALL_BYTES, bundled, write_directory
+from knit import File, SpecError, Visibility
+from knit._submission.packed import FEW, SMALL_BYTES, bundled, write_directory
 
 
 def unpacked(archive: Path, to: Path) -> Path:
@@ -63,7 +63,7 @@ class TestBundles:
     def test_a_bundle_has_a_largest_size(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_packed, "LARGEST_BUNDLE_BYTES", 100)
+        monkeypatch.setattr("knit._submission.packed.LARGEST_BUNDLE_BYTES", 100)
         files = small(tmp_path / "in", 50, size=10)
         bundles, _ = bundled(files)
         assert [len(bundle.files) for bundle in bundles] == [10] * 5
@@ -170,7 +170,7 @@ class TestDirectories:
     def test_more_than_anybody_means_is_told(
         self, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_packed, "MOST_ENTRIES", 5)
+        monkeypatch.setattr("knit._submission.packed.MOST_ENTRIES", 5)
         small(source, 5)
         write_directory(source, tmp_path / "a.tar.gz")
         (source / "one more").touch()

@@ -25,7 +25,7 @@ from knit import (
     SpecError,
     Visibility,
 )
-from knit._local_checks import check_file, check_local
+from knit._submission.local_checks import check_file, check_local
 from knit.v1 import application_pb2
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from knit import _staging
 from knit._cluster.cluster import Cluster
-from knit._staging import ConnectionKeys, LocalResource, StagedFile, Staging, StagingProgress
+from knit._staging.staging import _PARALLEL_UPLOADS, Staging
+from knit._staging.values import ConnectionKeys, LocalResource, StagedFile, StagingProgress
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
@@ -75,7 +75,7 @@ def test_only_the_user_can_read_any_of_it(
     hadoop: FakeCluster, staging: Staging, tmp_path: Path
 ) -> None:
     staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
-    staging.register(APPLICATION, [], KEYS)
+    staging.records.register(APPLICATION, [], KEYS)
     entries = hadoop.file_system.entries
     for path in (ROOT, f"{ROOT}/cache", f"{ROOT}/applications"):
         assert entries[path].permission == "700"
@@ -380,9 +380,9 @@ class TestApplications:
         resources = staging.stage(
             [StagedFile(source=file(tmp_path, "a.py", b"1")), StagedFile(source="hdfs:///data/x")]
         )
-        staging.register(APPLICATION, resources, KEYS)
+        staging.records.register(APPLICATION, resources, KEYS)
         with Cluster(hadoop.config, user="alice") as other:
-            stored = Staging.on(other).read(APPLICATION)
+            stored = Staging.on(other).records.read(APPLICATION)
         assert stored.keys == KEYS
         assert stored.cache == (resources[0].name,)
         assert "KEY" not in repr(stored)
@@ -390,7 +390,7 @@ class TestApplications:
     def test_the_file_has_the_form_that_is_agreed(
         self, hadoop: FakeCluster, staging: Staging
     ) -> None:
-        staging.register(APPLICATION, [], KEYS)
+        staging.records.register(APPLICATION, [], KEYS)
         path = f"{ROOT}/applications/{APPLICATION}/application.json"
         data = hadoop.file_system.entries[path].data
         assert data is not None
@@ -400,17 +400,17 @@ class TestApplications:
             "resource_manager": "rm.example:8032",
             "tls": {"ca": "CA", "client_cert": "CERT", "client_key": "KEY"},
         }
-        assert staging.url_of(APPLICATION) == f"hdfs://127.0.0.1:8020{ROOT}/applications/" + (
+        assert staging.directory.url_of_application(
             APPLICATION
-        )
+        ) == f"hdfs://127.0.0.1:8020{ROOT}/applications/" + (APPLICATION)
 
     def test_one_that_is_gone_is_told(self, staging: Staging) -> None:
-        staging.register(APPLICATION, [], KEYS)
-        staging.remove(APPLICATION)
-        staging.remove(APPLICATION)
+        staging.records.register(APPLICATION, [], KEYS)
+        staging.records.remove(APPLICATION)
+        staging.records.remove(APPLICATION)
         with pytest.raises(ApplicationNotFoundError, match="It has ended"):
-            staging.read(APPLICATION)
-        assert staging.read_address(APPLICATION) is None
+            staging.records.read(APPLICATION)
+        assert staging.records.read_address(APPLICATION) is None
 
     @pytest.mark.parametrize("data", [b"{", b"{}", b'{"cache": 1, "tls": {}}'])
     def test_one_that_cannot_be_read_is_told(
@@ -419,22 +419,22 @@ class TestApplications:
         path = f"{ROOT}/applications/{APPLICATION}/application.json"
         hadoop.file_system.write(path, "alice", data)
         with pytest.raises(ClusterResponseError, match=r"application\.json"):
-            staging.read(APPLICATION)
+            staging.records.read(APPLICATION)
 
     def test_the_address_is_read_where_the_am_wrote_it(
         self, hadoop: FakeCluster, staging: Staging
     ) -> None:
         path = f"{ROOT}/applications/{APPLICATION}/address"
         hadoop.file_system.write(path, "alice", b"node-1:4711\n")
-        assert staging.read_address(APPLICATION) == "node-1:4711"
+        assert staging.records.read_address(APPLICATION) == "node-1:4711"
 
 
 def test_the_probe_leaves_nothing(hadoop: FakeCluster, staging: Staging) -> None:
-    staging.probe()
+    staging.directory.probe()
     assert cached(hadoop) == []
     hadoop.name_node.data_node_url = "http://unknown.invalid:9864"
     with pytest.raises(ClusterError, match="DataNode"):
-        staging.probe()
+        staging.directory.probe()
 
 
 def test_the_number_of_uploads_at_once_is_bounded(
@@ -454,4 +454,4 @@ def test_the_number_of_uploads_at_once_is_bounded(
 
     hadoop.data_node.answers_with = slow
     staging.stage([StagedFile(source=file(tmp_path, f"{n}", b"%d" % n)) for n in range(12)])
-    assert 2 <= most <= _staging._PARALLEL_UPLOADS
+    assert 2 <= most <= _PARALLEL_UPLOADS

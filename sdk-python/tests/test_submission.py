@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knit._cluster.configuration.config import ClusterConfig
-from knit._staging import LocalResource
-from knit._submission import (
+from knit._staging.values import LocalResource
+from knit._submission.am_container import (
     LAUNCH_COMMAND,
     LAUNCH_SECRET,
     NO_HADOOP_EXIT_CODE,
@@ -481,7 +481,8 @@ class TestJava:
 def test_the_modules_are_light() -> None:
     """Importing what submits does not pull in what only a connection needs."""
     program = (
-        "import sys, knit._checks, knit._submission, knit._staging, knit._cluster.cluster;"
+        "import sys, knit._submission.checks, knit._submission.am_container;"
+        "import knit._staging.staging, knit._cluster.cluster;"
         "print({'grpc', 'cryptography', 'google.protobuf'} & sys.modules.keys())"
     )
     done = subprocess.run(

@@ -11,8 +11,9 @@ from email.utils import formatdate
 import pytest
 
 from knit._cluster.cluster import Cluster
-from knit._staging import ConnectionKeys, LocalResource, Staging
-from knit._sweep import CACHE_LIFETIME, STRANGERS_LIFETIME, Sweep, Sweeping
+from knit._staging.staging import Staging
+from knit._staging.sweep import CACHE_LIFETIME, STRANGERS_LIFETIME, Sweep, Sweeping
+from knit._staging.values import ConnectionKeys, LocalResource
 from knit.exceptions import StandbyError
 from tests.fake_cluster import Answer, Entry, FakeCluster, Request
 
@@ -49,11 +50,13 @@ def submitted(
     application_id = f"application_1700000000000_{number:04}"
     cache = [
         LocalResource(
-            url=Staging.on(cluster)._url(f"{ROOT}/cache/{n}"), size_bytes=1, modify_time_ms=1
+            url=Staging.on(cluster).directory.url(f"{ROOT}/cache/{n}"),
+            size_bytes=1,
+            modify_time_ms=1,
         )
         for n in uses
     ]
-    Staging.on(cluster).register(application_id, cache, KEYS)
+    Staging.on(cluster).records.register(application_id, cache, KEYS)
     if known:
         hadoop.resource_manager.applications[application_id] = {
             "id": application_id,
@@ -111,15 +114,15 @@ class TestApplications:
                 strange = submitted(second, theirs, 1)
                 sweep(cluster)
                 assert applications(hadoop) == {strange}
-                assert Staging.on(theirs).read(strange).keys == KEYS
-                assert Staging.on(cluster).read(strange).resource_manager == "other:8032"
+                assert Staging.on(theirs).records.read(strange).keys == KEYS
+                assert Staging.on(cluster).records.read(strange).resource_manager == "other:8032"
 
     def test_one_without_a_name_or_a_record_is_left_for_long(
         self, hadoop: FakeCluster, cluster: Cluster
     ) -> None:
         ours = Staging(cluster.files, "hdfs://127.0.0.1:8020")
         nameless = "application_1600000000000_0001"
-        ours.register(nameless, [], KEYS)
+        ours.records.register(nameless, [], KEYS)
         unrecorded = "application_1600000000000_0002"
         hadoop.file_system.write(f"{ROOT}/applications/{unrecorded}/address", "alice", b"a:1")
         for age in (timedelta(0), STRANGERS_LIFETIME - timedelta(hours=1)):
@@ -205,7 +208,7 @@ class TestCache:
         used = LocalResource(
             url=f"hdfs://127.0.0.1:8020{ROOT}/cache/theirs", size_bytes=1, modify_time_ms=1
         )
-        theirs.register("application_1600000000000_0001", [used], KEYS)
+        theirs.records.register("application_1600000000000_0001", [used], KEYS)
         in_cache(hadoop, "theirs", OLD)
         assert sweep(cluster) == []
 
@@ -275,7 +278,7 @@ def test_one_at_a_time_sweeps() -> None:
 
 def test_a_sweep_is_claimed_once_an_hour(hadoop: FakeCluster, cluster: Cluster) -> None:
     hour = timedelta(hours=1)
-    assert Staging.on(cluster).claim_sweep(hour)
-    assert not Staging.on(cluster).claim_sweep(hour)
+    assert Sweep.claim(Staging.on(cluster).directory, hour)
+    assert not Sweep.claim(Staging.on(cluster).directory, hour)
     aged(hadoop.file_system.entries[f"{ROOT}/swept"], hour + timedelta(minutes=1))
-    assert Staging.on(cluster).claim_sweep(hour)
+    assert Sweep.claim(Staging.on(cluster).directory, hour)

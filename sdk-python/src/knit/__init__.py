@@ -20,7 +20,6 @@ from knit.exceptions import *  # noqa: F403
 
 if TYPE_CHECKING:
     from knit._application import Application
-    from knit._checks import CheckResult
     from knit._client import Client
     from knit._cluster.configuration.config import ClusterConfig
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
@@ -29,7 +28,8 @@ if TYPE_CHECKING:
     from knit._environments import PackingProgress, create_env, pack_environment
     from knit._knit import Knit
     from knit._logs import LogStream
-    from knit._staging import StagingProgress
+    from knit._staging.values import StagingProgress
+    from knit._submission.doctor import CheckResult
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
@@ -89,7 +89,6 @@ __all__ += _exceptions.__all__
 # Each is imported once it is asked for: all of them take 150 ms, which a command feels.
 _MODULES = {
     "_application": ("Application",),
-    "_checks": ("CheckResult",),
     "_client": ("Client",),
     "_cluster.configuration.config": ("ClusterConfig",),
     "_cluster.logs": ("AggregatedLogs", "ContainerLogs"),
@@ -98,7 +97,8 @@ _MODULES = {
     "_environments": ("PackingProgress", "create_env", "pack_environment"),
     "_knit": ("Knit",),
     "_logs": ("LogStream",),
-    "_staging": ("StagingProgress",),
+    "_staging.values": ("StagingProgress",),
+    "_submission.doctor": ("CheckResult",),
     "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),

@@ -6,19 +6,16 @@ import contextlib
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from knit._application import Application
 from knit._cluster.configuration.config import ClusterConfig
-from knit._tls import ApplicationTls, ClientTls
+from knit._tls import ClientTls
 from knit._values.deadlines import Deadline
 from knit._values.identifiers import APPLICATION_ID
 from knit._values.reports import ApplicationReport
@@ -28,28 +25,19 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
     ConfigurationError,
-    KnitError,
-    SubmissionError,
 )
 
 if TYPE_CHECKING:
-    from knit._checks import CheckResult, ResourceRequest
     from knit._cluster.cluster import Cluster
     from knit._cluster.logs import LogArchive
-    from knit._cluster.yarn.nodes import NewApplication
     from knit._environments import PackingProgress
-    from knit._shipments import Shipment
-    from knit._staging import LocalResource, Staging, StagingProgress
+    from knit._staging.staging import Staging
+    from knit._staging.values import StagingProgress
+    from knit._submission.doctor import CheckResult
     from knit._values.spec import ApplicationSpec
-    from knit.v1 import application_pb2
 
-    Shipped: TypeAlias = "list[tuple[Shipment, LocalResource]]"
-
-JAR = Path(__file__).with_name("_jar") / "knit-am.jar"
 SWEEPING_TIME = timedelta(seconds=5)
 """How long a client that is closed waits for its sweep, which comes once an hour at most."""
-GIVING_UP_TIME = timedelta(seconds=5)
-"""How long an application whose submission broke is tried to be killed."""
 
 _log = logging.getLogger("knit")
 
@@ -90,7 +78,7 @@ class Client:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         from knit._cluster.cluster import Cluster
-        from knit._sweep import Sweeping
+        from knit._staging.sweep import Sweeping
 
         self._config = config
         self._user = user
@@ -186,11 +174,13 @@ class Client:
             PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one; by its kind.
         """
-        from knit._checks import ClusterFacts, check_maximum, verify
-        from knit._local_checks import check_local
+        from knit._submission.checks import check_maximum, verify
+        from knit._submission.facts import ClusterFacts
+        from knit._submission.local_checks import check_local
+        from knit._submission.submit import requests_of
 
         check_local(spec)
-        requests = _requests(spec)
+        requests = requests_of(spec)
         facts = ClusterFacts(self._cluster)
         advice = verify(facts, queue=spec.queue, requests=requests)
         new = facts.new_application()
@@ -234,29 +224,18 @@ class Client:
             PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one, or could not be submitted; by its kind.
         """
-        from knit._local_checks import check_local
+        from knit._submission.submit import Submitter, check_here
 
-        check_local(spec)
-        if not JAR.is_file():
-            raise ConfigurationError(
-                "This installation of knit lacks the Application Master's jar and cannot submit: "
-                "install the wheel, or build the jar and install again."
-            )
-        began = time.monotonic()
-        staging = self._yarn.staging
-        new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
-        _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
-        try:
-            if before_submit is not None:
-                before_submit(new.application_id)
-            self._hand_in(spec, new, tls, jar, files)
-        except BaseException:
-            with contextlib.suppress(KnitError):
-                staging.remove(new.application_id)
-            raise
-        _log.debug("submitted %s in %.3f s", new.application_id, time.monotonic() - began)
-        self._sweep_later(new.application_id)
-        return self._handle(new.application_id, tls.client)
+        check_here(spec)
+        application_id, tls = Submitter(self._cluster, self._yarn.staging).submit(
+            spec,
+            progress=progress,
+            packing_progress=packing_progress,
+            before_submit=before_submit,
+            advice=advice,
+        )
+        self._sweep_later(application_id)
+        return self._handle(application_id, tls)
 
     def run(
         self,
@@ -334,7 +313,7 @@ class Client:
         Args:
             queue: A queue to look at; None for none.
         """
-        from knit._checks import diagnose
+        from knit._submission.doctor import diagnose
 
         return diagnose(self._config, user=self._user, queue=queue, timeout=self._timeout)
 
@@ -350,144 +329,15 @@ class Client:
             self._handles.add(application)
         return application
 
-    def _prepare(
-        self,
-        spec: ApplicationSpec,
-        progress: Callable[[StagingProgress], None] | None,
-        packing_progress: Callable[[PackingProgress], None] | None,
-        advice: Callable[[str], object] | None,
-    ) -> tuple[NewApplication, ApplicationTls, LocalResource, Shipped]:
-        """All that a submission needs and that can be done at the same time."""
-        from knit._checks import ClusterFacts, check_maximum, verify
-        from knit._shipments import Packer
-        from knit._staging import StagedFile
-
-        requests = _requests(spec)
-        failed = threading.Event()
-
-        def report(state: StagingProgress) -> None:
-            if failed.is_set():  # nobody needs the rest of the uploads
-                raise _AbandonedError
-            if progress is not None:
-                progress(state)
-
-        def report_packing(state: PackingProgress) -> None:
-            if failed.is_set():
-                raise _AbandonedError
-            if packing_progress is not None:
-                packing_progress(state)
-
-        def new_application() -> NewApplication:
-            new = self._cluster.resource_manager.new_application()
-            for request in requests:
-                check_maximum(request, new.maximum_mib, new.maximum_vcores)
-            return new
-
-        facts = ClusterFacts(self._cluster)
-        with ThreadPoolExecutor(4, thread_name_prefix="knit-submit") as pool:
-            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests)
-            news = pool.submit(new_application)
-            keys = pool.submit(ApplicationTls.generate)
-
-            def checked() -> None:
-                checks.result()
-                news.result()
-
-            def uploaded() -> tuple[LocalResource, Shipped]:
-                with Packer() as packer:
-                    shipments = packer.shipments(spec, report_packing)
-                    staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
-                    jar, *resources = self._yarn.staging.stage(
-                        staged, report, before_upload=checked
-                    )
-                return jar, list(zip(shipments, resources, strict=True))
-
-            uploads = pool.submit(uploaded)
-            try:
-                # In this order, so that of several failures the most telling one is raised.
-                for sentence in checks.result():
-                    (advice or _log.warning)(sentence)
-                new, tls = news.result(), keys.result()
-                jar, files = uploads.result()
-            except BaseException:
-                failed.set()
-                raise
-        return new, tls, jar, files
-
-    def _hand_in(
-        self,
-        spec: ApplicationSpec,
-        new: NewApplication,
-        tls: ApplicationTls,
-        jar: LocalResource,
-        files: Shipped,
-    ) -> None:
-        from knit._checks import ClusterFacts, explain_refusal
-        from knit._staging import ConnectionKeys
-        from knit._submission import SPEC_SECRET, AmSubmission
-
-        staging = self._yarn.staging
-        resources: dict[str, dict[str, application_pb2.LocalResource]] = {}
-        for shipment, resource in files:
-            of_service = resources.setdefault(shipment.service, {})
-            of_service[shipment.name] = shipment.to_proto(resource)
-        message = spec._to_proto(
-            resources,
-            staging_url=staging.url_of(new.application_id),
-            # With Kerberos containers are who their tokens say.
-            user_name="" if self._config.kerberos else self.user,
-        )
-        client = tls.client
-        keys = ConnectionKeys(
-            ca=client.ca.decode(),
-            client_cert=client.cert.decode(),
-            client_key=client.key.decode(),
-        )
-        submission = AmSubmission(
-            application_id=new.application_id,
-            name=spec.name,
-            queue=spec.queue,
-            memory_mib=spec.application_master.memory_mib,
-            vcores=spec.application_master.vcores,
-            jar=jar,
-            application_classpath=self._config.application_classpath,
-            user_name=None if self._config.kerberos else self.user,
-            secrets={
-                SPEC_SECRET: message.SerializeToString(),
-                "knit.tls.ca": tls.ca,
-                "knit.tls.cert": tls.cert,
-                "knit.tls.key": tls.key,
-            },
-            tags=spec.tags,
-            max_attempts=spec.max_attempts,
-        ).to_rest()
-        # Closing even a small file takes HDFS about half a second, in which YARN can begin.
-        with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
-            used = [jar, *(resource for _, resource in files)]
-            registered = pool.submit(staging.register, new.application_id, used, keys)
-            try:
-                self._cluster.resource_manager.submit(submission)
-                registered.result()
-            except SubmissionError as error:
-                explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
-                if explained is error:
-                    raise
-                raise explained from error
-            except BaseException:
-                # YARN may have it; it must not run without anybody who knows of it.
-                with contextlib.suppress(KnitError):
-                    self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
-                raise
-
     def _sweep_later(self, application_id: str) -> None:
         """Clears up behind earlier applications, beside whatever the caller does next."""
-        from knit._sweep import INTERVAL, Sweep
+        from knit._staging.sweep import Sweep
 
         staging, resource_manager = self._yarn.staging, self._cluster.resource_manager
 
         def sweep() -> None:
             try:
-                if not staging.claim_sweep(INTERVAL):
+                if not Sweep.claim(staging.directory):
                     return
                 removed = Sweep(
                     staging,
@@ -508,10 +358,6 @@ def _restored(
     return kind(config, user=user, timeout=timeout)
 
 
-class _AbandonedError(Exception):
-    """The submission failed elsewhere, so its uploads end."""
-
-
 class _Yarn:
     """What handles need of the cluster."""
 
@@ -521,7 +367,7 @@ class _Yarn:
     @cached_property
     def staging(self) -> Staging:
         """The user's directory `.knit`. The first use may raise ConfigurationError."""
-        from knit._staging import Staging
+        from knit._staging.staging import Staging
 
         return Staging.on(self._cluster)
 
@@ -533,7 +379,7 @@ class _Yarn:
         report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
         # If it cannot be removed in time, the sweep after a later submission does it.
         with contextlib.suppress(ClusterError, ConfigurationError):
-            self.staging.remove(application_id, timeout=deadline.remaining)
+            self.staging.records.remove(application_id, timeout=deadline.remaining)
         return report
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
@@ -542,7 +388,7 @@ class _Yarn:
         if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
             return None
         # Hadoop 2's reports do not carry it, so the Application Master writes it down.
-        return self.staging.read_address(report.application_id, timeout=timeout)
+        return self.staging.records.read_address(report.application_id, timeout=timeout)
 
     def archive(self, application_id: str) -> LogArchive:
         from knit._cluster.logs import LogArchive
@@ -550,7 +396,7 @@ class _Yarn:
         return LogArchive(self._cluster, application_id)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        keys = self.staging.read(application_id, timeout=timeout).keys
+        keys = self.staging.records.read(application_id, timeout=timeout).keys
         if keys is None:
             raise ApplicationError(
                 f"{application_id} was submitted without keys for other clients. Talk to it from "
@@ -559,14 +405,3 @@ class _Yarn:
         return ClientTls(
             ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
         )
-
-
-def _requests(spec: ApplicationSpec) -> list[ResourceRequest]:
-    from knit._checks import ResourceRequest
-
-    sizes = {"the Application Master": spec.application_master}
-    sizes |= {f"the service {name!r}": s.resources for name, s in spec.services.items()}
-    return [
-        ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
-        for what, size in sizes.items()
-    ]

@@ -42,7 +42,7 @@ def test_a_path_that_cannot_be_is_one_sentence(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("knit._client.JAR", Path(__file__))
+    monkeypatch.setattr("knit._submission.submit.JAR", Path(__file__))
     assert main([argument.format(path) for argument in arguments]) in (1, 2)
     err = capfd.readouterr().err
     assert "fault of knit" not in err

@@ -470,7 +470,7 @@ def test_doctor_without_a_configuration_says_so(
 def test_run_on_a_cluster_that_refuses_is_one_sentence(
     cluster: FakeCluster, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("knit._client.JAR", Path(__file__))
+    monkeypatch.setattr("knit._submission.submit.JAR", Path(__file__))
     cluster.resource_manager.refusal = Answer.error(400, "BadRequestException", "not today")
     assert main(["run", "-q", "--env", "TOKEN=hunter2", "ls"]) == 1
     out, err = capfd.readouterr()

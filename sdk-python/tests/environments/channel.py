@@ -14,8 +14,8 @@ from typing import Any
 
 import attrs
 
-from knit._environments._entries import Entry, made
-from knit._environments._interpreter import Interpreter, with_libraries
+from knit._environments.packing.entries import Entry, made
+from knit._environments.packing.interpreter import Interpreter, with_libraries
 from tests.environments.making import GREETING
 
 PLACEHOLDER = "/opt/" + "placeholder_" * 12

@@ -14,8 +14,8 @@ import pytest
 
 import knit
 from knit import CondaException, PackageListError, create_env
-from knit._environments import _rattler
-from knit._environments._entries import made
+from knit._environments.making import rattler
+from knit._environments.packing.entries import made
 from tests.environments.channel import Channel
 from tests.environments.unpacking import run, unpack
 
@@ -205,7 +205,7 @@ def test_a_directory_that_is_no_environment_is_left_alone(root: Path) -> None:
 def test_where_there_is_nothing_to_make_it_with_it_says_what_to_install(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_rattler, "is_there", lambda: False)
+    monkeypatch.setattr(rattler, "is_there", lambda: False)
     with pytest.raises(CondaException, match="pip install py-rattler"):
         create_env("one", ["python"])
     assert left(root) == []
@@ -238,7 +238,7 @@ Play = Callable[..., Path]
 def play(channel: Channel, tmp_path: Path) -> Play:
     """Makes a program that plays conda in a directory, which it returns."""
     template = tmp_path / "template"
-    _rattler.create(template, ["greeting"], [channel.url], lambda _: None)
+    rattler.create(template, ["greeting"], [channel.url], lambda _: None)
 
     def make(name: str, *, settings: bool = False, ancient: bool = True) -> Path:
         directory = tmp_path / f"installed-{name}"

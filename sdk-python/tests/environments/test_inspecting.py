@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from knit._environments._sources import check_source
+from knit._environments.packing.sources import check_source
 from knit.exceptions import PythonEnvironmentError
 from tests.environments.making import write_archive
 

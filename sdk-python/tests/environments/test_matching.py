@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from knit import CondaException
-from knit._environments._matching import missing
+from knit._environments.making.matching import missing
 
 
 def _environment(directory: Path, **packages: str) -> Path:

@@ -18,8 +18,9 @@ import pytest
 
 import knit
 from knit import PackingProgress, PythonEnvironmentError, pack_environment
-from knit._environments import _cache, _elf
-from knit._environments._entries import fingerprint, of_file
+from knit._environments.packing import elf
+from knit._environments.packing.cache import path_of, prune
+from knit._environments.packing.entries import fingerprint, of_file
 from tests.environments.making import make_venv, write_wheel
 from tests.environments.unpacking import contents, fit, run, unpack
 
@@ -62,7 +63,7 @@ def test_one_of_the_systems_python_finds_none_of_its_packages(tmp_path: Path) ->
 def test_where_a_program_has_no_room_for_it_a_variable_says_where_libraries_are(
     venv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_elf, "with_rpath", lambda data, rpath: None)
+    monkeypatch.setattr(elf, "with_rpath", lambda data, rpath: None)
     prefix = unpack(pack_environment(venv), tmp_path)
 
     activate = ". etc/conda/activate.d/knit-libraries.sh && "
@@ -197,9 +198,9 @@ def test_archives_of_an_environment_that_changes_do_not_pile_up(cache: Path) -> 
     environment = Path("/home/me/env")
     hour = 3600
     ages = [0, hour // 2, hour // 2, 2 * hour, 3 * hour]
-    packed = [_cache.path_of(environment, str(number) * 32) for number in range(len(ages))]
-    other = _cache.path_of(Path("/home/me/other"), "a" * 32)
-    unused = _cache.path_of(Path("/home/me/unused"), "a" * 32)
+    packed = [path_of(environment, str(number) * 32) for number in range(len(ages))]
+    other = path_of(Path("/home/me/other"), "a" * 32)
+    unused = path_of(Path("/home/me/unused"), "a" * 32)
     part = cache / f".{other.name}.0.part"
     broken = cache / f".{other.name}.1.part"
     for path, age in [
@@ -212,7 +213,7 @@ def test_archives_of_an_environment_that_changes_do_not_pile_up(cache: Path) -> 
         path.touch()
         os.utime(path, (time.time() - age, time.time() - age))
 
-    _cache.prune(environment)
+    prune(environment)
 
     assert sorted(cache.iterdir()) == sorted([*packed[:3], other, part])
 

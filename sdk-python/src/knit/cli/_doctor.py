@@ -48,7 +48,7 @@ def doctor(*, cluster: Cluster, queue: str, deep: bool, master_ports: object, as
     Nothing is changed that stays; what --deep runs is ended and cleared up. The exit status is 1
     if a check failed; what builds on a check that failed is left out.
     """
-    from knit._checks import diagnose
+    from knit._submission.doctor import diagnose
 
     checks = [check_packages(), check_cache()]
     checks += diagnose(
@@ -88,11 +88,11 @@ def check_cache() -> knit.CheckResult:
     import os
 
     from knit import CheckResult
-    from knit._environments import _cache
+    from knit._environments.packing import cache
     from knit.exceptions import KnitError
 
     try:
-        directory = _cache.directory()
+        directory = cache.directory()
         size = sum(entry.stat().st_size for entry in directory.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         size = 0

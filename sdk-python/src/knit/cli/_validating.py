@@ -71,7 +71,7 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
 
 def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
     """What of a specification this machine lacks: its files and environments."""
-    from knit._local_checks import check_local
+    from knit._submission.local_checks import check_local
     from knit.exceptions import KnitError
 
     for name, service in spec.services.items():
@@ -92,11 +92,12 @@ def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
 
 def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[list[str], list[str]]:
     """What the cluster would not take, every reason; and what is worth knowing all the same."""
-    from knit._checks import ClusterFacts, survey
-    from knit._client import _requests
+    from knit._submission.checks import survey
+    from knit._submission.facts import ClusterFacts
+    from knit._submission.submit import requests_of
 
     facts = ClusterFacts(client._cluster)
-    errors, advice = survey(facts, queue=spec.queue, requests=_requests(spec))
+    errors, advice = survey(facts, queue=spec.queue, requests=requests_of(spec))
     return [str(error) for error in errors], advice
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from knit._environments import _packing
-from knit._environments._inspecting import check_archive
-from knit._environments._packing import ProgressCallback
+from knit._environments.packing import packing
+from knit._environments.packing.inspecting import check_archive
+from knit._environments.packing.packing import ProgressCallback
 from knit._values.files import (
     ENVIRONMENT_SUFFIXES,
     RUNNING_ENVIRONMENT,
@@ -30,13 +30,13 @@ def check_source(source: str) -> None:
         PythonEnvironmentError: It is no environment, or one that would not run elsewhere.
     """
     if source == RUNNING_ENVIRONMENT:
-        _packing.check()
+        packing.check()
         return
     path = to_local_path(source)
     if path is None:
         return
     if is_directory(path, what="environment", error=PythonEnvironmentError):
-        _packing.check(path)
+        packing.check(path)
         return
     if not is_file(path, what="environment", error=PythonEnvironmentError):
         raise FileMissingError(f"The environment {path} does not exist on this machine.")
@@ -63,10 +63,10 @@ def to_stage(source: str, progress: ProgressCallback | None) -> Path | str:
         PythonEnvironmentError: It cannot be packed.
     """
     if source == RUNNING_ENVIRONMENT:
-        return _packing.pack_environment(progress=progress)
+        return packing.pack_environment(progress=progress)
     path = to_local_path(source)
     if path is not None and path.is_dir():
-        return _packing.pack_environment(path, progress=progress)
+        return packing.pack_environment(path, progress=progress)
     return path or source
 
 

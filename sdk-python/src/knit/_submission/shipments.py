@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._packed import SUFFIX, bundled, write_directory
-from knit._staging import LocalResource, LocalResourceVisibility, StagedFile
+from knit._staging.values import LocalResource, LocalResourceVisibility, StagedFile
+from knit._submission.packed import SUFFIX, bundled, write_directory
 from knit._values.files import ENVIRONMENT_NAME, File, Visibility
 from knit._values.paths import reason
 from knit.exceptions import SpecError

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
 
-from knit._environments import _interpreter
-from knit._environments._entries import Entry, walk
-from knit._environments._interpreter import Interpreter
-from knit._environments._scripts import UNPACK, unpack_script
+from knit._environments.packing.entries import Entry, walk
+from knit._environments.packing.interpreter import Interpreter, is_left_out
+from knit._environments.packing.scripts import UNPACK, unpack_script
 from knit.exceptions import PythonEnvironmentError
 
 
@@ -36,7 +35,7 @@ def entries(interpreter: Interpreter, prefix: Path) -> Iterator[Entry]:
     def skip(path: str) -> bool:
         inner = path.removeprefix(library)
         is_packages = inner == "site-packages"  # which are not left out here
-        return inner != path and not is_packages and _interpreter.is_left_out(inner)
+        return inner != path and not is_packages and is_left_out(inner)
 
     for entry in walk(prefix, skip=skip):
         names.add(entry.target)

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from knit._staging import LocalResource
+from knit._staging.values import LocalResource
 from knit._values.spec import LARGEST_SPEC_BYTES
 from knit.exceptions import SpecError
 
@@ -35,7 +35,7 @@ LAUNCH_COMMAND = (
     r"&& eval \"\${knit_launch:?is not among the credentials of this container}\""
 )
 
-_SCRIPT = Path(__file__).with_name("_launch_am.sh")
+_SCRIPT = Path(__file__).parents[1] / "_launch_am.sh"
 # Within double quotes, what bash would take for something else than itself or a variable.
 _SPECIAL = re.compile(r'["`\\]|\$(?!\w|\{\w+\})')
 _SMALLEST_HEAP_MIB = 64

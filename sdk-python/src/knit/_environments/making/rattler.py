@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knit._environments._conda_tools import DEFAULT_CHANNELS
+from knit._environments.making.conda_tools import DEFAULT_CHANNELS
 from knit._values.paths import expanded
 from knit.exceptions import CondaException
 

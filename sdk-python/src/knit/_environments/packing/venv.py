@@ -17,9 +17,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from knit._environments._entries import Entry, made, walk
-from knit._environments._interpreter import Interpreter
-from knit._environments._scripts import unpack_script
+from knit._environments.packing.entries import Entry, made, walk
+from knit._environments.packing.interpreter import Interpreter
+from knit._environments.packing.scripts import unpack_script
 from knit.exceptions import PythonEnvironmentError
 
 BASE = "knit-base"
@@ -55,7 +55,7 @@ def entries(interpreter: Interpreter, prefix: Path) -> Iterator[Entry]:
     settings = f"include-system-site-packages = false\nversion = {version}\n"
     yield made("pyvenv.cfg", settings.encode())
     yield unpack_script()
-    activate = Path(__file__).with_name("_activate.sh").read_bytes()
+    activate = Path(__file__).with_name("activate.sh").read_bytes()
     yield made(f"{BASE}/activate.sh", activate)
     yield from interpreter.entries(BASE)
 

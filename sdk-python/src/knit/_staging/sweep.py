@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 
 from knit._cluster.hdfs.statuses import FileStatus
 from knit._cluster.yarn.resource_manager import ResourceManager
-from knit._staging import USE_MARK, Staging
+from knit._staging.directory import FILE_PERMISSION, StagingDirectory
+from knit._staging.staging import Staging
+from knit._staging.uploads import USE_MARK
 from knit._values.identifiers import APPLICATION_ID, application_key
 from knit._values.reports import ApplicationReport
 from knit.exceptions import ApplicationNotFoundError, ClusterResponseError, StandbyError
@@ -52,10 +54,21 @@ class Sweep:
         newest: str,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._staging = staging
+        self._directory = staging.directory
+        self._records = staging.records
         self._resource_manager = resource_manager
         self._newest = newest
         self._stopped = stopped
+
+    @staticmethod
+    def claim(directory: StagingDirectory, interval: timedelta = INTERVAL) -> bool:
+        """Whether the last sweep, by whatever client, is so long ago; then this one counts."""
+        mark = f"{directory.root}/swept"
+        last = directory.files.find(mark)
+        if last is not None and directory.is_within(interval, last.modify_time_ms):
+            return False
+        directory.files.create(mark, b"", permission=FILE_PERMISSION, overwrite=True)
+        return True
 
     def run(self) -> list[str]:
         """Removes what nobody needs any more, and returns the paths."""
@@ -67,11 +80,11 @@ class Sweep:
         """What was removed, and the IDs of what stays."""
         removed, kept = [], []
         # Listed first: what is listed here was submitted, or is about to be, when YARN is asked.
-        entries = self._staging.entries("applications")
+        entries = self._directory.entries("applications")
         known = self._known() if entries else {}
         for entry in entries:
             if not self._stopped() and self._is_over(entry, known.get(entry.name)):
-                self._staging.remove(entry.name)
+                self._records.remove(entry.name)
                 removed.append(entry.path)
             else:
                 kept.append(entry.name)
@@ -83,7 +96,7 @@ class Sweep:
             # It has yet to load its applications, and would seem to know none.
             raise StandbyError(f"The ResourceManager at {info.url} is still starting.")
         reports = self._resource_manager.applications(
-            user=self._staging.user, application_types=None
+            user=self._directory.files.user, application_types=None
         )
         return {report.application_id: report for report in reports}
 
@@ -97,15 +110,15 @@ class Sweep:
             ended = report.finish_time
             return ended is None or self._yarn_now() - ended > LEAVING_TIME
         if self._age(entry) > RENEWAL:
-            self._staging.renew(entry.name)
+            self._records.renew(entry.name)
         return False
 
     def _is_forgotten(self, entry: FileStatus) -> bool:
         try:
-            whose = self._staging.read(entry.name).resource_manager
+            whose = self._records.read(entry.name).resource_manager
         except (ApplicationNotFoundError, ClusterResponseError):
             whose = None
-        if whose is None or whose != self._staging.resource_manager:
+        if whose is None or whose != self._records.resource_manager:
             return self._age(entry) > STRANGERS_LIFETIME
         if _is_in_flight(entry.name, self._newest):
             return False
@@ -117,7 +130,7 @@ class Sweep:
         return False
 
     def _cache(self, applications: Iterable[str]) -> list[str]:
-        entries = {entry.name: entry for entry in self._staging.entries("cache")}
+        entries = {entry.name: entry for entry in self._directory.entries("cache")}
         stale = [entry for entry in entries.values() if self._is_stale(entry, entries)]
         if any(not _is_part(entry) for entry in stale):
             used = self._used(applications)
@@ -131,7 +144,7 @@ class Sweep:
             if self._stopped():
                 break
             # Somebody may have come to use it since the list was made.
-            if self._is_still_stale(entry.name) and self._staging.discard(entry.path):
+            if self._is_still_stale(entry.name) and self._directory.files.delete(entry.path):
                 removed.append(entry.path)
         return removed
 
@@ -139,15 +152,21 @@ class Sweep:
         used: set[str] = set()
         for application_id in applications:
             try:
-                used.update(self._staging.read(application_id).cache)
+                used.update(self._records.read(application_id).cache)
             except ApplicationNotFoundError:  # noqa: PERF203
                 continue
             except ClusterResponseError:
                 return None
         return used
 
+    def _find_in_cache(self, *names: str) -> dict[str, FileStatus]:
+        """Those of these entries that are there."""
+        directory = self._directory
+        found = {name: directory.files.find(f"{directory.root}/cache/{name}") for name in names}
+        return {name: status for name, status in found.items() if status is not None}
+
     def _is_still_stale(self, name: str) -> bool:
-        found = self._staging.find_in_cache(name, name + USE_MARK)
+        found = self._find_in_cache(name, name + USE_MARK)
         return name in found and self._is_stale(found[name], found)
 
     def _is_stale(self, entry: FileStatus, entries: dict[str, FileStatus]) -> bool:
@@ -158,7 +177,7 @@ class Sweep:
     def _age(self, entry: FileStatus) -> timedelta:
         """Since its last use. An upload under way has the time of its begin."""
         last_ms = max(entry.access_time_ms, entry.modify_time_ms)
-        return timedelta(milliseconds=self._staging.now_ms() - last_ms)
+        return timedelta(milliseconds=self._directory.now_ms() - last_ms)
 
     def _yarn_now(self) -> datetime:
         return self._resource_manager.daemon.now()

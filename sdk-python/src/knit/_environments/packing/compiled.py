@@ -15,7 +15,7 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments._entries import Entry, of_file
+from knit._environments.packing.entries import Entry, of_file
 
 _HEADER_BYTES = 16
 _UNCHECKED = b"\1\0\0\0" + bytes(8)

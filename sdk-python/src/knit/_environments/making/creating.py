@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from knit._environments import _conda_tools, _matching, _rattler
-from knit._environments._packing import PackingProgress, pack_environment
+from knit._environments.making import conda_tools, matching, rattler
+from knit._environments.packing.packing import PackingProgress, pack_environment
 from knit._values.paths import expanded
 from knit.exceptions import CondaException, PackageListError
 
@@ -61,8 +61,8 @@ def create_env(
     wanted, sources = _checked(env_name, packages, channels)
     with _telling(progress) as say:
         root = None if conda_root is None else expanded(conda_root).absolute()
-        tool = _conda_tools.find(root)
-        directory = tool.environments(root) if tool else _rattler.environments(root)
+        tool = conda_tools.find(root)
+        directory = tool.environments(root) if tool else rattler.environments(root)
         prefix = directory / env_name
         if wanted is None and not _is_environment(prefix):
             raise CondaException(
@@ -89,11 +89,11 @@ def create_env(
 Creator = Callable[[Path, Sequence[str], Sequence[str], Callable[[str], None]], None]
 
 
-def _creator(tool: _conda_tools.Tool | None) -> Creator:
+def _creator(tool: conda_tools.Tool | None) -> Creator:
     if tool is not None:
         return tool.create
-    if _rattler.is_there():
-        return _rattler.create
+    if rattler.is_there():
+        return rattler.create
     raise CondaException(
         "There is nothing to make a conda environment with: no conda, mamba or micromamba on the "
         "PATH, and no py-rattler. Install one of them, or: pip install py-rattler"
@@ -136,7 +136,7 @@ def _check_satisfies(prefix: Path, wanted: Sequence[str]) -> None:
         raise CondaException(
             f"{prefix} is there and is no conda environment: choose another name, or move it away."
         )
-    lacking = _matching.missing(prefix, wanted)
+    lacking = matching.missing(prefix, wanted)
     if lacking:
         raise CondaException(
             f"The environment {prefix} exists and lacks {', '.join(lacking)}. Have it made anew "

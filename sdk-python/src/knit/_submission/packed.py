@@ -14,8 +14,8 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments import _archive
-from knit._environments._entries import Entry, of_file
+from knit._environments.packing import archive
+from knit._environments.packing.entries import Entry, of_file
 from knit._values.files import File, Visibility
 from knit._values.paths import reason
 from knit.exceptions import PythonEnvironmentError, SpecError
@@ -181,7 +181,7 @@ def write(path: Path, entries: Iterable[Entry]) -> None:
     """
     listed: Sequence[Entry] = sorted(entries, key=lambda entry: entry.target)
     try:
-        _archive.write(path, listed, lambda _: None)
+        archive.write(path, listed, lambda _: None)
     except PythonEnvironmentError as error:
         raise SpecError(error.message) from None
     except OSError as error:

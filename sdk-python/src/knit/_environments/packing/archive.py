@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, cast
 
-from knit._environments._compiled import unchecked
-from knit._environments._entries import Entry
+from knit._environments.packing.compiled import unchecked
+from knit._environments.packing.entries import Entry
 from knit.exceptions import PythonEnvironmentError
 
 TIME = 315_532_800

@@ -9,21 +9,14 @@ for `knit doctor` and makes a report of each.
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
-from typing import TypeVar
 
-import attrs
-
-from knit._cluster.cluster import Cluster
-from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.answer_errors import first_line
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
+from knit._cluster.yarn.nodes import NewApplication, Node
 from knit._cluster.yarn.queues import Queue
-from knit._staging import Staging
+from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -39,85 +32,6 @@ from knit.exceptions import (
 
 #: As Kerberos has it.
 LARGEST_CLOCK_SKEW = timedelta(minutes=5)
-
-_T = TypeVar("_T")
-
-
-@attrs.frozen(kw_only=True)
-class ResourceRequest:
-    """What one container is to have, and who asks for it."""
-
-    what: str
-    """For messages: "service worker", "the Application Master"."""
-    memory_mib: int
-    vcores: int
-
-
-@attrs.frozen(kw_only=True)
-class CheckResult:
-    """What a check found."""
-
-    name: str
-    """A few words, such as `queue`."""
-    ok: bool
-    message: str
-    """What was found, in a sentence."""
-    hint: str = ""
-    """What to do about it; empty where all is well."""
-    error: KnitError | None = attrs.field(default=None, repr=False)
-    """What a submission would raise; None where all is well."""
-
-
-class ClusterFacts:
-    """What the checks ask the cluster, each question once. Threads may share it."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._locks = {
-            name: threading.Lock() for name in ("info", "metrics", "nodes", "queues", "home")
-        }
-        self._known: dict[str, object] = {}
-
-    def _once(self, name: str, ask: Callable[[], _T]) -> _T:
-        with self._locks[name]:
-            if name not in self._known:
-                self._known[name] = ask()
-            found: _T = self._known[name]  # type: ignore[assignment]
-            return found
-
-    @property
-    def info(self) -> ClusterInfo:
-        return self._once("info", self._cluster.resource_manager.cluster_info)
-
-    @property
-    def metrics(self) -> ClusterMetrics:
-        return self._once("metrics", self._cluster.resource_manager.metrics)
-
-    def new_application(self) -> NewApplication:
-        """Another one each time."""
-        return self._cluster.resource_manager.new_application()
-
-    @property
-    def makes_queues(self) -> bool:
-        """Whether the scheduler makes queues for applications that ask for others."""
-        return any(queue.makes_others for queue in self.queues)
-
-    @property
-    def nodes(self) -> list[Node]:
-        return self._once("nodes", self._cluster.resource_manager.nodes)
-
-    @property
-    def queues(self) -> list[Queue]:
-        return self._once("queues", self._cluster.resource_manager.queues)
-
-    @property
-    def home(self) -> str:
-        return self._once("home", self._cluster.files.home_directory)
-
-    @property
-    def files(self) -> WebHdfs:
-        """The file system itself, for questions about single paths."""
-        return self._cluster.files
 
 
 def check_resource_manager(facts: ClusterFacts) -> str:
@@ -569,99 +483,6 @@ def _check_queue_grants(facts: ClusterFacts, queue: Queue | None, request: Resou
             where=f"in the queue {queue.path}",
             url=facts.info.url,
         )
-
-
-def diagnose(
-    configuration: ClusterConfig | Callable[[], ClusterConfig],
-    *,
-    user: str | None = None,
-    queue: str | None = "default",
-    timeout: timedelta = timedelta(seconds=10),
-) -> list[CheckResult]:
-    """
-    Looks at everything that a submission depends on, for `knit doctor`.
-
-    What builds on a check that failed is left out.
-
-    Args:
-        configuration: The cluster's, or what reads it.
-        user: Default: as `SimpleAuthentication.from_environment` finds it.
-        queue: A queue to look at; None for none.
-        timeout: For each question.
-    """
-    results: list[CheckResult] = []
-
-    def configured() -> ClusterConfig:
-        return configuration() if callable(configuration) else configuration
-
-    config = _step(results, "configuration", configured, lambda c: f"Read from {c.where}.")
-    if config is None:
-        return results
-    cluster = _step(
-        results,
-        "user",
-        lambda: Cluster(config, user=user, timeout=timeout),
-        lambda c: f"The cluster knows you as {c.user}, by simple authentication.",
-    )
-    if cluster is None:
-        return results
-    with cluster:
-        _diagnose_resource_manager(cluster, queue, results)
-        _diagnose_file_system(cluster, results)
-    return results
-
-
-def _diagnose_resource_manager(
-    cluster: Cluster, queue: str | None, results: list[CheckResult]
-) -> None:
-    if not _step(results, "resource manager address", lambda: cluster.resource_manager, None):
-        return
-    facts = ClusterFacts(cluster)
-    if not _step(results, "resource manager", lambda: check_resource_manager(facts)):
-        return
-    _step(results, "clock", lambda: check_clock(facts))
-    _step(results, "nodes", lambda: check_nodes(facts))
-    _step(results, "submission", lambda: check_submission(facts))
-    if queue is not None:
-        _step(results, "queue", lambda: check_queue(facts, queue))
-
-
-def _diagnose_file_system(cluster: Cluster, results: list[CheckResult]) -> None:
-    if not _step(results, "file system address", lambda: cluster.files, None):
-        return
-    facts = ClusterFacts(cluster)
-    if not _step(results, "file system", lambda: check_file_system(facts)):
-        return
-    if _step(results, "home directory", lambda: check_home_directory(facts)) and _step(
-        results, "safe mode", lambda: check_safe_mode(facts)
-    ):
-        _step(results, "staging", lambda: check_staging(cluster))
-
-
-def check_staging(cluster: Cluster) -> str:
-    """A file can be written to a DataNode, read back and deleted."""
-    Staging.on(cluster).probe()
-    return "A file was written to a DataNode, read back and deleted."
-
-
-def _step(
-    results: list[CheckResult],
-    name: str,
-    check: Callable[[], _T],
-    message: Callable[[_T], str] | None = str,
-) -> _T | None:
-    """Runs one check, writes down what came of it, and returns what it returned."""
-    try:
-        found = check()
-    except KnitError as error:
-        came_back, _, hint = error.message.partition(". ")
-        results.append(
-            CheckResult(name=name, ok=False, message=f"{came_back}.", hint=hint, error=error)
-        )
-        return None
-    if message is not None:
-        results.append(CheckResult(name=name, ok=True, message=message(found)))
-    return found
 
 
 def _capital(text: str) -> str:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments import _elf
-from knit._environments._entries import Entry, made, of_file, walk
+from knit._environments.packing import elf
+from knit._environments.packing.entries import Entry, made, of_file, walk
 from knit.exceptions import PythonEnvironmentError
 
 LIBRARIES = "lib"
@@ -100,7 +100,7 @@ class Interpreter:
                 "of CPython. Put an archive that you made yourself in its place."
             )
         with executable.open("rb") as file:
-            if not _elf.is_elf(file.read(4)):
+            if not elf.is_elf(file.read(4)):
                 raise PythonEnvironmentError(
                     f"The environment {environment} is not of Linux, and the cluster's nodes are: "
                     "make it on Linux, in a container for instance, or with knit.create_env there."
@@ -177,12 +177,12 @@ def with_libraries(entries: Sequence[Entry], python: str, target: str) -> list[E
     shipped = {entry.target for entry in added} | set(programs)
     for entry in [*entries, *added]:
         if entry.target == python and entry.source is not None:
-            content = _elf.with_rpath(entry.source.read_bytes(), f"$ORIGIN/../{LIBRARIES}")
+            content = elf.with_rpath(entry.source.read_bytes(), f"$ORIGIN/../{LIBRARIES}")
             if content is None:
                 result.append(_library_path(target))
             entry = attrs.evolve(entry, content=content)
         elif entry.target in shipped and entry.source is not None:
-            entry = attrs.evolve(entry, content=_elf.without_runpath(entry.source.read_bytes()))
+            entry = attrs.evolve(entry, content=elf.without_runpath(entry.source.read_bytes()))
         result.append(entry)
     return result
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments import _archive, _cache, _compiled, _conda, _editable, _plain, _venv
-from knit._environments._entries import Entry, fingerprint
-from knit._environments._interpreter import Interpreter, with_libraries
-from knit._environments._scripts import relocated
+from knit._environments.packing import archive, cache, compiled, conda, editable, plain, venv
+from knit._environments.packing.entries import Entry, fingerprint
+from knit._environments.packing.interpreter import Interpreter, with_libraries
+from knit._environments.packing.scripts import relocated
 from knit._values.paths import expanded
 from knit.exceptions import FileMissingError, PythonEnvironmentError
 
@@ -72,26 +72,26 @@ def pack_environment(
     environment = find(source)
     goal = _output(output)
     listing = _Listing.of(environment)
-    cached = _cache.path_of(environment.prefix, fingerprint(listing.entries, FORMAT))
+    cached = cache.path_of(environment.prefix, fingerprint(listing.entries, FORMAT))
     total = sum(entry.size_bytes for entry in listing.entries)
     state = _Progress(str(environment.prefix), total, progress)
-    if _cache.is_there(cached):
+    if cache.is_there(cached):
         state.cached()
     else:
-        with _cache.appearing(cached) as part:
+        with cache.appearing(cached) as part:
             listing.write(part, state.packed)
             # What has changed meanwhile is half old, half new, and would be taken for the old.
             again = fingerprint(_Listing.of(environment).entries, FORMAT)
-            if cached != _cache.path_of(environment.prefix, again):
+            if cached != cache.path_of(environment.prefix, again):
                 raise PythonEnvironmentError(
                     f"The environment {environment.given} changed while it was packed. Try again "
                     "when nothing is installed into it any more."
                 )
         state.done()
-        _cache.prune(environment.prefix)
+        cache.prune(environment.prefix)
     if goal is None:
         return cached
-    with _cache.appearing(goal) as part:
+    with cache.appearing(goal) as part:
         shutil.copyfile(cached, part)
     return goal
 
@@ -158,10 +158,10 @@ def find(source: str | os.PathLike[str] | None) -> Environment:
     interpreter = Interpreter.ask(python, given)
     environment = Environment(prefix, given, interpreter)
     if environment.is_virtual:
-        _venv.check(prefix)
+        venv.check(prefix)
     else:
-        _plain.check(interpreter, prefix)
-    _editable.check(given, interpreter.site_packages)
+        plain.check(interpreter, prefix)
+    editable.check(given, interpreter.site_packages)
     return environment
 
 
@@ -177,21 +177,21 @@ class _Listing:
         prefix, interpreter = environment.prefix, environment.interpreter
         if interpreter is None:
             return cls(
-                _conda.entries(prefix), lambda path, packed: _conda.write(path, prefix, packed)
+                conda.entries(prefix), lambda path, packed: conda.write(path, prefix, packed)
             )
         if environment.is_virtual:
-            base = f"{_venv.BASE}/"
-            plain = _venv.entries(interpreter, prefix)
+            base = f"{venv.BASE}/"
+            files = venv.entries(interpreter, prefix)
             python = f"{base}bin/{interpreter.name}"
         else:
             base = ""
-            plain = _plain.entries(interpreter, prefix)
+            files = plain.entries(interpreter, prefix)
             python = str(interpreter.executable.relative_to(prefix))
-        found = list(relocated(plain, {prefix, environment.given}))
-        found += _compiled.entries(interpreter.site_packages, prefix)
+        found = list(relocated(files, {prefix, environment.given}))
+        found += compiled.entries(interpreter.site_packages, prefix)
         entries = with_libraries(found, python, base)
         entries.sort(key=lambda entry: entry.target)
-        return cls(entries, lambda path, packed: _archive.write(path, entries, packed))
+        return cls(entries, lambda path, packed: archive.write(path, entries, packed))
 
 
 class _Progress:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments import _archive, _compiled
-from knit._environments._entries import Entry, made, of_file, walk
+from knit._environments.packing import archive, compiled
+from knit._environments.packing.entries import Entry, made, of_file, walk
 from knit.exceptions import PythonEnvironmentError
 
 
@@ -36,8 +36,8 @@ def write(path: Path, prefix: Path, packed: Callable[[int], None]) -> None:
         files.sort(key=lambda file: file.target)
         with (
             path.open("wb") as out,
-            _archive.Gzip(out) as stream,
-            _archive.Tar(stream, packed) as tar,
+            archive.Gzip(out) as stream,
+            archive.Tar(stream, packed) as tar,
         ):
             packer = Packer(str(prefix), _Archive(tar))
             for each in files:
@@ -57,7 +57,7 @@ def _one_line(error: Exception) -> str:
 class _Archive:
     """What conda-pack writes to."""
 
-    tar: _archive.Tar
+    tar: archive.Tar
 
     def add(self, source: str, target: str) -> None:
         for entry in _entry(Path(source), target):
@@ -73,7 +73,7 @@ def _entry(source: Path, target: str) -> Sequence[Entry]:
         return [Entry(target=target, link=str(source.readlink()))]
     if source.is_dir():
         return [Entry(target=target)]
-    origin = _compiled.source_of(source) if source.suffix == ".pyc" else None
+    origin = compiled.source_of(source) if source.suffix == ".pyc" else None
     if origin is not None and not origin.is_file():
         origin = None
     return [attrs.evolve(of_file(target, source), compiled_from=origin)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from knit._environments._entries import Entry, made
+from knit._environments.packing.entries import Entry, made
 from knit.exceptions import PythonEnvironmentError
 
 UNPACK = "bin/knit-unpack"
@@ -21,7 +21,7 @@ _DIRECT = re.compile(rb"#![ \t]*(?P<path>[^\n]+?)(?P<options>[ \t]+-[^\n]*)?\r?\
 
 def unpack_script() -> Entry:
     """What makes an environment fit to where it was unpacked."""
-    text = Path(__file__).with_name("_unpack.sh").read_bytes()
+    text = Path(__file__).with_name("unpack.sh").read_bytes()
     return made(UNPACK, text, executable=True)
 
 

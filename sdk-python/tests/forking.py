@@ -13,8 +13,11 @@ import signal
 import sys
 from datetime import timedelta
 
-from knit import Application, _channel
-from knit.testing import FakeApplicationMaster, _FakeYarn
+from knit import Application
+from knit._wire import connection
+from knit._wire.channel import open_channel
+from knit.testing import FakeApplicationMaster
+from knit.testing._application_master import _FakeYarn
 
 
 def serve(ready: int, over: int) -> None:
@@ -40,13 +43,12 @@ def main() -> int:
     handle = Application(_FakeYarn(fake), fake.application_id, timeout=timedelta(seconds=20))
     assert handle.describe().name == "fake"
     opened: list[str] = []
-    open_channel = _channel.open_channel
 
     def noting(address: str, tls: object) -> object:
         opened.append(address)
         return open_channel(address, tls)  # type: ignore[arg-type]
 
-    _channel.open_channel = noting  # type: ignore[assignment]
+    connection.open_channel = noting  # type: ignore[assignment, attr-defined]
     # A thread of the parent's may hold the lock at the moment of the fork.
     handle._connection._lock.acquire()
     results = []

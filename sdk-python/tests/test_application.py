@@ -39,12 +39,10 @@ from knit import (
     WaitTimeoutError,
     WrongStateError,
     YarnState,
-    _application,
-    _testing_services,
 )
-from knit._testing_archive import FakeArchive
 from knit._values import deadlines
-from knit.testing import FakeApplicationMaster, Fault
+from knit.testing import FakeApplicationMaster, Fault, _services
+from knit.testing._archive import FakeArchive
 from knit.v1 import application_pb2, application_service_pb2, container_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
@@ -183,7 +181,7 @@ def test_an_application_master_that_was_replaced_is_not_asked_to_add_again(
 
 @pytest.mark.parametrize("containers", [0, 1, 3, 4, 7])
 def test_pages_of_containers_are_one_list(containers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_testing_services, "PAGE_CONTAINERS", 3)
+    monkeypatch.setattr(_services, "PAGE_CONTAINERS", 3)
     spec = ApplicationSpec("a", {"only": Service("true", instances=containers)})
     with FakeApplicationMaster(spec) as fake:
         assert [c.rank for c in fake.application().containers()] == list(range(containers))
@@ -191,7 +189,7 @@ def test_pages_of_containers_are_one_list(containers: int, monkeypatch: pytest.M
 
 
 def test_pages_of_two_application_masters_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_testing_services, "PAGE_CONTAINERS", 1)
+    monkeypatch.setattr(_services, "PAGE_CONTAINERS", 1)
     spec = ApplicationSpec("a", {"only": Service("true", instances=3)})
     with FakeApplicationMaster(spec) as fake:
         fake.fail_next(Fault(call="ListContainers"))
@@ -295,7 +293,7 @@ def test_a_record_that_is_still_being_collected_is_waited_for(
         return attrs.evolve(logs, records=(), is_settled=False) if len(looks) < 4 else logs
 
     monkeypatch.setattr(FakeArchive, "look", later)
-    monkeypatch.setattr(_application, "pauses", lambda *_: deadlines.pauses(0.01, 0.01))
+    monkeypatch.setattr("knit._handles.collected.pauses", lambda *_: deadlines.pauses(0.01, 0.01))
     assert len(application.containers()) == 3
     looks.clear()
     with pytest.raises(ApplicationNotRunningError, match="not known any more"):

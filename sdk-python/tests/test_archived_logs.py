@@ -23,11 +23,12 @@ from knit import (
     LogEnd,
     LogFormatError,
     LogsNotFoundError,
-    _archived_logs,
 )
-from knit._archived_logs import ArchiveReader, ArchiveRequest, Identity
 from knit._cluster.logs.node_file import Piece
 from knit._cluster.logs.reading import ByteReader
+from knit._handles import archived_logs
+from knit._handles.archived_logs import ArchiveReader, ArchiveRequest
+from knit._values.logs import Identity
 from knit.exceptions import ApplicationNotRunningError
 
 MASTER, ONE, TWO = "container_1_0001_01_000001", "container_1_0001_01_000002", "container_1_0001_2"
@@ -395,7 +396,7 @@ def test_what_was_known_before_holds_where_there_is_no_record() -> None:
 
 
 def test_a_follower_gives_up_when_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_archived_logs, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(archived_logs, "PATIENCE_SECONDS", -1.0)
     read = Read(
         Archive(logs(container(ONE, Part(("stdout", b"one"), rolling=True)), settled=False)),
         follow=True,
@@ -412,7 +413,7 @@ def test_a_follower_for_whom_nothing_at_all_is_collected_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As when HDFS is down while the application ends: a stream without a line looks like all."""
-    monkeypatch.setattr(_archived_logs, "PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr(archived_logs, "PATIENCE_SECONDS", -1.0)
     with pytest.raises(LogsNotFoundError, match=r"not collected any logs .* still being collected"):
         Read(Archive(logs(settled=False)), follow=True)
 
@@ -426,7 +427,7 @@ def test_a_follower_bears_a_cluster_that_does_not_answer() -> None:
 
 
 def test_a_follower_gives_up_a_cluster_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_archived_logs, "RM_OUTAGE", timedelta())
+    monkeypatch.setattr(archived_logs, "RM_OUTAGE", timedelta())
     with pytest.raises(ClusterUnreachableError):
         Read(Archive(ClusterUnreachableError("no connection")), follow=True)
 
@@ -435,7 +436,7 @@ def test_who_completes_a_stream_waits_for_the_end_and_the_departure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However long they take: YARN collects nothing before."""
-    monkeypatch.setattr(_archived_logs, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(archived_logs, "PATIENCE_SECONDS", 0.5)
     answers = [False, False, True]
     archive = Archive(
         logs(settled=False, has_ended=False),

@@ -22,10 +22,12 @@ from knit import (
     ResourceExhaustedError,
     RpcTimeoutError,
     WrongStateError,
-    _channel,
 )
-from knit._channel import Stubs, from_rpc_error, open_channel
-from knit._tls import ApplicationTls, ClientTls
+from knit._wire import connection
+from knit._wire.channel import _OPTIONS, open_channel
+from knit._wire.connection import Stubs
+from knit._wire.statuses import from_rpc_error
+from knit._wire.tls import ApplicationTls, ClientTls
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import application_service_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
@@ -171,7 +173,7 @@ def test_one_that_has_moved_leaves_no_channel_behind(
         opened.append(Stubs.over(channel))
         return channel
 
-    monkeypatch.setattr(_channel, "open_channel", noting)
+    monkeypatch.setattr(connection, "open_channel", noting)
     assert application.containers()
     fake.restart()
     assert application.containers()
@@ -225,7 +227,8 @@ def test_one_that_goes_silent_is_noticed(
 ) -> None:
     """Its node vanished: no packet comes any more, and none says so. gRPC's own default is 60 s."""
     quick = {"grpc.keepalive_time_ms": 1_000, "grpc.http2.ping_timeout_ms": 1_000}
-    monkeypatch.setattr(_channel, "_OPTIONS", tuple({**dict(_channel._OPTIONS), **quick}.items()))
+    options = tuple({**dict(_OPTIONS), **quick}.items())
+    monkeypatch.setattr("knit._wire.channel._OPTIONS", options)
     relay = SilentRelay(fake.address or "")
     monkeypatch.setattr(fake, "_address", relay.address)
     assert application.containers()

@@ -44,7 +44,7 @@ from knit import (
     _environments,
 )
 from knit._staging.sweep import _is_in_flight
-from knit._tls import ApplicationTls
+from knit._wire.tls import ApplicationTls
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2
 from tests.environments.making import make_venv, write_archive

@@ -29,14 +29,15 @@ from knit import (
     LogLine,
     Service,
     SpecError,
-    _channel,
-    _logs,
 )
 from knit._cluster.logs.node_file import Piece
 from knit._cluster.logs.reading import ByteReader
-from knit._testing_archive import FakeArchive
+from knit._handles import log_lines, log_stream
+from knit._handles.log_lines import Lines
 from knit._values.deadlines import pauses
+from knit._wire.channel import LARGEST_MESSAGE_BYTES
 from knit.testing import FakeApplicationMaster, Fault
+from knit.testing._archive import FakeArchive
 from knit.v1 import log_service_pb2
 
 Files = dict[tuple[str, str], bytes]
@@ -46,7 +47,7 @@ Files = dict[tuple[str, str], bytes]
 def _quick_retries() -> Iterator[None]:
     """What is waited for between tries is not what these tests are about."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "pauses", lambda *_: pauses(0.01, 0.1))
+        patch.setattr(log_stream, "pauses", lambda *_: pauses(0.01, 0.1))
         yield
 
 
@@ -382,9 +383,9 @@ class Canned:
         pass
 
 
-def stream_of(*responses: log_service_pb2.StreamLogsResponse) -> _logs.LogStream:
+def stream_of(*responses: log_service_pb2.StreamLogsResponse) -> log_stream.LogStream:
     request = log_service_pb2.StreamLogsRequest()
-    return _logs.LogStream(lambda *_: Canned(*responses), request, what="Reading")
+    return log_stream.LogStream(lambda *_, **__: Canned(*responses), request, what="Reading")
 
 
 def test_a_gap_is_noticed() -> None:
@@ -500,9 +501,9 @@ def test_a_request_with_too_many_positions_leaves_out_the_least() -> None:
     stream = stream_of()
     name = "f" * 200
     for number in range(100_000):
-        stream._positions[f"container_1700000000000_0001_01_{number:06}", name] = number
-    request = stream._next_request()
-    assert request.ByteSize() <= _channel.LARGEST_MESSAGE_BYTES
+        stream._cursor.positions[f"container_1700000000000_0001_01_{number:06}", name] = number
+    request = stream._cursor.next_request()
+    assert request.ByteSize() <= LARGEST_MESSAGE_BYTES
     offsets = [position.offset_bytes for position in request.positions]
     assert len(offsets) > 50_000
     assert offsets == list(range(99_999, 99_999 - len(offsets), -1))
@@ -561,11 +562,11 @@ def test_reading_in_parts_hands_on_what_goes_wrong_and_ends_the_call(
 
 
 def test_a_line_longer_than_a_mebibyte_comes_in_parts_that_say_so() -> None:
-    lines = _logs._Lines()
-    data = b"x" * (_logs.LONGEST_LINE_BYTES + 1) + b"\n"
+    lines = Lines()
+    data = b"x" * (log_lines.LONGEST_LINE_BYTES + 1) + b"\n"
     found = list(lines.feed(LogChunk("w", 0, 1, "c", "stdout", 0, data)))
     assert [(len(line.data), line.is_partial) for line in found] == [
-        (_logs.LONGEST_LINE_BYTES, True),
+        (log_lines.LONGEST_LINE_BYTES, True),
         (2, False),
     ]
 
@@ -573,11 +574,11 @@ def test_a_line_longer_than_a_mebibyte_comes_in_parts_that_say_so() -> None:
 @given(st.lists(st.binary(max_size=50), max_size=20), st.integers(1, 20))
 def test_lines_are_the_files_own_however_they_are_cut(parts: list[bytes], longest: int) -> None:
     whole = b"".join(parts)
-    lines = _logs._Lines()
+    lines = Lines()
     found: list[LogLine] = []
     offset = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_logs, "LONGEST_LINE_BYTES", longest)
+        patch.setattr(log_lines, "LONGEST_LINE_BYTES", longest)
         for part in filter(None, parts):
             found += lines.feed(LogChunk("w", 0, 1, "c", "stdout", offset, part))
             offset += len(part)

@@ -27,14 +27,15 @@ from knit import (
     StandbyError,
     WaitTimeoutError,
     YarnState,
-    _channel,
-    _locating,
-    _logs,
 )
-from knit._tls import ApplicationTls, ClientTls
+from knit._handles import locating, log_stream
 from knit._values import deadlines
 from knit._values.deadlines import Deadline
+from knit._wire import connection
+from knit._wire.calls import ServiceName, get_application
+from knit._wire.tls import ApplicationTls, ClientTls
 from knit.testing import FakeApplicationMaster, Fault
+from knit.v1 import application_service_pb2
 
 LONG = timedelta(seconds=60)
 SILENCES = [
@@ -47,9 +48,9 @@ SILENCES = [
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for between tries is not what these tests are about."""
-    for module in (_logs, _channel, _locating):
+    for module in (log_stream, connection, locating):
         monkeypatch.setattr(module, "pauses", lambda *_: deadlines.pauses(0.01, 0.05))
-    monkeypatch.setattr(_locating, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(locating, "QUIET_SECONDS", 0)
 
 
 class Yarn:
@@ -110,7 +111,7 @@ def test_waiting_bears_a_resource_manager_that_does_not_answer(
 def test_waiting_gives_up_a_resource_manager_that_stays_away(
     yarn: Yarn, handle: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_locating, "RM_OUTAGE", timedelta())
+    monkeypatch.setattr(locating, "RM_OUTAGE", timedelta())
     yarn.first = [SILENCES[0]]
     with pytest.raises(ClusterUnreachableError):
         handle.wait()
@@ -130,7 +131,7 @@ def test_what_is_silent_for_long_is_told_once(
 def test_a_wait_of_nothing_asks_once(yarn: Yarn, handle: Application) -> None:
     with pytest.raises(WaitTimeoutError, match=r"Waited 0 s .* it is RUNNING"):
         handle.wait(timeout=timedelta())
-    assert yarn.timeouts == [_locating.LEAST_QUESTION]
+    assert yarn.timeouts == [locating.LEAST_QUESTION]
     yarn.first = [SILENCES[1]]
     with pytest.raises(WaitTimeoutError, match="no answer in time"):
         handle.wait(timeout=timedelta())
@@ -141,11 +142,11 @@ def test_a_wait_of_nothing_asks_once(yarn: Yarn, handle: Application) -> None:
 def test_a_wait_asks_for_no_longer_than_it_lasts(yarn: Yarn, handle: Application) -> None:
     with pytest.raises(WaitTimeoutError):
         handle.wait(timeout=timedelta(seconds=0.2))
-    assert set(yarn.timeouts) == {_locating.LEAST_QUESTION}
+    assert set(yarn.timeouts) == {locating.LEAST_QUESTION}
     yarn.timeouts.clear()
     handle.kill(timeout=timedelta())
     handle.kill(timeout=timedelta(seconds=5))
-    assert yarn.timeouts[0] == _locating.LEAST_QUESTION
+    assert yarn.timeouts[0] == locating.LEAST_QUESTION
     assert timedelta(seconds=4) < yarn.timeouts[1] <= timedelta(seconds=5)
 
 
@@ -220,22 +221,21 @@ def test_what_is_left_of_a_timeout_is_all_that_a_call_is_given(
 ) -> None:
     given: list[float] = []
 
-    def answer(_: object, *, timeout: float) -> str:
+    def answer(_: object, *, timeout: float) -> application_service_pb2.GetApplicationResponse:
         given.append(timeout)
-        return "answer"
+        return application_service_pb2.GetApplicationResponse()
 
-    connection = _channel.Connection(lambda *_: (fake.address or "", fake.tls.client))
-    monkeypatch.setattr(_channel, "check_size", lambda *_: None)
-    deadline = Deadline.after(timedelta(seconds=seconds))
-    connection.call(lambda _: answer, None, what="Asking", deadline=deadline)  # type: ignore[arg-type, return-value, type-var]
-    connection.close()
+    monkeypatch.setattr(connection.Stubs, "method", lambda *_: answer)
+    way = connection.Connection(lambda *_: (fake.address or "", fake.tls.client))
+    way.call(get_application("application_1_0001"), Deadline.after(timedelta(seconds=seconds)))
+    way.close()
     assert 0 < given[0] <= max(seconds, 0.001)
 
 
 # Streams
 
 
-def lines_of(stream: _logs.LogStream, what_happens: Callable[[], None]) -> list[str]:
+def lines_of(stream: log_stream.LogStream, what_happens: Callable[[], None]) -> list[str]:
     happening = threading.Thread(target=what_happens)
     happening.start()
     try:
@@ -342,7 +342,7 @@ def test_one_that_has_finished_and_breaks_again_and_again_has_left(
     stream = application.logs(files=["stdout"])
     assert b"".join(chunk.data for chunk in stream.chunks()) == b"0123456789"
     # The last of the nine is the first in the row.
-    assert fake.calls.count("StreamLogs") == 8 + _locating.FAILURES_OF_ONE_THAT_LEAVES
+    assert fake.calls.count("StreamLogs") == 8 + locating.FAILURES_OF_ONE_THAT_LEAVES
 
 
 def test_one_that_was_never_reached_is_given_up_by_its_address(
@@ -352,7 +352,7 @@ def test_one_that_was_never_reached_is_given_up_by_its_address(
     gone = fake.address
     fake.stop()
     monkeypatch.setattr(fake, "_report", _report_at(fake, gone))
-    monkeypatch.setattr(_logs, "UNREACHED_PATIENCE", timedelta(seconds=0.2))
+    monkeypatch.setattr(log_stream, "UNREACHED_PATIENCE", timedelta(seconds=0.2))
     with pytest.raises(ConnectionLostError, match=f"Check that {gone} can be reached"):
         list(application.logs(follow=True))
 
@@ -417,18 +417,19 @@ def test_a_stream_is_given_what_is_left_of_its_timeout(
     fake: FakeApplicationMaster, application: Application
 ) -> None:
     seen: list[float | None] = []
-    open_stream = application._connection.stream
+    method = connection.Stubs.method
 
-    def opening(pick: Callable[[object], object], **arguments: object) -> object:
-        def noting(channel: object) -> object:
-            call = pick(channel)
-            seen.append(call.keywords["timeout"])  # type: ignore[attr-defined]
-            return call
+    def noting(stubs: connection.Stubs, service: ServiceName, name: str) -> Callable[..., object]:
+        found = method(stubs, service, name)
 
-        return open_stream(noting, **arguments)  # type: ignore[arg-type]
+        def begin(request: object, *, timeout: float | None) -> object:
+            seen.append(timeout)
+            return found(request, timeout=timeout)
+
+        return begin
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(application._connection, "stream", opening)
+        patch.setattr(connection.Stubs, "method", noting)
         fake.fail_next(Fault(status="UNAVAILABLE"))
         with pytest.raises(RpcTimeoutError, match="have not ended within"):
             list(application.logs(follow=True, timeout=timedelta(seconds=0.3)))
@@ -508,13 +509,13 @@ def test_a_certificate_that_is_not_valid_now_is_told_at_once(
         def __getattr__(self, name: str) -> Callable[..., object]:
             return refuse
 
-    stubs = _channel.Stubs.over
+    stubs = connection.Stubs.over
 
-    def over(channel: grpc.Channel) -> _channel.Stubs:
+    def over(channel: grpc.Channel) -> connection.Stubs:
         refusing: Any = Refusing()
         return attrs.evolve(stubs(channel), application=refusing, logs=refusing)
 
-    monkeypatch.setattr(_channel.Stubs, "over", over)
+    monkeypatch.setattr(connection.Stubs, "over", over)
     for ask in (application.describe, lambda: list(application.logs(follow=True))):
         with pytest.raises(ConnectionLostError, match="one is not valid yet"):
             ask()

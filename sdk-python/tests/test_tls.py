@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from knit._tls import SERVER_NAME, ApplicationTls
+from knit._wire.tls import SERVER_NAME, ApplicationTls
 
 
 @pytest.fixture(scope="module")

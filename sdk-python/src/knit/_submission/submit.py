@@ -20,8 +20,8 @@ from knit._submission.checks import check_maximum, explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit._submission.local_checks import check_local
 from knit._submission.shipments import Packer, Shipment
-from knit._tls import ApplicationTls, ClientTls
 from knit._values.spec import ApplicationSpec
+from knit._wire.tls import ApplicationTls, ClientTls
 from knit.exceptions import ConfigurationError, KnitError, SubmissionError
 
 if TYPE_CHECKING:

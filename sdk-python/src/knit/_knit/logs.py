@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from knit._cluster.configuration.config import ClusterConfig
+
 if TYPE_CHECKING:
-    from knit._application import Application
     from knit._cluster.configuration.config import ClusterConfig
     from knit._cluster.logs import ContainerLogs as AggregatedContainerLogs
-    from knit._knit import ContainerLogs
+    from knit._handles.application import Application
 
 FILES = ("stdout", "stderr")
 COLLECTION_TIME = timedelta(minutes=2)
@@ -89,3 +90,7 @@ def _as_text(containers: Mapping[str, AggregatedContainerLogs]) -> dict[str, Con
             for name in FILES
         }
     return found
+
+
+ContainerLogs = dict[str, str]
+"""`nodeId`, and the text of `stdout` and of `stderr`."""

@@ -13,7 +13,7 @@ from knit.v1 import application_pb2, container_pb2
 
 if TYPE_CHECKING:
     from knit._values.spec import ApplicationSpec
-    from knit.testing import Fault
+    from knit.testing._faults import Fault
 
 _FINAL = (
     container_pb2.CONTAINER_STATE_SUCCEEDED,

@@ -9,11 +9,11 @@ from knit._cluster.logs import AggregatedLogs, ContainerLogs
 from knit._cluster.logs.node_file import Piece
 from knit._cluster.logs.reading import ByteReader
 from knit._cluster.logs.records import ApplicationRecord, ContainerRecord
-from knit._container import Container
+from knit._handles.container import Container
 from knit._values.identifiers import attempt_of
 
 if TYPE_CHECKING:
-    from knit._testing_state import FakeState
+    from knit.testing._state import FakeState
     from knit.v1 import container_pb2
 
 

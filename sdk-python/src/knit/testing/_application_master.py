@@ -1,17 +1,4 @@
-"""
-A fake Application Master, for tests of programs that use knit.
-
-    with FakeApplicationMaster(spec) as fake:
-        application = fake.application()
-        worker = fake.containers()[0]
-        fake.write(worker.container_id, b"ready\\n")
-        fake.finish(worker.container_id, exit_code=0)
-        assert [line.text for line in application.logs()] == ["ready"]
-
-It speaks the contract over real gRPC and real mutual TLS, in this process, and needs neither a
-cluster nor a JVM. What would happen on a cluster is told to it: which container is granted, what
-it writes, how it ends, and what goes wrong on the way.
-"""
+"""The fake itself: it serves what it is told in real calls."""
 
 from __future__ import annotations
 
@@ -22,26 +9,23 @@ from datetime import datetime, timedelta, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import attrs
-
-from knit._application import Application
-from knit._channel import LARGEST_MESSAGE_BYTES
-from knit._container import Container
-from knit._tls import ApplicationTls, ClientTls
+from knit._handles.application import Application
+from knit._handles.container import Container
 from knit._values.containers import ExitReason
 from knit._values.reports import ApplicationReport
 from knit._values.spec import ApplicationSpec, Service
 from knit._values.states import FinalStatus, YarnState
 from knit._values.waiting import WaitingReason
+from knit._wire.channel import LARGEST_MESSAGE_BYTES
+from knit._wire.tls import ApplicationTls, ClientTls
 from knit.exceptions import ApplicationNotRunningError, ClusterUnreachableError
+from knit.testing._faults import Fault
 
 if TYPE_CHECKING:
     import grpc
 
-    from knit._testing_archive import FakeArchive
+    from knit.testing._archive import FakeArchive
     from knit.v1 import application_pb2
-
-__all__ = ["FakeApplicationMaster", "Fault"]
 
 _LARGEST_CHUNK_BYTES = 64 * 1024
 _THREADS = 64
@@ -52,33 +36,6 @@ _SERVER_OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 ]
-
-
-@attrs.define
-class Fault:
-    """
-    Something that goes wrong with the calls to come.
-
-    It is used up by `count` calls; after that all is well again, or the next fault's turn.
-    """
-
-    status: str | None = None
-    """The gRPC status the call fails with, such as `UNAVAILABLE`. None: it does not fail."""
-    after_bytes: int = 0
-    """Of a log stream, so many bytes are sent before it fails."""
-    delay: timedelta = timedelta()
-    """The call begins so much later."""
-    count: int = 1
-    """How many calls it befalls."""
-    done_first: bool = False
-    """Whether the call takes effect before it fails, as if only its answer was lost."""
-    call: str | None = None
-    """
-    The name of the calls it befalls, such as `AddContainers`; others, and the faults after it,
-    wait for them. None: any.
-    """
-    restarts: bool = False
-    """Before the call fails, the application begins anew, as with `begin_anew`."""
 
 
 class FakeApplicationMaster:
@@ -103,7 +60,7 @@ class FakeApplicationMaster:
         running: bool = True,
         chunk_bytes: int = _LARGEST_CHUNK_BYTES,
     ) -> None:
-        from knit._testing_state import FakeState
+        from knit.testing._state import FakeState
 
         if spec is None:
             spec = ApplicationSpec("fake", {"worker": Service("true")})
@@ -125,7 +82,7 @@ class FakeApplicationMaster:
         """Begins to serve, on a free port of this machine."""
         import grpc
 
-        from knit._testing_services import add_services
+        from knit.testing._services import add_services
 
         server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="knit-fake-am"),
@@ -345,7 +302,7 @@ class _FakeYarn:
         return report.am_address
 
     def archive(self, application_id: str) -> FakeArchive:
-        from knit._testing_archive import FakeArchive
+        from knit.testing._archive import FakeArchive
 
         return FakeArchive(self._fake._state)
 

@@ -4,37 +4,34 @@ from __future__ import annotations
 
 import functools
 import logging
-import math
 import time
-import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
-from knit._channel import Connection, ResponseStream, Stubs
-from knit._container import Container
-from knit._locating import Locator, Yarn, has_left, waited
-from knit._logs import LogStream
-from knit._tls import ClientTls
+from knit._handles.collected import Collected
+from knit._handles.container import Container, ContainerLike, id_of, to_containers
+from knit._handles.locating import Locator, waited
+from knit._handles.log_stream import LogStream
+from knit._handles.yarn import Yarn
 from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
 from knit._values.containers import ContainerState
-from knit._values.deadlines import Deadline, Pause, pauses
+from knit._values.deadlines import Deadline, pauses
 from knit._values.logs import LogFile
 from knit._values.reports import ApplicationReport
-from knit._values.states import FinalStatus, YarnState
+from knit._values.states import FinalStatus
+from knit._wire import calls
+from knit._wire.connection import Connection
+from knit._wire.tls import ClientTls
 from knit.exceptions import (
-    CLUSTER_SILENCE,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
-    ClusterError,
     ConnectionLostError,
     ContainerNotFoundError,
     HistoryLostError,
     InvalidRequestError,
     KnitError,
-    LogsNotFoundError,
-    LogsUnavailableError,
     PositionOutOfRangeError,
     RpcTimeoutError,
     SpecError,
@@ -42,22 +39,12 @@ from knit.exceptions import (
 )
 
 if TYPE_CHECKING:
-    import grpc
-    from google.protobuf.message import Message
-
-    from knit._archived_logs import Archive
     from knit._cluster.logs import AggregatedLogs
-    from knit._endpoint import Endpoint
     from knit._values.resources import Resources
-    from knit.v1 import log_service_pb2
+    from knit._wire.endpoint import Endpoint
+    from knit.v1 import container_pb2
 
-_Q = TypeVar("_Q", bound="Message")
-_R = TypeVar("_R")
 _log = logging.getLogger("knit")
-
-
-ContainerLike: TypeAlias = str | Container
-"""A container, or its ID."""
 
 
 class Application:
@@ -94,6 +81,7 @@ class Application:
         self._kill_on_error = kill_on_error
         self._locator = Locator(yarn, application_id, tls=tls, timeout=timeout)
         self._connection = Connection(self._locator.master)
+        self._collected = Collected(yarn, application_id, timeout)
 
     @property
     def application_id(self) -> str:
@@ -163,7 +151,7 @@ class Application:
             WaitTimeoutError: It has not started in time: the queue may be full.
             ApplicationNotRunningError: The application has ended.
         """
-        from knit._endpoint import Endpoint
+        from knit._wire.endpoint import Endpoint
 
         return Endpoint._of(*self._locator.master(self._within(timeout), 0, time.sleep))
 
@@ -172,15 +160,7 @@ class Application:
         return self._describe(self._within(timeout))
 
     def _describe(self, deadline: Deadline) -> ApplicationDescription:
-        from knit.v1 import application_service_pb2 as pb
-
-        response = self._call(
-            lambda stubs: stubs.application.GetApplication,
-            pb.GetApplicationRequest(),
-            f"Asking for {self._application_id}",
-            deadline,
-        )
-        return ApplicationDescription._from_proto(response)
+        return self._connection.call(calls.get_application(self._application_id), deadline)
 
     def containers(
         self,
@@ -213,92 +193,28 @@ class Application:
         try:
             return self._list(names, kinds, deadline)
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if not self._is_gone(error):
+            if not self._collected.is_due(error):
                 raise
-            return self._list_recorded(names, kinds, deadline, error)
+            return self._collected.containers(
+                names, kinds, owner=self, deadline=deadline, gone=error
+            )
 
     def _list(
         self, services: list[str], states: list[ContainerState], deadline: Deadline
     ) -> list[Container]:
         """The containers as the Application Master lists them."""
-        from knit.v1 import container_pb2
-        from knit.v1 import container_service_pb2 as pb
-
-        request = pb.ListContainersRequest(
-            service_names=services,
-            states=[container_pb2.ContainerState.ValueType(state) for state in states],
-        )
-        found: list[Container] = []
-        history_id = ""
-        while True:
+        pages = calls.ContainerPages(self._application_id, services, states, self._container)
+        while not pages.is_complete:
             try:
-                page = self._call(
-                    lambda stubs: stubs.containers.ListContainers,
-                    request,
-                    f"Listing the containers of {self._application_id}",
-                    deadline,
-                )
-            except InvalidRequestError:
-                if not request.page_token:
+                pages.accept(self._connection.call(pages.next_call(), deadline))
+            except InvalidRequestError:  # noqa: PERF203
+                # Another Application Master does not know the page.
+                if not pages.begin_anew():
                     raise
-                # Another Application Master does not know the page: from the beginning.
-                request.page_token, found = "", []
-                continue
-            if request.page_token and page.history_id != history_id:
-                request.page_token, found = "", []
-                continue
-            history_id = page.history_id
-            found += (Container._from_proto(container, self) for container in page.containers)
-            request.page_token = page.next_page_token
-            if not page.next_page_token:
-                return found
+        return pages.items
 
-    def _list_recorded(
-        self,
-        services: list[str],
-        states: list[ContainerState],
-        deadline: Deadline,
-        gone: KnitError,
-    ) -> list[Container]:
-        """The containers as they were written down, once that is collected."""
-        archive, steps = self._yarn.archive(self._application_id), pauses(0.2, 2.0, 1.5)
-        try:
-            logs = self._look_into_archive(gone, archive)
-            while not (
-                logs._is_settled
-                or any(record.has_outcome for record in logs._records)
-                or deadline.is_over
-            ):
-                time.sleep(min(next(steps), deadline.remaining_seconds))
-                logs = self._look_into_archive(gone, archive)
-        except LogsUnavailableError as error:
-            raise type(gone)(f"{gone.message} {error.message}") from error
-        if not logs._records:
-            why = logs.incomplete_reason or "Its Application Master left no record of them."
-            raise type(gone)(f"{gone.message} Its containers are not known any more: {why}")
-        if any(record.is_truncated for record in logs._records):
-            _log.warning(
-                "%s had more containers than its Application Master wrote down: some are missing.",
-                self._application_id,
-            )
-        found = [
-            Container._from_record(container, record.attempt_number, self)
-            for record in logs._records
-            for container in record.containers
-        ]
-        known = {container.service for container in found}
-        if unknown := ", ".join(sorted(set(services) - known)):
-            raise ContainerNotFoundError(
-                f"{self._application_id} had no containers of {unknown}. It had some of "
-                f"{', '.join(sorted(known))}."
-            )
-        found.sort(key=lambda c: (c.service, c.rank, c.application_attempt or 0, c.attempt_number))
-        return [
-            container
-            for container in found
-            if (not services or container.service in services)
-            and (not states or container.state in states)
-        ]
+    def _container(self, message: container_pb2.Container) -> Container:
+        return Container._from_proto(message, self)
 
     def add_containers(
         self,
@@ -331,33 +247,25 @@ class Application:
             ResourceExhaustedError: More than YARN grants to one container, or too many.
             SpecError: No service was named, and there are several.
         """
-        from knit.v1 import container_service_pb2 as pb
-
         deadline = self._within(timeout)
         description = self._describe(deadline)
-        request = pb.AddContainersRequest(
-            service_name=_only_service(description) if service is None else service,
+        call = calls.add_containers(
+            self._application_id,
+            service=_only_service(description) if service is None else service,
             count=count,
-            resource=resources._to_proto() if resources is not None else None,
-            environment=environment or {},
-            request_id=uuid.uuid4().hex,
+            resources=resources,
+            environment=environment,
             history_id=description.history_id,
+            read=self._container,
         )
-        what = f"Adding containers to {self._application_id}"
         try:
-            response = self._call(
-                lambda stubs: stubs.containers.AddContainers,
-                request,
-                what,
-                deadline,
-            )
+            return self._connection.call(call, deadline)
         except PositionOutOfRangeError as error:
             raise HistoryLostError(
-                f"{what}: its Application Master was replaced meanwhile, and the application "
+                f"{call.what}: its Application Master was replaced meanwhile, and the application "
                 "began anew. The containers may have been added before that, and are then gone "
                 "with it. List the containers, then decide."
             ) from error
-        return [Container._from_proto(container, self) for container in response.containers]
 
     def stop_containers(
         self,
@@ -382,25 +290,20 @@ class Application:
         Raises:
             ContainerNotFoundError: The application never held one of them; none is stopped.
         """
-        from knit.v1 import container_service_pb2 as pb
-
-        request = pb.StopContainersRequest()
-        for container in _containers(containers):
-            if isinstance(container, str):
-                request.container_ids.append(container)
-            elif container.container_id is not None:
-                request.container_ids.append(container.container_id)
-            else:
-                request.places.add(service_name=container.service, rank=container.rank)
-        if not request.container_ids and not request.places:
+        ids: list[str] = []
+        places: list[tuple[str, int]] = []
+        for container in to_containers(containers):
+            container_id = container if isinstance(container, str) else container.container_id
+            if container_id is not None:
+                ids.append(container_id)
+            elif isinstance(container, Container):
+                places.append((container.service, container.rank))
+        if not ids and not places:
             return []
-        response = self._call(
-            lambda stubs: stubs.containers.StopContainers,
-            request,
-            f"Stopping containers of {self._application_id}",
-            self._within(timeout),
+        call = calls.stop_containers(
+            self._application_id, container_ids=ids, places=places, read=self._container
         )
-        return [Container._from_proto(container, self) for container in response.containers]
+        return self._connection.call(call, self._within(timeout))
 
     def log_files(
         self, container: ContainerLike, *, timeout: timedelta | None = None
@@ -415,28 +318,20 @@ class Application:
             ConnectionLostError: Its node does not answer, or no longer has the logs.
             LogsUnavailableError: The application has ended, and its logs cannot be had.
         """
-        from knit.v1 import log_service_pb2 as pb
-
-        container_id = _container_id(container)
-        what = f"Listing the log files of {container_id}"
+        container_id = id_of(container)
+        call = calls.list_log_files(container_id)
         try:
-            response = self._call(
-                lambda stubs: stubs.logs.ListLogFiles,
-                pb.ListLogFilesRequest(container_id=container_id),
-                what,
-                self._within(timeout),
-                repeatable=False,  # UNAVAILABLE is here the node's answer too
-            )
+            return self._connection.call(call, self._within(timeout))
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if not self._is_gone(error):
+            if not self._collected.is_due(error):
                 raise
-            logs = self._look_into_archive(error)
+            logs = self._collected.look(error)
             if container_id not in logs.containers:
+                why = logs.incomplete_reason or "Check the ID."
                 raise ContainerNotFoundError(
-                    f"{what}: YARN has no logs of it. {logs.incomplete_reason or 'Check the ID.'}"
+                    f"{call.what}: YARN has no logs of it. {why}"
                 ) from error
             return logs.containers[container_id].files
-        return [LogFile(file.name, file.size_bytes) for file in response.files]
 
     def logs(
         self,
@@ -469,19 +364,19 @@ class Application:
         Raises:
             ApplicationNotRunningError: A container in `containers` has not been granted yet.
         """
-        from knit.v1 import log_service_pb2 as pb
-
-        request = pb.StreamLogsRequest(
-            container_ids=[_container_id(c) for c in _containers(containers or ())],
-            service_names=_several("services", services),
-            file_names=_several("files", files),
+        request = calls.stream_logs(
+            container_ids=[id_of(c) for c in to_containers(containers or ())],
+            services=_several("services", services),
+            files=_several("files", files),
             follow=follow,
             tail_lines=tail_lines,
         )
         what = f"Reading the logs of {self._application_id}"
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
         return LogStream(
-            functools.partial(self._open_logs, what, deadline),
+            functools.partial(
+                self._connection.stream, "logs", "StreamLogs", what=what, deadline=deadline
+            ),
             request,
             what=what,
             deadline=deadline,
@@ -607,95 +502,20 @@ class Application:
             WaitTimeoutError: It has not ended in time; it goes on.
         """
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
-        steps = (
-            pauses(poll.total_seconds(), poll.total_seconds()) if poll else pauses(0.1, 2.0, 1.2)
-        )
-        state = YarnState.UNKNOWN
-        while True:
-            what = f"{self._application_id} to end"
-            try:
-                report = self._locator.look(deadline, time.sleep, from_the_start=True)
-            except CLUSTER_SILENCE as error:
-                if not deadline.is_over:
-                    raise
-                raise waited(deadline, f"{what}; it was {state.value}. {error.message}") from error
-            state = report.state
-            if state.is_final:
-                return report
-            if deadline.is_over:
-                raise waited(deadline, f"{what}; it is {state.value}")
-            time.sleep(min(next(steps), deadline.remaining_seconds))
+        if poll is None:
+            steps = pauses(0.1, 2.0, 1.2)
+        else:
+            steps = pauses(poll.total_seconds(), poll.total_seconds())
+        return self._locator.wait(deadline, steps, time.sleep)
 
     def _within(self, timeout: timedelta | None) -> Deadline:
         return Deadline.of(timeout, default=self._timeout)
 
-    def _call(
-        self,
-        pick: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[_Q, _R]],
-        request: _Q,
-        what: str,
-        deadline: Deadline,
-        *,
-        repeatable: bool = True,
-    ) -> _R:
-        return self._connection.call(
-            pick, request, what=what, deadline=deadline, repeatable=repeatable
-        )
-
-    def _open_logs(
-        self,
-        what: str,
-        deadline: Deadline,
-        request: log_service_pb2.StreamLogsRequest,
-        failures: int,
-        lost: KnitError | None,
-        pause: Pause,
-    ) -> ResponseStream[log_service_pb2.StreamLogsResponse]:
-
-        def pick(stubs: Stubs) -> Callable[[], ResponseStream[log_service_pb2.StreamLogsResponse]]:
-            left = deadline.remaining_seconds
-            timeout = None if left == math.inf else max(0.001, left)
-            return functools.partial(stubs.logs.StreamLogs, request, timeout=timeout)
-
-        return self._connection.stream(
-            pick, what=what, deadline=deadline, failures=failures, lost=lost, pause=pause
-        )
-
-    def _is_gone(self, error: KnitError) -> bool:
-        """Whether the Application Master has left, rather than being out of reach."""
-        if not isinstance(error, ConnectionLostError):
-            return True
-        try:
-            return has_left(self.report())
-        except ClusterError:
-            return False
-
-    def _look_into_archive(self, gone: KnitError, archive: Archive | None = None) -> AggregatedLogs:
-        """What YARN has collected, when the Application Master cannot be asked."""
-        try:
-            logs = (archive or self._yarn.archive(self._application_id)).look()
-        except LogsNotFoundError as error:
-            if isinstance(gone, ApplicationNotFoundError):
-                raise gone from error
-            raise
-        if not logs._has_ended:
-            raise gone
-        return logs
-
     def _shut_down(
         self, final_status: FinalStatus, diagnostics: str, deadline: Deadline
     ) -> ApplicationOutcome:
-        from knit.v1 import application_pb2
-        from knit.v1 import application_service_pb2 as pb
-
-        value = application_pb2.FinalStatus.Value(f"FINAL_STATUS_{final_status.value}")
-        response = self._call(
-            lambda stubs: stubs.application.Shutdown,
-            pb.ShutdownRequest(final_status=value, diagnostics=diagnostics),
-            f"Stopping {self._application_id}",
-            deadline,
-        )
-        return ApplicationOutcome._from_proto(response.outcome)
+        call = calls.shutdown(self._application_id, final_status, diagnostics)
+        return self._connection.call(call, deadline)
 
 
 def _only_service(description: ApplicationDescription) -> str:
@@ -706,21 +526,6 @@ def _only_service(description: ApplicationDescription) -> str:
             f"{', '.join(names)} containers are to be added."
         )
     return names[0]
-
-
-def _containers(value: ContainerLike | Iterable[ContainerLike]) -> list[ContainerLike]:
-    return [value] if isinstance(value, (str, Container)) else list(value)
-
-
-def _container_id(container: ContainerLike) -> str:
-    if isinstance(container, str):
-        return container
-    if container.container_id is None:
-        raise ApplicationNotRunningError(
-            f"{container.service}.{container.rank} has no logs yet: YARN has not granted the "
-            "container."
-        )
-    return container.container_id
 
 
 def _several(name: str, value: Iterable[str] | None) -> list[str]:

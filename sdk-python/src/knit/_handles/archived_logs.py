@@ -6,12 +6,14 @@ import collections
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._locating import LONGEST_DEPARTURE, RM_OUTAGE, Notice
+from knit._handles.locating import LONGEST_DEPARTURE, RM_OUTAGE, Notice
+from knit._handles.yarn import Archive
 from knit._values.deadlines import Deadline
+from knit._values.logs import Identity
 from knit.exceptions import (
     CLUSTER_SILENCE,
     ContainerNotFoundError,
@@ -29,19 +31,6 @@ PATIENCE_SECONDS = 120.0
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.25, 2.0
 """Seconds between two looks at what YARN has collected."""
-
-Identity: TypeAlias = tuple[str, int, int]
-"""A container's service, rank and attempt number."""
-
-
-class Archive(Protocol):
-    """Where the logs are once their application has ended."""
-
-    application_id: str
-    """Whose logs they are."""
-
-    def look(self) -> AggregatedLogs:
-        """What is there now."""
 
 
 @attrs.frozen(kw_only=True)

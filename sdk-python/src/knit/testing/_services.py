@@ -10,8 +10,8 @@ from typing import NamedTuple, NoReturn, TypeVar
 import attrs
 import grpc
 
-from knit._testing_state import FakeState
-from knit.testing import Fault
+from knit.testing._faults import Fault
+from knit.testing._state import FakeState
 from knit.v1 import (
     application_pb2,
     application_service_pb2,

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from knit._application import Application
 from knit._cluster.configuration.config import ClusterConfig
-from knit._tls import ClientTls
-from knit._values.deadlines import Deadline
+from knit._handles.application import Application
+from knit._handles.cluster_yarn import ClusterYarn
 from knit._values.identifiers import APPLICATION_ID
 from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
-from knit.exceptions import (
-    ApplicationError,
-    ApplicationNotFoundError,
-    ClusterError,
-    ConfigurationError,
-)
+from knit._wire.tls import ClientTls
+from knit.exceptions import ApplicationNotFoundError
 
 if TYPE_CHECKING:
-    from knit._cluster.cluster import Cluster
-    from knit._cluster.logs import LogArchive
     from knit._environments import PackingProgress
-    from knit._staging.staging import Staging
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
     from knit._values.spec import ApplicationSpec
@@ -84,7 +74,7 @@ class Client:
         self._user = user
         self._timeout = timeout
         self._cluster = Cluster(config, user=user, timeout=timeout)
-        self._yarn = _Yarn(self._cluster)
+        self._yarn = ClusterYarn(self._cluster)
         # A handle that nobody holds any more closes by itself.
         self._handles: weakref.WeakSet[Application] = weakref.WeakSet()
         self._handles_lock = threading.Lock()
@@ -356,52 +346,3 @@ def _restored(
     kind: type[Client], config: ClusterConfig, user: str | None, timeout: timedelta
 ) -> Client:
     return kind(config, user=user, timeout=timeout)
-
-
-class _Yarn:
-    """What handles need of the cluster."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    @cached_property
-    def staging(self) -> Staging:
-        """The user's directory `.knit`. The first use may raise ConfigurationError."""
-        from knit._staging.staging import Staging
-
-        return Staging.on(self._cluster)
-
-    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        return self._cluster.resource_manager.application(application_id, timeout=timeout)
-
-    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        deadline = Deadline.after(timeout)
-        report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
-        # If it cannot be removed in time, the sweep after a later submission does it.
-        with contextlib.suppress(ClusterError, ConfigurationError):
-            self.staging.records.remove(application_id, timeout=deadline.remaining)
-        return report
-
-    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
-        if report.am_address is not None:
-            return report.am_address
-        if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
-            return None
-        # Hadoop 2's reports do not carry it, so the Application Master writes it down.
-        return self.staging.records.read_address(report.application_id, timeout=timeout)
-
-    def archive(self, application_id: str) -> LogArchive:
-        from knit._cluster.logs import LogArchive
-
-        return LogArchive(self._cluster, application_id)
-
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        keys = self.staging.records.read(application_id, timeout=timeout).keys
-        if keys is None:
-            raise ApplicationError(
-                f"{application_id} was submitted without keys for other clients. Talk to it from "
-                "the program that submitted it."
-            )
-        return ClientTls(
-            ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
-        )

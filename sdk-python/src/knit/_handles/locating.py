@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from knit._handles.yarn import Yarn
 from knit._values.deadlines import Deadline, Pause, pauses
 from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
@@ -20,8 +21,7 @@ from knit.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from knit._archived_logs import Archive
-    from knit._tls import ClientTls
+    from knit._wire.tls import ClientTls
 
 RM_OUTAGE = timedelta(minutes=15)
 """
@@ -44,25 +44,6 @@ QUIET_SECONDS = 5.0
 """Waiting for longer than this is told."""
 
 _log = logging.getLogger("knit")
-
-
-class Yarn(Protocol):
-    """What a handle needs of the cluster; each call within its timeout."""
-
-    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        """What the ResourceManager says."""
-
-    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        """Ends the application, waits until YARN says so, and removes its staging directory."""
-
-    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
-        """Where the Application Master answers, `host:port`. None while it does not."""
-
-    def archive(self, application_id: str) -> Archive:
-        """Where its logs are once its Application Master has left."""
-
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        """What the Application Master lets its clients in by."""
 
 
 class Notice:
@@ -135,6 +116,35 @@ class Locator:
             return self._yarn.kill(self._application_id, timeout)
 
         return self._insist(ask, deadline, pause)
+
+    def wait(self, deadline: Deadline, steps: Iterator[float], pause: Pause) -> ApplicationReport:
+        """
+        Waits until YARN says that the application has ended.
+
+        Args:
+            deadline: When to give up.
+            steps: The seconds between two questions.
+            pause: How to wait.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time.
+            ClusterError: As for `look`.
+        """
+        state = YarnState.UNKNOWN
+        while True:
+            what = f"{self._application_id} to end"
+            try:
+                report = self.look(deadline, pause, from_the_start=True)
+            except CLUSTER_SILENCE as error:
+                if not deadline.is_over:
+                    raise
+                raise waited(deadline, f"{what}; it was {state.value}. {error.message}") from error
+            state = report.state
+            if state.is_final:
+                return report
+            if deadline.is_over:
+                raise waited(deadline, f"{what}; it is {state.value}")
+            pause(min(next(steps), deadline.remaining_seconds))
 
     def has_left(self) -> bool:
         """Whether YARN says now that there is no Application Master any more."""

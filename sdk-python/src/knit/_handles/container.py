@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import attrs
 
@@ -15,10 +15,29 @@ from knit._values.resources import Resources
 from knit.exceptions import ApplicationNotRunningError
 
 if TYPE_CHECKING:
-    from knit._application import Application
     from knit._cluster.logs.records import ContainerRecord
-    from knit._logs import LogStream
+    from knit._handles.log_stream import LogStream
     from knit.v1 import container_pb2
+
+
+class Owner(Protocol):
+    """Whom a container's methods ask and tell: its application."""
+
+    def stop_containers(
+        self, containers: Container, *, timeout: timedelta | None = None
+    ) -> list[Container]:
+        """Stops it, and returns it as it is now."""
+
+    def logs(
+        self,
+        *,
+        follow: bool,
+        containers: Iterable[str],
+        files: Iterable[str],
+        tail_lines: int | None,
+        timeout: timedelta | None,
+    ) -> LogStream:
+        """Reads its log files."""
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +79,7 @@ class Container:
     Which start of the Application Master it belongs to, counted from 1. None until YARN has
     granted it.
     """
-    _application: Application | None = attrs.field(
+    _application: Owner | None = attrs.field(
         default=None, repr=False, eq=False, alias="application"
     )
 
@@ -114,7 +133,7 @@ class Container:
             timeout=timeout,
         )
 
-    def _owner(self) -> Application:
+    def _owner(self) -> Owner:
         if self._application is None:
             raise ApplicationNotRunningError(
                 f"The container {self.service}.{self.rank} was not read from an application, so "
@@ -124,7 +143,7 @@ class Container:
 
     @classmethod
     def _from_proto(
-        cls, message: container_pb2.Container, application: Application | None = None
+        cls, message: container_pb2.Container, application: Owner | None = None
     ) -> Container:
         return cls(
             service=message.service_name,
@@ -144,7 +163,7 @@ class Container:
 
     @classmethod
     def _from_record(
-        cls, record: ContainerRecord, attempt_number: int | None, application: Application | None
+        cls, record: ContainerRecord, attempt_number: int | None, application: Owner | None
     ) -> Container:
         """As an Application Master wrote it down; its attempt, if that is known."""
         end = None
@@ -170,3 +189,22 @@ class Container:
             application_attempt=attempt_of(record.container_id) or attempt_number,
             application=application,
         )
+
+
+ContainerLike: TypeAlias = str | Container
+"""A container, or its ID."""
+
+
+def to_containers(value: ContainerLike | Iterable[ContainerLike]) -> list[ContainerLike]:
+    return [value] if isinstance(value, (str, Container)) else list(value)
+
+
+def id_of(container: ContainerLike) -> str:
+    if isinstance(container, str):
+        return container
+    if container.container_id is None:
+        raise ApplicationNotRunningError(
+            f"{container.service}.{container.rank} has no logs yet: YARN has not granted the "
+            "container."
+        )
+    return container.container_id

@@ -7,9 +7,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, overload
 
-from knit._client import Client
 from knit._cluster.configuration.config import ClusterConfig
-from knit._knit_config import DEFAULT_NN, DEFAULT_NN_PORT, DEFAULT_RM, DEFAULT_RM_PORT, Addresses
+from knit._handles.client import Client
+from knit._knit.addresses import DEFAULT_NN, DEFAULT_NN_PORT, DEFAULT_RM, DEFAULT_RM_PORT, Addresses
+from knit._knit.logs import ContainerLogs
 from knit._values.resources import Resources
 from knit._values.spec import ApplicationSpec, FailurePolicy, Service
 from knit._values.states import FinalStatus, YarnState
@@ -23,14 +24,11 @@ from knit.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from knit._application import Application
+    from knit._handles.application import Application
     from knit._values.files import FileLike
 
 SERVICE = "worker"
 """What the containers of an application that `Knit` started are called."""
-
-ContainerLogs = dict[str, str]
-"""`nodeId`, and the text of `stdout` and of `stderr`."""
 
 
 class Knit:
@@ -278,7 +276,7 @@ class Knit:
             ApplicationNotFoundError: YARN does not know it.
             YARNException: Its logs cannot be read, and why.
         """
-        from knit._knit_logs import collected_logs, live_logs, shell_logs
+        from knit._knit.logs import collected_logs, live_logs, shell_logs
 
         if isinstance(app_id, bool):
             shell = app_id

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from knit._tls import ClientTls
+    from knit._wire.tls import ClientTls
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +35,7 @@ class Endpoint:
 
     @classmethod
     def _of(cls, address: str, tls: ClientTls) -> Endpoint:
-        from knit._tls import SERVER_NAME
+        from knit._wire.tls import SERVER_NAME
 
         return cls(address=address, server_name=SERVER_NAME, ca=tls.ca, cert=tls.cert, key=tls.key)
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import knit
-from knit.cli._doctor import _run_one
+from knit.cli._verbs.doctor import _run_one
 from tests.cli import playing
 from tests.cli.playing import FakeClient
 
@@ -54,7 +54,7 @@ def test_a_port_that_is_shut_off_is_named_and_the_container_ended(
     def drop(address: object, timeout: float) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("knit.cli._waiting.socket.create_connection", drop)
+    monkeypatch.setattr("knit.cli._running.waiting.socket.create_connection", drop)
     checks, client = look(well)
     assert not checks["port"].ok
     assert "listens on 127.0.0.1:" in checks["port"].message
@@ -78,7 +78,7 @@ def test_a_container_whose_lines_do_not_come_is_told() -> None:
 def test_one_that_does_not_start_is_given_up_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 
-    monkeypatch.setattr("knit.cli._doctor.PATIENCE_WITH_START", timedelta(0))
+    monkeypatch.setattr("knit.cli._verbs.doctor.PATIENCE_WITH_START", timedelta(0))
 
     def queued(fake: Any, _: object) -> None:
         fake.stop()

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from knit.cli._interrupts import Interrupts, next_event
+from knit.cli._running.interrupts import Interrupts, next_event
 
 
 def test_a_signal_that_does_not_wake_the_main_thread_is_handled_all_the_same() -> None:

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from knit import LogChunk, LogLine
-from knit.cli import _log_printer, _output
-from knit.cli._log_printer import LogPrinter
-from knit.cli._progress import Progress
+from knit.cli._terminal import log_printer, output
+from knit.cli._terminal.log_printer import LogPrinter
+from knit.cli._terminal.progress import Progress
 
 
 def line(data: bytes, *, rank: int = 0, file: str = "stdout", offset: int = 0) -> LogLine:
@@ -131,7 +131,7 @@ def test_a_line_without_end_is_cut_so_that_it_fills_no_memory(
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> None:
     printer = LogPrinter(Progress())
-    size = _log_printer.LONGEST_LINE_BYTES
+    size = log_printer.LONGEST_LINE_BYTES
     part = b"x" * (size // 4)
     for number in range(10):
         printer.feed(chunk(part, offset=number * len(part)))
@@ -155,7 +155,7 @@ def test_a_file_that_was_cut_begins_another_line(
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Output goes to a terminal without colours."""
-    monkeypatch.setattr("knit.cli._log_printer.is_terminal", lambda _: True)
+    monkeypatch.setattr("knit.cli._terminal.log_printer.is_terminal", lambda _: True)
 
 
 @pytest.mark.parametrize("bar", [(b"\r 8%|#", b"\r16%|##"), (b" 8%|#\r", b"16%|##\r")])
@@ -210,8 +210,8 @@ def test_on_a_terminal_ranks_have_colours_and_labels_are_aligned(
     def always(_: Any) -> bool:
         return True
 
-    monkeypatch.setattr("knit.cli._log_printer.is_terminal", always)
-    monkeypatch.setattr("knit.cli._log_printer.has_colours", always)
+    monkeypatch.setattr("knit.cli._terminal.log_printer.is_terminal", always)
+    monkeypatch.setattr("knit.cli._terminal.log_printer.has_colours", always)
     printer = LogPrinter(Progress())
     printer.print(line(b"a\n", rank=10))
     printer.print(line(b"\x1b[31mred\n", rank=1))
@@ -230,9 +230,9 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     terminal: Any = Terminal()
-    assert _output.has_colours(terminal)
+    assert output.has_colours(terminal)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not _output.has_colours(terminal)
-    assert _output.is_terminal(terminal)
+    assert not output.has_colours(terminal)
+    assert output.is_terminal(terminal)
     monkeypatch.setenv("TERM", "dumb")
-    assert not _output.is_terminal(terminal)
+    assert not output.is_terminal(terminal)

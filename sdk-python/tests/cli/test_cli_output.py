@@ -6,8 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from knit.cli import _output
-from knit.cli._output import human_duration, human_size, human_time
+from knit.cli._terminal import output
+from knit.cli._terminal.words import human_duration, human_size, human_time, jsonable
 
 NOW = datetime(2026, 3, 14, 12, 0, tzinfo=timezone.utc)
 
@@ -47,7 +47,7 @@ def test_a_time_is_said_by_its_age_first_and_its_date_later() -> None:
 def test_without_a_terminal_a_table_is_separated_by_tabs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _output.print_table(["a", "final status"], [("x\ty\n", None), ("\x1b[31m", "é")])
+    output.print_table(["a", "final status"], [("x\ty\n", None), ("\x1b[31m", "é")])
     assert capsys.readouterr().out == "A\tFINAL STATUS\nx y\t-\n?[31m\té\n"
 
 
@@ -71,10 +71,10 @@ def test_a_narrow_terminal_leaves_out_columns_and_no_words(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("NO_COLOR", "1")
-    _output.print_table(HEADINGS, ROWS, optional=["queue", "name"], wide=wide)
+    output.print_table(HEADINGS, ROWS, optional=["queue", "name"], wide=wide)
     out, err = capsys.readouterr()
     heading, row = out.splitlines()
     shown = [h for h in HEADINGS if h not in left_out]
@@ -88,10 +88,10 @@ def test_a_narrow_terminal_leaves_out_columns_and_no_words(
 def test_what_finished_badly_is_not_green(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
-    monkeypatch.setattr(_output, "has_colours", lambda _: True)
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
+    monkeypatch.setattr(output, "has_colours", lambda _: True)
     monkeypatch.setenv("COLUMNS", "200")
-    _output.print_table(HEADINGS, ROWS)
+    output.print_table(HEADINGS, ROWS)
     row = capsys.readouterr().out.splitlines()[1]
     assert "\x1b[32m" not in row, "green"
     assert "\x1b[31mFAILED" in row, "red"
@@ -100,15 +100,15 @@ def test_what_finished_badly_is_not_green(
 def test_columns_are_aligned_whatever_is_in_them(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_output, "is_terminal", lambda _: True)
+    monkeypatch.setattr(output, "is_terminal", lambda _: True)
     monkeypatch.setenv("NO_COLOR", "1")
-    _output.print_table(["a", "b"], [("日本", 1), ("é", 2), ("\x1b[2J", 3)])
+    output.print_table(["a", "b"], [("日本", 1), ("é", 2), ("\x1b[2J", 3)])
     assert capsys.readouterr().out.splitlines() == ["A     B", "日本  1", "é     2", "?[2J  3"]
 
 
 def test_sentences_and_tags_do_not_reach_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
-    _output.say("\x1b[2J\x07one\ntwo")
-    _output.print_fields({"tags": ("\x1b[2J", "b")})
+    output.say("\x1b[2J\x07one\ntwo")
+    output.print_fields({"tags": ("\x1b[2J", "b")})
     out, err = capsys.readouterr()
     assert err == "knit: ?[2J?one\ntwo\n"
     assert out == "tags:  ?[2J, b\n"
@@ -116,7 +116,7 @@ def test_sentences_and_tags_do_not_reach_the_cursor(capsys: pytest.CaptureFixtur
 
 def test_json_holds_iso_times_seconds_and_names() -> None:
     value = {"at": NOW, "for": timedelta(seconds=1.5), "who": ("a", None)}
-    assert _output.jsonable(value) == {
+    assert jsonable(value) == {
         "at": "2026-03-14T12:00:00+00:00",
         "for": 1.5,
         "who": ["a", None],
@@ -125,7 +125,7 @@ def test_json_holds_iso_times_seconds_and_names() -> None:
 
 def test_a_narrow_column_comes_back_where_a_wide_one_made_room() -> None:
     headings, widths = ["a", "b", "c"], [5, 3, 60]
-    assert _output._too_many(headings, widths, ["b", "c"]) == []
+    assert output._too_many(headings, widths, ["b", "c"]) == []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "20")
-        assert _output._too_many(headings, widths, ["b", "c"]) == ["c"]
+        assert output._too_many(headings, widths, ["b", "c"]) == ["c"]

@@ -90,7 +90,7 @@ def test_packages_that_do_not_go_together_are_no_fault_of_knit(
     def fail(_: object) -> NoReturn:
         raise error
 
-    monkeypatch.setattr("knit.cli._options.Cluster.client", fail)
+    monkeypatch.setattr("knit.cli._arguments.options.Cluster.client", fail)
     assert main(["list"]) == 1
     err = capfd.readouterr().err
     assert "packages that do not go together" in err

@@ -117,7 +117,7 @@ def test_when_time_is_up_the_application_is_asked_to_stop(
 def test_when_it_does_not_stop_either_yarn_kills_it(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
+    monkeypatch.setattr("knit.cli._running.following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
     assert run(playing.stubborn, "--timeout", "1s", "ls")[0] == 124
     assert "having YARN kill it" in capfd.readouterr().err
 
@@ -176,7 +176,7 @@ def test_an_unexpected_error_in_a_thread_ends_the_command_with_the_reason(
     def fail(*_: object) -> None:
         raise RuntimeError("token=hunter2")
 
-    monkeypatch.setattr("knit.cli._log_printer.LogPrinter.print_all", fail)
+    monkeypatch.setattr("knit.cli._terminal.log_printer.LogPrinter.print_all", fail)
     assert run(playing.cooperative, "ls")[0] == 1
     err = capfd.readouterr().err
     assert "application_1700000000000_0001 goes on: `knit logs -f`" in err
@@ -228,7 +228,7 @@ def test_a_port_that_cannot_be_reached_is_named_with_its_number_and_what_to_do(
     def drop(address: object, timeout: float) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("knit.cli._waiting.socket.create_connection", drop)
+    monkeypatch.setattr("knit.cli._running.waiting.socket.create_connection", drop)
     assert run(playing.returning, "ls")[0] == 0
     err = capfd.readouterr().err
     assert re.search(r"listens on 127\.0\.0\.1:\d+, which cannot be reached from here", err)
@@ -247,7 +247,7 @@ def test_a_signal_that_comes_but_once_does_not_wait_for_ever(
         playing.stubborn(fake, app)
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
+    monkeypatch.setattr("knit.cli._running.following.PATIENCE_WITH_STOP", timedelta(seconds=0.5))
     assert run(play, "ls")[0] == 128 + number
     err = capfd.readouterr().err
     assert f"{by}: asking the application to stop" in err
@@ -270,7 +270,7 @@ def test_a_silent_cluster_gets_advice_that_is_possible_here(
 def test_where_nobody_gives_a_reason_it_is_said_that_containers_wait(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("knit.cli._following.PATIENCE_WITH_GRANTS", 0.0)
+    monkeypatch.setattr("knit.cli._running.following.PATIENCE_WITH_GRANTS", 0.0)
     assert run(playing.slow, "ls")[0] == 0
     err = capfd.readouterr().err
     assert err.count("waiting for YARN to grant and start containers: 1 requested\n") == 1

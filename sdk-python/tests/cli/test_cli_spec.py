@@ -10,8 +10,8 @@ import click
 import pytest
 
 import knit
+from knit.cli._arguments.specifying import make_spec
 from knit.cli._main import knit as group
-from knit.cli._specifying import make_spec
 
 
 def spec_of(

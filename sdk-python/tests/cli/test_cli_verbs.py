@@ -133,7 +133,7 @@ def test_an_unexpected_error_shows_its_words_only_when_asked(
     def fail(_: object) -> None:
         raise RuntimeError("token=hunter2")
 
-    monkeypatch.setattr("knit.cli._options.Cluster.client", fail)
+    monkeypatch.setattr("knit.cli._arguments.options.Cluster.client", fail)
     monkeypatch.setenv("KNIT_DEBUG", str(int(debug)))
     assert main(["list"]) == 1
     err = capfd.readouterr().err
@@ -341,8 +341,8 @@ def test_a_port_behind_a_firewall_is_named_and_not_waited_for(
     def drop(address: object, timeout: float) -> None:
         raise TimeoutError
 
-    monkeypatch.setattr("knit.cli._waiting.socket.create_connection", drop)
-    monkeypatch.setattr("knit.cli._waiting.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("knit.cli._running.waiting.socket.create_connection", drop)
+    monkeypatch.setattr("knit.cli._running.waiting.PATIENCE_SECONDS", 0.05)
     fake.fail_next(Fault(delay=timedelta(seconds=3)))
     assert main(arguments) == 1
     err = capfd.readouterr().err
@@ -367,7 +367,7 @@ def test_wait_says_for_what(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("knit.cli._waiting.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("knit.cli._running.waiting.POLL_SECONDS", 0.05)
     fake.wait_for(
         knit.WaitingReason(
             service_name="worker",
@@ -390,7 +390,7 @@ def test_what_the_sdk_tells_its_log_is_a_sentence_here(
         logging.getLogger("knit").warning("waiting for %s", "\x1b[2Jit")
         raise knit.ConfigurationError("enough")
 
-    monkeypatch.setattr("knit.cli._options.Cluster.client", tell)
+    monkeypatch.setattr("knit.cli._arguments.options.Cluster.client", tell)
     assert main(["list"]) == 1
     assert capfd.readouterr().err == "knit: waiting for ?[2Jit\nknit: enough\n"
 

@@ -8,9 +8,8 @@ from collections.abc import Callable
 import pytest
 
 import knit
-from knit.cli import _waiting
-from knit.cli._progress import Progress
-from knit.cli._waiting import Waiting, unreachable
+from knit.cli._running.waiting import Waiting, unreachable
+from knit.cli._terminal.progress import Progress
 
 LIMIT = (
     "[Thu Nov 26 19:11:01 UTC 2026] Application is added to the scheduler and is not yet "
@@ -34,8 +33,8 @@ def said(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[[], list[str]]:
     """The lines on stderr; nobody is patient."""
-    monkeypatch.setattr(_waiting, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(_waiting, "NODES_SECONDS", -1.0)
+    monkeypatch.setattr("knit.cli._running.waiting.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("knit.cli._running.waiting.NODES_SECONDS", -1.0)
     return lambda: capfd.readouterr().err.splitlines()
 
 

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import click
 
-from knit.cli._output import clean, has_colours, human_duration, is_terminal, say
+from knit.cli._terminal.output import clean, has_colours, is_terminal, say
+from knit.cli._terminal.words import human_duration
 
 
 class Progress:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from knit.cli import _values
-from knit.cli._containers import find_containers
-from knit.cli._log_printer import LogPrinter
-from knit.cli._options import Cluster, application_argument, cluster_options, verb
-from knit.cli._output import say
-from knit.cli._progress import Progress
-from knit.cli._waiting import saying_why
+from knit.cli._arguments import values
+from knit.cli._arguments.choosing import find_containers
+from knit.cli._arguments.options import Cluster, application_argument, cluster_options, verb
+from knit.cli._running.waiting import saying_why
+from knit.cli._terminal.log_printer import LogPrinter
+from knit.cli._terminal.output import say
+from knit.cli._terminal.progress import Progress
 
 if TYPE_CHECKING:
     import knit
@@ -37,7 +37,7 @@ PATIENCE_WITH_COLLECTION = timedelta(seconds=30)
     "containers",
     metavar="CONTAINER",
     multiple=True,
-    type=_values.container,
+    type=values.container,
     help="Only of this container: an ID, or a service and rank such as worker/0. Repeatable.",
 )
 @click.option(
@@ -108,7 +108,7 @@ def _find(app: knit.Application, names: Sequence[str]) -> list[str | knit.Contai
     latest = {
         f"{each.service}/{each.rank}": each.container_id for each in by_attempt if each.service
     }
-    missing = [name for name in names if _values.is_place(name) and name not in latest]
+    missing = [name for name in names if values.is_place(name) and name not in latest]
     if missing:
         raise ContainerNotFoundError(
             f"There are no logs of {', '.join(missing)} among those of {app.application_id}. "

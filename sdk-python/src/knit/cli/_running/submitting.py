@@ -6,13 +6,13 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
-from knit.cli._interrupts import next_event
-from knit.cli._output import human_size
+from knit.cli._running.interrupts import next_event
+from knit.cli._terminal.words import human_size
 
 if TYPE_CHECKING:
     import knit
-    from knit.cli._interrupts import Interrupts
-    from knit.cli._progress import Progress
+    from knit.cli._running.interrupts import Interrupts
+    from knit.cli._terminal.progress import Progress
 
 
 class SubmissionInterruptedError(Exception):

@@ -1,72 +1,19 @@
-"""The verb validate, and what --dry-run does: all that is wrong, and nothing submitted."""
+"""What `--dry-run` does: all that is wrong, and nothing submitted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from knit.cli._options import Cluster, json_option, verb, verbose_option
-from knit.cli._output import human_size, print_fields, print_json, say
+from knit.cli._arguments.options import Cluster
+from knit.cli._terminal.output import print_fields, print_json, say
+from knit.cli._terminal.words import human_size
 
 if TYPE_CHECKING:
     import knit
-
-
-@verb(
-    "validate",
-    short="Check specifications, without a cluster.",
-    example="knit validate app.yaml",
-)
-@click.argument("paths", metavar="FILE...", nargs=-1, required=True)
-@json_option
-@verbose_option
-def validate(*, paths: Sequence[str], as_json: bool) -> int:
-    """
-    Check specifications in YAML and say all that is wrong, with line and column.
-
-    Files and environments that they name have to be here; the cluster is not asked, which
-    `knit run --dry-run --spec FILE` does. The exit status is 1 if something is wrong.
-    """
-    from knit import ApplicationSpec
-    from knit._values import documents
-    from knit.exceptions import SpecError
-
-    status = 0
-    results = []
-    for path in paths:
-        try:
-            spec, problems = documents.read_yaml(ApplicationSpec, Path(path))
-        except SpecError as error:
-            spec, problems = None, [documents.Problem(str(error))]
-        if spec is not None:
-            problems = [documents.Problem(sentence) for sentence in problems_here(spec)]
-        results.append(
-            {
-                "file": path,
-                "ok": not problems,
-                "problems": [
-                    {"line": p.line, "column": p.column, "where": p.where, "message": p.message}
-                    for p in problems
-                ],
-            }
-        )
-        status |= bool(problems)
-        if as_json:
-            continue
-        for problem in problems[: documents.MOST_PROBLEMS]:
-            place = "" if problem.line is None else f":{problem.line}:{problem.column}"
-            say(f"{path}{place}: {problem}")
-        if len(problems) > documents.MOST_PROBLEMS:
-            say(f"{path}: and {len(problems) - documents.MOST_PROBLEMS} more")
-        if spec is not None and not problems:
-            click.echo(f"{path}: {_contents(spec)}")
-    if as_json:
-        print_json(results)
-    return status
 
 
 def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
@@ -177,7 +124,7 @@ def _file(file: knit.File) -> str:
     return f"{file.name} from {path}{how}{size}"
 
 
-def _contents(spec: knit.ApplicationSpec) -> str:
+def contents_of(spec: knit.ApplicationSpec) -> str:
     containers = sum(service.instances for service in spec.services.values())
     services = "1 service" if len(spec.services) == 1 else f"{len(spec.services)} services"
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ShellComplete, ZshComplete
 
-from knit.cli._options import verb
+from knit.cli._arguments.options import verb
 
 _CLASSES: dict[str, type[ShellComplete]] = {
     "bash": BashComplete,

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit.cli._applications import TIMED_OUT, ending, exit_code_of
-from knit.cli._containers import count_by_state
-from knit.cli._hints import hints
-from knit.cli._interrupts import Interrupts, next_event
-from knit.cli._log_printer import OutputError
-from knit.cli._output import human_duration
-from knit.cli._waiting import Waiting, unreachable
+from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
+from knit.cli._running.interrupts import Interrupts, next_event
+from knit.cli._running.waiting import Waiting, unreachable
+from knit.cli._terminal.hints import hints
+from knit.cli._terminal.log_printer import OutputError
+from knit.cli._terminal.words import count_by_state, human_duration
 from knit.exceptions import (
     ApplicationNotRunningError,
     ClusterTimeoutError,
@@ -31,8 +30,8 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     import knit
-    from knit.cli._log_printer import LogPrinter
-    from knit.cli._progress import Progress
+    from knit.cli._terminal.log_printer import LogPrinter
+    from knit.cli._terminal.progress import Progress
 
 GONE = (ApplicationNotRunningError, ConnectionLostError, RpcTimeoutError, WaitTimeoutError)
 """What a call says whose Application Master has left or does not answer."""

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 import click
 
 from knit.cli import _packages
-from knit.cli._options import Cluster, cluster_options, json_option, master_ports_option, verb
-from knit.cli._output import BAD, GOOD, clean, has_colours, human_size, is_terminal, print_json
+from knit.cli._arguments.options import (
+    Cluster,
+    cluster_options,
+    json_option,
+    master_ports_option,
+    verb,
+)
+from knit.cli._terminal.output import BAD, GOOD, clean, has_colours, is_terminal, print_json
+from knit.cli._terminal.words import human_size
 
 if TYPE_CHECKING:
     import knit
@@ -203,7 +210,7 @@ class _Probe:
 
     def reach(self) -> str:
         """Its port can be reached from here."""
-        from knit.cli._waiting import unreachable
+        from knit.cli._running.waiting import unreachable
         from knit.exceptions import ConnectionLostError
 
         address = self._app.report().am_address
@@ -254,7 +261,7 @@ def _print(checks: Sequence[knit.CheckResult]) -> None:
     """On a terminal in lines that fit it, broken between words; else in fields between tabs."""
     import sys
 
-    from knit.cli._output import print_table
+    from knit.cli._terminal.output import print_table
 
     if not is_terminal(sys.stdout):
         print_table(

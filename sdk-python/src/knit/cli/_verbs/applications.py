@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
-from knit.cli import _values
-from knit.cli._containers import count_by_state
-from knit.cli._options import (
+from knit.cli._arguments import values
+from knit.cli._arguments.options import (
     Cluster,
     application_argument,
     cluster_options,
@@ -22,16 +20,17 @@ from knit.cli._options import (
     verb,
     wide_option,
 )
-from knit.cli._output import jsonable, print_fields, print_json, print_table, say
-from knit.cli._waiting import saying_why, waiting_sentence, within_reach
+from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
+from knit.cli._running.waiting import saying_why, waiting_sentence, within_reach
+from knit.cli._terminal.as_json import outcome_as_dict, report_as_json
+from knit.cli._terminal.output import print_fields, print_json, print_table, say
+from knit.cli._terminal.words import count_by_state, jsonable
 
 if TYPE_CHECKING:
     import knit
 
 STATES = ("new", "new_saving", "submitted", "accepted", "running", "finished", "failed", "killed")
 NOT_FINAL = STATES[:5]
-TIMED_OUT = 124
-"""The exit status of `timeout(1)`, and of ours when time runs out."""
 
 
 @verb("list", short="List applications.", example="knit list --all --name demo")
@@ -183,7 +182,7 @@ def _ask_master(
     metavar="APPLICATION...",
     nargs=-1,
     required=True,
-    type=_values.application_id,
+    type=values.application_id,
     shell_complete=complete_application,
 )
 @json_option
@@ -226,7 +225,7 @@ def kill(*, cluster: Cluster, application_ids: Sequence[str], as_json: bool) -> 
 @click.option(
     "--timeout",
     "limit",
-    type=_values.duration,
+    type=values.duration,
     metavar="TIME",
     help="Give up after this long, with exit status 124: 90s, 5m, 1h30m.  [default: never]",
 )
@@ -258,39 +257,6 @@ def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_j
         if code and report.diagnostics.strip():
             say(report.diagnostics.strip())
     return code
-
-
-def ending(report: knit.ApplicationReport) -> str:
-    """How it ended, in YARN's word: its final status, or the state if it never gave one."""
-    return report.final_status.name if report.state.name == "FINISHED" else report.state.name
-
-
-def exit_code_of(report: knit.ApplicationReport, outcome: knit.ApplicationOutcome | None) -> int:
-    """0 for an application that succeeded, never 0 for another one."""
-    if ending(report) == "SUCCEEDED":
-        return 0
-    return (outcome.exit_code if outcome is not None else 0) or 1
-
-
-def outcome_as_dict(outcome: knit.ApplicationOutcome | None) -> dict[str, Any] | None:
-    """For JSON."""
-    if outcome is None:
-        return None
-    return {
-        "final_status": outcome.final_status.name,
-        "exit_code": outcome.exit_code,
-        "diagnostics": outcome.diagnostics,
-    }
-
-
-def report_as_json(report: knit.ApplicationReport) -> dict[str, Any]:
-    """For JSON: the fields of ApplicationReport, and its run time in seconds."""
-    fields = attrs.asdict(
-        report, recurse=False, filter=lambda attribute, _: attribute.name != "raw"
-    )
-    value: dict[str, Any] = jsonable(fields)
-    value["run_time"] = jsonable(report.run_time)
-    return value
 
 
 @verb(

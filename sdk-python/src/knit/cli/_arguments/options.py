@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from knit.cli import _values
+from knit.cli._arguments import values
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -102,7 +102,7 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
             2,
             click.option(
                 "--timeout" if timeout else "--call-timeout",
-                type=_values.duration,
+                type=values.duration,
                 metavar="TIME",
                 default="30s",
                 show_default=True,
@@ -130,7 +130,7 @@ def env_options(function: F) -> F:
         "--env",
         "environment",
         multiple=True,
-        type=_values.variable,
+        type=values.variable,
         metavar="NAME[=VALUE]",
         help="A variable for the command; without a value, yours: so a secret is in no list of "
         "processes. Repeatable.",
@@ -140,7 +140,7 @@ def env_options(function: F) -> F:
 master_ports_option = click.option(
     "--master-ports",
     metavar="FIRST-LAST",
-    type=_values.ports,
+    type=values.ports,
     help="Ports the Application Master may listen on, for firewalls.  "
     "[default: KNIT_MASTER_PORTS, else any]",
 )
@@ -178,7 +178,7 @@ def complete_application(
 application_argument = click.argument(
     "application_id",
     metavar="APPLICATION",
-    type=_values.application_id,
+    type=values.application_id,
     shell_complete=complete_application,
 )
 

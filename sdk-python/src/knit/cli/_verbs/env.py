@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from knit.cli._options import verb, verbose_option
+from knit.cli._arguments.options import verb, verbose_option
 
 if TYPE_CHECKING:
     import knit
-    from knit.cli._progress import Progress
+    from knit.cli._terminal.progress import Progress
 
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Say nothing of how things go.")
 
@@ -65,7 +65,7 @@ def create(
     One that exists is taken if it has them. Without PACKAGES it has to exist.
     """
     import knit
-    from knit.cli._progress import Progress
+    from knit.cli._terminal.progress import Progress
 
     progress = Progress(quiet=quiet)
     archive = knit.create_env(
@@ -100,8 +100,8 @@ def pack(*, directory: str | None, output: str | None, quiet: bool) -> None:
     A virtual environment is packed with its interpreter: nodes need no Python.
     """
     import knit
-    from knit.cli._progress import Progress
-    from knit.cli._submitting import packing_sentence
+    from knit.cli._running.submitting import packing_sentence
+    from knit.cli._terminal.progress import Progress
 
     progress = Progress(quiet=quiet)
 
@@ -112,7 +112,7 @@ def pack(*, directory: str | None, output: str | None, quiet: bool) -> None:
 
 
 def _conclude(progress: Progress, archive: Path) -> None:
-    from knit.cli._output import human_size
+    from knit.cli._terminal.words import human_size
 
     progress.step(f"packed {human_size(archive.stat().st_size)}", timed=True)
     click.echo(archive)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from knit.cli import _values
-from knit.cli._commands import misplaced, name_of, ship
-from knit.cli._options import env_options, master_ports_option
+from knit.cli._arguments import values
+from knit.cli._arguments.commands import misplaced, name_of, ship
+from knit.cli._arguments.options import env_options, master_ports_option
 
 if TYPE_CHECKING:
     import knit
@@ -55,7 +55,7 @@ def spec_options(function: F) -> F:
         ),
         click.option(
             "--memory",
-            type=_values.memory,
+            type=values.memory,
             metavar="AMOUNT",
             help="Memory of each: 512MiB, 1.5GiB, or a number of MiB.  [default: 512MiB]",
         ),
@@ -69,7 +69,7 @@ def spec_options(function: F) -> F:
             "--file",
             "files",
             multiple=True,
-            type=_values.file,
+            type=values.file,
             metavar="PATH[#NAME]",
             help="A file or directory, or its URL on the cluster, for the working directory; "
             "repeatable.",
@@ -78,7 +78,7 @@ def spec_options(function: F) -> F:
             "--archive",
             "archives",
             multiple=True,
-            type=_values.archive,
+            type=values.archive,
             metavar="PATH[#NAME]",
             help="The same, unpacked into a directory NAME: .tar.gz, .tgz, .tar, .zip, .jar.",
         ),
@@ -121,7 +121,7 @@ def spec_options(function: F) -> F:
         ),
         click.option(
             "--am-memory",
-            type=_values.memory,
+            type=values.memory,
             metavar="AMOUNT",
             help="Memory of the Application Master.  [default: 512MiB]",
         ),
@@ -206,7 +206,7 @@ def _of_command(
             memory=given.get("memory", "512 MiB"), vcores=given.get("vcores", 1)
         ),
         files=[*files, *map(knit.File, shipped.files)],
-        environment=_values.variables(
+        environment=values.variables(
             given.get("environment_files", ()), given.get("environment", ())
         ),
         python_environment=given.get("python_environment"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from knit.cli import _values
-from knit.cli._options import (
+from knit.cli._arguments import values
+from knit.cli._arguments.choosing import find_containers
+from knit.cli._arguments.options import (
     Cluster,
     application_argument,
     cluster_options,
@@ -18,8 +18,9 @@ from knit.cli._options import (
     verb,
     wide_option,
 )
-from knit.cli._output import jsonable, print_json, print_table
-from knit.cli._waiting import within_reach
+from knit.cli._running.waiting import within_reach
+from knit.cli._terminal.as_json import container_as_json
+from knit.cli._terminal.output import print_json, print_table
 
 if TYPE_CHECKING:
     import knit
@@ -89,7 +90,7 @@ def containers(
 )
 @click.option(
     "--memory",
-    type=_values.memory,
+    type=values.memory,
     metavar="AMOUNT",
     help="Memory of each: 512MiB, 2GiB.  [default: the service's]",
 )
@@ -120,7 +121,7 @@ def add(
             count,
             service=service,
             resources=_resources(app, service, memory, vcores),
-            environment=_values.variables(environment_files, environment) or None,
+            environment=values.variables(environment_files, environment) or None,
         )
     print_containers(added, as_json=as_json)
 
@@ -150,7 +151,7 @@ def _resources(
     example="knit stop application_1700000000000_0001 worker/3",
 )
 @application_argument
-@click.argument("names", metavar="[CONTAINER]...", nargs=-1, required=False, type=_values.container)
+@click.argument("names", metavar="[CONTAINER]...", nargs=-1, required=False, type=values.container)
 @click.option(
     "--status",
     type=click.Choice(ENDINGS, case_sensitive=False),
@@ -190,33 +191,6 @@ def stop(
         print_json({"application_id": application_id, "state": "ENDING"})
     else:
         click.echo(f"{application_id}\tENDING")
-
-
-def find_containers(app: knit.Application, names: Sequence[str]) -> list[str | knit.Container]:
-    """
-    Returns IDs as they are, and for each place, `worker/3`, the container that fills it now.
-
-    Raises:
-        ContainerNotFoundError: Nothing fills one of the places, nor ever did.
-    """
-    from knit.exceptions import ContainerNotFoundError
-
-    if not any(map(_values.is_place, names)):
-        return list(names)
-    latest = {f"{c.service}/{c.rank}": c for c in app.containers()}  # in the order of attempts
-    missing = [name for name in names if _values.is_place(name) and name not in latest]
-    if missing:
-        raise ContainerNotFoundError(
-            f"{app.application_id} has no container {', '.join(missing)}: "
-            f"`knit containers {app.application_id}` lists those it has."
-        )
-    return [latest[name] if _values.is_place(name) else name for name in names]
-
-
-def count_by_state(containers: Sequence[knit.Container]) -> str:
-    """How many are in which state, in the order of a container's life."""
-    counts = Counter(container.state for container in containers)
-    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in sorted(counts))
 
 
 def print_containers(
@@ -260,32 +234,3 @@ def how_it_ended(container: knit.Container) -> str | None:
     if exit_.reason.name == "EXITED" and exit_.exit_code is not None:
         return str(exit_.exit_code)
     return exit_.reason.name.lower().replace("_", " ")
-
-
-def container_as_json(container: knit.Container) -> dict[str, Any]:
-    """For JSON: the fields of Container."""
-    exit_ = container.exit
-    return {
-        "service": container.service,
-        "rank": container.rank,
-        "attempt_number": container.attempt_number,
-        "container_id": container.container_id,
-        "application_attempt": container.application_attempt,
-        "state": container.state.name,
-        "node_id": container.node_id,
-        "node_http_address": container.node_http_address,
-        "memory_mib": container.resources.memory_mib,
-        "vcores": container.resources.vcores,
-        "request_time": jsonable(container.request_time),
-        "start_time": jsonable(container.start_time),
-        "run_time": jsonable(container.run_time),
-        "exit": None
-        if exit_ is None
-        else {
-            "reason": exit_.reason.name,
-            "exit_code": exit_.exit_code,
-            "signal": exit_.signal,
-            "finish_time": jsonable(exit_.finish_time),
-            "diagnostics": exit_.diagnostics,
-        },
-    }

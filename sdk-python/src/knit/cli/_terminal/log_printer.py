@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
-from knit.cli._output import clean, has_colours, is_terminal
+from knit.cli._terminal.output import clean, has_colours, is_terminal
 
 if TYPE_CHECKING:
     import knit
-    from knit.cli._progress import Progress
+    from knit.cli._terminal.progress import Progress
 
 PATIENCE_WITH_A_LINE = 2.0
 """Seconds after which what there is of an unfinished line is shown: a progress bar, a prompt."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from knit.cli import _values
-from knit.cli._options import Cluster, cluster_options, verb
-from knit.cli._progress import Progress
-from knit.cli._specifying import make_spec, spec_options
-from knit.cli._validating import rehearse
+from knit.cli._arguments import values
+from knit.cli._arguments.options import Cluster, cluster_options, verb
+from knit.cli._arguments.specifying import make_spec, spec_options
+from knit.cli._running.rehearsing import rehearse
+from knit.cli._terminal.progress import Progress
 
 if TYPE_CHECKING:
     import knit
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     "limit",
-    type=_values.duration,
+    type=values.duration,
     metavar="TIME",
     help="Stop it after this long, with exit status 124: 90s, 5m, 1h30m.  [default: never]",
 )
@@ -135,10 +135,10 @@ def _submit(
     as_json: bool,
 ) -> int:
     """Submits, and unless detached follows to the end; returns the exit status."""
-    from knit.cli._following import Follower
-    from knit.cli._interrupts import Interrupts
-    from knit.cli._log_printer import LogPrinter
-    from knit.cli._submitting import SubmissionInterruptedError, submit, why_no_node
+    from knit.cli._running.following import Follower
+    from knit.cli._running.interrupts import Interrupts
+    from knit.cli._running.submitting import SubmissionInterruptedError, submit, why_no_node
+    from knit.cli._terminal.log_printer import LogPrinter
 
     with Interrupts() as interrupts:
         try:
@@ -167,7 +167,7 @@ def _submit(
             result = follower.follow()
             follower.conclude(result)
             if as_json:
-                from knit.cli._containers import container_as_json
+                from knit.cli._terminal.as_json import container_as_json
 
                 _print_event(
                     "result",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from knit.cli._progress import Progress
+from knit.cli._terminal.progress import Progress
 
 if TYPE_CHECKING:
     import knit

@@ -1,7 +1,7 @@
 """
 Makes the files that the unit tests of aggregated logs read: Hadoop itself writes them.
 
-    python -m integration.make_log_fixtures sdk-python/tests/cluster/aggregated_logs/data
+    python -m integration.make_log_fixtures sdk-python/tests/cluster/logs/data
 
 For each format and compression it starts a cluster of one node, runs a small application on it,
 and copies what its NodeManager has put into HDFS; for the rolling ones, while it runs, too.

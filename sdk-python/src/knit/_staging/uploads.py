@@ -36,11 +36,7 @@ _LATE_CREATION = timedelta(seconds=2)
 _DISCARD_INTERVAL = timedelta(milliseconds=100)
 #: A use within this time of the last one is not noted again.
 _TOUCH_INTERVAL = timedelta(hours=1)
-
-
 _HASH_BLOCK_BYTES = 1 << 20
-
-
 # YARN unpacks by the end of the URL, so these are kept; of two parts where it takes two.
 _ARCHIVE_EXTENSIONS = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
 

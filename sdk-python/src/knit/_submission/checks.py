@@ -2,8 +2,8 @@
 What can be known about a cluster, and about an application on it, before anything is submitted.
 
 Each check is a function that returns a sentence where all is well, and raises the error where it
-is not. `verify` runs them for a submission and raises the first error; `diagnose` runs them all
-for `knit doctor` and makes a report of each.
+is not. `verify` runs them for a submission and raises the first error; `doctor.diagnose` runs them
+all and makes a report of each.
 """
 
 from __future__ import annotations

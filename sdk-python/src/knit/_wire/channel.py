@@ -11,10 +11,8 @@ if TYPE_CHECKING:
     import grpc
     from google.protobuf.message import Message
 
-
 LARGEST_MESSAGE_BYTES = 16 * 1024 * 1024
 """The most that an Application Master takes or sends at once, by the contract."""
-
 
 _OPTIONS = (
     ("grpc.ssl_target_name_override", SERVER_NAME),

@@ -9,7 +9,7 @@ from integration.clusters.jars import ROOT
 # They lie in the SDK's own distribution of sources, which this suite is no part of.
 sys.path.insert(0, str(ROOT / "sdk-python"))
 
+from tests.environments.building import make_venv, write_wheel
 from tests.environments.channel import Channel
-from tests.environments.making import make_venv, write_wheel
 
 __all__ = ["Channel", "make_venv", "write_wheel"]

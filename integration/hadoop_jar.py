@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 import knit
-from knit._client import JAR
+from knit._submission.submit import JAR
 
 from integration.applications import Applications
 from integration.clusters import Cluster

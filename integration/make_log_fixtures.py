@@ -1,7 +1,7 @@
 """
 Makes the files that the unit tests of aggregated logs read: Hadoop itself writes them.
 
-    python -m integration.make_log_fixtures sdk-python/tests/cluster/aggregated_logs/data
+    python -m integration.make_log_fixtures sdk-python/tests/cluster/logs/data
 
 For each format and compression it starts a cluster of one node, runs a small application on it,
 and copies what its NodeManager has put into HDFS; for the rolling ones, while it runs, too.
@@ -18,7 +18,7 @@ from unittest import mock
 
 import knit
 from knit._cluster.logs.directory import LogDirectories
-from knit._submission import AmSubmission
+from knit._submission.am_container import AmSubmission
 
 from integration import programs
 from integration.clusters.configuration import IFILE

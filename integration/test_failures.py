@@ -33,7 +33,7 @@ pytestmark = pytest.mark.topology("nodes fail as machines")
 @pytest.fixture(autouse=True)
 def soon_done_with_lost_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a lost node held is never collected, and a follower gives YARN two minutes for it."""
-    monkeypatch.setattr("knit._archived_logs.PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr("knit._handles.archived_logs.PATIENCE_SECONDS", 5.0)
 
 
 ENDS: dict[str, tuple[str, int, int | None]] = {

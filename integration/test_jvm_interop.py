@@ -10,7 +10,7 @@ import knit
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from knit._tls import ApplicationTls
+from knit._wire.tls import ApplicationTls
 
 from integration.applications import PROGRAMS, Applications, Gate, finish, wait_for_text
 from integration.clusters import Cluster

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 from knit import Application, ApplicationSpec, Service
 from knit.testing import FakeApplicationMaster
-from tests.fake_cluster import FakeCluster
+from tests.fakes.cluster import FakeCluster
 
 # As the command does, which in tests may find gRPC imported already: its words are nobody's output.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

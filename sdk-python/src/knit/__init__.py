@@ -19,17 +19,16 @@ from knit import exceptions as _exceptions
 from knit.exceptions import *  # noqa: F403
 
 if TYPE_CHECKING:
-    from knit._application import Application
-    from knit._checks import CheckResult
-    from knit._client import Client
     from knit._cluster.configuration.config import ClusterConfig
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
-    from knit._container import Container
-    from knit._endpoint import Endpoint
     from knit._environments import PackingProgress, create_env, pack_environment
-    from knit._knit import Knit
-    from knit._logs import LogStream
-    from knit._staging import StagingProgress
+    from knit._handles.application import Application
+    from knit._handles.client import Client
+    from knit._handles.container import Container
+    from knit._handles.log_stream import LogStream
+    from knit._knit.knit import Knit
+    from knit._staging.values import StagingProgress
+    from knit._submission.doctor import CheckResult
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from knit._values.spec import ApplicationSpec, FailurePolicy, Service
     from knit._values.states import FinalStatus, YarnState
     from knit._values.waiting import WaitingCause, WaitingReason
+    from knit._wire.endpoint import Endpoint
 
     __version__: str
 
@@ -88,17 +88,16 @@ __all__ += _exceptions.__all__
 
 # Each is imported once it is asked for: all of them take 150 ms, which a command feels.
 _MODULES = {
-    "_application": ("Application",),
-    "_checks": ("CheckResult",),
-    "_client": ("Client",),
     "_cluster.configuration.config": ("ClusterConfig",),
     "_cluster.logs": ("AggregatedLogs", "ContainerLogs"),
-    "_container": ("Container",),
-    "_endpoint": ("Endpoint",),
     "_environments": ("PackingProgress", "create_env", "pack_environment"),
-    "_knit": ("Knit",),
-    "_logs": ("LogStream",),
-    "_staging": ("StagingProgress",),
+    "_handles.application": ("Application",),
+    "_handles.client": ("Client",),
+    "_handles.container": ("Container",),
+    "_handles.log_stream": ("LogStream",),
+    "_knit.knit": ("Knit",),
+    "_staging.values": ("StagingProgress",),
+    "_submission.doctor": ("CheckResult",),
     "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
@@ -108,6 +107,7 @@ _MODULES = {
     "_values.spec": ("ApplicationSpec", "FailurePolicy", "Service"),
     "_values.states": ("FinalStatus", "YarnState"),
     "_values.waiting": ("WaitingCause", "WaitingReason"),
+    "_wire.endpoint": ("Endpoint",),
 }
 _MODULE_OF = {name: f"knit.{module}" for module, names in _MODULES.items() for name in names}
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import knit
 from knit.cli import main
-from knit.cli._options import Cluster
+from knit.cli._arguments.options import Cluster
 from knit.testing import FakeApplicationMaster
 
 Play = Callable[[FakeApplicationMaster, knit.Application], None]

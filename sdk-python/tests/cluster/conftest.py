@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from knit._cluster.cluster import Cluster
-from tests.fake_cluster import FakeCluster
+from tests.fakes.cluster import FakeCluster
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from knit._environments._entries import Entry, made
-from knit._environments._interpreter import Interpreter, with_libraries
-from tests.environments.making import GREETING
+from knit._environments.packing.entries import Entry, made
+from knit._environments.packing.interpreter import Interpreter, with_libraries
+from tests.environments.building import GREETING
 
 PLACEHOLDER = "/opt/" + "placeholder_" * 12
 """What files hold in place of the path they are installed to; conda's tools replace it."""

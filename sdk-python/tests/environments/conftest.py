@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from knit import pack_environment
-from tests.environments.making import make_venv, write_wheel
+from tests.environments.building import make_venv, write_wheel
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,9 @@ import attrs
 FileKey: TypeAlias = tuple[str, str]
 """A log file: its container's ID and its name."""
 
+Identity: TypeAlias = tuple[str, int, int]
+"""A container's service, rank and attempt number."""
+
 
 @attrs.frozen
 class LogLine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -74,10 +75,14 @@ def format_memory(mib: int) -> str:
     return f"{mib} MiB"
 
 
-def _positive(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-    name = attribute.name
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST:
-        raise SpecError(f"{name} is {value!r}: give a whole number, 1 or more.")
+def whole_number(least: int) -> Callable[[object, attrs.Attribute[int], object], None]:
+    """A validator for what YARN counts, from so many on."""
+
+    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
+            raise SpecError(f"{attribute.name} is {value!r}: give a whole number, {least} or more.")
+
+    return check
 
 
 @attrs.frozen
@@ -96,7 +101,7 @@ class Resources:
         metadata=in_documents("memory", write=format_memory),
     )
     """Memory in MiB (1024 * 1024 bytes); given as `memory`, text such as `1.5 GiB` or MiB."""
-    vcores: int = attrs.field(default=1, validator=_positive)
+    vcores: int = attrs.field(default=1, validator=whole_number(1))
     """Virtual cores."""
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from knit._values.files import (
 from knit._values.in_documents import in_documents
 from knit._values.ports import format_ports, ports_from_environment, to_ports
 from knit._values.reading import as_said
-from knit._values.resources import LARGEST, Resources
+from knit._values.resources import Resources, whole_number
 from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
@@ -64,14 +64,6 @@ class FailurePolicy(OpenEnum):
     """Everything else is stopped, and the application ends FAILED at once."""
     FINISH_OTHERS = 2
     """The others run to their end; the application then ends FAILED."""
-
-
-def _count(least: int) -> Callable[[object, attrs.Attribute[int], object], None]:
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
-            raise SpecError(f"{attribute.name} is {value!r}: give a whole number, {least} or more.")
-
-    return check
 
 
 def _text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
@@ -140,7 +132,7 @@ class Service:
 
     command: str = attrs.field(validator=_text)
     """The command, as typed for `bash -c`; it runs exactly as given, whatever it holds."""
-    instances: int = attrs.field(default=1, validator=_count(0), kw_only=True)
+    instances: int = attrs.field(default=1, validator=whole_number(0), kw_only=True)
     """How many containers it begins with, of ranks 0 to `instances` - 1. May be 0."""
     resources: Resources = attrs.field(
         factory=Resources, validator=_instance_of(Resources), kw_only=True
@@ -178,9 +170,9 @@ class Service:
     In the container `$PYTHON_BIN` is its interpreter, `$CONDA_PREFIX` its directory, and its
     programs come first on the `PATH`. Default: what the node has.
     """
-    max_restarts: int = attrs.field(default=0, validator=_count(0), kw_only=True)
+    max_restarts: int = attrs.field(default=0, validator=whole_number(0), kw_only=True)
     """How many times a rank is started again after its program failed."""
-    max_replacements: int = attrs.field(default=3, validator=_count(0), kw_only=True)
+    max_replacements: int = attrs.field(default=3, validator=whole_number(0), kw_only=True)
     """How many times a rank is replaced after YARN took its container away."""
     failure_policy: FailurePolicy = attrs.field(
         default=FailurePolicy.FAIL_APPLICATION,
@@ -307,7 +299,7 @@ class ApplicationSpec:
         default=(), converter=_to_tags, kw_only=True, metadata=in_documents(write=list)
     )
     """Words to find the application by; YARN keeps them in lower case."""
-    max_attempts: int = attrs.field(default=1, validator=_count(1), kw_only=True)
+    max_attempts: int = attrs.field(default=1, validator=whole_number(1), kw_only=True)
     """How many times YARN may start the Application Master; an attempt begins from nothing."""
     application_master: Resources = attrs.field(
         factory=Resources, validator=_instance_of(Resources), kw_only=True

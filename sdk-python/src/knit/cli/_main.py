@@ -12,19 +12,10 @@ from collections.abc import Sequence
 
 import click
 
-from knit.cli import (
-    _applications,
-    _completion,
-    _containers,
-    _doctor,
-    _env,
-    _logs,
-    _run,
-    _validating,
-)
-from knit.cli._options import Settings
-from knit.cli._output import make_robust, open_closed, say
-from knit.cli._progress import Progress, SdkNotices
+from knit.cli._arguments.options import Settings
+from knit.cli._terminal.output import make_robust, open_closed, say
+from knit.cli._terminal.progress import Progress, SdkNotices
+from knit.cli._verbs import applications, completion, containers, doctor, env, logs, run, validating
 from knit.exceptions import ConfigurationNotFoundError, KnitError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -79,21 +70,21 @@ def knit(ctx: click.Context) -> None:
 
 
 for verb in (
-    _run.run,
-    _run.start,
-    _validating.validate,
-    _applications.list_,
-    _applications.status,
-    _logs.logs,
-    _containers.containers,
-    _containers.add,
-    _containers.stop,
-    _applications.kill,
-    _applications.wait,
-    _applications.credentials,
-    _env.env,
-    _doctor.doctor,
-    _completion.completion,
+    run.run,
+    run.start,
+    validating.validate,
+    applications.list_,
+    applications.status,
+    logs.logs,
+    containers.containers,
+    containers.add,
+    containers.stop,
+    applications.kill,
+    applications.wait,
+    applications.credentials,
+    env.env,
+    doctor.doctor,
+    completion.completion,
 ):
     knit.add_command(verb)
 

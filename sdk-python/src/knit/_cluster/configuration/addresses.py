@@ -20,7 +20,6 @@ _ANY_ADDRESS = (
     "0:0:0:0:0:0:0:0",
 )
 
-
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"
 

@@ -42,7 +42,6 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 CA_FILE_PROPERTY = "knit.tls.ca-file"
 CLASS_ARCHIVE_PROPERTY = "knit.am.class-archive"
 

@@ -1,0 +1,1 @@
+"""Environments made by conda, from the names of packages."""

@@ -1,0 +1,1 @@
+"""Any environment, to an archive that runs on another machine."""

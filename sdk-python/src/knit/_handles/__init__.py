@@ -1,0 +1,1 @@
+"""What users hold: the client, applications, their containers and logs."""

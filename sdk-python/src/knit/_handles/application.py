@@ -1,0 +1,534 @@
+"""A handle on one application, running or ended."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from knit._handles.collected import Collected
+from knit._handles.container import Container, ContainerLike, id_of, to_containers
+from knit._handles.locating import Locator, waited
+from knit._handles.log_stream import LogStream
+from knit._handles.yarn import Yarn
+from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
+from knit._values.containers import ContainerState
+from knit._values.deadlines import Deadline, pauses
+from knit._values.logs import LogFile
+from knit._values.reports import ApplicationReport
+from knit._values.states import FinalStatus
+from knit._wire import calls
+from knit._wire.connection import Connection
+from knit._wire.tls import ClientTls
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
+    ConnectionLostError,
+    ContainerNotFoundError,
+    HistoryLostError,
+    InvalidRequestError,
+    KnitError,
+    PositionOutOfRangeError,
+    RpcTimeoutError,
+    SpecError,
+    WrongStateError,
+)
+
+if TYPE_CHECKING:
+    from knit._cluster.logs import AggregatedLogs
+    from knit._values.resources import Resources
+    from knit._wire.endpoint import Endpoint
+    from knit.v1 import container_pb2
+
+_log = logging.getLogger("knit")
+
+
+class Application:
+    """
+    A handle on one application.
+
+    It holds an ID and a connection, no state: every method asks. Calls to the Application Master
+    wait for it to start, find it again where it was started anew, and are over by their
+    deadline; within it they bear a cluster that does not answer for a while. Threads may share a
+    handle, and so may forked processes.
+
+    Handles come from `Client.submit` and `Client.application`. Leaving a `with` block closes the
+    connection, and the application goes on; but the block of a handle from `submit` that is left
+    by an exception, `KeyboardInterrupt` included, kills the application.
+
+    Raises:
+        ApplicationNotRunningError: By every call to the Application Master, if it has left.
+        ConnectionLostError: Likewise, if it does not answer.
+        RpcTimeoutError: Likewise, if it does not answer in time.
+    """
+
+    def __init__(
+        self,
+        yarn: Yarn,
+        application_id: str,
+        *,
+        tls: ClientTls | None = None,
+        timeout: timedelta = timedelta(seconds=30),
+        kill_on_error: bool = False,
+    ) -> None:
+        self._yarn = yarn
+        self._application_id = application_id
+        self._timeout = timeout
+        self._kill_on_error = kill_on_error
+        self._locator = Locator(yarn, application_id, tls=tls, timeout=timeout)
+        self._connection = Connection(self._locator.master)
+        self._collected = Collected(yarn, application_id, timeout)
+
+    @property
+    def application_id(self) -> str:
+        """YARN's identifier, `application_…`."""
+        return self._application_id
+
+    def __repr__(self) -> str:
+        return f"Application({self._application_id!r})"
+
+    def __enter__(self) -> Application:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None and self._kill_on_error:
+                self._give_up()
+        finally:
+            self.close()
+
+    def _give_up(self) -> None:
+        """Ends the application, for its submitter's program has failed or was interrupted."""
+        try:
+            self.kill()
+        except KnitError as error:
+            # What made us leave says more, and is under way already.
+            _log.warning(
+                "%s was to be killed, for its with block was left by an exception, and may still "
+                "run: %s Kill it: knit kill %s",
+                self._application_id,
+                error.message,
+                self._application_id,
+            )
+
+    def close(self) -> None:
+        """Closes the connection; the application goes on. Calling it again is safe."""
+        self._connection.close()
+
+    def report(self, *, timeout: timedelta | None = None) -> ApplicationReport:
+        """
+        Asks YARN about the application; works before, while and after it runs.
+
+        Raises:
+            ApplicationNotFoundError: YARN does not know it, or no longer.
+        """
+        return self._yarn.report(self._application_id, self._within(timeout).total)
+
+    def connect(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
+        """
+        Waits until the Application Master answers; every other call does so by itself.
+
+        Raises:
+            WaitTimeoutError: It has not started in time: the queue may be full.
+            ApplicationNotRunningError: The application ended before.
+        """
+        return self.describe(timeout=timeout)
+
+    def endpoint(self, *, timeout: timedelta | None = None) -> Endpoint:
+        """
+        Waits until the Application Master has an address, and says how any client reaches it.
+
+        Raises:
+            WaitTimeoutError: It has not started in time: the queue may be full.
+            ApplicationNotRunningError: The application has ended.
+        """
+        from knit._wire.endpoint import Endpoint
+
+        return Endpoint._of(*self._locator.master(self._within(timeout), 0, time.sleep))
+
+    def describe(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
+        """Asks the Application Master what the application consists of and how it is doing."""
+        return self._describe(self._within(timeout))
+
+    def _describe(self, deadline: Deadline) -> ApplicationDescription:
+        return self._connection.call(calls.get_application(self._application_id), deadline)
+
+    def containers(
+        self,
+        *,
+        services: Iterable[str] | None = None,
+        states: Iterable[ContainerState] | None = None,
+        timeout: timedelta | None = None,
+    ) -> list[Container]:
+        """
+        Returns the containers, ended ones included, by service, rank and attempt number.
+
+        They come in pages, each of which is consistent in itself: of thousands, the last are as
+        they were a moment later than the first.
+
+        Works after the end, too, from what the Application Master wrote down and YARN has
+        collected; that is waited for, as long as the timeout allows. Then all attempts of the
+        Application Master are listed, by service, rank, `application_attempt` and attempt number.
+
+        Args:
+            services: Only of these. Default: of all.
+            states: Only in these. Default: in any.
+            timeout: Default: the client's.
+
+        Raises:
+            ContainerNotFoundError: No service has one of the names.
+            ApplicationNotRunningError: It has ended, and nothing is known of its containers.
+        """
+        deadline = self._within(timeout)
+        names, kinds = _several("services", services), list(states or ())
+        try:
+            return self._list(names, kinds, deadline)
+        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
+            if not self._collected.is_due(error):
+                raise
+            return self._collected.containers(
+                names, kinds, owner=self, deadline=deadline, gone=error
+            )
+
+    def _list(
+        self, services: list[str], states: list[ContainerState], deadline: Deadline
+    ) -> list[Container]:
+        """The containers as the Application Master lists them."""
+        pages = calls.ContainerPages(self._application_id, services, states, self._container)
+        while not pages.is_complete:
+            try:
+                pages.accept(self._connection.call(pages.next_call(), deadline))
+            except InvalidRequestError:  # noqa: PERF203
+                # Another Application Master does not know the page.
+                if not pages.begin_anew():
+                    raise
+        return pages.items
+
+    def _container(self, message: container_pb2.Container) -> Container:
+        return Container._from_proto(message, self)
+
+    def add_containers(
+        self,
+        count: int,
+        *,
+        service: str | None = None,
+        resources: Resources | None = None,
+        environment: Mapping[str, str] | None = None,
+        timeout: timedelta | None = None,
+    ) -> list[Container]:
+        """
+        Adds containers to a service, at the ranks after its highest.
+
+        It returns once the Application Master has taken note, before YARN has granted any. A
+        broken connection is tried again, and none is added twice: where the Application Master
+        is replaced meanwhile, the other one, which knows nothing of it, is not asked again.
+
+        Args:
+            count: How many, 1 to 10,000.
+            service: To which. May be left out if there is only one.
+            resources: Their size. Default: the service's own.
+            environment: Variables for these containers, over the service's own.
+            timeout: Default: the client's.
+
+        Raises:
+            ContainerNotFoundError: No service has that name.
+            InvalidRequestError: The count is out of range, or an environment name malformed.
+            HistoryLostError: The Application Master was replaced, after it may have added them.
+            WrongStateError: The application is ending.
+            ResourceExhaustedError: More than YARN grants to one container, or too many.
+            SpecError: No service was named, and there are several.
+        """
+        deadline = self._within(timeout)
+        description = self._describe(deadline)
+        call = calls.add_containers(
+            self._application_id,
+            service=_only_service(description) if service is None else service,
+            count=count,
+            resources=resources,
+            environment=environment,
+            history_id=description.history_id,
+            read=self._container,
+        )
+        try:
+            return self._connection.call(call, deadline)
+        except PositionOutOfRangeError as error:
+            raise HistoryLostError(
+                f"{call.what}: its Application Master was replaced meanwhile, and the application "
+                "began anew. The containers may have been added before that, and are then gone "
+                "with it. List the containers, then decide."
+            ) from error
+
+    def stop_containers(
+        self,
+        containers: ContainerLike | Iterable[ContainerLike],
+        *,
+        timeout: timedelta | None = None,
+    ) -> list[Container]:
+        """
+        Stops containers: SIGTERM and soon after SIGKILL for a process, no more asking for one
+        that YARN has not granted.
+
+        It returns once the Application Master has taken note. They end STOPPED, are not
+        restarted, and do not make the application fail. Calling it again is safe.
+
+        Args:
+            containers: One or several, each by its ID or as it was listed.
+            timeout: Default: the client's.
+
+        Returns:
+            Each of them as it is now, STOPPING or in a final state.
+
+        Raises:
+            ContainerNotFoundError: The application never held one of them; none is stopped.
+        """
+        ids: list[str] = []
+        places: list[tuple[str, int]] = []
+        for container in to_containers(containers):
+            container_id = container if isinstance(container, str) else container.container_id
+            if container_id is not None:
+                ids.append(container_id)
+            elif isinstance(container, Container):
+                places.append((container.service, container.rank))
+        if not ids and not places:
+            return []
+        call = calls.stop_containers(
+            self._application_id, container_ids=ids, places=places, read=self._container
+        )
+        return self._connection.call(call, self._within(timeout))
+
+    def log_files(
+        self, container: ContainerLike, *, timeout: timedelta | None = None
+    ) -> list[LogFile]:
+        """
+        Returns the log files of a container and their lengths, by name.
+
+        Works after the end, too, from the logs that YARN has collected by then.
+
+        Raises:
+            ContainerNotFoundError: The application never held it, or YARN has no logs of it.
+            ConnectionLostError: Its node does not answer, or no longer has the logs.
+            LogsUnavailableError: The application has ended, and its logs cannot be had.
+        """
+        container_id = id_of(container)
+        call = calls.list_log_files(container_id)
+        try:
+            return self._connection.call(call, self._within(timeout))
+        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
+            if not self._collected.is_due(error):
+                raise
+            logs = self._collected.look(error)
+            if container_id not in logs.containers:
+                why = logs.incomplete_reason or "Check the ID."
+                raise ContainerNotFoundError(
+                    f"{call.what}: YARN has no logs of it. {why}"
+                ) from error
+            return logs.containers[container_id].files
+
+    def logs(
+        self,
+        *,
+        follow: bool = False,
+        services: Iterable[str] | None = None,
+        containers: ContainerLike | Iterable[ContainerLike] | None = None,
+        files: Iterable[str] = ("stdout", "stderr"),
+        tail_lines: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> LogStream:
+        """
+        Reads log files, of an application that runs or of one that has ended.
+
+        Nothing is sent before the stream is iterated. The Application Master's own logs are read
+        only if its container is named, and only after the end.
+
+        Args:
+            follow: Whether to go on with what is written later. A file then ends with its
+                container, and the stream with the last file; without `containers`, with the
+                application, and containers that start later are included.
+            services: Only of these. Default: of all.
+            containers: Only of these. Default: of all that `services` allows.
+            files: The names of the files.
+            tail_lines: Begin with so many of the last lines of each file. Default: at its start.
+            timeout: For the whole stream. Default: none, as it may last for days; an Application
+                Master that no longer answers is noticed within a minute, and looked for as long
+                as the application lives.
+
+        Raises:
+            ApplicationNotRunningError: A container in `containers` has not been granted yet.
+        """
+        request = calls.stream_logs(
+            container_ids=[id_of(c) for c in to_containers(containers or ())],
+            services=_several("services", services),
+            files=_several("files", files),
+            follow=follow,
+            tail_lines=tail_lines,
+        )
+        what = f"Reading the logs of {self._application_id}"
+        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        return LogStream(
+            functools.partial(
+                self._connection.stream, "logs", "StreamLogs", what=what, deadline=deadline
+            ),
+            request,
+            what=what,
+            deadline=deadline,
+            archive=functools.partial(self._yarn.archive, self._application_id),
+            has_left=self._locator.has_left,
+            address=lambda: self._connection.address,
+        )
+
+    def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
+        """
+        Returns the logs that YARN has collected, by container; it does so after the end.
+
+        They are read from the cluster's file system as they are asked for, so the result is
+        small, and can be used for as long as the cluster keeps the logs. `logs` reads the same
+        as a stream, before the end too.
+
+        Args:
+            wait: How long to wait for the collection to be complete. Default: not at all. What
+                is there by then is returned; `is_complete` says whether that is all.
+
+        Raises:
+            LogAggregationDisabledError: The cluster keeps no logs of ended applications.
+            LogsNotFoundError: It has none of this one: it had no container, or they were deleted.
+            LogFormatError: None of them can be read.
+            AccessDeniedError: They may not be read by this user.
+        """
+        from knit._cluster.logs import wait_until_settled
+
+        return wait_until_settled(self._yarn.archive(self._application_id).look, wait)
+
+    def stop(
+        self,
+        *,
+        final_status: FinalStatus = FinalStatus.KILLED,
+        diagnostics: str = "",
+        timeout: timedelta | None = None,
+    ) -> ApplicationOutcome:
+        """
+        Asks the Application Master to end the application.
+
+        It returns before the containers have stopped; `wait` waits for the end. Calling it again
+        is safe: the first outcome stands.
+
+        Args:
+            final_status: What YARN is told: SUCCEEDED, FAILED or KILLED.
+            diagnostics: Why, in a sentence for people.
+            timeout: Default: the client's.
+
+        Returns:
+            The outcome that stands.
+        """
+        if final_status not in (FinalStatus.SUCCEEDED, FinalStatus.FAILED, FinalStatus.KILLED):
+            raise ValueError(
+                f"An application cannot end {final_status.value}: say SUCCEEDED, FAILED or KILLED."
+            )
+        return self._shut_down(final_status, diagnostics, self._within(timeout))
+
+    def release(self, *, timeout: timedelta | None = None) -> None:
+        """
+        Lets the Application Master of an application that has ended leave at once.
+
+        It would otherwise stay a while for other clients. Whoever has read what they wanted may
+        call it. It waits until YARN has taken note of the outcome, if it is about to; one that
+        has left already is no error.
+
+        Raises:
+            WrongStateError: The application is still running; use `stop`.
+            WaitTimeoutError: It has not ended in time.
+        """
+        deadline = self._within(timeout)
+        steps = pauses(0.02, 0.5)
+        try:
+            while (state := self._describe(deadline).state) is not ApplicationState.ENDED:
+                if state is ApplicationState.RUNNING:
+                    raise WrongStateError(
+                        f"{self._application_id} is still running and cannot be released: "
+                        "stop it first, or wait for its end."
+                    )
+                if deadline.is_over:
+                    raise waited(deadline, f"{self._application_id} to end; it is {state}")
+                time.sleep(min(next(steps), deadline.remaining_seconds))
+            self._shut_down(FinalStatus.KILLED, "", deadline)
+        except ApplicationNotRunningError:
+            return  # it has left
+        except (ConnectionLostError, RpcTimeoutError):
+            # Gone, or only out of reach: YARN knows.
+            if not self._locator.look(deadline, time.sleep).state.is_final:
+                raise
+
+    def kill(self, *, timeout: timedelta | None = None) -> ApplicationReport:
+        """
+        Has YARN end the application, and waits until it has; needs no Application Master.
+
+        An application that has ended already stays as it is.
+
+        Args:
+            timeout: For the end to come; a second at least, in which it is asked for. Default:
+                the client's.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; YARN goes on trying.
+        """
+        return self._locator.kill(self._within(timeout), time.sleep)
+
+    def wait(
+        self, *, timeout: timedelta | None = None, poll: timedelta | None = None
+    ) -> ApplicationReport:
+        """
+        Waits until YARN says that the application has ended.
+
+        It asks often at first, then every two seconds. It bears a ResourceManager that does not
+        answer, as while it restarts or fails over, for a quarter of an hour, and says so in the
+        log (`knit`).
+
+        Args:
+            timeout: Zero asks once. Default: none.
+            poll: How long to wait between two questions, instead.
+
+        Returns:
+            The last report; `raise_for_status` of it fails unless all is well.
+
+        Raises:
+            WaitTimeoutError: It has not ended in time; it goes on.
+        """
+        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        if poll is None:
+            steps = pauses(0.1, 2.0, 1.2)
+        else:
+            steps = pauses(poll.total_seconds(), poll.total_seconds())
+        return self._locator.wait(deadline, steps, time.sleep)
+
+    def _within(self, timeout: timedelta | None) -> Deadline:
+        return Deadline.of(timeout, default=self._timeout)
+
+    def _shut_down(
+        self, final_status: FinalStatus, diagnostics: str, deadline: Deadline
+    ) -> ApplicationOutcome:
+        call = calls.shutdown(self._application_id, final_status, diagnostics)
+        return self._connection.call(call, deadline)
+
+
+def _only_service(description: ApplicationDescription) -> str:
+    names = list(description.services)
+    if len(names) != 1:
+        raise SpecError(
+            f"{description.application_id} has several services: say to which of "
+            f"{', '.join(names)} containers are to be added."
+        )
+    return names[0]
+
+
+def _several(name: str, value: Iterable[str] | None) -> list[str]:
+    if isinstance(value, str):
+        raise SpecError(f"{name} is the text {value!r}: give a list of names.")
+    return list(value or ())

@@ -1,0 +1,68 @@
+"""What handles need of the cluster, from its REST APIs."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from knit._values.deadlines import Deadline
+from knit._values.reports import ApplicationReport
+from knit._values.states import YarnState
+from knit._wire.tls import ClientTls
+from knit.exceptions import ApplicationError, ClusterError, ConfigurationError
+
+if TYPE_CHECKING:
+    from knit._cluster.cluster import Cluster
+    from knit._cluster.logs import LogArchive
+    from knit._staging.staging import Staging
+
+
+class ClusterYarn:
+    """What handles need of the cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    @cached_property
+    def staging(self) -> Staging:
+        """The user's directory `.knit`. The first use may raise ConfigurationError."""
+        from knit._staging.staging import Staging
+
+        return Staging.on(self._cluster)
+
+    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        return self._cluster.resource_manager.application(application_id, timeout=timeout)
+
+    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        deadline = Deadline.after(timeout)
+        report = self._cluster.resource_manager.kill(application_id, timeout=timeout)
+        # If it cannot be removed in time, the sweep after a later submission does it.
+        with contextlib.suppress(ClusterError, ConfigurationError):
+            self.staging.records.remove(application_id, timeout=deadline.remaining)
+        return report
+
+    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
+        if report.am_address is not None:
+            return report.am_address
+        if report.state not in (YarnState.RUNNING, YarnState.FINISHED):
+            return None
+        # Hadoop 2's reports do not carry it, so the Application Master writes it down.
+        return self.staging.records.read_address(report.application_id, timeout=timeout)
+
+    def archive(self, application_id: str) -> LogArchive:
+        from knit._cluster.logs import LogArchive
+
+        return LogArchive(self._cluster, application_id)
+
+    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
+        keys = self.staging.records.read(application_id, timeout=timeout).keys
+        if keys is None:
+            raise ApplicationError(
+                f"{application_id} was submitted without keys for other clients. Talk to it from "
+                "the program that submitted it."
+            )
+        return ClientTls(
+            ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
+        )

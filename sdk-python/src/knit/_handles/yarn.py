@@ -1,0 +1,41 @@
+"""What a handle needs of the cluster."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from knit._values.reports import ApplicationReport
+
+if TYPE_CHECKING:
+    from knit._cluster.logs import AggregatedLogs
+    from knit._wire.tls import ClientTls
+
+
+class Yarn(Protocol):
+    """What a handle needs of the cluster; each call within its timeout."""
+
+    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        """What the ResourceManager says."""
+
+    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
+        """Ends the application, waits until YARN says so, and removes its staging directory."""
+
+    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
+        """Where the Application Master answers, `host:port`. None while it does not."""
+
+    def archive(self, application_id: str) -> Archive:
+        """Where its logs are once its Application Master has left."""
+
+    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
+        """What the Application Master lets its clients in by."""
+
+
+class Archive(Protocol):
+    """Where the logs are once their application has ended."""
+
+    application_id: str
+    """Whose logs they are."""
+
+    def look(self) -> AggregatedLogs:
+        """What is there now."""

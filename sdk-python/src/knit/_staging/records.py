@@ -1,0 +1,115 @@
+"""What is written down of an application, for its user's eyes only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import attrs
+
+from knit._staging.directory import DIRECTORY_PERMISSION, FILE_PERMISSION, StagingDirectory
+from knit._staging.values import ConnectionKeys, LocalResource, StoredApplication
+from knit._values.deadlines import Deadline
+from knit.exceptions import ApplicationNotFoundError, ClusterFileNotFoundError, ClusterResponseError
+
+
+class Records:
+    """
+    What applications of a user leave written down in a directory `.knit`.
+
+    Args:
+        directory: Where.
+        resource_manager: Which one applications are submitted to; see
+            `ClusterConfig.resource_manager_name`.
+    """
+
+    def __init__(self, directory: StagingDirectory, resource_manager: str | None) -> None:
+        self._directory = directory
+        self.resource_manager = resource_manager
+
+    def register(
+        self, application_id: str, resources: Iterable[LocalResource], keys: ConnectionKeys | None
+    ) -> None:
+        """Writes down what an application uses and how to talk to it, for its user's eyes only."""
+        self._directory.prepare()
+        cache = self._directory.url(f"{self._directory.root}/cache/")
+        content: dict[str, object] = {
+            "version": 1,
+            "cache": sorted({r.name for r in resources if r.url.startswith(cache)}),
+            "tls": None if keys is None else attrs.asdict(keys),
+        }
+        if self.resource_manager is not None:
+            content["resource_manager"] = self.resource_manager
+        self._directory.files.create(
+            f"{self._directory.of_application(application_id)}/application.json",
+            json.dumps(content).encode(),
+            permission=FILE_PERMISSION,
+            overwrite=True,
+        )
+
+    def read(self, application_id: str, *, timeout: timedelta | None = None) -> StoredApplication:
+        """
+        What was written down for an application of this user.
+
+        Raises:
+            ApplicationNotFoundError: Nothing: it has ended, or is somebody else's.
+        """
+        deadline = Deadline.of(timeout, default=self._directory.files.timeout)
+        path = (
+            f"{self._directory.of_application(application_id, deadline.remaining)}/application.json"
+        )
+        try:
+            data = json.loads(self._directory.files.read(path, timeout=deadline.remaining))
+        except ClusterFileNotFoundError as error:
+            raise ApplicationNotFoundError(
+                f"There is nothing at {path} to talk to {application_id} with. It has ended and "
+                "cleaned up, or another user submitted it, or it is not an application of knit."
+            ) from error
+        except ValueError as error:
+            raise ClusterResponseError(f"{path} on the cluster is not JSON: {error}.") from error
+        return _stored(data, path)
+
+    def read_address(self, application_id: str, *, timeout: timedelta | None = None) -> str | None:
+        """`host:port` as the Application Master left it where YARN cannot say; None if not."""
+        deadline = Deadline.of(timeout, default=self._directory.files.timeout)
+        try:
+            directory = self._directory.of_application(application_id, deadline.remaining)
+            content = self._directory.files.read(f"{directory}/address", timeout=deadline.remaining)
+        except ClusterFileNotFoundError:
+            return None
+        return content.decode("utf-8", "replace").strip() or None
+
+    def remove(self, application_id: str, *, timeout: timedelta | None = None) -> None:
+        """Removes an application's own directory. Calling it again is safe."""
+        deadline = Deadline.of(timeout, default=self._directory.files.timeout)
+        path = self._directory.of_application(application_id, deadline.remaining)
+        self._directory.files.delete(path, recursive=True, timeout=deadline.remaining)
+
+    def renew(self, application_id: str) -> None:
+        """Gives an application's directory the time of now, by changing what is in it."""
+        mark = f"{self._directory.of_application(application_id)}/.alive"
+        if not self._directory.files.delete(mark):
+            self._directory.files.make_directories(mark, permission=DIRECTORY_PERMISSION)
+
+
+def _stored(data: Mapping[str, Any], path: str) -> StoredApplication:
+    try:
+        tls = data["tls"]
+        return StoredApplication(
+            cache=tuple(map(str, data["cache"])),
+            keys=None
+            if tls is None
+            else ConnectionKeys(
+                ca=str(tls["ca"]),
+                client_cert=str(tls["client_cert"]),
+                client_key=str(tls["client_key"]),
+            ),
+            resource_manager=data.get("resource_manager"),
+        )
+    except (KeyError, TypeError) as error:
+        raise ClusterResponseError(
+            f"{path} on the cluster was written by another version of knit: it lacks {error}. "
+            "Use that version for this application."
+        ) from error

@@ -1,0 +1,283 @@
+"""Files on their way to the cache of the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+import attrs
+
+from knit._cluster.configuration.addresses import is_on
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._staging.directory import FILE_PERMISSION, StagingDirectory
+from knit._staging.values import ProgressCallback, StagingProgress
+from knit._values.paths import reason
+from knit.exceptions import (
+    ClusterError,
+    ClusterFileNotFoundError,
+    ClusterResponseError,
+    FileMissingError,
+    SpecError,
+)
+
+USE_MARK = ".used"
+"""What the name of the file ends in whose time is that of an entry's last use."""
+#: A DataNode makes the file on its own time: it may do so after the client broke off.
+_LATE_CREATION = timedelta(seconds=2)
+_DISCARD_INTERVAL = timedelta(milliseconds=100)
+#: A use within this time of the last one is not noted again.
+_TOUCH_INTERVAL = timedelta(hours=1)
+_HASH_BLOCK_BYTES = 1 << 20
+# YARN unpacks by the end of the URL, so these are kept; of two parts where it takes two.
+_ARCHIVE_EXTENSIONS = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
+
+
+@attrs.frozen
+class Staged:
+    """Where a file is on the cluster, and what YARN compares of it."""
+
+    url: str
+    size_bytes: int
+    modify_time_ms: int
+
+
+class Uploads:
+    """
+    Brings single files to the cache of a directory `.knit`. Threads may share it.
+
+    Args:
+        directory: Where to.
+    """
+
+    def __init__(self, directory: StagingDirectory) -> None:
+        self._directory = directory
+
+    def bring(
+        self, path: Path, shown: str, counter: Counter, before_upload: Callable[[], None]
+    ) -> Staged:
+        """A file of this machine, sent unless it is there; see `Staging.stage`."""
+        digest, size_bytes = _digest(path, counter)
+        name = digest + _extension(path.name)
+        target = f"{self._directory.root}/cache/{name}"
+        found = self._directory.files.find(target)
+        if found is not None and found.size_bytes == size_bytes:
+            self._touch(found)
+            counter.cached(shown)
+        else:
+            counter.expect(size_bytes)
+            before_upload()
+            found = self._upload(path, shown, target, digest, size_bytes, counter)
+        return Staged(self._directory.url(target), found.size_bytes, found.modify_time_ms)
+
+    def found(self, url: str) -> Staged:
+        """A file that is on the cluster already."""
+        if not is_on(self._directory.default_fs, url):
+            raise SpecError(
+                f"The file {url} is not on this cluster's file system, "
+                f"{self._directory.default_fs}, so its size and time cannot be known. Copy it "
+                "there, or give a local path."
+            )
+        path = unquote(urlsplit(url).path)
+        try:
+            status = self._directory.files.status(path)
+        except ClusterFileNotFoundError as error:
+            raise FileMissingError(
+                f"The file {url} does not exist on the cluster. Check its path."
+            ) from error
+        if status.is_directory:
+            raise SpecError(f"{url} is a directory. Name a file; an archive can hold several.")
+        return Staged(self._directory.url(path), status.size_bytes, status.modify_time_ms)
+
+    def _upload(
+        self,
+        path: Path,
+        shown: str,
+        target: str,
+        digest: str,
+        size_bytes: int,
+        counter: Counter,
+    ) -> FileStatus:
+        self._directory.prepare()
+        directory, _, name = target.rpartition("/")
+        part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
+        try:
+            with _opened(path) as file:
+                reader = _HashingReader(file, path)
+                self._directory.files.create(
+                    part,
+                    reader,
+                    size_bytes=size_bytes,
+                    permission=FILE_PERMISSION,
+                    progress=lambda count: counter.sent(shown, count),
+                )
+            if reader.digest.hexdigest() != digest:
+                raise _changed(path)
+            found = self._move(part, target, size_bytes)
+        except BaseException as error:
+            with contextlib.suppress(ClusterError):
+                self._discard(part, answered=getattr(error, "status", None) is not None)
+            raise
+        return found
+
+    def _discard(self, part: str, *, answered: bool) -> None:
+        """Removes an upload that broke, also one that its DataNode has yet to make a file of."""
+        give_up = time.monotonic() + _LATE_CREATION / timedelta(seconds=1)
+        while (
+            not self._directory.files.delete(part) and not answered and time.monotonic() < give_up
+        ):
+            time.sleep(_DISCARD_INTERVAL / timedelta(seconds=1))
+
+    def _move(self, part: str, target: str, size_bytes: int) -> FileStatus:
+        """Renames an upload to its final name, unless somebody else was quicker."""
+        for _ in range(2):
+            if self._directory.files.rename(part, target):
+                return self._directory.files.status(target)
+            there = self._directory.files.find(target)
+            if there is not None and there.size_bytes == size_bytes:
+                # Another client, or our own first try after a broken connection.
+                self._directory.files.delete(part)
+                return there
+            if there is not None:
+                self._directory.files.delete(target)
+        raise ClusterResponseError(
+            f"Staging {target}: the file system would neither take the name nor say what holds "
+            "it. Try again."
+        )
+
+    def _touch(self, status: FileStatus) -> None:
+        """Notes the use, for the sweep. Never the modification time: YARN compares that."""
+        if self._directory.is_within(
+            _TOUCH_INTERVAL, max(status.access_time_ms, status.modify_time_ms)
+        ):
+            return
+        try:
+            self._directory.files.set_times(status.path, access_time_ms=self._directory.now_ms())
+        except ClusterResponseError:
+            # The cluster was told not to record access times, so a file's own time has to do.
+            mark = status.path + USE_MARK
+            marked = self._directory.files.find(mark)
+            if marked is None or not self._directory.is_within(
+                _TOUCH_INTERVAL, marked.modify_time_ms
+            ):
+                self._directory.files.create(mark, b"", permission=FILE_PERMISSION, overwrite=True)
+
+
+class _StoppedError(Exception):
+    """Another file failed, so this one need not go on."""
+
+
+class Counter:
+    """Adds up what the uploads report and passes it on, one report at a time."""
+
+    def __init__(self, callback: ProgressCallback | None) -> None:
+        self._callback = callback
+        self._lock = threading.Lock()
+        self._sent_bytes = 0
+        self._total_bytes = 0
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    def check(self) -> None:
+        if self._stopped:
+            raise _StoppedError
+
+    def expect(self, size_bytes: int) -> None:
+        with self._lock:
+            self._total_bytes += size_bytes
+
+    def cached(self, shown: str) -> None:
+        self._report(shown, 0, cached=True)
+
+    def sent(self, shown: str, count: int) -> None:
+        self.check()
+        self._report(shown, count, cached=False)
+
+    def _report(self, shown: str, count: int, *, cached: bool) -> None:
+        with self._lock:
+            self._sent_bytes += count
+            if self._callback is not None:
+                self._callback(
+                    StagingProgress(
+                        file=shown,
+                        sent_bytes=self._sent_bytes,
+                        total_bytes=self._total_bytes,
+                        cached=cached,
+                    )
+                )
+
+
+def _digest(path: Path, counter: Counter) -> tuple[str, int]:
+    """The file's SHA-256 and size. Read anew each time: that costs a second for a gigabyte."""
+    digest = hashlib.sha256()
+    size_bytes = 0
+    with _opened(path) as file:
+        while block := _read(file, _HASH_BLOCK_BYTES, path):
+            counter.check()
+            digest.update(block)
+            size_bytes += len(block)
+    return digest.hexdigest(), size_bytes
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise FileMissingError(f"The file {path} does not exist on this machine.") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read(file: IO[bytes], size: int, path: Path) -> bytes:
+    try:
+        return file.read(size)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> SpecError:
+    return SpecError(
+        f"The file {path} cannot be read ({reason(error)}). "
+        "Check its permissions, and that it is a file."
+    )
+
+
+def _changed(path: Path) -> SpecError:
+    return SpecError(
+        f"The file {path} changed while it was sent to the cluster. "
+        "Submit again when nothing writes to it any more."
+    )
+
+
+class _HashingReader:
+    """A file whose digest is taken once more as it is sent. It is not read beyond what is sent."""
+
+    def __init__(self, file: IO[bytes], path: Path) -> None:
+        self._file = file
+        self._path = path
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = _read(self._file, size, self._path)
+        if not data:
+            raise _changed(self._path)
+        self.digest.update(data)
+        return data
+
+
+def _extension(name: str) -> str:
+    """What the name ends in, as far as it is of use and safe in a URL."""
+    lower = name.lower()
+    suffix = Path(lower).suffix
+    plain = suffix if re.fullmatch(r"\.[a-z0-9]{1,10}", suffix) else ""
+    return next((known for known in _ARCHIVE_EXTENSIONS if lower.endswith(known)), plain)

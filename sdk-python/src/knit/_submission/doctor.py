@@ -1,0 +1,132 @@
+"""All checks with a report of each, for `knit doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import attrs
+
+from knit._cluster.cluster import Cluster
+from knit._cluster.configuration.config import ClusterConfig
+from knit._staging.staging import Staging
+from knit._submission.checks import (
+    check_clock,
+    check_file_system,
+    check_home_directory,
+    check_nodes,
+    check_queue,
+    check_resource_manager,
+    check_safe_mode,
+    check_submission,
+)
+from knit._submission.facts import _T, ClusterFacts
+from knit.exceptions import KnitError
+
+
+@attrs.frozen(kw_only=True)
+class CheckResult:
+    """What a check found."""
+
+    name: str
+    """A few words, such as `queue`."""
+    ok: bool
+    message: str
+    """What was found, in a sentence."""
+    hint: str = ""
+    """What to do about it; empty where all is well."""
+    error: KnitError | None = attrs.field(default=None, repr=False)
+    """What a submission would raise; None where all is well."""
+
+
+def diagnose(
+    configuration: ClusterConfig | Callable[[], ClusterConfig],
+    *,
+    user: str | None = None,
+    queue: str | None = "default",
+    timeout: timedelta = timedelta(seconds=10),
+) -> list[CheckResult]:
+    """
+    Looks at everything that a submission depends on, for `knit doctor`.
+
+    What builds on a check that failed is left out.
+
+    Args:
+        configuration: The cluster's, or what reads it.
+        user: Default: as `SimpleAuthentication.from_environment` finds it.
+        queue: A queue to look at; None for none.
+        timeout: For each question.
+    """
+    results: list[CheckResult] = []
+
+    def configured() -> ClusterConfig:
+        return configuration() if callable(configuration) else configuration
+
+    config = _step(results, "configuration", configured, lambda c: f"Read from {c.where}.")
+    if config is None:
+        return results
+    cluster = _step(
+        results,
+        "user",
+        lambda: Cluster(config, user=user, timeout=timeout),
+        lambda c: f"The cluster knows you as {c.user}, by simple authentication.",
+    )
+    if cluster is None:
+        return results
+    with cluster:
+        _diagnose_resource_manager(cluster, queue, results)
+        _diagnose_file_system(cluster, results)
+    return results
+
+
+def _diagnose_resource_manager(
+    cluster: Cluster, queue: str | None, results: list[CheckResult]
+) -> None:
+    if not _step(results, "resource manager address", lambda: cluster.resource_manager, None):
+        return
+    facts = ClusterFacts(cluster)
+    if not _step(results, "resource manager", lambda: check_resource_manager(facts)):
+        return
+    _step(results, "clock", lambda: check_clock(facts))
+    _step(results, "nodes", lambda: check_nodes(facts))
+    _step(results, "submission", lambda: check_submission(facts))
+    if queue is not None:
+        _step(results, "queue", lambda: check_queue(facts, queue))
+
+
+def _diagnose_file_system(cluster: Cluster, results: list[CheckResult]) -> None:
+    if not _step(results, "file system address", lambda: cluster.files, None):
+        return
+    facts = ClusterFacts(cluster)
+    if not _step(results, "file system", lambda: check_file_system(facts)):
+        return
+    if _step(results, "home directory", lambda: check_home_directory(facts)) and _step(
+        results, "safe mode", lambda: check_safe_mode(facts)
+    ):
+        _step(results, "staging", lambda: check_staging(cluster))
+
+
+def check_staging(cluster: Cluster) -> str:
+    """A file can be written to a DataNode, read back and deleted."""
+    Staging.on(cluster).directory.probe()
+    return "A file was written to a DataNode, read back and deleted."
+
+
+def _step(
+    results: list[CheckResult],
+    name: str,
+    check: Callable[[], _T],
+    message: Callable[[_T], str] | None = str,
+) -> _T | None:
+    """Runs one check, writes down what came of it, and returns what it returned."""
+    try:
+        found = check()
+    except KnitError as error:
+        came_back, _, hint = error.message.partition(". ")
+        results.append(
+            CheckResult(name=name, ok=False, message=f"{came_back}.", hint=hint, error=error)
+        )
+        return None
+    if message is not None:
+        results.append(CheckResult(name=name, ok=True, message=message(found)))
+    return found

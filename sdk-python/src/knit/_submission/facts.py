@@ -1,0 +1,78 @@
+"""What the checks of a submission ask the cluster, each question once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import attrs
+
+from knit._cluster.cluster import Cluster
+from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
+from knit._cluster.yarn.queues import Queue
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen(kw_only=True)
+class ResourceRequest:
+    """What one container is to have, and who asks for it."""
+
+    what: str
+    """For messages: "service worker", "the Application Master"."""
+    memory_mib: int
+    vcores: int
+
+
+class ClusterFacts:
+    """What the checks ask the cluster, each question once. Threads may share it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._locks = {
+            name: threading.Lock() for name in ("info", "metrics", "nodes", "queues", "home")
+        }
+        self._known: dict[str, object] = {}
+
+    def _once(self, name: str, ask: Callable[[], _T]) -> _T:
+        with self._locks[name]:
+            if name not in self._known:
+                self._known[name] = ask()
+            found: _T = self._known[name]  # type: ignore[assignment]
+            return found
+
+    @property
+    def info(self) -> ClusterInfo:
+        return self._once("info", self._cluster.resource_manager.cluster_info)
+
+    @property
+    def metrics(self) -> ClusterMetrics:
+        return self._once("metrics", self._cluster.resource_manager.metrics)
+
+    def new_application(self) -> NewApplication:
+        """Another one each time."""
+        return self._cluster.resource_manager.new_application()
+
+    @property
+    def makes_queues(self) -> bool:
+        """Whether the scheduler makes queues for applications that ask for others."""
+        return any(queue.makes_others for queue in self.queues)
+
+    @property
+    def nodes(self) -> list[Node]:
+        return self._once("nodes", self._cluster.resource_manager.nodes)
+
+    @property
+    def queues(self) -> list[Queue]:
+        return self._once("queues", self._cluster.resource_manager.queues)
+
+    @property
+    def home(self) -> str:
+        return self._once("home", self._cluster.files.home_directory)
+
+    @property
+    def files(self) -> WebHdfs:
+        """The file system itself, for questions about single paths."""
+        return self._cluster.files

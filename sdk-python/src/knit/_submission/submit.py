@@ -1,0 +1,232 @@
+"""Submits an application: checks, stages and hands it in, as much as can be at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from knit._cluster.cluster import Cluster
+from knit._staging.staging import Staging
+from knit._staging.values import ConnectionKeys, LocalResource, StagedFile, StagingProgress
+from knit._submission.am_container import SPEC_SECRET, AmSubmission
+from knit._submission.checks import check_maximum, explain_refusal, verify
+from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._submission.local_checks import check_local
+from knit._submission.shipments import Packer, Shipment
+from knit._values.spec import ApplicationSpec
+from knit._wire.tls import ApplicationTls, ClientTls
+from knit.exceptions import ConfigurationError, KnitError, SubmissionError
+
+if TYPE_CHECKING:
+    from knit._cluster.yarn.nodes import NewApplication
+    from knit._environments import PackingProgress
+    from knit.v1 import application_pb2
+
+Shipped: TypeAlias = list[tuple[Shipment, LocalResource]]
+
+JAR = Path(__file__).parents[1] / "_jar" / "knit-am.jar"
+GIVING_UP_TIME = timedelta(seconds=5)
+"""How long an application whose submission broke is tried to be killed."""
+
+_log = logging.getLogger("knit")
+
+
+class Submitter:
+    """
+    Submits applications to one cluster. Threads may share it.
+
+    Args:
+        cluster: Which one, and who we are there.
+        staging: The user's directory on its file system.
+    """
+
+    def __init__(self, cluster: Cluster, staging: Staging) -> None:
+        self._cluster = cluster
+        self._staging = staging
+
+    def submit(
+        self,
+        spec: ApplicationSpec,
+        *,
+        progress: Callable[[StagingProgress], None] | None,
+        packing_progress: Callable[[PackingProgress], None] | None,
+        before_submit: Callable[[str], object] | None,
+        advice: Callable[[str], object] | None,
+    ) -> tuple[str, ClientTls]:
+        """
+        See `Client.submit`.
+
+        Returns:
+            The application's ID, and what its clients are let in by.
+        """
+        began = time.monotonic()
+        new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
+        _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
+        try:
+            if before_submit is not None:
+                before_submit(new.application_id)
+            self._hand_in(spec, new, tls, jar, files)
+        except BaseException:
+            with contextlib.suppress(KnitError):
+                self._staging.records.remove(new.application_id)
+            raise
+        _log.debug("submitted %s in %.3f s", new.application_id, time.monotonic() - began)
+        return new.application_id, tls.client
+
+    def _prepare(
+        self,
+        spec: ApplicationSpec,
+        progress: Callable[[StagingProgress], None] | None,
+        packing_progress: Callable[[PackingProgress], None] | None,
+        advice: Callable[[str], object] | None,
+    ) -> tuple[NewApplication, ApplicationTls, LocalResource, Shipped]:
+        """All that a submission needs and that can be done at the same time."""
+        requests = requests_of(spec)
+        failed = threading.Event()
+
+        def report(state: StagingProgress) -> None:
+            if failed.is_set():  # nobody needs the rest of the uploads
+                raise _AbandonedError
+            if progress is not None:
+                progress(state)
+
+        def report_packing(state: PackingProgress) -> None:
+            if failed.is_set():
+                raise _AbandonedError
+            if packing_progress is not None:
+                packing_progress(state)
+
+        def new_application() -> NewApplication:
+            new = self._cluster.resource_manager.new_application()
+            for request in requests:
+                check_maximum(request, new.maximum_mib, new.maximum_vcores)
+            return new
+
+        facts = ClusterFacts(self._cluster)
+        with ThreadPoolExecutor(4, thread_name_prefix="knit-submit") as pool:
+            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests)
+            news = pool.submit(new_application)
+            keys = pool.submit(ApplicationTls.generate)
+
+            def checked() -> None:
+                checks.result()
+                news.result()
+
+            def uploaded() -> tuple[LocalResource, Shipped]:
+                with Packer() as packer:
+                    shipments = packer.shipments(spec, report_packing)
+                    staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
+                    jar, *resources = self._staging.stage(staged, report, before_upload=checked)
+                return jar, list(zip(shipments, resources, strict=True))
+
+            uploads = pool.submit(uploaded)
+            try:
+                # In this order, so that of several failures the most telling one is raised.
+                for sentence in checks.result():
+                    (advice or _log.warning)(sentence)
+                new, tls = news.result(), keys.result()
+                jar, files = uploads.result()
+            except BaseException:
+                failed.set()
+                raise
+        return new, tls, jar, files
+
+    def _hand_in(
+        self,
+        spec: ApplicationSpec,
+        new: NewApplication,
+        tls: ApplicationTls,
+        jar: LocalResource,
+        files: Shipped,
+    ) -> None:
+        staging = self._staging
+        resources: dict[str, dict[str, application_pb2.LocalResource]] = {}
+        for shipment, resource in files:
+            of_service = resources.setdefault(shipment.service, {})
+            of_service[shipment.name] = shipment.to_proto(resource)
+        message = spec._to_proto(
+            resources,
+            staging_url=staging.directory.url_of_application(new.application_id),
+            # With Kerberos containers are who their tokens say.
+            user_name="" if self._cluster.config.kerberos else self._cluster.user,
+        )
+        client = tls.client
+        keys = ConnectionKeys(
+            ca=client.ca.decode(),
+            client_cert=client.cert.decode(),
+            client_key=client.key.decode(),
+        )
+        submission = AmSubmission(
+            application_id=new.application_id,
+            name=spec.name,
+            queue=spec.queue,
+            memory_mib=spec.application_master.memory_mib,
+            vcores=spec.application_master.vcores,
+            jar=jar,
+            application_classpath=self._cluster.config.application_classpath,
+            class_archive=self._cluster.config.class_archive,
+            user_name=None if self._cluster.config.kerberos else self._cluster.user,
+            secrets={
+                SPEC_SECRET: message.SerializeToString(),
+                "knit.tls.ca": tls.ca,
+                "knit.tls.cert": tls.cert,
+                "knit.tls.key": tls.key,
+            },
+            tags=spec.tags,
+            max_attempts=spec.max_attempts,
+        ).to_rest()
+        # Closing even a small file takes HDFS about half a second, in which YARN can begin.
+        with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
+            used = [jar, *(resource for _, resource in files)]
+            registered = pool.submit(staging.records.register, new.application_id, used, keys)
+            try:
+                self._cluster.resource_manager.submit(submission)
+                registered.result()
+            except SubmissionError as error:
+                explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
+                if explained is error:
+                    raise
+                raise explained from error
+            except BaseException:
+                # YARN may have it; it must not run without anybody who knows of it.
+                with contextlib.suppress(KnitError):
+                    self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
+                raise
+
+
+def check_here(spec: ApplicationSpec) -> None:
+    """
+    Checks all that a submission needs of this machine.
+
+    Raises:
+        SpecError: As `check_local`.
+        PythonEnvironmentError: Likewise.
+        ConfigurationError: This installation cannot submit.
+    """
+    check_local(spec)
+    if not JAR.is_file():
+        raise ConfigurationError(
+            "This installation of knit lacks the Application Master's jar and cannot submit: "
+            "install the wheel, or build the jar and install again."
+        )
+
+
+class _AbandonedError(Exception):
+    """The submission failed elsewhere, so its uploads end."""
+
+
+def requests_of(spec: ApplicationSpec) -> list[ResourceRequest]:
+    """The sizes of the containers it asks for, its Application Master's first."""
+    sizes = {"the Application Master": spec.application_master}
+    sizes |= {f"the service {name!r}": s.resources for name, s in spec.services.items()}
+    return [
+        ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
+        for what, size in sizes.items()
+    ]

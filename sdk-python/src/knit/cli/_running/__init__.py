@@ -1,0 +1,1 @@
+"""An application that is submitted and seen through."""

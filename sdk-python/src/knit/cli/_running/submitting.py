@@ -1,0 +1,137 @@
+"""Submits an application so that Ctrl-C never leaves one behind that nobody knows of."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from typing import TYPE_CHECKING
+
+from knit.cli._running.interrupts import next_event
+from knit.cli._terminal.words import human_size
+
+if TYPE_CHECKING:
+    import knit
+    from knit.cli._running.interrupts import Interrupts
+    from knit.cli._terminal.progress import Progress
+
+
+class SubmissionInterruptedError(Exception):
+    """The submission was given up before YARN was asked to accept the application."""
+
+
+def submit(
+    client: knit.Client,
+    spec: knit.ApplicationSpec,
+    progress: Progress,
+    interrupts: Interrupts,
+) -> knit.Application:
+    """
+    Submit, and say what had to be uploaded for it.
+
+    It is done in a thread of its own, which Ctrl-C does not tear out of a call: the uploads are
+    given up, but once YARN is asked to accept the application the answer is waited for, so that
+    there is a handle to stop it by. A second Ctrl-C leaves at once.
+
+    Raises:
+        SubmissionInterruptedError: It was given up in time.
+        KnitError: It failed.
+    """
+    answers: queue.SimpleQueue[knit.Application | BaseException | int] = queue.SimpleQueue()
+    uploads = _Uploads(progress, interrupts)
+
+    def say_id(application_id: str) -> None:
+        if interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        progress.step(f"checked the cluster, uploaded {uploads.summary()}", timed=True)
+        # Before YARN is asked: whoever is killed now has left word of what may run.
+        progress.step(f"submitting {application_id} to queue {spec.queue}")
+
+    def work() -> None:
+        try:
+            answers.put(
+                client.submit(
+                    spec,
+                    progress=uploads.report,
+                    packing_progress=uploads.report_packing,
+                    before_submit=say_id,
+                )
+            )
+        except BaseException as error:
+            answers.put(error)
+
+    progress.status("checking the cluster")
+    interrupts.hand_over(answers.put, most=1)
+    threading.Thread(target=work, name="knit-submit", daemon=True).start()
+    while True:
+        answer = next_event(answers)
+        if isinstance(answer, int):
+            progress.step("taking the submission back; Ctrl-C again leaves at once")
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            break
+    progress.step("YARN has accepted it", timed=True)
+    return answer
+
+
+def why_no_node(client: knit.Client) -> str | None:
+    """Why no node of the cluster runs anything, if that is so."""
+    from knit._submission.checks import check_nodes
+    from knit._submission.facts import ClusterFacts
+    from knit.exceptions import KnitError, ResourcesUnavailableError
+
+    try:
+        check_nodes(ClusterFacts(client._cluster))
+    except ResourcesUnavailableError as error:
+        return str(error)
+    except KnitError:
+        return None  # it is not known
+    return None
+
+
+def packing_sentence(state: knit.PackingProgress) -> str:
+    """How far the packing of an environment is."""
+    return (
+        f"packing {state.environment}: {human_size(state.packed_bytes)} of "
+        f"{human_size(state.total_bytes)}"
+    )
+
+
+class _Uploads:
+    """What is uploaded, and what was; its method is called from other threads."""
+
+    def __init__(self, progress: Progress, interrupts: Interrupts) -> None:
+        self._progress = progress
+        self._interrupts = interrupts
+        self._uploaded: dict[str, bool] = {}
+        self._sent_bytes = 0
+        self._packing: knit.PackingProgress | None = None
+
+    def report(self, state: knit.StagingProgress) -> None:
+        if self._interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        if self._packing is not None:
+            packed, self._packing = self._packing, None
+            self._progress.step(
+                f"packed {packed.environment}, {human_size(packed.total_bytes)}", timed=True
+            )
+        self._uploaded[state.file] = not state.cached
+        self._sent_bytes = state.sent_bytes
+        if state.total_bytes:
+            self._progress.status(
+                f"uploading {human_size(state.sent_bytes)} of {human_size(state.total_bytes)}"
+            )
+
+    def report_packing(self, state: knit.PackingProgress) -> None:
+        if self._interrupts.signal is not None:
+            raise SubmissionInterruptedError
+        if not state.cached:
+            self._packing = state
+        self._progress.status(packing_sentence(state))
+
+    def summary(self) -> str:
+        count = sum(self._uploaded.values())
+        if not count:
+            return "nothing: the cluster has it all"
+        files = "1 file" if count == 1 else f"{count} files"
+        return f"{files}, {human_size(self._sent_bytes)}"

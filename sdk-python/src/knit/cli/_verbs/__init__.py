@@ -1,0 +1,1 @@
+"""What `knit` does, a file per group of verbs."""

@@ -1,0 +1,291 @@
+"""Verbs on applications: list, status, kill, wait."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from knit.cli._arguments import values
+from knit.cli._arguments.options import (
+    Cluster,
+    application_argument,
+    cluster_options,
+    complete_application,
+    json_option,
+    verb,
+    wide_option,
+)
+from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
+from knit.cli._running.waiting import saying_why, waiting_sentence, within_reach
+from knit.cli._terminal.as_json import outcome_as_dict, report_as_json
+from knit.cli._terminal.output import print_fields, print_json, print_table, say
+from knit.cli._terminal.words import count_by_state, jsonable
+
+if TYPE_CHECKING:
+    import knit
+
+STATES = ("new", "new_saving", "submitted", "accepted", "running", "finished", "failed", "killed")
+NOT_FINAL = STATES[:5]
+
+
+@verb("list", short="List applications.", example="knit list --all --name demo")
+@click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(STATES, case_sensitive=False),
+    help="Only those in this state; repeatable.",
+)
+@click.option("--name", metavar="NAME", help="Only those of this name.")
+@click.option("--queue", metavar="QUEUE", help="Only those in this queue.")
+@click.option("--all-users", is_flag=True, help="Everybody's, not just yours or --user's.")
+@wide_option
+@json_option
+@cluster_options()
+def list_(
+    *,
+    cluster: Cluster,
+    every: bool,
+    states: Sequence[str],
+    name: str | None,
+    queue: str | None,
+    all_users: bool,
+    wide: bool,
+    as_json: bool,
+) -> None:
+    """List your applications on the cluster, by default those that have not ended."""
+    import knit
+
+    if every and states:
+        raise click.UsageError("--all and --state exclude each other.")
+    wanted = None if every else [knit.YarnState(s.upper()) for s in states or NOT_FINAL]
+    with cluster.client() as client:
+        ask = functools.partial(client.applications, states=wanted, name=name, queue=queue)
+        reports = ask(user=None) if all_users else ask()
+    if as_json:
+        print_json([report_as_json(report) for report in reports])
+        return
+    print_table(
+        ["application", "name", "user", "queue", "state", "final status", "started", "run time"],
+        [
+            (
+                report.application_id,
+                report.name,
+                report.user,
+                report.queue,
+                report.state,
+                report.final_status if report.state.is_final else None,
+                report.start_time,
+                report.run_time,
+            )
+            for report in reports
+        ],
+        optional=["queue", "run time", "started", "user"]
+        if all_users
+        else ["user", "queue", "run time", "started"],
+        wide=wide,
+    )
+
+
+@verb(
+    "status",
+    short="Show how an application is doing.",
+    example="knit status application_1700000000000_0001",
+)
+@application_argument
+@json_option
+@cluster_options()
+def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
+    """Show how an application is doing, and how many of its containers are in which state."""
+    with cluster.client() as client, client.application(application_id) as app:
+        report = app.report()
+        description, containers = _ask_master(app, report)
+    if as_json:
+        value = report_as_json(report)
+        value["application_master"] = None
+        if description is not None:
+            value["application_master"] = {
+                "state": description.state.name,
+                "outcome": jsonable(outcome_as_dict(description.outcome)),
+                "attempt_number": description.attempt_number,
+                "start_time": jsonable(description.start_time),
+                "waiting_reasons": [
+                    {
+                        "service": reason.service_name,
+                        "count": reason.count,
+                        "cause": reason.cause.name,
+                        "explanation": reason.explanation,
+                        "since": jsonable(reason.since),
+                    }
+                    for reason in description.waiting_reasons
+                ],
+            }
+            value["containers"] = dict(Counter(c.state.name for c in containers))
+        print_json(value)
+        return
+    outcome = description.outcome if description is not None else None
+    print_fields(
+        {
+            "application": report.application_id,
+            "name": report.name,
+            "state": report.state,
+            "final status": report.final_status if report.state.is_final else None,
+            "exit code": outcome.exit_code if outcome is not None else None,
+            "diagnostics": report.diagnostics.strip(),
+            "user": report.user,
+            "queue": report.queue,
+            "tags": report.tags,
+            "started": report.start_time,
+            "ended": report.finish_time,
+            "run time": report.run_time,
+            "attempt": report.attempt_number,
+            # With nothing of what was added or stopped before: it is the specification's again.
+            "began anew": description.start_time
+            if description is not None and description.attempt_number > 1
+            else None,
+            "application master": report.am_address,
+            "web page": report.tracking_url,
+            "containers": count_by_state(containers),
+            "waiting": "\n".join(map(waiting_sentence, description.waiting_reasons))
+            if description is not None
+            else None,
+        }
+    )
+
+
+def _ask_master(
+    app: knit.Application, report: knit.ApplicationReport
+) -> tuple[knit.ApplicationDescription | None, Sequence[knit.Container]]:
+    """What its Application Master says, if it has one that answers; it may just be leaving."""
+    from knit.exceptions import KnitError
+
+    if report.state.name not in ("RUNNING", "FINISHED"):
+        return None, []
+    try:
+        with within_reach(app):
+            return app.describe(), app.containers()
+    except KnitError as error:
+        if not report.state.is_final:
+            say(f"its Application Master does not say more: {error}")
+        return None, []
+
+
+@verb("kill", short="End applications at once.", example="knit kill application_1700000000000_0001")
+@click.argument(
+    "application_ids",
+    metavar="APPLICATION...",
+    nargs=-1,
+    required=True,
+    type=values.application_id,
+    shell_complete=complete_application,
+)
+@json_option
+@cluster_options()
+def kill(*, cluster: Cluster, application_ids: Sequence[str], as_json: bool) -> int:
+    """
+    Have YARN end applications at once, without asking them, and wait until they have ended.
+
+    `knit stop` asks the application instead, and lets its containers end in order. The exit
+    status is 1 if one of them could not be killed; the others are all the same.
+    """
+    from knit.exceptions import KnitError
+
+    status = 0
+    results: list[dict[str, Any]] = []
+    with cluster.client() as client:
+        for application_id in dict.fromkeys(application_ids):
+            try:
+                with client.application(application_id) as app:
+                    state = app.kill().state
+            except KnitError as error:
+                say(f"{application_id}: {error}")
+                results.append({"application_id": application_id, "error": str(error)})
+                status = 1
+                continue
+            results.append({"application_id": application_id, "state": state.name})
+            if not as_json:
+                click.echo(f"{application_id}\t{state.name}")
+    if as_json:
+        print_json(results)
+    return status
+
+
+@verb(
+    "wait",
+    short="Wait until an application has ended.",
+    example="knit wait application_1700000000000_0001 --timeout 2h",
+)
+@application_argument
+@click.option(
+    "--timeout",
+    "limit",
+    type=values.duration,
+    metavar="TIME",
+    help="Give up after this long, with exit status 124: 90s, 5m, 1h30m.  [default: never]",
+)
+@json_option
+@cluster_options(timeout=False)
+def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_json: bool) -> int:
+    """
+    Wait until an application has ended.
+
+    The exit status is 0 if it succeeded, else its program's exit code where that is still
+    known, else 1.
+    """
+    from knit.exceptions import WaitTimeoutError
+
+    with cluster.client() as client, client.application(application_id) as app:
+        try:
+            with saying_why(app):
+                report = app.wait(timeout=limit)
+        except WaitTimeoutError as error:
+            say(str(error))
+            return TIMED_OUT
+        description, _ = _ask_master(app, report)
+    outcome = description.outcome if description is not None else None
+    code = exit_code_of(report, outcome)
+    if as_json:
+        print_json({**report_as_json(report), "exit_code": code})
+    else:
+        click.echo(f"{application_id}\t{ending(report)}")
+        if code and report.diagnostics.strip():
+            say(report.diagnostics.strip())
+    return code
+
+
+@verb(
+    "credentials",
+    short="Save what a client in another language needs.",
+    example="knit credentials application_1700000000000_0001 ./keys",
+)
+@application_argument
+@click.argument("directory", type=click.Path(file_okay=False))
+@json_option
+@cluster_options()
+def credentials(*, cluster: Cluster, application_id: str, directory: str, as_json: bool) -> None:
+    """
+    Save the address and the certificates of a running application in DIRECTORY.
+
+    It will hold address, server_name, ca.pem, cert.pem and key.pem, for you alone to read.
+    Whoever has key.pem controls the application.
+    """
+    with cluster.client() as client, client.application(application_id) as app:
+        endpoint = app.endpoint()
+    saved = endpoint.save(directory)
+    if as_json:
+        print_json(
+            {
+                "application_id": application_id,
+                "address": endpoint.address,
+                "server_name": endpoint.server_name,
+                "directory": str(saved),
+            }
+        )
+    else:
+        say(f"{endpoint.address} (certificates in {saved})")

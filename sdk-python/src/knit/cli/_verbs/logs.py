@@ -1,0 +1,117 @@
+"""The verb logs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from knit.cli._arguments import values
+from knit.cli._arguments.choosing import find_containers
+from knit.cli._arguments.options import Cluster, application_argument, cluster_options, verb
+from knit.cli._running.waiting import saying_why
+from knit.cli._terminal.log_printer import LogPrinter
+from knit.cli._terminal.output import say
+from knit.cli._terminal.progress import Progress
+
+if TYPE_CHECKING:
+    import knit
+
+PATIENCE_WITH_COLLECTION = timedelta(seconds=30)
+"""How long YARN may take to collect the record of which container was which."""
+
+
+@verb(
+    "logs",
+    short="Print what containers write.",
+    example="knit logs -f --tail 10 application_1700000000000_0001",
+)
+@application_argument
+@click.option("-f", "--follow", is_flag=True, help="Go on until the application has ended.")
+@click.option("--service", "services", metavar="NAME", multiple=True, help="Only of this service.")
+@click.option(
+    "--container",
+    "containers",
+    metavar="CONTAINER",
+    multiple=True,
+    type=values.container,
+    help="Only of this container: an ID, or a service and rank such as worker/0. Repeatable.",
+)
+@click.option(
+    "--file",
+    "files",
+    metavar="NAME",
+    multiple=True,
+    help="This file of the log directory; repeatable.  [default: stdout and stderr]",
+)
+@click.option(
+    "--tail",
+    "tail_lines",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Begin with the last N lines of each file.  [default: all]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
+@cluster_options()
+def logs(
+    *,
+    cluster: Cluster,
+    application_id: str,
+    follow: bool,
+    services: Sequence[str],
+    containers: Sequence[str],
+    files: Sequence[str],
+    tail_lines: int | None,
+    as_json: bool,
+) -> int:
+    """
+    Print what the containers of an application have written, be it running or ended.
+
+    After the end YARN collects the logs of all nodes, which takes some seconds; with --follow
+    that is waited for. Ctrl-C ends only the printing. The exit status is 1 if there was nothing
+    to print because it could not be had.
+    """
+    progress = Progress(quiet=True)
+    printer = LogPrinter(progress, as_json=as_json)
+    with cluster.client() as client, client.application(application_id) as app:
+        stream = app.logs(
+            follow=follow,
+            services=list(services) or None,
+            containers=_find(app, containers) or None,
+            files=list(files) or ("stdout", "stderr"),
+            tail_lines=tail_lines,
+        )
+        with stream, saying_why(app, master=False) if follow else contextlib.nullcontext():
+            printer.print_all(stream)
+        if printer.printed_anything:
+            return 0
+        names = " or ".join(files or ("stdout", "stderr"))
+        if stream.incomplete_reason is None:
+            say(f"no container that was asked for has written anything to {names}")
+            return 0
+        say(f"there is nothing of {names} to print")
+        return 1
+
+
+def _find(app: knit.Application, names: Sequence[str]) -> list[str | knit.Container]:
+    """The containers of these names, also of an application that has ended."""
+    from knit.exceptions import ApplicationNotRunningError, ContainerNotFoundError
+
+    try:
+        return find_containers(app, names)
+    except ApplicationNotRunningError:
+        logs = app.aggregated_logs(wait=PATIENCE_WITH_COLLECTION)
+    by_attempt = sorted(logs.containers.values(), key=lambda container: container.attempt_number)
+    latest = {
+        f"{each.service}/{each.rank}": each.container_id for each in by_attempt if each.service
+    }
+    missing = [name for name in names if values.is_place(name) and name not in latest]
+    if missing:
+        raise ContainerNotFoundError(
+            f"There are no logs of {', '.join(missing)} among those of {app.application_id}. "
+            f"There are some of {', '.join(latest) or 'no container'}."
+        )
+    return [latest.get(name, name) for name in names]

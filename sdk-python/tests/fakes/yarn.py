@@ -1,0 +1,262 @@
+"""A ResourceManager's REST API, as far as knit can tell it from Hadoop's."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from tests.fakes.server import Answer, FakeServer, Request, now_ms
+
+WELL_DATED_FOREVER = 1_700_000_000_000
+
+
+@dataclass
+class FakeNode:
+    """A NodeManager, as the RM lists it."""
+
+    node_id: str
+    memory_mib: int = 8192
+    vcores: int = 8
+    state: str = "RUNNING"
+    health_report: str = ""
+
+
+@dataclass
+class FakeQueue:
+    """A queue of the CapacityScheduler."""
+
+    path: str
+    state: str = "RUNNING"
+    leaf: bool = True
+    maximum_mib: int = 8192
+    maximum_vcores: int = 4
+    capacity_mib: int = 12288
+    capacity_vcores: int = 16
+    makes_others: bool = False
+
+
+class FakeResourceManager(FakeServer):
+    """The RM's REST API on its web port."""
+
+    def __init__(self, port: int = 0) -> None:
+        self.standby = False
+        self.starting = False
+        """Whether it answers, but is not active yet."""
+        self.active_url: str | None = None
+        """Where a standby RM sends its clients; None if it knows of no active one."""
+        self.nodes = [FakeNode("node-1:45454"), FakeNode("node-2:45454", memory_mib=4096)]
+        self.queues = [
+            FakeQueue("root", leaf=False),
+            FakeQueue("root.default"),
+            FakeQueue("root.closed", state="STOPPED"),
+            FakeQueue("root.team", leaf=False),
+            FakeQueue("root.team.small", maximum_mib=1024),
+        ]
+        self.maximum_mib = 8192
+        self.maximum_vcores = 4
+        self.applications: dict[str, dict[str, Any]] = {}
+        self.submissions: dict[str, dict[str, Any]] = {}
+        self.refusal: Answer | None = None
+        """What a submission gets, in place of being accepted."""
+        self.refused_queues = {"closed", "root.closed"}
+        """Where the RM accepts an application and the scheduler then does not."""
+        self.stays_after_kill = False
+        self.takes_submissions = True
+        """False where yarn.webapp.enable-rest-app-submissions is."""
+        self.places_anywhere = False
+        """Whether the scheduler takes what asks for a queue that is not there."""
+        self.attempts: dict[str, list[dict[str, Any]]] = {}
+        """The starts of Application Masters, by application."""
+        self.configuration: dict[str, str] = {}
+        """What its own configuration says."""
+        self._lock = threading.RLock()
+        super().__init__(port)
+
+    def answer(self, request: Request) -> Answer:
+        if request.path == "/jmx":
+            name = "Hadoop:service=ResourceManager,name=JvmMetrics"
+            return Answer.json({"beans": [{"name": name}]})
+        if request.path == "/conf":
+            return self._configured(request.query.get("name", ""))
+        path = request.path.removeprefix("/ws/v1/cluster")
+        if request.path == path:
+            return Answer.html(404, "Error 404 Not Found")
+        if self.standby and path != "/info":
+            return self._standby(request)
+        with self._lock:
+            match [part for part in path.split("/") if part]:
+                case ["info"]:
+                    return Answer.json({"clusterInfo": self._info()})
+                case ["metrics"]:
+                    return Answer.json({"clusterMetrics": self._metrics()})
+                case ["nodes"]:
+                    return Answer.json({"nodes": {"node": [_node(node) for node in self.nodes]}})
+                case ["scheduler"]:
+                    return Answer.json({"scheduler": {"schedulerInfo": self._queue("root")}})
+                case ["apps", "new-application"]:
+                    return self._new_application()
+                case ["apps"]:
+                    return (
+                        self._submit(request) if request.method == "POST" else self._list(request)
+                    )
+                case ["apps", application_id, *rest]:
+                    return self._application(request, application_id, rest)
+        return Answer.html(404, "Error 404 Not Found")
+
+    def _configured(self, name: str) -> Answer:
+        if name not in self.configuration:
+            return Answer.html(404, f"Error 404 Property {name} not found")
+        return Answer.json({"property": {"key": name, "value": self.configuration[name]}})
+
+    def _standby(self, request: Request) -> Answer:
+        if self.active_url is None:
+            return Answer(
+                200,
+                b"Can not find any active RM. Will retry in next 3 seconds.",
+                {"Refresh": f"3;url={self.url}{request.path}", "Content-Type": "text/plain"},
+            )
+        location = self.active_url + request.path
+        return Answer(
+            307,
+            f"This is standby RM. The redirect url is: {location}".encode(),
+            {"Location": location, "Content-Type": "text/plain"},
+        )
+
+    def _info(self) -> dict[str, Any]:
+        return {
+            "state": "STARTED",
+            "haState": "STANDBY" if self.standby else "INITIALIZING" if self.starting else "ACTIVE",
+            "startedOn": WELL_DATED_FOREVER,
+            "hadoopVersion": "3.4.2",
+        }
+
+    def _metrics(self) -> dict[str, Any]:
+        running = [node for node in self.nodes if node.state == "RUNNING"]
+        return {
+            "activeNodes": len(running),
+            "totalMB": sum(node.memory_mib for node in running),
+            "totalVirtualCores": sum(node.vcores for node in running),
+        }
+
+    def _queue(self, path: str) -> dict[str, Any]:
+        queue = next(queue for queue in self.queues if queue.path == path)
+        found: dict[str, Any] = {
+            "type": "capacitySchedulerLeafQueueInfo" if queue.leaf else "capacityScheduler",
+            "queueName": path.rpartition(".")[2],
+            "queuePath": path,
+            "state": queue.state,
+            "maximumAllocation": {"memory": queue.maximum_mib, "vCores": queue.maximum_vcores},
+            "maxEffectiveCapacity": {
+                "memory": queue.capacity_mib,
+                "vCores": queue.capacity_vcores,
+            },
+            "autoCreationEligibility": "flexible" if queue.makes_others else "off",
+        }
+        if not queue.leaf:
+            children = [q.path for q in self.queues if q.path.rpartition(".")[0] == path]
+            found["queues"] = {"queue": [self._queue(child) for child in children]}
+        return found
+
+    def _new_application(self) -> Answer:
+        if not self.takes_submissions:
+            return Answer(403, b"App submission via REST is disabled.")
+        number = len(self.applications) + 1
+        application_id = f"application_{WELL_DATED_FOREVER}_{number:04}"
+        self.applications[application_id] = {"id": application_id, "state": "NEW"}
+        return Answer.json(
+            {
+                "application-id": application_id,
+                "maximum-resource-capability": {
+                    "memory": self.maximum_mib,
+                    "vCores": self.maximum_vcores,
+                },
+            }
+        )
+
+    def _submit(self, request: Request) -> Answer:
+        if self.refusal is not None:
+            return self.refusal
+        submission = json.loads(request.body)
+        application_id = submission["application-id"]
+        if application_id not in self.submissions:
+            self.submissions[application_id] = submission
+            self.applications[application_id] = {
+                "id": application_id,
+                "user": request.query.get("user.name"),
+                "name": submission["application-name"],
+                "queue": submission["queue"],
+                "applicationType": submission["application-type"],
+                "applicationTags": ",".join(submission.get("application-tags", {}).get("tag", [])),
+                "state": "ACCEPTED",
+                "finalStatus": "UNDEFINED",
+                "progress": 0.0,
+                "startedTime": now_ms(),
+                "finishedTime": 0,
+                "amRPCAddress": "N/A:-1",
+                "diagnostics": "",
+            }
+            known = {name for q in self.queues for name in (q.path, q.path.rpartition(".")[2])}
+            unknown = submission["queue"] not in known and not self.places_anywhere
+            if submission["queue"] in self.refused_queues or unknown:
+                self.applications[application_id].update(
+                    state="FAILED",
+                    finalStatus="FAILED",
+                    finishedTime=now_ms(),
+                    diagnostics=f"{application_id} submitted to unknown or stopped queue: "
+                    f"{submission['queue']}",
+                )
+        return Answer(202, b"", {"Location": f"{self.url}/ws/v1/cluster/apps/{application_id}"})
+
+    def _list(self, request: Request) -> Answer:
+        apps = [app for app in self.applications.values() if app["state"] != "NEW"]
+        for parameter, key in (("user", "user"), ("queue", "queue")):
+            if parameter in request.query:
+                apps = [app for app in apps if app[key] == request.query[parameter]]
+        if "states" in request.query:
+            apps = [app for app in apps if app["state"] in request.query["states"].split(",")]
+        if "applicationTypes" in request.query:
+            types = request.query["applicationTypes"].split(",")
+            apps = [app for app in apps if app["applicationType"] in types]
+        # As Hadoop 2 does: an empty list is null.
+        return Answer.json({"apps": {"app": apps} if apps else None})
+
+    def _application(self, request: Request, application_id: str, rest: list[str]) -> Answer:
+        app = self.applications.get(application_id)
+        if app is None:
+            return Answer.error(
+                404,
+                "NotFoundException",
+                f"java.lang.Exception: app with id: {application_id} not found",
+            )
+        if rest == ["state"] and request.method == "PUT":
+            if app.get("user") not in (None, request.query.get("user.name")):
+                return Answer.error(403, "ForbiddenException", "User cannot perform operation")
+            if not self.stays_after_kill and app["state"] not in ("FINISHED", "FAILED"):
+                app.update(state="KILLED", finalStatus="KILLED", finishedTime=now_ms())
+            return Answer.json({"state": app["state"]}, 202)
+        if rest == ["appattempts"]:
+            attempts = self.attempts.get(application_id, [{"id": 1}])
+            return Answer.json({"appAttempts": {"appAttempt": attempts}})
+        return Answer.json({"app": app})
+
+    def change(self, application_id: str, **fields: Any) -> None:
+        """Sets fields of an application, by their names in the REST API."""
+        with self._lock:
+            self.applications[application_id].update(fields)
+
+
+def _node(node: FakeNode) -> dict[str, Any]:
+    return {
+        "id": node.node_id,
+        "state": node.state,
+        "rack": "/default-rack",
+        "nodeHTTPAddress": node.node_id.replace(":45454", ":8042"),
+        "usedMemoryMB": 0,
+        "availMemoryMB": node.memory_mib,
+        "usedVirtualCores": 0,
+        "availableVirtualCores": node.vcores,
+        "numContainers": 0,
+        "healthReport": node.health_report,
+    }

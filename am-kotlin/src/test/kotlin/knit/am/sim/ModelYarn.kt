@@ -266,7 +266,10 @@ internal class ModelYarn(
   fun grantUnasked(isUnheardOf: Boolean) {
     val (priority, names) = rows.entries.firstOrNull() ?: return
     val size = names[ANYWHERE]?.size ?: return
-    nodes.values.firstOrNull { it.isLive && isInReach(it) && hasRoom(it, size) }?.let { grant(it, size, if (isUnheardOf) UNHEARD_OF else priority) }
+    nodes.values
+      .firstOrNull {
+        it.isLive && isInReach(it) && hasRoom(it, size)
+      }?.let { grant(it, size, if (isUnheardOf) UNHEARD_OF else priority) }
   }
 
   private fun grant(

@@ -226,7 +226,8 @@ internal class Oracle(
       val now = application.container(old.key)
       if (now == null) {
         val later = application.containersOf(old.key.place.serviceName, old.key.place.rank).takeWhile { it.key.place == old.key.place }
-        val tooMany = later.count() > application.retention.attemptsPerRank || application.index.followed.size == application.retention.attempts
+        val tooMany =
+          later.count() > application.retention.attemptsPerRank || application.index.followed.size == application.retention.attempts
         assertTrue(tooMany, "${old.key} vanished")
       } else if (old.state.isFinal) {
         assertEquals(old.copy(exit = null), now.copy(exit = null), "a final container changed")

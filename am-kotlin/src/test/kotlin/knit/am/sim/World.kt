@@ -1,7 +1,7 @@
 package knit.am.sim
 
-import knit.am.core.AmException
 import knit.am.core.AddContainers
+import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Command
 import knit.am.core.Container

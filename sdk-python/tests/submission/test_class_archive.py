@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ class Node:
             "CONTAINER_ID": "container_e01_1_0001_01_000001",
         }
         self._count = 0
+        self._processes: list[subprocess.Popen[str]] = []
 
     def java(self, version: str) -> Path:
         home = self.root / f"jdk-{version}"
@@ -100,7 +102,7 @@ class Node:
         script = am_script(
             memory_mib, (f"{self.hadoop}/*", *path), class_archive=class_archive
         ).replace(" /etc/hadoop/conf", " /no/such")
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["/bin/bash", "-c", f"eval {shlex.quote(script)}"],
             cwd=work,
             env={**self.environment, "JAVA_HOME": str(self.home), **environment},
@@ -108,7 +110,11 @@ class Node:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # A shell ignores for good what whoever started the tests in the background ignores.
+            preexec_fn=lambda: signal.signal(signal.SIGQUIT, signal.SIG_DFL),
         )
+        self._processes.append(process)
+        return process
 
     def run(self, code: int = 0, **arguments: object) -> list[str]:
         """What an application's start had Java called for, in order. It says nothing itself."""
@@ -129,6 +135,13 @@ class Node:
             time.sleep(0.02)
         return path.read_text().strip()
 
+    def end_all(self) -> None:
+        """Nothing outlives a test, however it went."""
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=60)
+
     @property
     def archives(self) -> list[Path]:
         return sorted(
@@ -145,8 +158,10 @@ MADE = ["list", "make", "try"]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Node:
-    return Node(tmp_path)
+def node(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path)
+    yield node
+    node.end_all()
 
 
 class TestOnceANode:

@@ -27,7 +27,7 @@ class SimulationTest {
 
   @Test
   fun nothingIsLostAndNobodyWaitsInSilence() =
-    forAll(SAMPLES, scenarios, edgeCases = 0.0) { scenario ->
+    forAll(SAMPLES, scenarios, edgeCases = 0.0, seed = SEED) { scenario ->
       val world = World(scenario.setup)
       scenario.steps.forEach(world::take)
       world.finish(LIMIT_SECONDS)
@@ -36,6 +36,9 @@ class SimulationTest {
   internal companion object {
     /** Where all fail for their disks on the only node that is large enough, every second one waits until that is forgiven, ten minutes later. */
     const val LIMIT_SECONDS = 12 * 3_600L
+
+    /** The same worlds each time, so that a build is not red by chance; other ones are looked for with -Dknit.sim.seed and [LongRun]. */
+    val SEED: Long = java.lang.Long.getLong("knit.sim.seed", 1_455_814_357_768_589_369)
 
     val SAMPLES = Integer.getInteger("knit.sim.samples", 300)
 

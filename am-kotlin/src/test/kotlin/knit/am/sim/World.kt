@@ -584,7 +584,8 @@ internal class World(
 
     /** Longer than YARN's client takes to tell anew what rests on a guess, a call to a dead node takes, and a failed heartbeat is waited for. */
     private const val SETTLE_MILLIS = 45_000L
-    private const val HEARD_MILLIS = 5_000L
+    /** An RM that was started anew does not tell of nodes that have gone meanwhile: the next report does, a minute later at most. */
+    private const val HEARD_MILLIS = 65_000L
     private const val SETTLE_STEP_MILLIS = 737L
     private const val SETTLE_TRIES = 40
   }

@@ -584,6 +584,7 @@ internal class World(
 
     /** Longer than YARN's client takes to tell anew what rests on a guess, a call to a dead node takes, and a failed heartbeat is waited for. */
     private const val SETTLE_MILLIS = 45_000L
+
     /** An RM that was started anew does not tell of nodes that have gone meanwhile: the next report does, a minute later at most. */
     private const val HEARD_MILLIS = 65_000L
     private const val SETTLE_STEP_MILLIS = 737L

@@ -1,23 +1,23 @@
 package knit.am.core
 
 import kotlinx.collections.immutable.PersistentList
-import kotlinx.collections.immutable.PersistentMap
 import kotlinx.collections.immutable.persistentListOf
 import java.util.TreeMap
 
 /** This with the next turn's changes. Decides nothing, and fails on nothing that [decide] has made. */
 internal fun Application.with(turn: ChangeSet): Application {
   check(turn.sequence > sequence) { "the turn ${turn.sequence} comes after $sequence" }
-  return applying(turn.changes, turn.sequence)
+  return applying(turn.changes, 0, turn.sequence)
 }
 
-/** This with [changes], which belong to the turn [sequence] and may be a part of it. */
+/** This with [changes] of the turn [sequence] from [first] on: those before it are in already. */
 internal fun Application.applying(
   changes: List<Change>,
+  first: Int,
   sequence: Long,
 ): Application {
   val edit = Edit(this)
-  changes.forEach(edit::apply)
+  for (position in first until changes.size) edit.apply(changes[position])
   return edit.build(sequence)
 }
 
@@ -34,18 +34,26 @@ fun Application.asChanges(): Sequence<Change> =
     answers.values.sortedBy { it.requestId }.forEach { yield(RequestAnswered(it)) }
   }
 
-/** An application while changes are worked into it: what is touched is copied once, however often it changes. */
+/**
+ * An application while changes are worked into it.
+ *
+ * Most turns change one record or two, so that nothing is made ready for more, but for ranks: of a service many change at once.
+ */
 private class Edit(
   private val from: Application,
 ) {
   private var header = from.header
   private var services: TreeMap<String, ServiceSpec>? = null
-  private val slots = HashMap<String, PersistentList.Builder<Slot>>()
-  private val variants = lazy { from.variants.builder() }
-  private val nodes = lazy { from.nodes.builder() }
-  private val answers = lazy { from.answers.builder() }
-  private val pastLeases = lazy { from.pastLeases.builder() }
+  private var slots = from.slots
+  private var variants = from.variants
+  private var nodes = from.nodes
+  private var answers = from.answers
+  private var pastLeases = from.pastLeases
   private val index = IndexEdit(from.index)
+
+  /** The service whose ranks are [ranks], which are not in [slots] yet. */
+  private var openService = ""
+  private var ranks: PersistentList.Builder<Slot>? = null
 
   fun apply(change: Change) {
     when (change) {
@@ -60,8 +68,8 @@ private class Edit(
       }
 
       is VariantAdded -> {
-        check(change.variant.number == variants.value.size) { "the next variant is ${variants.value.size}" }
-        variants.value += change.variant
+        check(change.variant.number == variants.size) { "the next variant is ${variants.size}" }
+        variants = variants.add(change.variant)
         index.added(change.variant)
       }
 
@@ -83,23 +91,27 @@ private class Edit(
       }
 
       is NodeChanged -> {
-        index.moved(nodes.value.put(change.node.nodeId, change.node), change.node)
+        index.moved(nodes[change.node.nodeId], change.node)
+        nodes = nodes.put(change.node.nodeId, change.node)
       }
 
       is NodeForgiven -> {
-        index.moved(nodes.value.remove(change.nodeId), null)
+        index.moved(nodes[change.nodeId], null)
+        nodes = nodes.remove(change.nodeId)
       }
 
       is LeasePassed -> {
-        if (pastLeases.value.put(change.lease.containerId, change.lease) == null) index.passed(change.lease)
+        if (change.lease.containerId !in pastLeases) index.passed(change.lease)
+        pastLeases = pastLeases.put(change.lease.containerId, change.lease)
       }
 
       is PastLeaseForgotten -> {
-        if (pastLeases.value.remove(change.lease.containerId) != null) index.forgotten(change.lease)
+        if (change.lease.containerId in pastLeases) index.forgotten(change.lease)
+        pastLeases = pastLeases.remove(change.lease.containerId)
       }
 
       is RequestAnswered -> {
-        answers.value[change.answered.requestId] = change.answered
+        answers = answers.put(change.answered.requestId, change.answered)
       }
     }
   }
@@ -138,23 +150,30 @@ private class Edit(
     index.forgotten(oldest)
   }
 
-  private fun slots(serviceName: String): PersistentList.Builder<Slot> =
-    slots.getOrPut(serviceName) { (from.slots[serviceName] ?: persistentListOf()).builder() }
+  private fun slots(serviceName: String): PersistentList.Builder<Slot> {
+    ranks?.let { if (serviceName == openService) return it }
+    close()
+    openService = serviceName
+    return (slots[serviceName] ?: persistentListOf()).builder().also { ranks = it }
+  }
 
-  fun build(sequence: Long) =
-    Application(
+  private fun close() {
+    ranks?.let { slots = slots.put(openService, it.build()) }
+  }
+
+  fun build(sequence: Long): Application {
+    close()
+    return Application(
       header,
       services ?: from.services,
-      slots.entries.fold(from.slots) { all, (name, changed) -> all.put(name, changed.build()) },
-      if (variants.isInitialized()) variants.value.build() else from.variants,
-      nodes.builtOr(from.nodes),
-      answers.builtOr(from.answers),
-      pastLeases.builtOr(from.pastLeases),
+      slots,
+      variants,
+      nodes,
+      answers,
+      pastLeases,
       index.build(),
       sequence,
       from.retention,
     )
-
-  private fun <K, V> Lazy<PersistentMap.Builder<K, V>>.builtOr(unchanged: PersistentMap<K, V>): PersistentMap<K, V> =
-    if (isInitialized()) value.build() else unchanged
+  }
 }

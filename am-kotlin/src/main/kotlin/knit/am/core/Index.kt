@@ -98,6 +98,17 @@ internal class Counts private constructor(
     number: Int,
   ) = Counts(numbers.copyOf().also { it[state.ordinal] += number })
 
+  /** This with one that has passed from [old], where it was counted before, to [new]. */
+  fun moved(
+    old: ContainerState?,
+    new: ContainerState,
+  ) = Counts(
+    numbers.copyOf().also {
+      if (old != null) it[old.ordinal]--
+      it[new.ordinal]++
+    },
+  )
+
   private inline fun sumOf(isCounted: (ContainerState) -> Boolean): Int = states.sumOf { if (isCounted(it)) numbers[it.ordinal] else 0 }
 
   override fun equals(other: Any?): Boolean = other is Counts && numbers.contentEquals(other.numbers)
@@ -139,12 +150,12 @@ internal val Map<String, String>.bytes: Long
 
 /** An [Index] while the changes of a turn are worked into it; lives within [Edit]. */
 internal class IndexEdit(
-  private val from: Index,
+  from: Index,
 ) {
   private var waiting = from.waiting
   private var counts = from.counts
-  private val byContainerId = lazy { from.byContainerId.builder() }
-  private val byNode = lazy { from.byNode.builder() }
+  private var byContainerId = from.byContainerId
+  private var byNode = from.byNode
   private var deadlines = from.deadlines
   private var followed = from.followed
   private var unabridged = from.unabridged
@@ -153,8 +164,8 @@ internal class IndexEdit(
   private var environments = from.environments
   private var environmentBytes = from.environmentBytes
 
-  /** Who joins [waiting], by size: together where nobody leaves meanwhile. */
-  private val joining = HashMap<Resource, MutableList<ContainerKey>>()
+  /** Who joins [waiting]: together where nobody leaves meanwhile. */
+  private val joining = ArrayList<Container>()
 
   /** A place is new; so many attempts there were before those that are known, and each of them had failed. */
   fun placed(forgotten: Int) {
@@ -171,13 +182,12 @@ internal class IndexEdit(
     new: Container,
   ) {
     if (old?.state != new.state) {
-      if (old != null) counts = counts.plus(old.state, -1)
-      counts = counts.plus(new.state, 1)
+      counts = counts.moved(old?.state, new.state)
       if (old?.state == ContainerState.REQUESTED) leave(old)
-      if (new.state == ContainerState.REQUESTED) joining.getOrPut(new.resource) { ArrayList() } += new.key
+      if (new.state == ContainerState.REQUESTED) joining += new
     }
     move(old?.lease?.nodeId?.takeIf { old.state.isLeased }, new.lease?.nodeId?.takeIf { new.state.isLeased }, new.key)
-    if (new.lease != null && old?.lease == null) byContainerId.value[new.lease.containerId] = new.key
+    if (new.lease != null && old?.lease == null) byContainerId = byContainerId.put(new.lease.containerId, new.key)
     if (old?.hasLongDiagnostics == true) unabridged -= Ended.of(old)
     if (new.hasLongDiagnostics) unabridged += Ended.of(new)
   }
@@ -186,7 +196,7 @@ internal class IndexEdit(
   fun forgotten(container: Container) {
     followed -= Ended.of(container)
     if (container.hasLongDiagnostics) unabridged -= Ended.of(container)
-    container.lease?.let { byContainerId.value.remove(it.containerId) }
+    container.lease?.let { byContainerId = byContainerId.remove(it.containerId) }
   }
 
   fun moved(
@@ -233,10 +243,10 @@ internal class IndexEdit(
   ) {
     if (oldNodeId == newNodeId) return
     if (oldNodeId != null) {
-      val rest = byNode.value.getValue(oldNodeId).remove(key)
-      if (rest.isEmpty()) byNode.value.remove(oldNodeId) else byNode.value[oldNodeId] = rest
+      val rest = byNode.getValue(oldNodeId).remove(key)
+      byNode = if (rest.isEmpty()) byNode.remove(oldNodeId) else byNode.put(oldNodeId, rest)
     }
-    if (newNodeId != null) byNode.value[newNodeId] = (byNode.value[newNodeId] ?: persistentHashSetOf()).add(key)
+    if (newNodeId != null) byNode = byNode.put(newNodeId, (byNode[newNodeId] ?: persistentHashSetOf()).add(key))
   }
 
   private fun leave(container: Container) {
@@ -245,7 +255,19 @@ internal class IndexEdit(
   }
 
   private fun letJoin() {
-    for ((size, keys) in joining) waiting = waiting.plus(size, keys.sorted())
+    when (joining.size) {
+      0 -> {
+        return
+      }
+
+      1 -> {
+        waiting = waiting.plus(joining.single().resource, joining.single().key)
+      }
+
+      else -> {
+        for ((size, keys) in joining.groupBy({ it.resource }, { it.key })) waiting = waiting.plus(size, keys.sorted())
+      }
+    }
     joining.clear()
   }
 
@@ -254,8 +276,8 @@ internal class IndexEdit(
     return Index(
       waiting,
       counts,
-      if (byContainerId.isInitialized()) byContainerId.value.build() else from.byContainerId,
-      if (byNode.isInitialized()) byNode.value.build() else from.byNode,
+      byContainerId,
+      byNode,
       deadlines,
       followed,
       unabridged,

@@ -20,7 +20,9 @@ internal data class Retention(
 /** Keeps to [Retention], after a turn that may have gone beyond. */
 internal fun Turn.forget() {
   val retention = application.retention
-  changes.toList().forEach { change ->
+  // What is forgotten is added to them meanwhile.
+  repeat(changes.size) { position ->
+    val change = changes[position]
     if (change is ContainerChanged && change.container.key.attemptNumber > 1) {
       val place = change.container.key.place
       while (checkNotNull(application.slot(place)).earlier.size > retention.attemptsPerRank) forgetOldest(place)

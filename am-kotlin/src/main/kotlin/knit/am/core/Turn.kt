@@ -13,7 +13,7 @@ internal class Turn(
 ) {
   /** The number that all changes of this turn have. */
   val sequence = before.sequence + 1
-  private val mutableChanges = ArrayList<Change>()
+  private val mutableChanges = ArrayList<Change>(FEW)
   private val effects = ArrayList<Effect>()
   private var current = before
   private var applied = 0
@@ -22,7 +22,7 @@ internal class Turn(
   val application: Application
     get() {
       if (applied < mutableChanges.size) {
-        current = current.applying(mutableChanges.subList(applied, mutableChanges.size), sequence)
+        current = current.applying(mutableChanges, applied, sequence)
         applied = mutableChanges.size
       }
       return current
@@ -49,5 +49,10 @@ internal class Turn(
   fun <A : Any> toDecision(answer: A): Decision<A> {
     val changes = if (mutableChanges.isEmpty()) null else ChangeSet(sequence, now, mutableChanges)
     return Decision(application, changes, effects, answer)
+  }
+
+  private companion object {
+    /** So many records change in most turns, and turns are kept a while. */
+    const val FEW = 2
   }
 }

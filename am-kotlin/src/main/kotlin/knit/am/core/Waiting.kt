@@ -21,6 +21,14 @@ internal data class Waiting private constructor(
   /** The lowest key in the line for [size], or null. */
   fun first(size: Resource): ContainerKey? = lines[size]?.line?.first
 
+  fun plus(
+    size: Resource,
+    key: ContainerKey,
+  ): Waiting {
+    val line = lines[size] ?: SizeLine.EMPTY
+    return Waiting(lines.put(size, SizeLine(line.line + key, line.byService.plus(key.place.serviceName, 1))))
+  }
+
   /** These and [keys] in the line for [size], in order. */
   fun plus(
     size: Resource,

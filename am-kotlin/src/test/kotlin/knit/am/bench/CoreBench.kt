@@ -22,6 +22,8 @@ class CoreBench {
       listOf(
         java,
         "-XX:+UseSerialGC",
+        // Else a busy machine compiles late, and what is measured is how late.
+        "-Xbatch",
         "-Xms1g",
         "-Xmx1g",
         "-cp",

@@ -8,9 +8,14 @@ internal class ContainerSizes(
   val maximum: Resource,
   nodes: Collection<NodeRoom>,
   private val countsVcores: Boolean,
+  /** Those of [nodes] that grants come from, as far as is known. */
+  inReach: Collection<NodeRoom> = nodes,
 ) {
   /** Every node that is not smaller than another one in all respects; of equal ones one. */
-  private val largest: List<NodeRoom> =
+  private val largest = largestOf(nodes)
+  private val largestInReach = largestOf(inReach)
+
+  private fun largestOf(nodes: Collection<NodeRoom>): List<NodeRoom> =
     nodes.sortedWith(mostMemoryFirst).fold(emptyList()) { soFar, node ->
       if (soFar.isEmpty() || node.capacity.vcores > soFar.last().capacity.vcores) soFar + node else soFar
     }
@@ -18,9 +23,22 @@ internal class ContainerSizes(
   /** Whether YARN takes a request for [size], and some node could hold it if it were empty. */
   fun holds(size: Resource): Boolean = size.fitsIn(maximum) && (largest.isEmpty() || largest.any { it.couldHold(size) })
 
+  /**
+   * Whether a node that grants come from could hold [size] if it were empty. YARN may be asked for what only others hold:
+   * it lends the nodes of some partitions, and does not say of which.
+   */
+  fun holdsInReach(size: Resource): Boolean = largestInReach.isEmpty() || largestInReach.any { it.couldHold(size) }
+
+  /** The node in reach that comes closest to holding [size]; null where none is known. */
+  fun closestInReachTo(size: Resource): NodeRoom? = closest(largestInReach, size)
+
   /** The node that comes closest to holding [size]; null where none is known. */
-  fun closestTo(size: Resource): NodeRoom? =
-    largest.firstOrNull { !countsVcores || size.vcores <= it.capacity.vcores } ?: largest.lastOrNull()
+  fun closestTo(size: Resource): NodeRoom? = closest(largest, size)
+
+  private fun closest(
+    largest: List<NodeRoom>,
+    size: Resource,
+  ): NodeRoom? = largest.firstOrNull { !countsVcores || size.vcores <= it.capacity.vcores } ?: largest.lastOrNull()
 
   private fun NodeRoom.couldHold(size: Resource) = size.memoryMib <= capacity.memoryMib && (!countsVcores || size.vcores <= capacity.vcores)
 

@@ -103,7 +103,7 @@ internal class Nodes(
     nodeId: String,
     size: Resource,
   ) {
-    known[nodeId]?.let { grantedIn += it.partition }
+    if (known[nodeId]?.let { grantedIn.add(it.partition) } == true) sizes = null
     change(nodeId) { Resource(it.memoryMib - size.memoryMib, it.vcores - size.vcores) }
   }
 
@@ -196,6 +196,7 @@ internal class Nodes(
       Resource(minOf(ceiling.memoryMib, largest.memoryMib), minOf(ceiling.vcores, largest.vcores)),
       known.values,
       registered.countsVcores,
+      inReach(),
     )
   }
 

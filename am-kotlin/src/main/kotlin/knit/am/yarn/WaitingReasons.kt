@@ -82,13 +82,19 @@ private class Waiter(
   fun reason(
     shape: ShapeStatus,
     status: AllocationStatus,
-  ): WaitingReason =
-    when (val standing = shape.standing) {
+  ): WaitingReason {
+    val standing = shape.standing
+    val isWaitForRoom = standing == Standing.Asked || standing == Standing.InLine
+    if (isWaitForRoom && status.sizes?.holdsInReach(size) == false) {
+      return because(WaitingCause.TOO_LARGE, outOfReach(status.sizes), shape.since)
+    }
+    return when (standing) {
       Standing.Asked -> because(WaitingCause.CAPACITY, capacity(status), shape.since)
       Standing.InLine -> because(WaitingCause.CAPACITY, inLine(), shape.since)
       Standing.TooLarge -> because(WaitingCause.TOO_LARGE, tooLarge(status.sizes), shape.since)
       is Standing.Refused -> because(WaitingCause.REFUSED, refused(standing.words), shape.since)
     }
+  }
 
   /** YARN does not say what is short; its headroom tells whether it is the queue and its limits. */
   private fun capacity(status: AllocationStatus): String {
@@ -130,6 +136,13 @@ private class Waiter(
         else -> "YARN grants at most ${sizes.maximum} to one. "
       }
     return "$waits for a node that is large enough. ${most}YARN is asked as soon as there is one; start one, or ask for less."
+  }
+
+  private fun outOfReach(sizes: ContainerSizes): String {
+    val node = sizes.closestInReachTo(size)
+    val most =
+      if (node == null) "" else "The largest one without a label that the application lacks, ${node.nodeId}, has ${node.capacity}. "
+    return "$waits for a node that is large enough. ${most}Start one, or ask for less."
   }
 
   private fun refused(words: String): String =

@@ -69,7 +69,7 @@ internal class LongRun(
     val any = random.nextInt(10_000)
     val few = 1 + random.nextInt(3)
     val millis = random.nextLong(60_000)
-    return when (random.nextInt(18)) {
+    return when (random.nextInt(24)) {
       0 -> StopContainer(any)
       1 -> StopRank(any)
       2 -> RestartRm(millis / 4)
@@ -87,6 +87,12 @@ internal class LongRun(
       14 -> EndProgram(any, 0)
       15 -> EndUntold(few)
       16 -> GrantUnasked(few)
+      17 -> RestartOnRelease
+      18 -> DisturbAll(random.nextBoolean(), millis / 4)
+      19 -> StallLoop(millis / 12)
+      20 -> Watch
+      21 -> PauseWatch(millis)
+      22 -> if (random.nextBoolean()) StopWatch else LowerMaximum
       else -> Preempt(any)
     }
   }

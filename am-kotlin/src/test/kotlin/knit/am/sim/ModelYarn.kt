@@ -69,6 +69,9 @@ internal class ModelLease(
 
   /** Whether the answer that names its end has arrived. */
   var isEndTold = false
+
+  /** Whether it was given back. */
+  var isReleased = false
 }
 
 /**
@@ -110,6 +113,8 @@ internal class ModelYarn(
   var requestsToLose = 0
   var tokensToRefuse = 0
   var isDown = false
+  var restartsOnRelease = false
+  var configuredMaximum = CONFIGURED_MAXIMUM
 
   /** The next lease that is granted ends before anybody is told of it. */
   var endsUntold = 0
@@ -120,6 +125,13 @@ internal class ModelYarn(
     private set
   var refusals = 0
     private set
+
+  /** Called before a heartbeat is heard, with what was granted in the last answer that arrived, and is not given back now. */
+  var onHeartbeat: (List<ContainerId>) -> Unit = {}
+  private var lastTold = emptyList<ContainerId>()
+
+  /** Given back, but its node says that it runs, for the ResourceManager was started anew before that knew. */
+  private val unreleased = LinkedHashSet<ContainerId>()
 
   /** How many containers of each size it would still grant. */
   fun asked(): Map<Resource, Int> {
@@ -137,10 +149,10 @@ internal class ModelYarn(
 
   /** The most it lets anybody ask for. */
   fun maximum(): Resource {
-    val live = nodes.values.filter { it.isLive }.ifEmpty { return CONFIGURED_MAXIMUM }
+    val live = nodes.values.filter { it.isLive }.ifEmpty { return configuredMaximum }
     return Resource(
-      minOf(CONFIGURED_MAXIMUM.memoryMib, live.maxOf { it.capacity.memoryMib }),
-      minOf(CONFIGURED_MAXIMUM.vcores, live.maxOf { it.capacity.vcores }),
+      minOf(configuredMaximum.memoryMib, live.maxOf { it.capacity.memoryMib }),
+      minOf(configuredMaximum.vcores, live.maxOf { it.capacity.vcores }),
     )
   }
 
@@ -228,6 +240,7 @@ internal class ModelYarn(
     lease.node.usedMib += lease.resource.memoryMib
     lease.node.usedVcores += lease.resource.vcores
     finished.removeAll { it.containerId == lease.id }
+    if (lease.isReleased) unreleased += lease.id
   }
 
   /** It and the Application Master no longer agree how many heartbeats there were. */
@@ -321,21 +334,38 @@ internal class ModelYarn(
           "but get ${request.responseId}",
       )
     }
+    val told = lastTold - request.releaseList.toSet()
+    onHeartbeat(told.filterNot { leases.getValue(it).isReleased })
     refuseIfTooLarge(request)
+    val forgotten = unreleased.filter { !leases.getValue(it).isOver } - request.releaseList.toSet()
+    if (forgotten.isNotEmpty()) throw AssertionError("was given back, and after the restart is not: $forgotten")
+    unreleased.clear()
     for (ask in request.askList) {
       val names = rows.getOrPut(ask.priority.priority) { LinkedHashMap() }
-      names[ask.resourceName] = Row(ask.capability.toDomain(), ask.numContainers)
-      check(ask.numContainers == 0 || nodes[ask.resourceName]?.let(::isInReach) != false) {
-        "asked at ${ask.resourceName}, which is out of reach"
+      // What is taken back names the smallest size; a grant that was on its way has that which was asked for.
+      val before = names[ask.resourceName]?.takeIf { ask.numContainers == 0 }
+      names[ask.resourceName] = Row(before?.size ?: ask.capability.toDomain(), ask.numContainers)
+      if (ask.numContainers > 0 && nodes[ask.resourceName]?.let(::isInReach) == false) {
+        throw AssertionError("asked at ${ask.resourceName}, which is out of reach")
       }
     }
     excluded += request.resourceBlacklistRequest.blacklistAdditions
     excluded -= request.resourceBlacklistRequest.blacklistRemovals.toSet()
     val answer = answer()
     // The scheduler hears of it later: the end is in the next answer.
-    request.releaseList.forEach { id -> leases[id]?.let { end(it, RELEASED, "Container released by application") } }
+    request.releaseList.forEach { id -> leases[id]?.let(::takeBack) }
     loseAnswer()
-    return delivered(answer)
+    delivered(answer)
+    if (restartsOnRelease && request.releaseList.any { leases[it]?.isLaunched == true }) {
+      restartsOnRelease = false
+      restart()
+    }
+    return answer
+  }
+
+  private fun takeBack(lease: ModelLease) {
+    lease.isReleased = true
+    end(lease, RELEASED, "Container released by application")
   }
 
   private fun refuseIfTooLarge(request: AllocateRequest) {
@@ -359,6 +389,7 @@ internal class ModelYarn(
 
   private fun delivered(response: AllocateResponse) =
     response.also {
+      lastTold = it.allocatedContainers.map { container -> container.id }
       it.allocatedContainers.forEach { container -> leases.getValue(container.id).isTold = true }
       it.completedContainersStatuses.forEach { status -> leases[status.containerId]?.isEndTold = true }
       it.updatedNodes.forEach { node -> if (node.nodeState == NodeState.LOST) owed -= node.nodeId }

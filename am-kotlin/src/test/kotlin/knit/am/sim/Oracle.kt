@@ -93,6 +93,7 @@ internal class Oracle(
     now: Instant,
   ) {
     val application = decision.application
+    checkNothingIsOverdue(input, now)
     if (input is Granted) leases.getOrPut(input.lease.containerId) { SeenLease(input.lease) }
     if (input is Completed) leases[input.containerId]?.isEndTold = true
     decision.effects.forEach { take(it, application) }
@@ -103,8 +104,9 @@ internal class Oracle(
       assertTrue(application.containers.none { it.state.isLeased && it.lease?.nodeId == input.nodeId }, "some live on ${input.nodeId}")
     }
     checkTurn(before, decision)
+    checkDeadlines(application, now)
     if (turns++ % interval == 0) {
-      if (blames.values.flatten().none { (_, time) -> now >= time.plusSeconds(BLAME_SECONDS) }) checkExcluded(application)
+      checkExcluded(application)
       check(application)
     }
   }
@@ -214,6 +216,30 @@ internal class Oracle(
     }
   }
 
+  /** Whatever the application says of its deadlines: what is due is dealt with before anything else is heard. */
+  private fun checkNothingIsOverdue(
+    input: Input,
+    now: Instant,
+  ) {
+    if (input is Due) return
+    val overdue = blames.filterValues { failures -> failures.any { (_, time) -> now >= time.plusSeconds(BLAME_SECONDS) } }
+    assertTrue(overdue.isEmpty(), "is not forgiven in time: $overdue")
+  }
+
+  /** The next deadline is the earliest of what speaks against nodes, and of the end. */
+  private fun checkDeadlines(
+    application: Application,
+    now: Instant,
+  ) {
+    val end = application.header.endDeadline
+    if (end != null) {
+      val most = if (application.header.isGivenBack) GIVEN_BACK_SECONDS else STOPPING_SECONDS
+      assertTrue(end > now && end <= now.plusSeconds(most), "at $now the end is due at $end")
+    }
+    val forgiven = blames.values.filter { it.isNotEmpty() }.map { it.first().second.plusSeconds(BLAME_SECONDS) }
+    assertEquals((forgiven + listOfNotNull(end)).minOrNull(), application.nextDeadline, "the next deadline")
+  }
+
   private fun checkExcluded(application: Application) =
     assertEquals(blames.filterValues { it.size >= 2 }.keys, application.excludedNodes, "excluded nodes")
 
@@ -314,6 +340,8 @@ internal class Oracle(
 
   private companion object {
     const val BLAME_SECONDS = 600L
+    const val STOPPING_SECONDS = 60L
+    const val GIVEN_BACK_SECONDS = 600L
     val byYarn = setOf(ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED)
   }
 }

@@ -94,5 +94,32 @@ internal data class GrantUnasked(
   val count: Int,
 ) : Step
 
+/** The next heartbeat that gives back what a node runs is the last before the ResourceManager is started anew. */
+internal data object RestartOnRelease : Step
+
+/** YARN is configured to grant less to one container than some ask for. */
+internal data object LowerMaximum : Step
+
+/** For so long all NodeManagers refuse, or do not answer. */
+internal data class DisturbAll(
+  val isSilent: Boolean,
+  val millis: Long,
+) : Step
+
+/** For so long the Application Master's own loop does not get to its work. */
+internal data class StallLoop(
+  val millis: Long,
+) : Step
+
+/** A watcher begins, or goes on where it was. */
+internal data object Watch : Step
+
+/** The watcher takes nothing for so long. */
+internal data class PauseWatch(
+  val millis: Long,
+) : Step
+
+internal data object StopWatch : Step
+
 /** Nothing is disturbed for a while, after which everything must have found its place. */
 internal data object Settle : Step

@@ -115,6 +115,9 @@ internal class World(
   private val inbox = Channel<Message>(Channel.UNLIMITED)
   private val oracle = Oracle(applications.value, checkInterval)
   private val allocator = Allocator(session, applications, ::post, clock) { scheduler.currentTime }
+  private val feed = ModelFeed(applications.value)
+  private val watcher = Watcher(feed, scope, { application }) { scheduler.currentTime }
+  private var stalledUntil = 0L
   private val underWay = HashMap<String, Job>()
   private val outcome = CompletableDeferred<Outcome>()
   private val unanswered = ArrayDeque<AddContainers>()
@@ -130,6 +133,10 @@ internal class World(
       val node = ModelNode("n$number", kind.capacity, "/rack${number % 2}", kind.partition)
       nodeManagers[node.name] = ModelNodeManager(node)
       yarn.add(node)
+    }
+    yarn.onHeartbeat = { granted ->
+      val missing = granted.filterNot { application.knows("$it") }
+      if (missing.isNotEmpty()) throw AssertionError("a heartbeat is sent before these grants are worked in: $missing")
     }
     scope.launch { runLoop() }
     scope.launch { runMaster() }
@@ -159,6 +166,13 @@ internal class World(
       is EndProgram -> endProgram(step)
       is EndUntold -> yarn.endsUntold = step.count
       is GrantUnasked -> repeat(step.count) { yarn.grantUnasked(isUnheardOf = it == 0) }
+      is RestartOnRelease -> yarn.restartsOnRelease = true
+      is LowerMaximum -> yarn.configuredMaximum = LOWERED_MAXIMUM
+      is DisturbAll -> nodeManagers.values.forEach { it.disturb(DisturbNode(0, step.isSilent, step.millis)) }
+      is StallLoop -> stalledUntil = scheduler.currentTime + step.millis
+      is Watch -> watcher.goOn()
+      is PauseWatch -> watcher.pause(step.millis)
+      is StopWatch -> watcher.stop()
       is Settle -> settle()
     }
     scheduler.runCurrent()
@@ -169,7 +183,13 @@ internal class World(
   fun finish(limitSeconds: Long) {
     calm()
     bringNodes()
+    watcher.goOn()
     settle()
+    if (allocator.waitingReasons().any { it.cause == WaitingCause.REFUSED }) {
+      pass(REFUSAL_MILLIS)
+      settle()
+      assertTrue(allocator.waitingReasons().none { it.cause == WaitingCause.REFUSED }, "what was refused is not tried again")
+    }
     val deadline = seconds + limitSeconds
     val isStuck = application.size == 0 || setup.endless != null || application.wanted().keys.any(::fitsNowhere)
     if (!application.isDone && isStuck) {
@@ -182,6 +202,7 @@ internal class World(
     pass(5_000)
     assertEquals(application.outcome?.diagnostics, yarn.finalStatus?.diagnostics, "what YARN was told")
     oracle.check(application)
+    watcher.checkUpToDate(application)
     scope.cancel()
   }
 
@@ -196,7 +217,7 @@ internal class World(
     // Programs end meanwhile, and what follows takes a heartbeat or two.
     for (attempt in 1..SETTLE_TRIES) {
       wrong = whatIsWrong()
-      if (wrong.isEmpty()) return
+      if (wrong.isEmpty()) return watcher.checkUpToDate(application)
       pass(SETTLE_STEP_MILLIS)
     }
     throw AssertionError(
@@ -210,6 +231,10 @@ internal class World(
     yarn.requestsToLose = 0
     yarn.tokensToRefuse = 0
     yarn.endsUntold = 0
+    yarn.restartsOnRelease = false
+    yarn.configuredMaximum = ModelYarn.CONFIGURED_MAXIMUM
+    stalledUntil = 0
+    watcher.pause(0)
     nodeManagers.values.forEach { it.calm() }
   }
 
@@ -248,14 +273,16 @@ internal class World(
     val roomy = nodesInReach().filter { yarn.hasRoom(it, size) && it.name !in yarn.excludedNames }.map { it.name }
     val isConfirmed =
       when (cause) {
-        WaitingCause.TOO_LARGE -> fitsNowhere(size) && asked == 0
-        WaitingCause.REFUSED -> !size.fitsIn(yarn.maximum()) && asked == 0
-        WaitingCause.CAPACITY -> asked == wanted
+        WaitingCause.TOO_LARGE -> fitsNowhere(size) && asked == if (fitsOutOfReach(size)) wanted else 0
+        // The last refusal may be so long ago.
+        WaitingCause.REFUSED -> asked == 0
+        // Where no node at all is in reach, the queue may have a label of its own.
+        WaitingCause.CAPACITY -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
         WaitingCause.RESOURCE_MANAGER, null -> false
       }
     return listOfNotNull(
       "$wanted of $size are wanted, YARN is asked for $asked, and the reason is: $reasons".takeIf { !isConfirmed },
-      "$wanted of $size wait, though there is room on $roomy".takeIf { roomy.isNotEmpty() },
+      "$wanted of $size wait, though there is room on $roomy".takeIf { roomy.isNotEmpty() && cause != WaitingCause.REFUSED },
       "reasons are for ${reasons.sumOf { it.count }} of $wanted".takeIf { reasons.sumOf { it.count } != wanted },
     )
   }
@@ -263,6 +290,9 @@ internal class World(
   private fun nodesInReach() = yarn.nodes.values.filter { it.isLive && yarn.isInReach(it) }
 
   private fun fitsNowhere(size: Resource) = nodesInReach().none { yarn.hasRoom(it, size, isEmpty = true) }
+
+  private fun fitsOutOfReach(size: Resource) =
+    yarn.nodes.values.any { it.isLive && !yarn.isInReach(it) && yarn.hasRoom(it, size, isEmpty = true) }
 
   fun pass(millis: Long) {
     scheduler.advanceTimeBy(millis)
@@ -290,22 +320,31 @@ internal class World(
   private suspend fun runLoop() {
     while (true) {
       val message = nextMessage()
-      val before = application
-      val now = clock.instant()
-      val decision =
-        try {
-          before.decide(message.input, now)
-        } catch (refused: AmException) {
-          message.answer(Result.failure(refused))
-          continue
-        }
-      turns++
-      if (message.input is AddContainers) oracle.added(message.input, (decision.answer as List<*>).map { it as Container })
-      oracle.turn(before, message.input, decision, now)
-      applications.value = decision.application
-      decision.effects.forEach(::carryOut)
-      message.answer(Result.success(decision))
+      while (scheduler.currentTime < stalledUntil) delay(STALL_STEP_MILLIS)
+      // What is due comes before what is heard.
+      val deadline = application.nextDeadline
+      if (deadline != null && clock.instant() >= deadline) decide(Message(Due))
+      decide(message)
     }
+  }
+
+  private fun decide(message: Message) {
+    val before = application
+    val now = clock.instant()
+    val decision =
+      try {
+        before.decide(message.input, now)
+      } catch (refused: AmException) {
+        message.answer(Result.failure(refused))
+        return
+      }
+    turns++
+    if (message.input is AddContainers) oracle.added(message.input, (decision.answer as List<*>).map { it as Container })
+    oracle.turn(before, message.input, decision, now)
+    applications.value = decision.application
+    decision.changes?.let(feed::append)
+    decision.effects.forEach(::carryOut)
+    message.answer(Result.success(decision))
   }
 
   private suspend fun nextMessage(): Message {
@@ -404,6 +443,10 @@ internal class World(
     var answer: Result<Decision<*>>? = null
     inbox.trySend(Message(request) { answer = it })
     scheduler.runCurrent()
+    while (answer == null && scheduler.currentTime < stalledUntil + STALL_STEP_MILLIS) {
+      scheduler.advanceTimeBy(STALL_STEP_MILLIS)
+      scheduler.runCurrent()
+    }
     rethrow()
     val refused = checkNotNull(answer) { "no answer to $request" }.exceptionOrNull()
     when (refused) {
@@ -589,5 +632,10 @@ internal class World(
     private const val HEARD_MILLIS = 65_000L
     private const val SETTLE_STEP_MILLIS = 737L
     private const val SETTLE_TRIES = 40
+    private const val STALL_STEP_MILLIS = 50L
+
+    /** The longest until what was refused is tried again. */
+    private const val REFUSAL_MILLIS = 310_000L
+    private val LOWERED_MAXIMUM = Resource(512, 16)
   }
 }

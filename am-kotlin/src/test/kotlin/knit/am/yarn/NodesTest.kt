@@ -6,6 +6,8 @@ import knit.am.core.SMALL
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
 class NodesTest {
@@ -60,6 +62,17 @@ class NodesTest {
     assertEquals(listOf("node2"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
     nodes.granted("node1:8041", SMALL)
     assertEquals(listOf("node1"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+  }
+
+  /** YARN may lend them, so that it is asked; but nobody should count on it. */
+  @Test
+  fun whatOnlyAPartitionHoldsIsKnownToBeOutOfReachUntilAGrantComesFromThere() {
+    val large = Resource(8_192, 1)
+    report(room(1), room(2, capacity = large, partition = "gpu"))
+    assertTrue(nodes.sizes().holds(large))
+    assertFalse(nodes.sizes().holdsInReach(large))
+    nodes.granted("node2:8041", SMALL)
+    assertTrue(nodes.sizes().holdsInReach(large))
   }
 
   @Test

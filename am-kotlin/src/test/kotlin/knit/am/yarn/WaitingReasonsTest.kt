@@ -60,6 +60,25 @@ class WaitingReasonsTest {
   }
 
   @Test
+  fun whatOnlyNodesOutOfReachCouldHoldIsTooLargeThoughYarnIsAsked() {
+    val inReach = room(1, capacity = Resource(3072, 8))
+    val all = listOf(inReach, room(2, capacity = Resource(8192, 8), partition = "gpu"))
+    val partitioned = ContainerSizes(Resource(8192, 8), all, countsVcores = false, inReach = listOf(inReach))
+    for (standing in listOf(Standing.Asked, Standing.InLine)) {
+      val before = status(standing)
+      val status = AllocationStatus(before.shapes, partitioned, null, null, before.answer, before.answerMillis)
+      val reason = waitingReasons(mapOf(LARGE to mapOf("worker" to 1)), status, answerMillis).single()
+      assertEquals(WaitingCause.TOO_LARGE, reason.cause)
+      assertEquals(
+        "A container of 4096 MiB and 2 vcores waits for a node that is large enough. The largest one without a label that the " +
+          "application lacks, node1:8041, has 3072 MiB and 8 vcores. Start one, or ask for less.",
+        reason.explanation,
+      )
+      assertEquals(WaitingCause.CAPACITY, explain(status).cause)
+    }
+  }
+
+  @Test
   fun whatIsRefusedHasYarnsWords() {
     val reason = explain(status(Standing.Refused("Invalid label")))
     assertEquals(WaitingCause.REFUSED, reason.cause)

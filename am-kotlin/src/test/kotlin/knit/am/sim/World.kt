@@ -274,10 +274,13 @@ internal class World(
     val isConfirmed =
       when (cause) {
         WaitingCause.TOO_LARGE -> fitsNowhere(size) && asked == if (fitsOutOfReach(size)) wanted else 0
+
         // The last refusal may be so long ago.
         WaitingCause.REFUSED -> asked == 0
+
         // Where no node at all is in reach, the queue may have a label of its own.
         WaitingCause.CAPACITY -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
+
         WaitingCause.RESOURCE_MANAGER, null -> false
       }
     return listOfNotNull(

@@ -68,7 +68,7 @@ class NodesTest {
   @Test
   fun whatOnlyAPartitionHoldsIsKnownToBeOutOfReachUntilAGrantComesFromThere() {
     val large = Resource(8_192, 1)
-    report(room(1), room(2, capacity = large, partition = "gpu"))
+    report(room(1, capacity = SMALL), room(2, capacity = large, partition = "gpu"))
     assertTrue(nodes.sizes().holds(large))
     assertFalse(nodes.sizes().holdsInReach(large))
     nodes.granted("node2:8041", SMALL)

@@ -208,7 +208,7 @@ knit_make_archive() {
   # Of another Java or Hadoop; one more than ours may be in use.
   cd "$place" && others=$(ls -t .knit-classes-*.seal 2> /dev/null) || return
   for other in $(tail -n +3 <<< "$others"); do
-    rm -rf "$other" "${other%.seal}"
+    rm -rf "$other" "${other%.seal}" "${other%.seal}.tries"
   done
 }
 

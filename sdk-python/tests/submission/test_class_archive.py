@@ -210,6 +210,8 @@ class TestOnceANode:
             assert node.run() == MADE
             time.sleep(0.02)
         assert len(node.archives) == 2
+        left = {path.name.split(".")[1] for path in node.place.glob(".knit-classes-*")}
+        assert {f".{name}" for name in left} == {path.name for path in node.archives}
         assert node.run() == ["use"]
 
 

@@ -2,37 +2,25 @@ package knit.am.sim
 
 import knit.am.core.AddContainers
 import knit.am.core.Application
-import knit.am.core.ChangeSet
 import knit.am.core.Completed
 import knit.am.core.Container
 import knit.am.core.ContainerKey
 import knit.am.core.ContainerState
 import knit.am.core.Decision
 import knit.am.core.Due
-import knit.am.core.Effect
-import knit.am.core.ExitReason
-import knit.am.core.FailurePolicy
-import knit.am.core.FinalStatus
 import knit.am.core.Granted
-import knit.am.core.Index
 import knit.am.core.Input
-import knit.am.core.Launch
-import knit.am.core.LaunchFailed
-import knit.am.core.LaunchFault
-import knit.am.core.Lease
-import knit.am.core.NOW
 import knit.am.core.NodeLost
-import knit.am.core.Phase
-import knit.am.core.Release
-import knit.am.core.Started
-import knit.am.core.StopContainer
-import knit.am.core.Unregister
-import knit.am.core.asChanges
-import knit.am.core.assertLike
-import knit.am.core.beginning
+import knit.am.core.SeenFailures
+import knit.am.core.SeenLeases
+import knit.am.core.SeenTurns
+import knit.am.core.checkBudgets
+import knit.am.core.checkCounts
+import knit.am.core.checkExits
+import knit.am.core.checkPhase
+import knit.am.core.stateAfter
 import knit.am.core.with
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertSame
 import org.junit.jupiter.api.Assertions.assertTrue
 import java.time.Instant
 
@@ -46,19 +34,8 @@ internal class Oracle(
   initial: Application,
   private val interval: Int = 1,
 ) {
-  private class SeenLease(
-    val lease: Lease,
-  ) {
-    var launches = 0
-    var stops = 0
-    var releases = 0
-    var isEndTold = false
-  }
-
-  private val leases = LinkedHashMap<String, SeenLease>()
-  private val launched = HashSet<ContainerKey>()
+  private val leases = SeenLeases()
   private val answers = HashMap<String, List<Container>>()
-  private var unregistrations = 0
   private var turns = 0
 
   /** The ranks there must be, by service: as many as were submitted, and what was added. */
@@ -67,22 +44,20 @@ internal class Oracle(
   /** Every container there ever was, as it was last seen. */
   private val seen = sortedMapOf<ContainerKey, Container>()
 
-  /** What speaks against nodes, and since when. */
-  private val blames = HashMap<String, List<Pair<ExitReason, Instant>>>()
+  private val failures = SeenFailures()
   private var checked = initial
 
-  /** The fold of all turns so far. */
-  private var folded = Application.nothing(initial.retention).with(initial.beginning())
+  private val changes = SeenTurns(initial)
 
   /** All of it once more, whenever that was last. */
   fun check(application: Application) {
     application.containers.forEach { seen[it.key] = it }
-    checkFold(application)
+    changes.check(application)
     checkContainers(checked, application)
-    checkCounts(application)
-    checkLeases(application)
-    checkBudgets(application)
-    checkPhase(checked, application)
+    checkCounts(application, seen.values)
+    leases.check(application, seen.values)
+    checkBudgets(application, seen.values)
+    checkPhase(checked, application, leases.unregistrations)
     checked = application
   }
 
@@ -94,19 +69,20 @@ internal class Oracle(
   ) {
     val application = decision.application
     checkNothingIsOverdue(input, now)
-    if (input is Granted) leases.getOrPut(input.lease.containerId) { SeenLease(input.lease) }
+    if (input is Granted) leases.granted(input.lease)
     if (input is Completed) leases[input.containerId]?.isEndTold = true
-    decision.effects.forEach { take(it, application) }
+    decision.effects.forEach { leases.take(it, application) }
     decision.ended.forEach { seen[it.key] = it }
-    blame(before, input, decision.ended, now)
+    if (input is Due) failures.forgive(now)
+    failures.take(input, before, decision.ended, now)
     if (input is Completed) checkEnd(before, input)
     if (input is NodeLost) {
       assertTrue(application.containers.none { it.state.isLeased && it.lease?.nodeId == input.nodeId }, "some live on ${input.nodeId}")
     }
-    checkTurn(before, decision)
+    changes.take(before, decision)
     checkDeadlines(application, now)
     if (turns++ % interval == 0) {
-      checkExcluded(application)
+      assertEquals(failures.excluded, application.excludedNodes, "excluded nodes")
       check(application)
     }
   }
@@ -124,96 +100,13 @@ internal class Oracle(
     if (request.requestId.isNotEmpty()) answers[request.requestId] = answer
   }
 
-  /** A turn that changes something has the next number. */
-  private fun checkTurn(
-    before: Application,
-    decision: Decision<*>,
-  ) {
-    val turn = decision.changes
-    if (turn == null) {
-      assertSame(before, decision.application, "nothing has changed")
-      return
-    }
-    assertEquals(before.sequence + 1, turn.sequence)
-    assertEquals(turn.sequence, decision.application.sequence)
-    folded = folded.with(turn)
-  }
-
-  /** The changes are all that there is to know: an application is their fold, whether all of them or the last of each record. */
-  private fun checkFold(application: Application) {
-    folded.assertLike(application)
-    val last = ChangeSet(application.sequence, NOW, application.asChanges().toList())
-    Application.nothing(application.retention).with(last).assertLike(application)
-    assertEquals(Index.of(application), application.index, "what follows from the records")
-  }
-
-  private fun take(
-    effect: Effect,
-    application: Application,
-  ) {
-    when (effect) {
-      is Launch -> {
-        val lease = leases.getValue(effect.lease.containerId)
-        assertEquals(1, ++lease.launches, "launches on ${effect.lease.containerId}")
-        assertTrue(launched.add(effect.key), "${effect.key} is launched twice")
-        assertEquals(0, lease.releases, "${effect.lease.containerId} was given back before")
-      }
-
-      is StopContainer -> {
-        leases.getValue(effect.lease.containerId).stops++
-      }
-
-      is Release -> {
-        val releases = ++leases.getValue(effect.containerId).releases
-        assertTrue(releases == 1 || application.header.isGivenBack, "$releases releases of ${effect.containerId}")
-      }
-
-      is Unregister -> {
-        unregistrations++
-      }
-    }
-  }
-
   private fun checkEnd(
     before: Application,
     input: Completed,
   ) {
     val container = before.container(input.containerId) ?: return
     if (container.state.isFinal) return
-    val expected =
-      when {
-        container.state == ContainerState.STOPPING -> ContainerState.STOPPED
-        input.exitStatus == 0 -> ContainerState.SUCCEEDED
-        else -> ContainerState.FAILED
-      }
-    assertEquals(expected, seen[container.key]?.state, "after its end was reported")
-  }
-
-  private fun blame(
-    before: Application,
-    input: Input,
-    ended: List<Container>,
-    now: Instant,
-  ) {
-    if (input is Due) {
-      blames.replaceAll { _, failures -> failures.filter { (_, time) -> now < time.plusSeconds(BLAME_SECONDS) } }
-    }
-    if (input is Started) {
-      val started = before.container(input.containerId)
-      if (started?.state == ContainerState.LAUNCHING) {
-        blames.computeIfPresent(started.lease!!.nodeId) { _, failures -> failures.filter { it.first != ExitReason.LAUNCH_FAILED } }
-      }
-    }
-    for (container in ended) {
-      val nodeId = container.lease?.nodeId ?: continue
-      val reason = container.exit!!.reason
-      val isNodes = input !is LaunchFailed || input.fault == LaunchFault.NODE
-      if (reason == ExitReason.EXITED) {
-        blames.remove(nodeId)
-      } else if ((reason == ExitReason.LAUNCH_FAILED || reason == ExitReason.DISK_FAILED) && isNodes) {
-        blames.merge(nodeId, listOf(reason to now)) { a, b -> (a + b).takeLast(2) }
-      }
-    }
+    assertEquals(container.stateAfter(input.exitStatus), seen[container.key]?.state, "after its end was reported")
   }
 
   /** Whatever the application says of its deadlines: what is due is dealt with before anything else is heard. */
@@ -222,7 +115,7 @@ internal class Oracle(
     now: Instant,
   ) {
     if (input is Due) return
-    val overdue = blames.filterValues { failures -> failures.any { (_, time) -> now >= time.plusSeconds(BLAME_SECONDS) } }
+    val overdue = failures.overdue(now)
     assertTrue(overdue.isEmpty(), "is not forgiven in time: $overdue")
   }
 
@@ -236,12 +129,8 @@ internal class Oracle(
       val most = if (application.header.isGivenBack) GIVEN_BACK_SECONDS else STOPPING_SECONDS
       assertTrue(end > now && end <= now.plusSeconds(most), "at $now the end is due at $end")
     }
-    val forgiven = blames.values.filter { it.isNotEmpty() }.map { it.first().second.plusSeconds(BLAME_SECONDS) }
-    assertEquals((forgiven + listOfNotNull(end)).minOrNull(), application.nextDeadline, "the next deadline")
+    assertEquals(listOfNotNull(failures.forgiveTime, end).minOrNull(), application.nextDeadline, "the next deadline")
   }
-
-  private fun checkExcluded(application: Application) =
-    assertEquals(blames.filterValues { it.size >= 2 }.keys, application.excludedNodes, "excluded nodes")
 
   /** None vanishes that is not one attempt of too many, a final one never changes, none skips a state, ranks and attempts have no gaps, one at most is open per place. */
   private fun checkContainers(
@@ -273,75 +162,11 @@ internal class Oracle(
         assertTrue(attempts.dropLast(1).all { it.state == ContainerState.FAILED }, "only a failed one is followed: $attempts")
       }
     }
-    for (container in application.containers) {
-      assertEquals(container.state.isFinal, container.exit != null, "exit of $container")
-      if (container.stopCause != null) {
-        assertTrue(container.state == ContainerState.STOPPING || container.state == ContainerState.STOPPED, "was to stop: $container")
-      }
-    }
-  }
-
-  private fun checkCounts(application: Application) {
-    val requested = application.containers.filter { it.state == ContainerState.REQUESTED }.toList()
-    assertEquals(requested.groupingBy { it.resource }.eachCount(), application.wanted(), "wanted")
-    val states = seen.values.groupingBy { it.state }.eachCount()
-    for (state in ContainerState.values()) assertEquals(states[state] ?: 0, application.count(state), "count of $state")
-  }
-
-  /** Each lease is held by an open container, was given back, or YARN reported its end itself. */
-  private fun checkLeases(application: Application) {
-    val holders = application.containers.filter { it.lease != null }.groupBy { it.lease!!.containerId }
-    val forgotten = seen.values.filter { application.container(it.key) == null }.mapNotNullTo(HashSet()) { it.lease?.containerId }
-    for ((id, lease) in leases) {
-      val holder = holders[id]?.single()
-      assertEquals(holder, application.container(id), "the container found by $id")
-      assertEquals(holder == null && id !in forgotten, lease.launches == 0, "launch of $id")
-      val held = holder != null && !holder.state.isFinal
-      assertTrue(held || lease.releases > 0 || lease.isEndTold, "the lease $id is forgotten")
-      assertTrue(!held || lease.releases == 0 || application.header.isGivenBack, "the lease $id was given back under $holder")
-      assertTrue(!held || !lease.isEndTold, "$holder has ended")
-      if (holder?.state == ContainerState.STOPPING) assertTrue(lease.stops > 0, "$holder is not being stopped")
-    }
-  }
-
-  private fun checkBudgets(application: Application) {
-    for ((place, attempts) in seen.values.groupBy { it.key.place }) {
-      val service = application.services.getValue(place.serviceName)
-      val (taken, failed) = attempts.dropLast(1).partition { it.exit?.reason in byYarn }
-      assertTrue(taken.size <= service.maxReplacements, "$place was replaced ${taken.size} times")
-      assertTrue(failed.size <= service.maxRestarts, "$place was restarted ${failed.size} times")
-      val last = attempts.last()
-      if (last.state != ContainerState.FAILED) continue
-      val left = if (last.exit?.reason in byYarn) service.maxReplacements - taken.size else service.maxRestarts - failed.size
-      assertTrue(left == 0 || application.phase != Phase.RUNNING, "$place had $left tries left")
-      if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) assertTrue(application.phase != Phase.RUNNING, "$place failed for good")
-    }
-  }
-
-  private fun checkPhase(
-    before: Application,
-    application: Application,
-  ) {
-    assertTrue(application.phase >= before.phase, "${before.phase} to ${application.phase}")
-    assertEquals(application.phase != Phase.RUNNING, application.outcome != null)
-    if (before.outcome != null) assertEquals(before.outcome, application.outcome, "the first outcome stands")
-    assertEquals(if (application.isDone) 1 else 0, unregistrations, "times it unregistered")
-    assertEquals(application.phase == Phase.ENDING, application.header.endDeadline != null, "it waits without a limit, or for nothing")
-    val open = application.containers.filterNot { it.state.isFinal }.toList()
-    when (application.phase) {
-      Phase.RUNNING -> assertTrue(open.isNotEmpty() || application.size == 0, "everything has ended, except the application")
-      Phase.ENDING -> assertTrue(open.isNotEmpty() && open.all { it.state == ContainerState.STOPPING }, "still open: $open")
-      Phase.REPORTING, Phase.ENDED -> assertEquals(emptyList<Container>(), open)
-    }
-    val outcome = application.outcome ?: return
-    assertTrue(outcome.diagnostics.isNotBlank())
-    assertEquals(outcome.finalStatus == FinalStatus.SUCCEEDED, outcome.exitCode == 0, "$outcome")
+    checkExits(application)
   }
 
   private companion object {
-    const val BLAME_SECONDS = 600L
     const val STOPPING_SECONDS = 60L
     const val GIVEN_BACK_SECONDS = 600L
-    val byYarn = setOf(ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED)
   }
 }

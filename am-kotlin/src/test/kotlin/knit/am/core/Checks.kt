@@ -1,0 +1,225 @@
+package knit.am.core
+
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTrue
+import java.time.Instant
+
+// What whoever plays an application holds it to: counted from what was sent and received, without the core's bookkeeping.
+
+/** A lease, and what was wanted of it. */
+internal class SeenLease(
+  val lease: Lease,
+) {
+  var launches = 0
+  var stops = 0
+  var releases = 0
+  var isEndTold = false
+}
+
+/** All leases that were granted, and what was done about them. */
+internal class SeenLeases {
+  private val all = LinkedHashMap<String, SeenLease>()
+  private val launched = HashSet<ContainerKey>()
+  var unregistrations = 0
+    private set
+
+  fun granted(lease: Lease): SeenLease = all.getOrPut(lease.containerId) { SeenLease(lease) }
+
+  operator fun get(containerId: String): SeenLease? = all[containerId]
+
+  fun take(
+    effect: Effect,
+    application: Application,
+  ) {
+    when (effect) {
+      is Launch -> {
+        val lease = all.getValue(effect.lease.containerId)
+        assertEquals(1, ++lease.launches, "launches on ${effect.lease.containerId}")
+        assertTrue(launched.add(effect.key), "${effect.key} is launched twice")
+        assertEquals(0, lease.releases, "${effect.lease.containerId} was given back before")
+      }
+
+      is StopContainer -> {
+        all.getValue(effect.lease.containerId).stops++
+      }
+
+      is Release -> {
+        val releases = ++all.getValue(effect.containerId).releases
+        assertTrue(releases == 1 || application.header.isGivenBack, "$releases releases of ${effect.containerId}")
+      }
+
+      is Unregister -> {
+        unregistrations++
+      }
+    }
+  }
+
+  /** Each lease is held by an open container, was given back, or YARN reported its end itself. */
+  fun check(
+    application: Application,
+    seen: Collection<Container>,
+  ) {
+    val holders = application.containers.filter { it.lease != null }.groupBy { it.lease!!.containerId }
+    val forgotten = seen.filter { application.container(it.key) == null }.mapNotNullTo(HashSet()) { it.lease?.containerId }
+    for ((id, lease) in all) {
+      val holder = holders[id]?.single()
+      assertEquals(holder, application.container(id), "the container found by $id")
+      assertEquals(holder == null && id !in forgotten, lease.launches == 0, "launch of $id")
+      val held = holder != null && !holder.state.isFinal
+      assertTrue(held || lease.releases > 0 || lease.isEndTold, "the lease $id is forgotten")
+      assertTrue(!held || lease.releases == 0 || application.header.isGivenBack, "the lease $id was given back under $holder")
+      assertTrue(!held || !lease.isEndTold, "$holder has ended")
+      if (holder?.state == ContainerState.STOPPING) assertTrue(lease.stops > 0, "$holder is not being stopped")
+    }
+  }
+}
+
+/** What speaks against nodes, and since when. */
+internal class SeenFailures {
+  private val byNode = HashMap<String, List<Pair<ExitReason, Instant>>>()
+
+  /** Nodes that no more should be asked for on. */
+  val excluded: Set<String> get() = byNode.filterValues { it.size >= 2 }.keys
+
+  /** When the first of them is to be forgiven. */
+  val forgiveTime: Instant? get() = byNode.values.filter { it.isNotEmpty() }.minOfOrNull { it.first().second.plusSeconds(SECONDS) }
+
+  fun overdue(now: Instant): Map<String, List<Pair<ExitReason, Instant>>> =
+    byNode.filterValues { failures -> failures.any { (_, time) -> now >= time.plusSeconds(SECONDS) } }
+
+  fun forgive(now: Instant) = byNode.replaceAll { _, failures -> failures.filter { (_, time) -> now < time.plusSeconds(SECONDS) } }
+
+  fun take(
+    input: Input,
+    before: Application,
+    ended: List<Container>,
+    now: Instant,
+  ) {
+    if (input is Started) {
+      val started = before.container(input.containerId)
+      if (started?.state == ContainerState.LAUNCHING) {
+        byNode.computeIfPresent(started.lease!!.nodeId) { _, failures -> failures.filter { it.first != ExitReason.LAUNCH_FAILED } }
+      }
+    }
+    for (container in ended) {
+      val nodeId = container.lease?.nodeId ?: continue
+      val reason = container.exit!!.reason
+      val isNodes = input !is LaunchFailed || input.fault == LaunchFault.NODE
+      if (reason == ExitReason.EXITED) {
+        byNode.remove(nodeId)
+      } else if ((reason == ExitReason.LAUNCH_FAILED || reason == ExitReason.DISK_FAILED) && isNodes) {
+        byNode.merge(nodeId, listOf(reason to now)) { a, b -> (a + b).takeLast(2) }
+      }
+    }
+  }
+
+  private companion object {
+    const val SECONDS = 600L
+  }
+}
+
+/** All turns there were, by their changes alone. */
+internal class SeenTurns(
+  initial: Application,
+) {
+  private var folded = Application.nothing(initial.retention).with(initial.beginning())
+
+  /** A turn that changes something has the next number. */
+  fun take(
+    before: Application,
+    decision: Decision<*>,
+  ) {
+    val turn = decision.changes
+    if (turn == null) {
+      assertSame(before, decision.application, "nothing has changed")
+      return
+    }
+    assertEquals(before.sequence + 1, turn.sequence)
+    assertEquals(turn.sequence, decision.application.sequence)
+    folded = folded.with(turn)
+  }
+
+  /** The changes are all that there is to know: an application is their fold, whether all of them or the last of each record. */
+  fun check(application: Application) {
+    folded.assertLike(application)
+    val last = ChangeSet(application.sequence, NOW, application.asChanges().toList())
+    Application.nothing(application.retention).with(last).assertLike(application)
+    assertEquals(Index.of(application), application.index, "what follows from the records")
+  }
+}
+
+/** What a container passes to that YARN reports to have ended with [exitStatus]. */
+internal fun Container.stateAfter(exitStatus: Int): ContainerState =
+  when {
+    state == ContainerState.STOPPING -> ContainerState.STOPPED
+    exitStatus == 0 -> ContainerState.SUCCEEDED
+    else -> ContainerState.FAILED
+  }
+
+/** Who is final has an exit, and only who was to stop has a cause for that. */
+internal fun checkExits(application: Application) {
+  for (container in application.containers) {
+    assertEquals(container.state.isFinal, container.exit != null, "exit of $container")
+    if (container.stopCause != null) {
+      assertTrue(container.state == ContainerState.STOPPING || container.state == ContainerState.STOPPED, "was to stop: $container")
+    }
+  }
+}
+
+/** Of all containers there ever were, [seen]: what waits and what is counted. */
+internal fun checkCounts(
+  application: Application,
+  seen: Collection<Container>,
+) {
+  val requested = application.containers.filter { it.state == ContainerState.REQUESTED }.toList()
+  assertEquals(requested.groupingBy { it.resource }.eachCount(), application.wanted(), "wanted")
+  val states = seen.groupingBy { it.state }.eachCount()
+  for (state in ContainerState.values()) assertEquals(states[state] ?: 0, application.count(state), "count of $state")
+}
+
+/**
+ * No rank is tried more often than its budgets allow, nor given up before.
+ *
+ * @param isUnlaunchable whether it fails for good however often it is tried
+ */
+internal fun checkBudgets(
+  application: Application,
+  seen: Collection<Container>,
+  isUnlaunchable: (Container) -> Boolean = { false },
+) {
+  for ((place, attempts) in seen.groupBy { it.key.place }) {
+    val service = application.services.getValue(place.serviceName)
+    val (taken, failed) = attempts.dropLast(1).partition { it.exit?.reason in byYarn }
+    assertTrue(taken.size <= service.maxReplacements, "$place was replaced ${taken.size} times")
+    assertTrue(failed.size <= service.maxRestarts, "$place was restarted ${failed.size} times")
+    val last = attempts.last()
+    if (last.state != ContainerState.FAILED || isUnlaunchable(last)) continue
+    val left = if (last.exit?.reason in byYarn) service.maxReplacements - taken.size else service.maxRestarts - failed.size
+    assertTrue(left == 0 || application.phase != Phase.RUNNING, "$place had $left tries left")
+    if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) assertTrue(application.phase != Phase.RUNNING, "$place failed for good")
+  }
+}
+
+private val byYarn = setOf(ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED)
+
+internal fun checkPhase(
+  before: Application,
+  application: Application,
+  unregistrations: Int,
+) {
+  assertTrue(application.phase >= before.phase, "${before.phase} to ${application.phase}")
+  assertEquals(application.phase != Phase.RUNNING, application.outcome != null)
+  if (before.outcome != null) assertEquals(before.outcome, application.outcome, "the first outcome stands")
+  assertEquals(if (application.isDone) 1 else 0, unregistrations, "times it unregistered")
+  assertEquals(application.phase == Phase.ENDING, application.header.endDeadline != null, "it waits without a limit, or for nothing")
+  val open = application.containers.filterNot { it.state.isFinal }.toList()
+  when (application.phase) {
+    Phase.RUNNING -> assertTrue(open.isNotEmpty() || application.size == 0, "everything has ended, except the application")
+    Phase.ENDING -> assertTrue(open.isNotEmpty() && open.all { it.state == ContainerState.STOPPING }, "still open: $open")
+    Phase.REPORTING, Phase.ENDED -> assertEquals(emptyList<Container>(), open)
+  }
+  val outcome = application.outcome ?: return
+  assertTrue(outcome.diagnostics.isNotBlank())
+  assertEquals(outcome.finalStatus == FinalStatus.SUCCEEDED, outcome.exitCode == 0, "$outcome")
+}

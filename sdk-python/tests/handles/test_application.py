@@ -43,7 +43,7 @@ from knit import (
 from knit._values import deadlines
 from knit.testing import FakeApplicationMaster, Fault, _services
 from knit.testing._archive import FakeArchive
-from knit.v1 import application_pb2, application_service_pb2, container_pb2
+from knit.v1 import application_service_pb2, container_pb2, waiting_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
 
 SOON = timedelta(seconds=0.3)
@@ -112,7 +112,7 @@ def test_a_container_is_what_the_contract_says_of_it(
 
 def test_values_newer_than_this_sdk_are_read() -> None:
     message = container_pb2.Container(service_name="w", attempt_number=1)
-    later = application_pb2.WaitingReason()
+    later = waiting_pb2.WaitingReason()
     later.cause = 99  # type: ignore[assignment]
     message.state = 99  # type: ignore[assignment]
     message.exit.reason = 99  # type: ignore[assignment]
@@ -413,7 +413,7 @@ def test_what_an_endpoint_saves_is_enough_to_connect(
         response = ApplicationServiceStub(channel).GetApplication(
             application_service_pb2.GetApplicationRequest(), timeout=10
         )
-    assert response.application_id == application.application_id
+    assert response.application.application_id == application.application_id
 
 
 def test_an_endpoint_never_shows_its_key(application: Application) -> None:

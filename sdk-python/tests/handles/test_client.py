@@ -46,7 +46,7 @@ from knit import (
 from knit._staging.sweep import _is_in_flight
 from knit._wire.tls import ApplicationTls
 from knit.testing import FakeApplicationMaster
-from knit.v1 import application_pb2
+from knit.v1 import application_pb2, service_pb2
 from tests.environments.building import make_venv, write_archive
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, FakeServer, Request, closed_port
@@ -314,7 +314,7 @@ def test_many_small_files_travel_as_one(
     )
     service = message.services["w"]
     archive = service.local_resources[".knit-files-0"]
-    assert archive.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert archive.type == service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
     assert list(archive.member_names) == [path.name for path in files]
     assert Service._from_proto(service).files.keys() == spec.services["w"].files.keys()
     assert {r.file for r in reports if r.file.endswith("small files")} == {"1,000 small files"}
@@ -338,7 +338,7 @@ def test_a_directory_travels_packed(cluster: FakeCluster, client: Client, tmp_pa
     one, two = (message.services[name].local_resources["data"] for name in "vw")
     assert one == two
     assert one.url.endswith(".tar.gz")
-    assert one.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert one.type == service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
     assert not one.member_names
 
 
@@ -493,7 +493,7 @@ def test_an_archive_of_an_environment_travels_as_one(
     one, two = message.services["one"], message.services["two"]
     assert one.python_environment == "PYTHON_DIR"
     found = one.local_resources["PYTHON_DIR"]
-    assert found.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+    assert found.type == service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
     assert found.url.endswith(".tar.gz")
     assert found.size_bytes == archive.stat().st_size
     assert one.local_resources["a.txt"] == two.local_resources["b.txt"]

@@ -26,7 +26,7 @@ from knit import (
     Visibility,
 )
 from knit._submission.local_checks import check_file, check_local
-from knit.v1 import application_pb2
+from knit.v1 import application_pb2, service_pb2
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 WORDS = TEXT.filter(lambda text: text.strip() != "")
@@ -101,18 +101,18 @@ def test_a_service_survives_the_contract(service: Service) -> None:
     source = service.python_environment
     environment = [] if source is None else [File(source, "PYTHON_DIR")]
     resources = {
-        file.name: application_pb2.LocalResource(
+        file.name: service_pb2.LocalResource(
             url=file.source,
             type=(
-                application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+                service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
                 if file.archive
-                else application_pb2.LOCAL_RESOURCE_TYPE_FILE
+                else service_pb2.LOCAL_RESOURCE_TYPE_FILE
             ),
-            visibility=application_pb2.LocalResourceVisibility.ValueType(file.visibility),
+            visibility=service_pb2.LocalResourceVisibility.ValueType(file.visibility),
         )
         for file in [*service.files.values(), *environment]
     }
-    message = application_pb2.Service.FromString(service._to_proto(resources).SerializeToString())
+    message = service_pb2.ServiceSpec.FromString(service._to_proto(resources).SerializeToString())
     assert Service._from_proto(message) == service
 
 
@@ -126,7 +126,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     service = Service("true")
     assert (service.instances, service.max_restarts, service.max_replacements) == (1, 0, 3)
     assert service.resources == Resources("512 MiB", 1)
-    unsaid = Service._from_proto(application_pb2.Service(command="true", instances=1))
+    unsaid = Service._from_proto(service_pb2.ServiceSpec(command="true", instances=1))
     assert unsaid.max_replacements == 3
     assert unsaid.failure_policy is FailurePolicy.FAIL_APPLICATION
 
@@ -341,13 +341,13 @@ def test_ports_may_be_set_once_for_a_machine(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_what_an_application_master_accepted_is_read() -> None:
     """Another client may have submitted what this one would refuse, and it runs."""
-    message = application_pb2.Service(
+    message = service_pb2.ServiceSpec(
         command="",
         instances=-1,
         environment={"spark.home": "x"},
         local_resources={
-            "a:b": application_pb2.LocalResource(
-                url="hdfs:///a", type=application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+            "a:b": service_pb2.LocalResource(
+                url="hdfs:///a", type=service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
             )
         },
     )
@@ -359,12 +359,12 @@ def test_what_an_application_master_accepted_is_read() -> None:
 
 
 def test_files_that_travelled_as_one_are_read_as_many() -> None:
-    message = application_pb2.Service(
+    message = service_pb2.ServiceSpec(
         command="a",
         local_resources={
-            ".packed": application_pb2.LocalResource(
+            ".packed": service_pb2.LocalResource(
                 url="hdfs:///a.tar.gz",
-                type=application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE,
+                type=service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE,
                 member_names=["x", "y"],
             )
         },

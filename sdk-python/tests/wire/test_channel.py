@@ -179,7 +179,7 @@ def test_one_that_has_moved_leaves_no_channel_behind(
     assert application.containers()
     first, second = (stubs.application.GetApplication for stubs in opened)
     request = application_service_pb2.GetApplicationRequest()
-    assert second(request, timeout=5).application_id == fake.application_id
+    assert second(request, timeout=5).application.application_id == fake.application_id
     with pytest.raises(ValueError, match="closed"):
         first(request, timeout=5)
     application.close()

@@ -19,7 +19,7 @@ from knit.exceptions import SpecError
 if TYPE_CHECKING:
     from knit._environments import PackingProgress
     from knit._values.spec import ApplicationSpec
-    from knit.v1 import application_pb2
+    from knit.v1 import service_pb2
 
 
 @attrs.frozen(kw_only=True)
@@ -33,19 +33,19 @@ class Shipment:
     member_names: tuple[str, ...] = ()
     """Of an archive whose files lie beside the command, their names."""
 
-    def to_proto(self, resource: LocalResource) -> application_pb2.LocalResource:
+    def to_proto(self, resource: LocalResource) -> service_pb2.LocalResource:
         """The message for the Application Master, of what was made of it on the cluster."""
         from google.protobuf.timestamp_pb2 import Timestamp
 
-        from knit.v1 import application_pb2
+        from knit.v1 import service_pb2
 
         modify_time = Timestamp()
         modify_time.FromMilliseconds(resource.modify_time_ms)
         types, visibilities = (
-            application_pb2.LocalResourceType,
-            application_pb2.LocalResourceVisibility,
+            service_pb2.LocalResourceType,
+            service_pb2.LocalResourceVisibility,
         )
-        return application_pb2.LocalResource(
+        return service_pb2.LocalResource(
             url=resource.url,
             size_bytes=resource.size_bytes,
             modify_time=modify_time,

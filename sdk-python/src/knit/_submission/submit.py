@@ -27,7 +27,7 @@ from knit.exceptions import ConfigurationError, KnitError, SubmissionError
 if TYPE_CHECKING:
     from knit._cluster.yarn.nodes import NewApplication
     from knit._environments import PackingProgress
-    from knit.v1 import application_pb2
+    from knit.v1 import service_pb2
 
 Shipped: TypeAlias = list[tuple[Shipment, LocalResource]]
 
@@ -147,7 +147,7 @@ class Submitter:
         files: Shipped,
     ) -> None:
         staging = self._staging
-        resources: dict[str, dict[str, application_pb2.LocalResource]] = {}
+        resources: dict[str, dict[str, service_pb2.LocalResource]] = {}
         for shipment, resource in files:
             of_service = resources.setdefault(shipment.service, {})
             of_service[shipment.name] = shipment.to_proto(resource)

@@ -97,13 +97,14 @@ class ApplicationDescription:
     def _from_proto(
         cls, message: application_service_pb2.GetApplicationResponse
     ) -> ApplicationDescription:
-        outcome = message.outcome if message.HasField("outcome") else None
+        application = message.application
+        outcome = application.outcome if application.HasField("outcome") else None
         return cls(
-            application_id=message.application_id,
-            attempt_number=message.attempt_number,
-            state=ApplicationState(message.state),
+            application_id=application.application_id,
+            attempt_number=application.attempt_number,
+            state=ApplicationState(application.state),
             outcome=ApplicationOutcome._from_proto(outcome) if outcome is not None else None,
-            start_time=to_datetime(message, "start_time"),
+            start_time=to_datetime(application, "start_time"),
             name=message.spec.name,
             services={n: Service._from_proto(s) for n, s in sorted(message.spec.services.items())},
             history_id=message.history_id,

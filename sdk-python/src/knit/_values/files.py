@@ -19,7 +19,7 @@ from knit._values.reading import as_said
 from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
-    from knit.v1 import application_pb2
+    from knit.v1 import service_pb2
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
 """What YARN unpacks, by the end of the name."""
@@ -214,12 +214,12 @@ class File:
         return path is not None and is_directory(path, what="file")
 
     @classmethod
-    def _from_proto(cls, name: str, message: application_pb2.LocalResource) -> dict[str, File]:
+    def _from_proto(cls, name: str, message: service_pb2.LocalResource) -> dict[str, File]:
         """The file that a message tells of, or the files of an archive that holds many."""
-        from knit.v1 import application_pb2
+        from knit.v1 import service_pb2
 
         # An archive of files that lie beside the command is no archive to whoever gave these.
-        archive = message.type == application_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+        archive = message.type == service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
         return {
             each: as_said(
                 cls,

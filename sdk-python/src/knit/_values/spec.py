@@ -28,7 +28,7 @@ from knit._values.resources import Resources, whole_number
 from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
-    from knit.v1 import application_pb2
+    from knit.v1 import application_pb2, service_pb2
 
 LARGEST_ARGUMENT_BYTES = 128 * 1024 - 1
 """Of a command, and of one variable as `NAME=value`: the most Linux passes to a program."""
@@ -190,7 +190,7 @@ class Service:
         check_sizes(self.command, self.environment)
 
     @classmethod
-    def _from_proto(cls, message: application_pb2.Service) -> Service:
+    def _from_proto(cls, message: service_pb2.ServiceSpec) -> Service:
         resources = dict(message.local_resources)
         found = resources.pop(message.python_environment, None)
         files: dict[str, File] = {}
@@ -212,8 +212,8 @@ class Service:
         )
 
     def _to_proto(
-        self, local_resources: Mapping[str, application_pb2.LocalResource]
-    ) -> application_pb2.Service:
+        self, local_resources: Mapping[str, service_pb2.LocalResource]
+    ) -> service_pb2.ServiceSpec:
         """
         The message for the Application Master.
 
@@ -221,9 +221,9 @@ class Service:
             local_resources: What holds `files` and the Python environment, by its name, as it
                 was found or put on the cluster.
         """
-        from knit.v1 import application_pb2
+        from knit.v1 import service_pb2
 
-        return application_pb2.Service(
+        return service_pb2.ServiceSpec(
             command=self.command,
             instances=self.instances,
             resource=self.resources._to_proto(),
@@ -232,7 +232,7 @@ class Service:
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
             max_restarts=self.max_restarts,
             max_replacements=self.max_replacements,
-            failure_policy=application_pb2.FailurePolicy.ValueType(self.failure_policy),
+            failure_policy=service_pb2.FailurePolicy.ValueType(self.failure_policy),
         )
 
 
@@ -384,7 +384,7 @@ class ApplicationSpec:
 
     def _to_proto(
         self,
-        local_resources: Mapping[str, Mapping[str, application_pb2.LocalResource]],
+        local_resources: Mapping[str, Mapping[str, service_pb2.LocalResource]],
         *,
         staging_url: str = "",
         user_name: str = "",

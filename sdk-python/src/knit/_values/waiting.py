@@ -12,7 +12,7 @@ from knit._values.enums import OpenEnum
 from knit._values.resources import Resources
 
 if TYPE_CHECKING:
-    from knit.v1 import application_pb2
+    from knit.v1 import waiting_pb2
 
 
 class WaitingCause(OpenEnum):
@@ -48,7 +48,7 @@ class WaitingReason:
     """Since when they have been waiting for this. None where that is not known."""
 
     @classmethod
-    def _from_proto(cls, message: application_pb2.WaitingReason) -> WaitingReason:
+    def _from_proto(cls, message: waiting_pb2.WaitingReason) -> WaitingReason:
         return cls(
             service_name=message.service_name,
             count=message.count,
@@ -58,14 +58,14 @@ class WaitingReason:
             since=to_datetime(message, "since_time"),
         )
 
-    def _to_proto(self) -> application_pb2.WaitingReason:
-        from knit.v1 import application_pb2
+    def _to_proto(self) -> waiting_pb2.WaitingReason:
+        from knit.v1 import waiting_pb2
 
-        message = application_pb2.WaitingReason(
+        message = waiting_pb2.WaitingReason(
             service_name=self.service_name,
             count=self.count,
             resource=self.resources._to_proto(),
-            cause=application_pb2.WaitingCause.ValueType(self.cause),
+            cause=waiting_pb2.WaitingCause.ValueType(self.cause),
             explanation=self.explanation,
         )
         if self.since is not None:

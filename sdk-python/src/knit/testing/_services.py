@@ -35,10 +35,12 @@ _R = TypeVar("_R")
 def add_services(server: grpc.Server, state: FakeState, chunk_bytes: int) -> None:
     """Registers what an Application Master serves."""
     application_service_pb2_grpc.add_ApplicationServiceServicer_to_server(
-        _ApplicationService(state), server
+        _ApplicationService(state),  # type: ignore[abstract]
+        server,
     )
     container_service_pb2_grpc.add_ContainerServiceServicer_to_server(
-        _ContainerService(state), server
+        _ContainerService(state),  # type: ignore[abstract]
+        server,
     )
     log_service_pb2_grpc.add_LogServiceServicer_to_server(_LogService(state, chunk_bytes), server)
 
@@ -85,17 +87,19 @@ class _ApplicationService(application_service_pb2_grpc.ApplicationServiceService
     ) -> application_service_pb2.GetApplicationResponse:
         def do() -> application_service_pb2.GetApplicationResponse:
             outcome = self._state.outcome()
-            response = application_service_pb2.GetApplicationResponse(
+            application = application_pb2.Application(
                 application_id=self._state.application_id,
                 attempt_number=self._state.attempt_number,
                 state=_state_after(outcome),
                 outcome=outcome,
+            )
+            application.start_time.FromDatetime(self._state.start_time)
+            return application_service_pb2.GetApplicationResponse(
+                application=application,
                 spec=self._state.spec,
                 history_id=self._state.history_id,
                 waiting_reasons=self._state.waiting,
             )
-            response.start_time.FromDatetime(self._state.start_time)
-            return response
 
         return _answer(self._state, context, "GetApplication", do)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from knit.v1 import application_pb2, container_pb2
+from knit.v1 import application_pb2, container_pb2, service_pb2, waiting_pb2
 
 if TYPE_CHECKING:
     from knit._values.spec import ApplicationSpec
@@ -36,7 +36,7 @@ class FakeState:
         self.was_released = False
         self.attempt_number = 1
         self.history_id = uuid.uuid4().hex
-        self.waiting: list[application_pb2.WaitingReason] = []
+        self.waiting: list[waiting_pb2.WaitingReason] = []
         self.interruptions = 0
         self.lost_logs: dict[str, str] = {}
         self._logs: dict[str, dict[str, bytearray]] = {}
@@ -293,10 +293,10 @@ class FakeState:
 
 def _message(spec: ApplicationSpec) -> application_pb2.ApplicationSpec:
     """The specification as an Application Master gives it back: values left out."""
-    kinds = application_pb2.LocalResourceType
+    kinds = service_pb2.LocalResourceType
     resources = {
         name: {
-            file.name: application_pb2.LocalResource(
+            file.name: service_pb2.LocalResource(
                 url=f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}",
                 type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
             )

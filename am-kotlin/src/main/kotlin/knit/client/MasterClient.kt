@@ -46,7 +46,10 @@ internal class RealMasterClient(
     get() = ApplicationServiceGrpc.newBlockingStub(channel).withDeadlineAfter(CALL_SECONDS, TimeUnit.SECONDS)
 
   override fun outcome(): ApplicationOutcome? =
-    stub.getApplication(GetApplicationRequest.getDefaultInstance()).let { if (it.hasOutcome()) it.outcome else null }
+    stub
+      .getApplication(
+        GetApplicationRequest.getDefaultInstance(),
+      ).let { if (it.application.hasOutcome()) it.application.outcome else null }
 
   override fun shutdown(
     status: FinalStatus,

@@ -18,7 +18,6 @@ import knit.v1.FailurePolicy
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
 import knit.v1.PortRange
-import knit.v1.Service
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.fs.FileSystem
 import org.apache.hadoop.fs.Path
@@ -32,6 +31,7 @@ import org.apache.hadoop.yarn.client.util.YarnClientUtils
 import org.apache.hadoop.yarn.util.Records
 import knit.v1.LocalResource as LocalResourceMessage
 import knit.v1.Resource as ResourceMessage
+import knit.v1.ServiceSpec as ServiceSpecMessage
 
 private const val APPLICATION_TYPE = "knit"
 
@@ -49,7 +49,7 @@ internal fun Request.toSpec(
   userName: String,
 ): ApplicationSpec {
   val service =
-    Service
+    ServiceSpecMessage
       .newBuilder()
       .setCommand(command)
       .setInstances(instances)

@@ -158,7 +158,13 @@ class ApplicationMasterTest {
   }
 
   private suspend fun Running.awaitPhase(state: ApplicationState) =
-    withTimeout(20_000) { while (applications.getApplication(GetApplicationRequest.getDefaultInstance()).state != state) delay(20) }
+    withTimeout(20_000) {
+      while (applications.getApplication(GetApplicationRequest.getDefaultInstance()).application.state !=
+        state
+      ) {
+        delay(20)
+      }
+    }
 
   private suspend fun refusal(call: suspend () -> Unit): Status.Code =
     try {
@@ -182,7 +188,7 @@ class ApplicationMasterTest {
           .toSet(),
       )
       val application = applications.getApplication(GetApplicationRequest.getDefaultInstance())
-      assertEquals(ApplicationState.APPLICATION_STATE_RUNNING, application.state)
+      assertEquals(ApplicationState.APPLICATION_STATE_RUNNING, application.application.state)
       assertEquals(mapOf("MINE" to ""), application.spec.getServicesOrThrow("worker").environmentMap)
       assertEquals(HISTORY, application.historyId)
 
@@ -263,8 +269,8 @@ class ApplicationMasterTest {
       awaitState(ContainerState.CONTAINER_STATE_SUCCEEDED)
       withTimeout(10_000) { while (!resourceManager.isUnregistering) delay(10) }
       val ending = applications.getApplication(GetApplicationRequest.getDefaultInstance())
-      assertEquals(ApplicationState.APPLICATION_STATE_ENDING, ending.state)
-      assertEquals(FinalStatus.FINAL_STATUS_SUCCEEDED, ending.outcome.finalStatus)
+      assertEquals(ApplicationState.APPLICATION_STATE_ENDING, ending.application.state)
+      assertEquals(FinalStatus.FINAL_STATUS_SUCCEEDED, ending.application.outcome.finalStatus)
       assertEquals(ApplicationState.APPLICATION_STATE_ENDING, applications.shutdown(ShutdownRequest.getDefaultInstance()).state)
       held.complete(Unit)
       awaitPhase(ApplicationState.APPLICATION_STATE_ENDED)

@@ -27,21 +27,17 @@ internal class ApplicationGrpcService(
 
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
     val application = loop.snapshots.value
-    val startTime =
-      application.startTime
-        ?: throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
-    val response =
-      GetApplicationResponse
-        .newBuilder()
-        .setApplicationId(application.id)
-        .setAttemptNumber(application.attemptNumber)
-        .setState(application.phase.toMessage())
-        .setSpec(spec)
-        .setStartTime(startTime.toMessage())
-        .setHistoryId(application.historyId)
-        .addAllWaitingReasons(waitingReasons().map { it.toMessage() })
-    application.outcome?.let { response.setOutcome(it.toMessage()) }
-    return response.build()
+    if (application.startTime == null) {
+      throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
+    }
+    return GetApplicationResponse
+      .newBuilder()
+      .setApplication(application.toMessage())
+      .setSpec(spec)
+      .setHistoryId(application.historyId)
+      .setSequence(application.sequence)
+      .addAllWaitingReasons(waitingReasons().map { it.toMessage() })
+      .build()
   }
 
   override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {

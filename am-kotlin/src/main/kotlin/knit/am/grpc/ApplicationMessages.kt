@@ -1,5 +1,6 @@
 package knit.am.grpc
 
+import knit.am.core.Application
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
 import knit.am.core.Outcome
@@ -7,6 +8,7 @@ import knit.am.core.Phase
 import knit.v1.ApplicationOutcome
 import knit.v1.ApplicationState
 import knit.v1.ShutdownRequest
+import knit.v1.Application as ApplicationMessage
 import knit.v1.FinalStatus as FinalStatusMessage
 
 // What ApplicationService says and is told.
@@ -17,6 +19,18 @@ internal fun Phase.toMessage(): ApplicationState =
     Phase.ENDING, Phase.REPORTING -> ApplicationState.APPLICATION_STATE_ENDING
     Phase.ENDED -> ApplicationState.APPLICATION_STATE_ENDED
   }
+
+internal fun Application.toMessage(): ApplicationMessage {
+  val message =
+    ApplicationMessage
+      .newBuilder()
+      .setApplicationId(id)
+      .setAttemptNumber(attemptNumber)
+      .setState(phase.toMessage())
+  startTime?.let { message.setStartTime(it.toMessage()) }
+  outcome?.let { message.setOutcome(it.toMessage()) }
+  return message.build()
+}
 
 internal fun Outcome.toMessage(): ApplicationOutcome =
   ApplicationOutcome

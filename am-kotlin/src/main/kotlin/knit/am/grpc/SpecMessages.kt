@@ -10,11 +10,11 @@ import knit.v1.ApplicationSpec
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
 import knit.v1.PortRange
-import knit.v1.Service
 import java.time.Instant
 import knit.v1.FailurePolicy as FailurePolicyMessage
 import knit.v1.LocalResource as LocalResourceMessage
 import knit.v1.Resource as ResourceMessage
+import knit.v1.ServiceSpec as ServiceSpecMessage
 
 // What is submitted, as messages and as our own types.
 
@@ -62,7 +62,7 @@ private fun IntRange.toMessage(): PortRange =
     .setLast(last)
     .build()
 
-private fun Service.toDomain() =
+private fun ServiceSpecMessage.toDomain() =
   ServiceSpec(
     command = command,
     instances = instances,
@@ -79,8 +79,8 @@ private fun Service.toDomain() =
     pythonEnvironment = pythonEnvironment.ifEmpty { null },
   )
 
-private fun ServiceSpec.toMessage(): Service =
-  Service
+private fun ServiceSpec.toMessage(): ServiceSpecMessage =
+  ServiceSpecMessage
     .newBuilder()
     .setCommand(command)
     .setInstances(instances)

@@ -61,7 +61,7 @@ private fun ApplicationSpec.problemInPorts(): String? {
     ?: if (isRange) null else "master_ports is ${ports.first} to ${ports.last}; it must be a range within 1 to $MAX_PORT"
 }
 
-private fun knit.v1.Service.problem(): String? =
+private fun knit.v1.ServiceSpec.problem(): String? =
   unknownField("the service")
     ?: unknownValue("failure_policy", failurePolicyValue, failurePolicy == FailurePolicy.UNRECOGNIZED)
     ?: resource.unknownField("resource")

@@ -61,7 +61,7 @@ class AmServerTest {
   private val applications =
     object : ApplicationServiceCoroutineImplBase() {
       override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse =
-        GetApplicationResponse.newBuilder().setAttemptNumber(1).build()
+        GetApplicationResponse.newBuilder().setHistoryId("history").build()
     }
   private val containers =
     object : ContainerServiceCoroutineImplBase() {

@@ -14,12 +14,12 @@ import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.started
 import knit.v1.ApplicationSpec
-import knit.v1.Service
 import knit.v1.StreamLogsRequest
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Test
 import java.time.Duration
+import knit.v1.ServiceSpec as ServiceSpecMessage
 
 class MessagesTest {
   private val resource =
@@ -68,7 +68,7 @@ class MessagesTest {
     val read =
       ApplicationSpec
         .newBuilder()
-        .putServices("worker", Service.newBuilder().build())
+        .putServices("worker", ServiceSpecMessage.newBuilder().build())
         .build()
         .toDomain()
     assertEquals(Submission.DEFAULT_LINGER, read.linger)

@@ -14,7 +14,6 @@ import knit.v1.LocalResource
 import knit.v1.Place
 import knit.v1.PortRange
 import knit.v1.Resource
-import knit.v1.Service
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -22,6 +21,7 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
+import knit.v1.ServiceSpec as ServiceSpecMessage
 
 class UnknownTest {
   private val newer: UnknownFieldSet =
@@ -101,7 +101,7 @@ class UnknownTest {
 
   @Test
   fun whatIsNotUnderstoodInASubmissionIsItsProblem() {
-    val service = Service.newBuilder()
+    val service = ServiceSpecMessage.newBuilder()
     val file = LocalResource.newBuilder()
 
     fun withFile(change: LocalResource.Builder.() -> Unit) = withService { putLocalResources("data", file.clone().apply(change).build()) }
@@ -161,5 +161,8 @@ class UnknownTest {
 
   private fun spec(change: ApplicationSpec.Builder.() -> Unit): ApplicationSpec = ApplicationSpec.newBuilder().apply(change).build()
 
-  private fun withService(change: Service.Builder.() -> Unit) = spec { putServices("worker", Service.newBuilder().apply(change).build()) }
+  private fun withService(change: ServiceSpecMessage.Builder.() -> Unit) =
+    spec {
+      putServices("worker", ServiceSpecMessage.newBuilder().apply(change).build())
+    }
 }

@@ -14,8 +14,9 @@ MODELS = """
     AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
     ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
     ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus Knit LogChunk
-    LogEnd LogFile LogLine LogStream PackingProgress RUNNING_ENVIRONMENT Resources Service
-    StagingProgress Visibility WaitingCause WaitingReason YarnState create_env pack_environment
+    LogEnd LogFile LogLine LogStream NodeReport NodeState PackingProgress QueueReport QueueState
+    RUNNING_ENVIRONMENT ResourceAmount Resources SchedulerType Service StagingProgress Visibility
+    WaitingCause WaitingReason YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError

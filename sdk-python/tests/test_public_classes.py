@@ -79,7 +79,15 @@ VALUES = [
     knit.LogEnd("worker", 1, 2, CONTAINER, "stdout", 8, None),
     knit.LogFile("stdout", 8),
     knit.LogLine("worker", 1, 2, CONTAINER, "stdout", 3, b"line\n"),
+    knit.NodeReport(
+        node_id="node-1:45454",
+        state=knit.NodeState.RUNNING,
+        attributes={"rm.yarn.io/os": "linux"},
+        total=knit.ResourceAmount(8192, 8, {"yarn.io/gpu": 2}),
+    ),
     knit.PackingProgress(environment="env", packed_bytes=1, total_bytes=2, cached=False),
+    knit.QueueReport(path="root.a", state=knit.QueueState.STOPPED, node_labels=("fast",)),
+    knit.ResourceAmount(512, 1, {"yarn.io/gpu": 1}),
     knit.StagingProgress(file="data.csv", sent_bytes=1, total_bytes=2, cached=False),
 ]
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from knit._knit.knit import Knit
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
+    from knit._values.amounts import ResourceAmount
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from knit._values.containers import ContainerExit, ContainerState, ExitReason
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
+    from knit._values.nodes import NodeReport, NodeState
+    from knit._values.queues import QueueReport, QueueState, SchedulerType
     from knit._values.reports import ApplicationReport
     from knit._values.resources import Resources
     from knit._values.spec import ApplicationSpec, FailurePolicy, Service
@@ -73,8 +76,14 @@ __all__ = [
     "LogFile",
     "LogLine",
     "LogStream",
+    "NodeReport",
+    "NodeState",
     "PackingProgress",
+    "QueueReport",
+    "QueueState",
+    "ResourceAmount",
     "Resources",
+    "SchedulerType",
     "Service",
     "StagingProgress",
     "Visibility",
@@ -98,10 +107,13 @@ _MODULES = {
     "_knit.knit": ("Knit",),
     "_staging.values": ("StagingProgress",),
     "_submission.doctor": ("CheckResult",),
+    "_values.amounts": ("ResourceAmount",),
     "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
     "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
+    "_values.nodes": ("NodeReport", "NodeState"),
+    "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),
     "_values.reports": ("ApplicationReport",),
     "_values.resources": ("Resources",),
     "_values.spec": ("ApplicationSpec", "FailurePolicy", "Service"),

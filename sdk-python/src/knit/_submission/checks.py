@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 from knit._cluster.rest.answer_errors import first_line
-from knit._cluster.yarn.nodes import NewApplication, Node
-from knit._cluster.yarn.queues import Queue
+from knit._cluster.yarn.nodes import NewApplication
 from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._values.nodes import NodeReport, NodeState
+from knit._values.queues import QueueReport, QueueState
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -135,7 +136,7 @@ def check_nodes(facts: ClusterFacts) -> str:
     running = [node for node in facts.nodes if node.is_running]
     others = [node for node in facts.nodes if not node.is_running]
     if not running:
-        states = sorted({node.state for node in others})
+        states = sorted({node.state.value for node in others})
         advice = "; ".join(_NODE_ADVICE[state] for state in states if state in _NODE_ADVICE) or (
             "Start a NodeManager, or look at its log for why the ResourceManager does not take it"
         )
@@ -145,18 +146,18 @@ def check_nodes(facts: ClusterFacts) -> str:
             "applications may be submitted all the same: they wait.",
             url=facts.info.url,
         )
-    total = sum(node.total_mib for node in running)
-    free = sum(node.available_mib for node in running)
+    total = sum(node.total.memory_mib for node in running)
+    free = sum(node.available.memory_mib for node in running)
     count = "1 node is" if len(running) == 1 else f"{len(running)} nodes are"
-    unhealthy = [node for node in others if node.state == "UNHEALTHY"]
+    unhealthy = [node for node in others if node.state is NodeState.UNHEALTHY]
     also = f" Not in use: {_nodes(unhealthy)}." if unhealthy else ""
     return f"{count} running, with {free} of {total} MiB free.{also}"
 
 
-def _nodes(nodes: Sequence[Node]) -> str:
+def _nodes(nodes: Sequence[NodeReport]) -> str:
     """A few nodes with their states and what YARN reports of their health."""
     told = [
-        f"{node.node_id} {node.state}"
+        f"{node.node_id} {node.state.value}"
         + (f": {first_line(node.health_report, _LONGEST_REPORT)}" if node.health_report else "")
         for node in nodes[:_MOST_NODES_TOLD]
     ]
@@ -177,7 +178,7 @@ def check_queue(facts: ClusterFacts, name: str) -> str:
     """The queue exists, or may be made for whoever submits to it, and is open."""
     queue = find_queue(facts, name)
     if queue is not None:
-        return f"The queue {queue.path} is {queue.state}."
+        return f"The queue {queue.path} is {queue.state.value}."
     if not facts.queues:
         return "The scheduler does not list its queues."
     if facts.makes_queues:
@@ -188,7 +189,7 @@ def check_queue(facts: ClusterFacts, name: str) -> str:
     raise queue_not_found(facts, name)
 
 
-def find_queue(facts: ClusterFacts, name: str) -> Queue | None:
+def find_queue(facts: ClusterFacts, name: str) -> QueueReport | None:
     """
     The queue for applications that a name means; None where the scheduler lists none.
 
@@ -204,9 +205,9 @@ def find_queue(facts: ClusterFacts, name: str) -> Queue | None:
     ]
     # Of a parent and a leaf with the same last part, the leaf is meant.
     queue = next((queue for queue in found if queue.is_leaf), None)
-    if queue is not None and queue.state != "RUNNING":
+    if queue is not None and queue.state is not QueueState.RUNNING:
         raise QueueStoppedError(
-            f"The queue {queue.path} is {queue.state} and takes no new applications. "
+            f"The queue {queue.path} is {queue.state.value} and takes no new applications. "
             f"{_open_queues(facts)}",
             url=facts.info.url,
         )
@@ -226,7 +227,7 @@ def queue_not_found(facts: ClusterFacts, name: str, said: str | None = None) -> 
 
 
 def _open_queues(facts: ClusterFacts) -> str:
-    leaves = [queue.path for queue in facts.queues if queue.is_leaf and queue.state == "RUNNING"]
+    leaves = [queue.path for queue in facts.queues if queue.is_open]
     return f"Queues that take applications: {', '.join(leaves) or 'none'}."
 
 
@@ -244,7 +245,7 @@ def explain_refusal(facts: ClusterFacts, queue: str, error: SubmissionError) -> 
 
 
 def advise(
-    facts: ClusterFacts, requests: Iterable[ResourceRequest], queue: Queue | None = None
+    facts: ClusterFacts, requests: Iterable[ResourceRequest], queue: QueueReport | None = None
 ) -> list[str]:
     """
     What keeps containers waiting as the cluster is now, though YARN takes the application.
@@ -283,28 +284,31 @@ def _advice_without_nodes(facts: ClusterFacts) -> str:
         return error.message
 
 
-def _beyond_nodes(request: ResourceRequest, running: Sequence[Node]) -> str | None:
+def _beyond_nodes(request: ResourceRequest, running: Sequence[NodeReport]) -> str | None:
     if not running or any(
-        node.total_mib >= request.memory_mib and node.total_vcores >= request.vcores
+        node.total.memory_mib >= request.memory_mib and node.total.vcores >= request.vcores
         for node in running
     ):
         return None
-    largest = max(running, key=lambda node: (node.total_mib, node.total_vcores))
+    largest = max(running, key=lambda node: (node.total.memory_mib, node.total.vcores))
     return (
         f"{_asks(request)} in one container, and no node has that now: the largest, "
-        f"{largest.node_id}, has {largest.total_mib} MiB and {_cores(largest.total_vcores)}. It "
-        "waits until a larger one comes; or ask for more containers of a smaller size."
+        f"{largest.node_id}, has {largest.total.memory_mib} MiB and "
+        f"{_cores(largest.total.vcores)}. It waits until a larger one comes; or ask for more "
+        "containers of a smaller size."
     )
 
 
-def _beyond_queue(request: ResourceRequest, queue: Queue) -> str | None:
-    if (queue.capacity_mib is None or request.memory_mib <= queue.capacity_mib) and (
-        queue.capacity_vcores is None or request.vcores <= queue.capacity_vcores
+def _beyond_queue(request: ResourceRequest, queue: QueueReport) -> str | None:
+    limit = queue.max_resources
+    if limit is None or (
+        request.memory_mib <= (limit.memory_mib or request.memory_mib)
+        and request.vcores <= (limit.vcores or request.vcores)
     ):
         return None
     return (
         f"{_asks(request)} in one container, and the queue {queue.path} may use at most "
-        f"{queue.capacity_mib} MiB and {_cores(queue.capacity_vcores or 0)} in all, as large as "
+        f"{limit.memory_mib} MiB and {_cores(limit.vcores)} in all, as large as "
         "the cluster is now. It waits while that is so: ask for less, or use another queue."
     )
 
@@ -467,19 +471,21 @@ def _check_request(
         return []
 
 
-def _visible_queue(facts: ClusterFacts, queue: str) -> Queue | None:
+def _visible_queue(facts: ClusterFacts, queue: str) -> QueueReport | None:
     try:
         return find_queue(facts, queue)
     except (AccessDeniedError, ClusterResponseError):
         return None  # not everybody may look at the queues
 
 
-def _check_queue_grants(facts: ClusterFacts, queue: Queue | None, request: ResourceRequest) -> None:
-    if queue is not None:
+def _check_queue_grants(
+    facts: ClusterFacts, queue: QueueReport | None, request: ResourceRequest
+) -> None:
+    if queue is not None and queue.max_container is not None:
         check_maximum(
             request,
-            queue.maximum_mib,
-            queue.maximum_vcores,
+            queue.max_container.memory_mib,
+            queue.max_container.vcores,
             where=f"in the queue {queue.path}",
             url=facts.info.url,
         )

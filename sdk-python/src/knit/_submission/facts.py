@@ -10,8 +10,9 @@ import attrs
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.hdfs.webhdfs import WebHdfs
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
-from knit._cluster.yarn.queues import Queue
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication
+from knit._values.nodes import NodeReport
+from knit._values.queues import QueueReport
 
 _T = TypeVar("_T")
 
@@ -58,14 +59,14 @@ class ClusterFacts:
     @property
     def makes_queues(self) -> bool:
         """Whether the scheduler makes queues for applications that ask for others."""
-        return any(queue.makes_others for queue in self.queues)
+        return any(queue.makes_queues for queue in self.queues)
 
     @property
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[NodeReport]:
         return self._once("nodes", self._cluster.resource_manager.nodes)
 
     @property
-    def queues(self) -> list[Queue]:
+    def queues(self) -> list[QueueReport]:
         return self._once("queues", self._cluster.resource_manager.queues)
 
     @property

@@ -8,7 +8,6 @@ from typing import Any
 
 import attrs
 
-from knit._values.identifiers import attempt_of
 from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import ApplicationFailedError
 
@@ -55,8 +54,57 @@ class ApplicationReport:
     """Which start of its Application Master this is, from 1. None before the first."""
     am_logs_url: str | None = None
     """Where the Application Master's logs can be read."""
+    priority: int | None = None
+    """
+    Its priority within its queue: higher first. None where YARN does not tell.
+
+    It is -1 while none was given, and 0 for ever where the scheduler or the cluster
+    (`yarn.cluster.max-application-priority`) has no others.
+    """
+    launch_time: datetime | None = None
+    """When its first Application Master was launched. None before that, and before Hadoop 3.3."""
+    expiry_time: datetime | None = None
+    """When YARN ends it because its lifetime is over. None: never."""
+    node_label: str | None = None
+    """The node label that its containers get unless they ask for another. None for none."""
+    am_node_label: str | None = None
+    """The node label that its Application Master asked for. None for none."""
+    am_node_id: str | None = None
+    """`host:port` of the node its Application Master is on. None before that, and on Hadoop 2."""
+    am_node_http_address: str | None = None
+    """`host:port` of the web server of that node."""
+    named_resources: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """What its containers hold now of other kinds, such as `yarn.io/gpu`, where it is not 0."""
+    reserved_memory_mib: int = 0
+    """Memory that nodes keep free for containers that it waits for."""
+    reserved_vcores: int = 0
+    """Virtual cores that nodes keep free for containers that it waits for."""
+    memory_mib_seconds: int | None = None
+    """MiB of memory held, times seconds, from its start on. None where YARN does not tell."""
+    vcore_seconds: int | None = None
+    """Virtual cores held, times seconds. None where YARN does not tell."""
+    named_resource_seconds: Mapping[str, int] = attrs.field(factory=dict, hash=False)
+    """The same of other kinds, by name."""
+    preempted_containers: int | None = None
+    """How many containers YARN took away, its Application Masters included. None where unknown."""
+    queue_share: float | None = None
+    """What it uses of what its queue is promised; above 1 where others leave it more."""
+    cluster_share: float | None = None
+    """What it uses of the cluster, 0 to 1."""
+    log_aggregation: str | None = None
+    """How far the collecting of its logs is, in YARN's word: NOT_START, RUNNING, SUCCEEDED…"""
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
     """All that the ResourceManager sent, under its own names; they differ between versions."""
+
+    @property
+    def am_host(self) -> str | None:
+        """The host of the Application Master. None while there is none, and on Hadoop 2."""
+        return self.am_address.rpartition(":")[0] if self.am_address else None
+
+    @property
+    def am_port(self) -> int | None:
+        """The port of the Application Master. None likewise."""
+        return int(self.am_address.rpartition(":")[2]) if self.am_address else None
 
     @property
     def run_time(self) -> timedelta | None:
@@ -83,48 +131,3 @@ class ApplicationReport:
                 report=self,
             )
         return self
-
-    @classmethod
-    def _from_rest(cls, data: Mapping[str, Any]) -> ApplicationReport:
-        """Reads what any version of the RM sends; what is missing keeps its default."""
-        logs = _text(data.get("amContainerLogs"))
-        return cls(
-            application_id=str(data.get("id", "")),
-            name=_text(data.get("name")) or "",
-            user=_text(data.get("user")) or "",
-            queue=_text(data.get("queue")) or "",
-            application_type=_text(data.get("applicationType")) or "",
-            state=YarnState(data.get("state")),
-            final_status=FinalStatus(data.get("finalStatus", "UNDEFINED")),
-            progress=float(data.get("progress") or 0) / 100,
-            diagnostics=_text(data.get("diagnostics")) or "",
-            start_time=_time(data.get("startedTime")),
-            finish_time=_time(data.get("finishedTime")),
-            am_address=_address(data.get("amRPCAddress")),
-            tracking_url=_text(data.get("trackingUrl")),
-            tags=tuple(sorted(filter(None, str(data.get("applicationTags") or "").split(",")))),
-            memory_mib=max(0, int(data.get("allocatedMB") or 0)),
-            vcores=max(0, int(data.get("allocatedVCores") or 0)),
-            running_containers=max(0, int(data.get("runningContainers") or 0)),
-            attempt_number=attempt_of(logs),
-            am_logs_url=logs,
-            raw=dict(data),
-        )
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value not in (None, "", "N/A", "UNASSIGNED") else None
-
-
-def _time(millis: object) -> datetime | None:
-    if not isinstance(millis, int | float | str) or not int(millis):
-        return None
-    return datetime.fromtimestamp(int(millis) / 1000, timezone.utc)
-
-
-def _address(value: object) -> str | None:
-    """`host:port`, unless the Application Master has not registered: then `N/A:-1` or the like."""
-    host, _, port = str(value or "").rpartition(":")
-    if not host or host == "N/A" or not port.isdigit() or int(port) == 0:
-        return None
-    return f"{host}:{port}"

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from knit._cluster.cluster import Cluster
-from knit._values.reports import ApplicationReport
+from knit._cluster.yarn.applications import application_report
+from knit._values.amounts import ResourceAmount
+from knit._values.queues import QueueState
 from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import (
     AccessDeniedError,
@@ -48,8 +50,8 @@ class TestQueues:
             "root.team.small",
         ]
         assert [queue.is_leaf for queue in queues.values()] == [False, True, True, False, True]
-        assert queues["root.closed"].state == "STOPPED"
-        assert queues["root.team.small"].maximum_mib == 1024
+        assert queues["root.closed"].state is QueueState.STOPPED
+        assert queues["root.team.small"].max_container == ResourceAmount(1024, 4)
 
     def test_of_the_capacity_scheduler_of_hadoop_2_without_paths(
         self, fake: FakeCluster, cluster: Cluster
@@ -99,7 +101,7 @@ class TestNodes:
     def test_what_they_have(self, fake: FakeCluster, cluster: Cluster) -> None:
         fake.resource_manager.nodes[1].state = "LOST"
         first, second = cluster.resource_manager.nodes()
-        assert (first.total_mib, first.total_vcores, first.is_running) == (8192, 8, True)
+        assert (first.total, first.is_running) == (ResourceAmount(8192, 8), True)
         assert not second.is_running
 
     def test_a_cluster_without_any_says_null(self, fake: FakeCluster, cluster: Cluster) -> None:
@@ -194,11 +196,11 @@ class TestKill:
 
 class TestReport:
     def test_what_is_missing_or_new_does_no_harm(self) -> None:
-        report = ApplicationReport._from_rest({"id": "application_1_0001", "state": "NEWER"})
+        report = application_report({"id": "application_1_0001", "state": "NEWER"})
         assert report.state is YarnState.UNKNOWN
         assert report.final_status is FinalStatus.UNDEFINED
         assert not report.state.is_final
-        assert ApplicationReport._from_rest({}).application_id == ""
+        assert application_report({}).application_id == ""
 
     @pytest.mark.parametrize(
         ("value", "expected"),
@@ -214,7 +216,7 @@ class TestReport:
         ],
     )
     def test_the_address_of_the_am(self, value: str | None, expected: str | None) -> None:
-        assert ApplicationReport._from_rest({"amRPCAddress": value}).am_address == expected
+        assert application_report({"amRPCAddress": value}).am_address == expected
 
     @pytest.mark.parametrize(
         ("container", "expected"),
@@ -228,20 +230,20 @@ class TestReport:
         self, container: str, expected: int | None
     ) -> None:
         logs = f"http://n:8042/node/containerlogs/{container}/alice"
-        assert ApplicationReport._from_rest({"amContainerLogs": logs}).attempt_number == expected
+        assert application_report({"amContainerLogs": logs}).attempt_number == expected
 
     def test_a_bad_end_is_raised_with_its_report(self) -> None:
         good = {"id": "application_1_0001", "state": "FINISHED", "finalStatus": "SUCCEEDED"}
-        report = ApplicationReport._from_rest(good)
+        report = application_report(good)
         assert report.raise_for_status() is report
-        running = ApplicationReport._from_rest({**good, "state": "RUNNING"})
+        running = application_report({**good, "state": "RUNNING"})
         assert running.raise_for_status() is running
         for change in (
             {"finalStatus": "FAILED"},
             {"state": "KILLED", "finalStatus": "KILLED"},
             {"state": "FAILED", "finalStatus": "FAILED", "diagnostics": "no luck"},
         ):
-            bad = ApplicationReport._from_rest({**good, **change})
+            bad = application_report({**good, **change})
             with pytest.raises(ApplicationFailedError) as failure:
                 bad.raise_for_status()
             assert failure.value.report is bad

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import attrs
+
+from knit._cluster.yarn.json import (
+    amount_in,
+    int_in,
+    number_in,
+    object_in,
+    objects_in,
+    to_time,
+    told_int,
+)
+from knit._values.amounts import ResourceAmount
+from knit._values.nodes import NodeReport, NodeState
 
 
 @attrs.frozen(kw_only=True)
@@ -41,38 +55,41 @@ class ClusterMetrics:
 
 
 @attrs.frozen(kw_only=True)
-class Node:
-    """A node of the cluster and what it has."""
-
-    node_id: str
-    """`host:port`."""
-    state: str
-    rack: str
-    http_address: str
-    used_mib: int
-    available_mib: int
-    used_vcores: int
-    available_vcores: int
-    containers: int
-    health_report: str
-
-    @property
-    def total_mib(self) -> int:
-        return self.used_mib + self.available_mib
-
-    @property
-    def total_vcores(self) -> int:
-        return self.used_vcores + self.available_vcores
-
-    @property
-    def is_running(self) -> bool:
-        return self.state == "RUNNING"
-
-
-@attrs.frozen(kw_only=True)
 class NewApplication:
     """An identifier for an application to be, and what one container may have at most."""
 
     application_id: str
     maximum_mib: int
     maximum_vcores: int
+
+
+def node_report(data: Mapping[str, Any]) -> NodeReport:
+    """A node, as any version of the RM lists it."""
+    used = ResourceAmount(int_in(data, "usedMemoryMB"), int_in(data, "usedVirtualCores"))
+    free = ResourceAmount(int_in(data, "availMemoryMB"), int_in(data, "availableVirtualCores"))
+    # What YARN knows of named resources it tells in later versions only, beside the other two.
+    used = amount_in(data, "usedResource") or used
+    free = amount_in(data, "availableResource") or free
+    utilization = object_in(data, "resourceUtilization")
+    # All zeros come from a node that has not measured yet.
+    memory_used = told_int(utilization, "nodePhysicalMemoryMB") or None
+    return NodeReport(
+        node_id=str(data.get("id") or ""),
+        state=NodeState(data.get("state")),
+        http_address=str(data.get("nodeHTTPAddress") or "") or None,
+        rack=str(data.get("rack") or ""),
+        labels=tuple(map(str, data.get("nodeLabels") or ())),
+        attributes={
+            f"{found.get('prefix', '')}/{found.get('name', '')}": str(found.get("value", ""))
+            for found in objects_in(object_in(data, "nodeAttributesInfo"), "nodeAttributeInfo")
+        },
+        health_report=str(data.get("healthReport") or ""),
+        last_health_update=to_time(data.get("lastHealthUpdate")),
+        total=used + free,
+        used=used,
+        running_containers=int_in(data, "numContainers"),
+        physical_memory_used_mib=memory_used,
+        cores_used=None if memory_used is None else number_in(utilization, "nodeCPUUsage"),
+        hadoop_version=str(data.get("version") or "") or None,
+        raw=dict(data),
+    )

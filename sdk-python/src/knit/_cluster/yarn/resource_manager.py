@@ -15,11 +15,14 @@ from knit._cluster.rest.answers import http_time
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
 from knit._cluster.rest.failover import DaemonClient
+from knit._cluster.yarn.applications import application_report
 from knit._cluster.yarn.json import int_in, object_in, objects_in, to_time
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, Node
-from knit._cluster.yarn.queues import Queue, capacity_queues, fair_queues
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
+from knit._cluster.yarn.queues import queues_of
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
+from knit._values.nodes import NodeReport
+from knit._values.queues import QueueReport
 from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
 from knit.exceptions import (
@@ -113,40 +116,20 @@ class ResourceManager:
             total_vcores=int_in(found, "totalVirtualCores"),
         )
 
-    def nodes(self, *, timeout: timedelta | None = None) -> list[Node]:
+    def nodes(self, *, timeout: timedelta | None = None) -> list[NodeReport]:
         """All nodes, the lost ones included, by their ID."""
         data = self.daemon.get_json(
             f"{_API}/nodes", what="Asking for the cluster's nodes", deadline=self._deadline(timeout)
         )
-        nodes = [
-            Node(
-                node_id=str(node.get("id", "")),
-                state=str(node.get("state", "")),
-                rack=str(node.get("rack", "")),
-                http_address=str(node.get("nodeHTTPAddress", "")),
-                used_mib=int_in(node, "usedMemoryMB"),
-                available_mib=int_in(node, "availMemoryMB"),
-                used_vcores=int_in(node, "usedVirtualCores"),
-                available_vcores=int_in(node, "availableVirtualCores"),
-                containers=int_in(node, "numContainers"),
-                health_report=str(node.get("healthReport") or ""),
-            )
-            for node in objects_in(object_in(data, "nodes"), "node")
-        ]
+        nodes = map(node_report, objects_in(object_in(data, "nodes"), "node"))
         return sorted(nodes, key=lambda node: node.node_id)
 
-    def queues(self, *, timeout: timedelta | None = None) -> list[Queue]:
+    def queues(self, *, timeout: timedelta | None = None) -> list[QueueReport]:
         """The scheduler's queues, parents before their children; empty if it has none to show."""
         data = self.daemon.get_json(
             f"{_API}/scheduler", what="Asking for the queues", deadline=self._deadline(timeout)
         )
-        scheduler = object_in(object_in(data, "scheduler"), "schedulerInfo")
-        if "rootQueue" in scheduler:
-            return list(fair_queues(object_in(scheduler, "rootQueue")))
-        if str(scheduler.get("type", "")).startswith("capacityScheduler"):
-            return list(capacity_queues(scheduler, "root"))
-        # The FIFO scheduler has one queue, which is called default.
-        return [Queue(path="root.default", is_leaf=True)] if scheduler else []
+        return queues_of(object_in(object_in(data, "scheduler"), "schedulerInfo"))
 
     def new_application(self, *, timeout: timedelta | None = None) -> NewApplication:
         """An identifier for one application. Nothing comes of one that is not used."""
@@ -233,7 +216,7 @@ class ResourceManager:
         """
         what = f"Asking for {application_id}"
         data = self._of_application(application_id, "", what, self._deadline(timeout))
-        report = ApplicationReport._from_rest(object_in(data, "app"))
+        report = application_report(object_in(data, "app"))
         if report.application_id != application_id:
             raise ClusterResponseError(
                 f"{what}: {self.daemon.active_url} answered with {report.application_id or 'none'} "
@@ -310,9 +293,7 @@ class ResourceManager:
             deadline=self._deadline(timeout),
             query=query,
         )
-        reports = [
-            ApplicationReport._from_rest(app) for app in objects_in(object_in(data, "apps"), "app")
-        ]
+        reports = [application_report(app) for app in objects_in(object_in(data, "apps"), "app")]
         # The API filters by name from Hadoop 3.3 on only.
         if name is not None:
             reports = [report for report in reports if report.name == name]

@@ -9,6 +9,7 @@ import knit.am.core.Decision
 import knit.am.core.Due
 import knit.am.core.Effect
 import knit.am.core.Input
+import knit.am.core.Reason
 import knit.am.core.decide
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
@@ -129,7 +130,8 @@ class ApplicationLoop(
     }
   }
 
-  private fun leaving() = AmException.Unavailable("The Application Master is leaving. Ask YARN how the application ended.")
+  private fun leaving() =
+    AmException.Unavailable("The Application Master is leaving. Ask YARN how the application ended.", Reason.APPLICATION_LEAVING)
 
   private class Message(
     val input: Input,

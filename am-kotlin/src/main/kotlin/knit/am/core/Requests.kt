@@ -39,6 +39,8 @@ private fun Turn.variant(
     if (bytes > MAX_ADDED_ENVIRONMENT_BYTES) {
       throw AmException.ResourceExhausted(
         "The variables of all added containers would be $bytes bytes, of at most $MAX_ADDED_ENVIRONMENT_BYTES. Put the data in files.",
+        Reason.ENVIRONMENT_TOO_LARGE,
+        mapOf("bytes" to "$bytes", "max_bytes" to "$MAX_ADDED_ENVIRONMENT_BYTES"),
       )
     }
   }
@@ -60,14 +62,12 @@ internal fun Turn.stop(request: StopContainers): () -> List<Container> {
   val byId =
     request.containerIds.map { id ->
       application.index.byContainerId[id]
-        ?: throw AmException.NotFound(
-          "This application never held a container '$id', or it ended long ago. List the containers for those it holds.",
-        )
+        ?: throw noSuchContainer(id)
     }
   val byPlace =
     request.places.map { place ->
       application.serviceOrRefuse(place.serviceName)
-      val latest = application.latest(place) ?: throw AmException.NotFound(application.noSuchRank(place))
+      val latest = application.latest(place) ?: throw application.noSuchRank(place)
       latest.key
     }
   val keys = (byId + byPlace).distinct()
@@ -80,16 +80,35 @@ private fun Application.refuseAnotherHistory(request: AddContainers) {
   throw AmException.OutOfRange(
     "The Application Master has been replaced: this is history $historyId, and the request belongs to ${request.historyId}, whose " +
       "Application Master may have carried it out. List the containers, then decide.",
+    Reason.HISTORY_LOST,
+    mapOf("history_id" to historyId),
   )
 }
 
-private fun Application.serviceOrRefuse(name: String): ServiceSpec =
-  services[name] ?: throw AmException.NotFound("There is no service '$name'. This application has: ${services.keys.joinToString()}.")
+private fun Application.serviceOrRefuse(name: String): ServiceSpec = services[name] ?: throw noSuchService(name)
 
-private fun Application.noSuchRank(place: PlaceKey): String {
+internal fun Application.noSuchService(name: String): AmException =
+  AmException.NotFound(
+    "There is no service '$name'. This application has: ${services.keys.joinToString()}.",
+    Reason.NO_SUCH_SERVICE,
+    mapOf("service_name" to name),
+  )
+
+internal fun noSuchContainer(containerId: String): AmException =
+  AmException.NotFound(
+    "This application never held a container '$containerId', or it ended long ago. List the containers for those it holds.",
+    Reason.NO_SUCH_CONTAINER,
+    mapOf("container_id" to containerId),
+  )
+
+private fun Application.noSuchRank(place: PlaceKey): AmException {
   val ranks = slots.getValue(place.serviceName).size
   val has = if (ranks == 0) "no containers yet" else "ranks 0 to ${ranks - 1}"
-  return "Service ${place.serviceName} has no rank ${place.rank}; it has $has."
+  return AmException.NotFound(
+    "Service ${place.serviceName} has no rank ${place.rank}; it has $has.",
+    Reason.NO_SUCH_CONTAINER,
+    mapOf("service_name" to place.serviceName, "rank" to "${place.rank}"),
+  )
 }
 
 private fun AddContainers.refuseIfMalformed(
@@ -109,20 +128,34 @@ private fun AddContainers.refuseIfMalformed(
 private fun Application.refuseIfEnding() {
   if (phase == Phase.RUNNING) return
   val state = if (phase == Phase.ENDED) "has ended" else "is ending"
-  throw AmException.ApplicationEnding("The application $state and takes no more containers. Submit another one.")
+  throw AmException.FailedPrecondition(
+    "The application $state and takes no more containers. Submit another one.",
+    Reason.APPLICATION_ENDING,
+  )
 }
 
 private fun Application.refuseIfTooMuch(
   resource: Resource,
   count: Int,
 ) {
-  val limit = maxResource ?: throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
+  val limit =
+    maxResource
+      ?: throw AmException.Unavailable(
+        "The Application Master is still registering with YARN. Call again in a second.",
+        Reason.APPLICATION_STARTING,
+      )
   if (!resource.fitsIn(limit)) {
-    throw AmException.ResourceExhausted("A container of $resource is more than YARN grants to one: $limit. Ask for less.")
+    throw AmException.ResourceExhausted(
+      "A container of $resource is more than YARN grants to one: $limit. Ask for less.",
+      Reason.RESOURCE_TOO_LARGE,
+      mapOf("max_memory_mib" to "${limit.memoryMib}", "max_vcores" to "${limit.vcores}"),
+    )
   }
   if (placeCount.toLong() + count > MAX_CONTAINERS) {
     throw AmException.ResourceExhausted(
       "The application has $placeCount ranks, ended ones included, and cannot have $count more: $MAX_CONTAINERS is the most.",
+      Reason.TOO_MANY_CONTAINERS,
+      mapOf("count" to "$placeCount", "max_count" to "$MAX_CONTAINERS"),
     )
   }
 }

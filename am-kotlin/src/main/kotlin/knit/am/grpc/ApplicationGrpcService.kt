@@ -4,6 +4,7 @@ import knit.am.ApplicationLoop
 import knit.am.Submission
 import knit.am.core.AmException
 import knit.am.core.Phase
+import knit.am.core.Reason
 import knit.am.yarn.WaitingReason
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
@@ -28,7 +29,10 @@ internal class ApplicationGrpcService(
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
     val application = loop.snapshots.value
     if (application.startTime == null) {
-      throw AmException.Unavailable("The Application Master is still registering with YARN. Call again in a second.")
+      throw AmException.Unavailable(
+        "The Application Master is still registering with YARN. Call again in a second.",
+        Reason.APPLICATION_STARTING,
+      )
     }
     return GetApplicationResponse
       .newBuilder()

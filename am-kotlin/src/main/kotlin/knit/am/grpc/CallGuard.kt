@@ -13,6 +13,8 @@ import io.grpc.ServerInterceptor
 import io.grpc.ServerInterceptors
 import io.grpc.ServerServiceDefinition
 import io.grpc.Status
+import knit.am.core.AmException
+import knit.am.core.Reason
 import org.slf4j.LoggerFactory
 import java.io.InputStream
 import java.util.concurrent.atomic.AtomicBoolean
@@ -61,8 +63,8 @@ internal class CallGuard(
     val connection: Any = call.attributes[Grpc.TRANSPORT_ATTR_REMOTE_ADDR] ?: this
     val unreadBytes = AtomicInteger()
 
-    fun refuse(status: Status) {
-      if (isOver.compareAndSet(false, true)) call.close(status, Metadata())
+    fun refuse(why: AmException) {
+      if (isOver.compareAndSet(false, true)) call.close(why.toStatus(), why.toTrailers())
     }
     val closedOnce =
       object : SimpleForwardingServerCall<Q, A>(call) {
@@ -73,7 +75,10 @@ internal class CallGuard(
             super.sendMessage(message)
           } else {
             refuse(
-              Status.RESOURCE_EXHAUSTED.withDescription("This connection has more answers that nobody reads than it may. Read them first."),
+              AmException.ResourceExhausted(
+                "This connection has more answers that nobody reads than it may. Read them first.",
+                Reason.ANSWERS_UNREAD,
+              ),
             )
           }
         }
@@ -95,7 +100,7 @@ internal class CallGuard(
           if (generateSequence<Throwable>(unreadable) { it.cause }.none { it is InvalidProtocolBufferException }) throw unreadable
           isRefused.set(true)
           count()
-          refuse(Status.INVALID_ARGUMENT.withDescription("The request is not a ${call.methodDescriptor.fullMethodName} request."))
+          refuse(AmException.InvalidArgument("The request is not a ${call.methodDescriptor.fullMethodName} request."))
           // The service waits for a request that will not come.
           super.onCancel()
         }

@@ -4,6 +4,8 @@ import knit.am.ApplicationLoop
 import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Container
+import knit.am.core.Reason
+import knit.am.core.noSuchService
 import knit.v1.AddContainersRequest
 import knit.v1.AddContainersResponse
 import knit.v1.ContainerServiceGrpcKt
@@ -65,9 +67,7 @@ private fun Application.containersOf(
   serviceNames: List<String>,
   token: PageToken?,
 ): Sequence<Container> {
-  serviceNames.firstOrNull { it !in services }?.let {
-    throw AmException.NotFound("No service is called '$it'. The application has: ${services.keys.joinToString()}.")
-  }
+  serviceNames.firstOrNull { it !in services }?.let { throw noSuchService(it) }
   val names = serviceNames.ifEmpty { services.keys }.toSortedSet()
   if (token == null) return names.asSequence().flatMap { containersOf(it) }
   return names.tailSet(token.serviceName).asSequence().flatMap { name ->
@@ -101,7 +101,11 @@ private class PageToken private constructor(
       val (history, serviceName, rank, attemptNumber) =
         form.matchEntire(text)?.destructured ?: throw AmException.InvalidArgument("page_token is none of this call's. Begin without one.")
       if (history != historyId) {
-        throw AmException.OutOfRange("The Application Master has been replaced: page_token belongs to history $history. Begin without one.")
+        throw AmException.OutOfRange(
+          "The Application Master has been replaced: page_token belongs to history $history. Begin without one.",
+          Reason.HISTORY_LOST,
+          mapOf("history_id" to historyId),
+        )
       }
       return PageToken(serviceName, rank.toInt(), attemptNumber.toInt())
     }

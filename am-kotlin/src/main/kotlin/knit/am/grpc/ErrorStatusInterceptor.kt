@@ -7,6 +7,7 @@ import io.grpc.ServerCallHandler
 import io.grpc.ServerInterceptor
 import io.grpc.Status
 import knit.am.core.AmException
+import knit.am.core.Reason
 import org.slf4j.LoggerFactory
 
 /** The one place that turns errors into statuses. What no client can act on is logged here, and told without its details. */
@@ -23,24 +24,31 @@ internal class ErrorStatusInterceptor : ServerInterceptor {
         override fun close(
           status: Status,
           trailers: Metadata,
-        ) = super.close(translated(status, methodDescriptor.fullMethodName), trailers)
+        ) {
+          val told = translated(status, trailers, methodDescriptor.fullMethodName)
+          super.close(told, trailers)
+        }
       },
       headers,
     )
 
   private fun translated(
     status: Status,
+    trailers: Metadata,
     methodName: String,
   ): Status {
     val cause = status.cause
     return when {
       cause is AmException -> {
+        trailers.merge(cause.toTrailers())
         cause.toStatus()
       }
 
       cause != null && status.code == Status.Code.UNKNOWN -> {
         log.error("{} failed", methodName, cause)
-        Status.INTERNAL.withDescription("$methodName failed inside the Application Master; its log says why.")
+        Status.INTERNAL
+          .withDescription("$methodName failed inside the Application Master; its log says why.")
+          .also { trailers.put(STATUS_DETAILS, details(it, Reason.INTERNAL.name)) }
       }
 
       else -> {
@@ -49,14 +57,3 @@ internal class ErrorStatusInterceptor : ServerInterceptor {
     }
   }
 }
-
-/** Sealed errors, so an error without a status does not compile. */
-internal fun AmException.toStatus(): Status =
-  when (this) {
-    is AmException.NotFound -> Status.NOT_FOUND
-    is AmException.InvalidArgument -> Status.INVALID_ARGUMENT
-    is AmException.ApplicationEnding -> Status.FAILED_PRECONDITION
-    is AmException.ResourceExhausted -> Status.RESOURCE_EXHAUSTED
-    is AmException.OutOfRange -> Status.OUT_OF_RANGE
-    is AmException.Unavailable -> Status.UNAVAILABLE
-  }.withDescription(message).withCause(this)

@@ -4,6 +4,7 @@ import com.google.protobuf.Duration
 import com.google.protobuf.Message
 import com.google.protobuf.Timestamp
 import knit.am.core.AmException
+import knit.am.core.Reason
 import knit.v1.AddContainersRequest
 import knit.v1.ApplicationSpec
 import knit.v1.ContainerState
@@ -74,7 +75,7 @@ private fun knit.v1.LocalResource.problem(): String? =
     ?: if (modifyTime.isValid()) null else "modify_time is no time"
 
 private fun refuse(problem: String?) {
-  if (problem != null) throw AmException.InvalidArgument("The request cannot be carried out: $problem.")
+  if (problem != null) throw AmException.InvalidArgument("The request cannot be carried out: $problem.", Reason.UNKNOWN_FIELD)
 }
 
 private fun Message.unknownField(path: String): String? =

@@ -3,6 +3,7 @@ package knit.am.log
 import knit.am.core.AmException
 import knit.am.core.Container
 import knit.am.core.ExitReason
+import knit.am.core.Reason
 import knit.am.log.LogReader.Next
 import java.io.IOException
 
@@ -308,7 +309,11 @@ internal class FileReader(
     container: Container,
     from: Long,
     length: Long,
-  ) = AmException.OutOfRange("$fileName of ${container.lease?.containerId} has ended with $length bytes; offset $from is past that.")
+  ) = AmException.OutOfRange(
+    "$fileName of ${container.lease?.containerId} has ended with $length bytes; offset $from is past that.",
+    Reason.OFFSET_PAST_END,
+    mapOf("size_bytes" to "$length", "offset_bytes" to "$from"),
+  )
 
   private companion object {
     const val MIN_POLL_MILLIS = 50L

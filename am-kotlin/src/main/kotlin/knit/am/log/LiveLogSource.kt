@@ -3,6 +3,7 @@ package knit.am.log
 import knit.am.core.AmException
 import knit.am.core.Container
 import knit.am.core.ContainerState
+import knit.am.core.Reason
 import kotlinx.coroutines.CancellationException
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.NonCancellable
@@ -36,6 +37,8 @@ internal class LiveLogSource(
       throw AmException.Unavailable(
         "Node ${lease.nodeId} did not list the logs of ${lease.containerId}: ${failure.words()}. " +
           "Try again, or read the aggregated logs once the application has ended.",
+        Reason.LOGS_UNAVAILABLE,
+        mapOf("node_id" to lease.nodeId, "container_id" to lease.containerId),
       )
     }
   }

@@ -4,6 +4,8 @@ import knit.am.ChangeFeed
 import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Container
+import knit.am.core.noSuchContainer
+import knit.am.core.noSuchService
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.flow.Flow
@@ -47,7 +49,7 @@ internal class LogStreams(
 ) {
   /** Returns a container's log files. */
   suspend fun files(containerId: String): List<LogFile> {
-    val container = applications.value.container(containerId) ?: throw unknownContainer(containerId)
+    val container = applications.value.container(containerId) ?: throw noSuchContainer(containerId)
     return source.files(container)
   }
 
@@ -87,17 +89,12 @@ internal class LogStreams(
   }
 }
 
-private fun unknownContainer(containerId: String) =
-  AmException.NotFound("This application never held a container $containerId. List its containers to see those it has.")
-
 private fun refuseIfUnknown(
   query: LogQuery,
   application: Application,
 ) {
-  query.containerIds.firstOrNull { application.container(it) == null }?.let { throw unknownContainer(it) }
-  query.serviceNames.firstOrNull { it !in application.services }?.let {
-    throw AmException.NotFound("No service is called '$it'. The application has: ${application.services.keys.joinToString()}.")
-  }
+  query.containerIds.firstOrNull { application.container(it) == null }?.let { throw noSuchContainer(it) }
+  query.serviceNames.firstOrNull { it !in application.services }?.let { throw application.noSuchService(it) }
   if (query.fileNames.size > MAX_FILE_NAMES) {
     throw AmException.InvalidArgument("${query.fileNames.size} file names are too many for one stream: it takes $MAX_FILE_NAMES.")
   }

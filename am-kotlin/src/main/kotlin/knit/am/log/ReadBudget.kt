@@ -1,6 +1,7 @@
 package knit.am.log
 
 import knit.am.core.AmException
+import knit.am.core.Reason
 import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.sync.Semaphore
@@ -28,6 +29,8 @@ internal class ReadBudget(
       if (streams.incrementAndGet() > maxStreams) {
         throw AmException.ResourceExhausted(
           "$maxStreams log streams are open already. Close some, or follow more containers on one stream.",
+          Reason.TOO_MANY_STREAMS,
+          mapOf("max_count" to "$maxStreams"),
         )
       }
       return block()
@@ -40,7 +43,11 @@ internal class ReadBudget(
   fun addFiles(count: Int) {
     if (files.addAndGet(count) > maxFiles) {
       files.addAndGet(-count)
-      throw AmException.ResourceExhausted("All log streams together follow $maxFiles files at most. Follow fewer containers or files.")
+      throw AmException.ResourceExhausted(
+        "All log streams together follow $maxFiles files at most. Follow fewer containers or files.",
+        Reason.TOO_MANY_FILES,
+        mapOf("max_count" to "$maxFiles"),
+      )
     }
   }
 

@@ -111,8 +111,8 @@ class RequestsTest {
   @Test
   fun anEndingApplicationTakesNoMore() {
     val ending = application.after(granted(1), EndApplication(FinalStatus.KILLED, ""))
-    assertThrows<AmException.ApplicationEnding> { ending.decide(adding("worker", 1), NOW) }.mentions("is ending")
-    assertThrows<AmException.ApplicationEnding> { ending.after(completed(1), Unregistered).decide(adding("worker", 1), NOW) }
+    assertThrows<AmException.FailedPrecondition> { ending.decide(adding("worker", 1), NOW) }.mentions("is ending")
+    assertThrows<AmException.FailedPrecondition> { ending.after(completed(1), Unregistered).decide(adding("worker", 1), NOW) }
       .mentions("has ended")
   }
 

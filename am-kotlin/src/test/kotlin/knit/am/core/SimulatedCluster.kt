@@ -190,7 +190,7 @@ class SimulatedCluster(
     try {
       val before = application
       before.decide(request, now).also { take(request, before, it) }
-    } catch (_: AmException.ApplicationEnding) {
+    } catch (_: AmException.FailedPrecondition) {
       assertTrue(application.phase != Phase.RUNNING)
       null
     } catch (_: AmException.NotFound) {

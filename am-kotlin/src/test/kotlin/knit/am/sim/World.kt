@@ -455,7 +455,7 @@ internal class World(
     when (refused) {
       null -> {}
 
-      is AmException.ApplicationEnding -> {
+      is AmException.FailedPrecondition -> {
         assertTrue(application.phase != Phase.RUNNING)
       }
 

@@ -17,6 +17,7 @@ import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
 import knit.am.yarn.Allocator
+import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
 import knit.am.yarn.Registration
@@ -72,14 +73,16 @@ internal class ApplicationMaster(
           prepared.join()
           runCatching { resourceManager.nodes() }
         }
-      val effects =
-        ClusterEffects(this, config.submission, config.applicationId, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val variables = CompletableDeferred<ApplicationVariables>()
+      val effects = ClusterEffects(this, config.submission, variables, resourceManager, nodeManager, NodeCalls(nowMillis), index)
       val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
       effects.wakeAllocator = allocator::wake
       launch { loop.run() }
       val server = serve(loop, allocator)
+      // Without a server nothing is launched.
+      server?.let { variables.complete(variables("${config.host}:${it.port}")) }
       try {
         val registration = register(server)
         loop.post(Registered(registration.maxResource))
@@ -97,6 +100,9 @@ internal class ApplicationMaster(
         withContext(NonCancellable) { index.close() }
       }
     }
+
+  private fun variables(masterAddress: String) =
+    ApplicationVariables(config.applicationId, config.historyId, masterAddress, config.submission.userName)
 
   private fun start(): Application =
     Application.start(

@@ -12,15 +12,16 @@ import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
 import knit.am.log.ContainerIndex
+import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.LaunchSpec
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
 import knit.am.yarn.NodeNotAskedException
 import knit.am.yarn.ResourceManager
 import knit.am.yarn.UnlaunchableException
-import knit.am.yarn.containerEnvironment
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineScope
+import kotlinx.coroutines.Deferred
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.currentCoroutineContext
 import kotlinx.coroutines.ensureActive
@@ -32,11 +33,13 @@ import java.util.concurrent.ConcurrentHashMap
  * Carries out on the cluster what the core wants done; what comes of it is posted.
  *
  * What is to be done for different containers runs side by side, for one container one after the other.
+ *
+ * @param variables known once the Application Master serves
  */
 internal class ClusterEffects(
   private val scope: CoroutineScope,
   private val submission: Submission,
-  private val applicationId: String,
+  private val variables: Deferred<ApplicationVariables>,
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
   private val nodeCalls: NodeCalls,
@@ -152,18 +155,11 @@ internal class ClusterEffects(
     wakeAllocator()
   }
 
-  private fun Launch.toSpec(): LaunchSpec {
+  private suspend fun Launch.toSpec(): LaunchSpec {
     val service = submission.services.getValue(key.place.serviceName)
     return LaunchSpec(
       command = service.command,
-      environment =
-        containerEnvironment(
-          applicationId = applicationId,
-          key = key,
-          lease = lease,
-          userName = submission.userName,
-          environment = service.environment + environment,
-        ),
+      environment = variables.await().ofContainer(key, lease, service.environment + environment),
       described = service.localResources,
       pythonEnvironment = service.pythonEnvironment,
     )

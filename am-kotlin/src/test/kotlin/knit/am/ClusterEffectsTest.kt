@@ -16,6 +16,7 @@ import knit.am.core.key
 import knit.am.core.lease
 import knit.am.core.service
 import knit.am.log.ContainerIndex
+import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.FakeNodeManager
 import knit.am.yarn.FakeResourceManager
 import knit.am.yarn.NodeCalls
@@ -46,7 +47,8 @@ class ClusterEffectsTest {
     val submission = Submission("demo", mapOf("worker" to service()), Duration.ZERO, null, "ann")
     val index = ContainerIndex(null, StandardTestDispatcher(testScheduler), warn = {})
     val calls = NodeCalls({ currentTime })
-    return ClusterEffects(backgroundScope, submission, "application_1_0001", resourceManager, nodeManager, calls, index).apply {
+    val variables = CompletableDeferred(ApplicationVariables("application_1_0001", "history-1", "am:50100", "ann"))
+    return ClusterEffects(backgroundScope, submission, variables, resourceManager, nodeManager, calls, index).apply {
       post = events::add
       wakeAllocator = { wakes++ }
     }

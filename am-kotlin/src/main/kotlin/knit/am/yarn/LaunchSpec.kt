@@ -90,22 +90,37 @@ internal fun quoted(text: String): String = "'" + text.replace("'", "'\\''") + "
 /** Variables every container is given where its service sets no others. */
 private val defaultEnvironment = mapOf("LANG" to "C.UTF-8", "PYTHONUNBUFFERED" to "1")
 
-/** Returns the variables of a container: knit's own may not be overridden by [environment], the others may. */
-internal fun containerEnvironment(
-  applicationId: String,
-  key: ContainerKey,
-  lease: Lease,
-  userName: String?,
-  environment: Map<String, String>,
-): Map<String, String> {
-  val user = if (userName == null) emptyMap() else mapOf("HADOOP_USER_NAME" to userName)
-  val own =
+/** What each program of an application is told of it; docs/containers.md has the table. */
+internal data class ApplicationVariables(
+  val applicationId: String,
+  val historyId: String,
+  /** `host:port` where the Application Master serves. */
+  val masterAddress: String,
+  /** Null with Kerberos. */
+  val userName: String?,
+) {
+  /** Those of a container: knit's own may not be overridden by [environment], the others may. */
+  fun ofContainer(
+    key: ContainerKey,
+    lease: Lease,
+    environment: Map<String, String>,
+  ): Map<String, String> =
+    defaults() + environment + own() +
+      mapOf(
+        "KNIT_CONTAINER_ID" to lease.containerId,
+        "KNIT_SERVICE_NAME" to key.place.serviceName,
+        "KNIT_RANK" to key.place.rank.toString(),
+        "KNIT_ATTEMPT_NUMBER" to key.attemptNumber.toString(),
+        "KNIT_MEMORY_MIB" to lease.resource.memoryMib.toString(),
+        "KNIT_VCORES" to lease.resource.vcores.toString(),
+      )
+
+  private fun defaults() = defaultEnvironment + if (userName == null) emptyMap() else mapOf("HADOOP_USER_NAME" to userName)
+
+  private fun own() =
     mapOf(
       "KNIT_APPLICATION_ID" to applicationId,
-      "KNIT_CONTAINER_ID" to lease.containerId,
-      "KNIT_SERVICE_NAME" to key.place.serviceName,
-      "KNIT_RANK" to key.place.rank.toString(),
-      "KNIT_ATTEMPT_NUMBER" to key.attemptNumber.toString(),
+      "KNIT_HISTORY_ID" to historyId,
+      "KNIT_AM_ADDRESS" to masterAddress,
     )
-  return defaultEnvironment + user + environment + own
 }

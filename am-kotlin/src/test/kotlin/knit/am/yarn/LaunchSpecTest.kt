@@ -5,6 +5,7 @@ import knit.am.core.LocalResource
 import knit.am.core.MAX_ARGUMENT_BYTES
 import knit.am.core.MAX_LAUNCH_BYTES
 import knit.am.core.PlaceKey
+import knit.am.core.Resource
 import knit.am.core.lease
 import knit.am.core.problemInLaunch
 import knit.am.security.serialized
@@ -214,14 +215,9 @@ class LaunchSpecTest {
 
   @Test
   fun aServiceMayOverrideAllVariablesButKnits() {
-    val environment =
-      containerEnvironment(
-        applicationId = "application_1_0001",
-        key = ContainerKey(PlaceKey("worker", 3), 2),
-        lease = lease(7),
-        userName = "ann",
-        environment = mapOf("LANG" to "C", "KNIT_RANK" to "99", "MINE" to "1"),
-      )
+    val variables = ApplicationVariables("application_1_0001", "history-1", "am:50100", userName = "ann")
+    val own = mapOf("LANG" to "C", "KNIT_RANK" to "99", "KNIT_AM_ADDRESS" to "elsewhere:1", "MINE" to "1")
+    val environment = variables.ofContainer(ContainerKey(PlaceKey("worker", 3), 2), lease(7, resource = Resource(300, 2)), own)
     assertEquals(
       mapOf(
         "LANG" to "C",
@@ -229,12 +225,22 @@ class LaunchSpecTest {
         "HADOOP_USER_NAME" to "ann",
         "MINE" to "1",
         "KNIT_APPLICATION_ID" to "application_1_0001",
+        "KNIT_HISTORY_ID" to "history-1",
+        "KNIT_AM_ADDRESS" to "am:50100",
         "KNIT_CONTAINER_ID" to "container_7",
         "KNIT_SERVICE_NAME" to "worker",
         "KNIT_RANK" to "3",
         "KNIT_ATTEMPT_NUMBER" to "2",
+        "KNIT_MEMORY_MIB" to "300",
+        "KNIT_VCORES" to "2",
       ),
       environment,
     )
+  }
+
+  @Test
+  fun withKerberosNobodySaysWhoTheUserIs() {
+    val variables = ApplicationVariables("application_1_0001", "history-1", "am:50100", userName = null)
+    assertNull(variables.ofContainer(ContainerKey(PlaceKey("worker", 0), 1), lease(1), emptyMap())["HADOOP_USER_NAME"])
   }
 }

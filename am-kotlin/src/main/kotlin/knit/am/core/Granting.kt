@@ -31,6 +31,5 @@ private fun Application.tooLarge(limit: Resource): String? {
   val waiting = index.waiting
   val size = waiting.sizes.firstOrNull { !it.fitsIn(limit) } ?: return null
   val serviceName = checkNotNull(waiting.first(size)).place.serviceName
-  return "Service $serviceName wants $size for each container; YARN grants at most $limit to one. " +
-    "Ask for less, or have the cluster's yarn.scheduler.maximum-allocation raised."
+  return "Service $serviceName wants ${size.problemIn(limit)}"
 }

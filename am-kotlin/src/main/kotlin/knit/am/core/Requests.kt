@@ -118,9 +118,8 @@ private fun AddContainers.refuseIfMalformed(
   val problem =
     when {
       count !in 1..MAX_REQUESTED_CONTAINERS -> "count is $count; it must be 1 to $MAX_REQUESTED_CONTAINERS"
-      !resource.isPositive -> "the size is $resource; both must be at least 1"
       requestId.utf8Size > MAX_REQUEST_ID_BYTES -> "request_id has ${requestId.utf8Size} bytes, of at most $MAX_REQUEST_ID_BYTES"
-      else -> problemInLaunch(service.command, service.environment + environment)
+      else -> resource.problem() ?: problemInLaunch(service.command, service.environment + environment)
     }
   if (problem != null) throw AmException.InvalidArgument("No containers can be added: $problem.")
 }
@@ -144,9 +143,9 @@ private fun Application.refuseIfTooMuch(
         "The Application Master is still registering with YARN. Call again in a second.",
         Reason.APPLICATION_STARTING,
       )
-  if (!resource.fitsIn(limit)) {
+  resource.problemIn(limit)?.let {
     throw AmException.ResourceExhausted(
-      "A container of $resource is more than YARN grants to one: $limit. Ask for less.",
+      "No containers can be added: the request wants $it",
       Reason.RESOURCE_TOO_LARGE,
       mapOf("max_memory_mib" to "${limit.memoryMib}", "max_vcores" to "${limit.vcores}"),
     )

@@ -2,20 +2,6 @@ package knit.am.core
 
 import java.net.URI
 
-/** An amount of what a node offers. YARN may grant more than asked for, never less. */
-data class Resource(
-  val memoryMib: Long,
-  val vcores: Int,
-) {
-  val isPositive: Boolean
-    get() = memoryMib >= 1 && vcores >= 1
-
-  fun fitsIn(limit: Resource): Boolean = memoryMib <= limit.memoryMib && vcores <= limit.vcores
-
-  /** As people read it: `512 MiB and 1 vcores`. */
-  override fun toString(): String = "$memoryMib MiB and $vcores vcores"
-}
-
 /** What a rank that failed for good means for the rest of the application. */
 enum class FailurePolicy { FAIL_APPLICATION, FINISH_OTHERS }
 
@@ -89,10 +75,9 @@ internal fun problemIn(services: Map<String, ServiceSpec>): String? {
 private fun problemIn(service: ServiceSpec): String? =
   when {
     service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
-    !service.resource.isPositive -> "its size is ${service.resource}; both must be at least 1"
     service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
     service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
-    else -> null
+    else -> service.resource.problem()
   }
     ?: problemInLaunch(service.command, service.environment)
     ?: service.localResources.entries.firstNotNullOfOrNull { (name, resource) -> problemInFile(name, resource) }

@@ -136,11 +136,12 @@ private fun LocalResource.toMessage(): LocalResourceMessage =
     ).addAllMemberNames(memberNames)
     .build()
 
-internal fun ResourceMessage.toDomain() = Resource(memoryMib, vcores)
+internal fun ResourceMessage.toDomain() = Resource(memoryMib, vcores, othersMap.toSortedMap())
 
 internal fun Resource.toMessage(): ResourceMessage =
   ResourceMessage
     .newBuilder()
     .setMemoryMib(memoryMib)
     .setVcores(vcores)
+    .putAllOthers(others)
     .build()

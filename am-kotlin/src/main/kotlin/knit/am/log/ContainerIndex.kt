@@ -140,6 +140,7 @@ internal class ContainerIndex(
         "finish_time" to exit.finishTime,
         "memory_mib" to resource.memoryMib,
         "vcores" to resource.vcores,
+        *resource.others.map { (name, amount) -> "resource.$name" to amount }.toTypedArray(),
       )
     }
 
@@ -156,7 +157,7 @@ internal class ContainerIndex(
 
     private fun line(vararg fields: Pair<String, Any?>): String =
       fields.joinToString(",", "{", "}") { (name, value) ->
-        "\"$name\":" + if (value == null || value is Number) value.toString() else json(value.toString())
+        json(name) + ":" + if (value == null || value is Number) value.toString() else json(value.toString())
       }
 
     private fun json(text: String): String =

@@ -11,6 +11,7 @@ import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Deferred
+import kotlinx.coroutines.async
 import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.currentCoroutineContext
@@ -75,7 +76,8 @@ internal class Allocator(
     planner = Planner(registration.countsVcores)
     maximum = registration.maxResource
     status = status.copy(answer = clock.instant(), answerMillis = nowMillis())
-    nodes.begin(registration, report)
+    val firstReport = if (registration.hasNewNames) async { runCatching { resourceManager.nodes() } } else report
+    nodes.begin(registration, firstReport)
     val watch =
       // Undispatched, so that the first, which the first heartbeat sends, is seen before that and need not wake it.
       launch(CoroutineName("allocator-watch"), CoroutineStart.UNDISPATCHED) {

@@ -175,10 +175,12 @@ internal class AskTable(
    * The free number nearest to what [size] has by its order: the larger, the higher.
    *
    * Lower numbers come first, and on a node that cannot hold what comes first the CapacityScheduler looks at nothing
-   * else of the application. What fits where the next smaller one does must not stand before it.
+   * else of the application. What fits where the next smaller one does must not stand before it, and what few nodes have
+   * any of not before what all have.
    */
   private fun freePriority(size: Resource): Int {
-    val own = (PRIORITIES_PER_DOUBLING * (log2(size.memoryMib) + log2(size.vcores.toLong()))).toInt() + 1
+    val bySize = (PRIORITIES_PER_DOUBLING * (log2(size.memoryMib) + log2(size.vcores.toLong()))).toInt() + 1
+    val own = if (size.others.isEmpty()) bySize.coerceAtMost(FIRST_OF_NAMED - 1) else FIRST_OF_NAMED + bySize / PRIORITIES_PER_DOUBLING
     return (own.coerceAtMost(MAX_PRIORITIES - MAX_ROWS)..MAX_PRIORITIES).first { it !in rowsByPriority }
   }
 
@@ -201,6 +203,9 @@ internal class AskTable(
 
     /** As many as there is room for: memory and vcores double 62 times at most between them. */
     private const val PRIORITIES_PER_DOUBLING = 14
+
+    /** Beyond what a node of 2 PiB of memory and 2,048 vcores has by its size. */
+    private const val FIRST_OF_NAMED = 600
 
     const val RESEND_MILLIS = 10_000L
 

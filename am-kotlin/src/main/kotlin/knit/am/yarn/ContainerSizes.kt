@@ -16,8 +16,8 @@ internal class ContainerSizes(
   private val largestInReach = largestOf(inReach)
 
   private fun largestOf(nodes: Collection<NodeRoom>): List<NodeRoom> =
-    nodes.sortedWith(mostMemoryFirst).fold(emptyList()) { soFar, node ->
-      if (soFar.isEmpty() || node.capacity.vcores > soFar.last().capacity.vcores) soFar + node else soFar
+    nodes.sortedWith(mostMemoryFirst).distinctBy { it.capacity }.fold(emptyList()) { soFar, node ->
+      if (soFar.none { node.capacity.fitsIn(it.capacity) }) soFar + node else soFar
     }
 
   /** Whether YARN takes a request for [size], and some node could hold it if it were empty. */
@@ -38,9 +38,9 @@ internal class ContainerSizes(
   private fun closest(
     largest: List<NodeRoom>,
     size: Resource,
-  ): NodeRoom? = largest.firstOrNull { !countsVcores || size.vcores <= it.capacity.vcores } ?: largest.lastOrNull()
+  ): NodeRoom? = largest.firstOrNull { it.couldHold(size.copy(memoryMib = 0)) } ?: largest.lastOrNull()
 
-  private fun NodeRoom.couldHold(size: Resource) = size.memoryMib <= capacity.memoryMib && (!countsVcores || size.vcores <= capacity.vcores)
+  private fun NodeRoom.couldHold(size: Resource) = if (countsVcores) size.fitsIn(capacity) else size.memoryMib <= capacity.memoryMib
 
   private companion object {
     val mostMemoryFirst =

@@ -84,6 +84,7 @@ internal class Nodes(
       Resource(
         if (most.memoryMib > ceiling.memoryMib) Long.MAX_VALUE else ceiling.memoryMib,
         if (most.vcores > ceiling.vcores) Int.MAX_VALUE else ceiling.vcores,
+        ceiling.others.filter { (name, amount) -> most.amountOf(name) <= amount },
       )
     changed()
     refresh(scope)
@@ -104,13 +105,13 @@ internal class Nodes(
     size: Resource,
   ) {
     if (known[nodeId]?.let { grantedIn.add(it.partition) } == true) sizes = null
-    change(nodeId) { Resource(it.memoryMib - size.memoryMib, it.vcores - size.vcores) }
+    change(nodeId) { it - size }
   }
 
   fun completed(
     nodeId: String,
     size: Resource,
-  ) = change(nodeId) { Resource(it.memoryMib + size.memoryMib, it.vcores + size.vcores) }
+  ) = change(nodeId) { it + size }
 
   /**
    * Asks the RM where there is room, if the last report is too old for what is at hand.
@@ -187,13 +188,24 @@ internal class Nodes(
   private fun measure(): ContainerSizes {
     val most = registered.maxResource
     if (known.isEmpty()) return ContainerSizes(most, emptyList(), registered.countsVcores)
-    val largest = Resource(known.values.maxOf { it.capacity.memoryMib }, known.values.maxOf { it.capacity.vcores })
+    val names = most.others.keys
+    val largest =
+      Resource(
+        known.values.maxOf { it.capacity.memoryMib },
+        known.values.maxOf { it.capacity.vcores },
+        names.associateWith { name -> known.values.maxOf { it.capacity.amountOf(name) } },
+      )
     if (!isComplete) {
-      val maximum = Resource(maxOf(most.memoryMib, largest.memoryMib), maxOf(most.vcores, largest.vcores))
+      val others = names.associateWith { maxOf(most.amountOf(it), largest.amountOf(it)) }
+      val maximum = Resource(maxOf(most.memoryMib, largest.memoryMib), maxOf(most.vcores, largest.vcores), others)
       return ContainerSizes(maximum, emptyList(), registered.countsVcores)
     }
     return ContainerSizes(
-      Resource(minOf(ceiling.memoryMib, largest.memoryMib), minOf(ceiling.vcores, largest.vcores)),
+      Resource(
+        minOf(ceiling.memoryMib, largest.memoryMib),
+        minOf(ceiling.vcores, largest.vcores),
+        largest.others.mapValues { (name, amount) -> minOf(ceiling.others[name] ?: Long.MAX_VALUE, amount) },
+      ),
       known.values,
       registered.countsVcores,
       inReach(),
@@ -207,6 +219,7 @@ internal class Nodes(
       Resource(
         if (known.values.any { it.capacity.memoryMib > most.memoryMib }) most.memoryMib else Long.MAX_VALUE,
         if (known.values.any { it.capacity.vcores > most.vcores }) most.vcores else Int.MAX_VALUE,
+        most.others.filter { (name, amount) -> known.values.any { it.capacity.amountOf(name) > amount } },
       )
   }
 

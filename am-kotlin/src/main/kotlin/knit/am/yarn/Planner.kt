@@ -208,6 +208,10 @@ private class FreeRoom(
   private val memoryMib = nodes.associateTo(HashMap()) { it.nodeId to it.free.memoryMib }
   private val vcores = nodes.associateTo(HashMap()) { it.nodeId to it.free.vcores.toLong() }
 
+  /** Only of nodes that have any. */
+  private val others =
+    nodes.filter { it.free.others.isNotEmpty() }.associateTo(HashMap()) { it.nodeId to HashMap(it.free.others) }
+
   fun take(
     nodeId: String,
     shape: Shape,
@@ -215,6 +219,7 @@ private class FreeRoom(
   ) {
     memoryMib.computeIfPresent(nodeId) { _, free -> free - shape.resource.memoryMib * count }
     vcores.computeIfPresent(nodeId) { _, free -> free - shape.resource.vcores.toLong() * count }
+    for ((name, amount) in shape.resource.others) others[nodeId]?.computeIfPresent(name) { _, free -> free - amount * count }
   }
 
   /**
@@ -241,7 +246,8 @@ private class FreeRoom(
   ): Int {
     val byMemory = memoryMib.getValue(nodeId) / shape.resource.memoryMib.coerceAtLeast(1)
     val byVcores = if (countsVcores) vcores.getValue(nodeId) / shape.resource.vcores.coerceAtLeast(1) else Long.MAX_VALUE
-    return minOf(byMemory, byVcores).coerceIn(0, Int.MAX_VALUE.toLong()).toInt()
+    val byOthers = shape.resource.others.minOfOrNull { (name, amount) -> (others[nodeId]?.get(name) ?: 0) / amount } ?: Long.MAX_VALUE
+    return minOf(byMemory, byVcores, byOthers).coerceIn(0, Int.MAX_VALUE.toLong()).toInt()
   }
 
   private companion object {

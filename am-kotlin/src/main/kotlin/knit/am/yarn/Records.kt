@@ -19,10 +19,28 @@ import org.apache.hadoop.yarn.api.records.Resource as YarnResource
 
 // The door between YARN's records and our own types.
 
-internal fun YarnResource.toDomain() = Resource(memorySize, virtualCores)
+internal fun YarnResource.toDomain() = Resource(memorySize, virtualCores, named().filterValues { it > 0 })
+
+/** As a limit: what there is none of has its name, too, for it is no unknown one. */
+internal fun YarnResource.toLimit() = Resource(memorySize, virtualCores, named())
 
 /** YARN's calls of all versions take an int: 2 PiB of memory are enough. */
-internal fun Resource.toYarn(): YarnResource = YarnResource.newInstance(memoryMib.coerceAtMost(Int.MAX_VALUE.toLong()).toInt(), vcores)
+internal fun Resource.toYarn(): YarnResource =
+  YarnResource.newInstance(memoryMib.coerceAtMost(Int.MAX_VALUE.toLong()).toInt(), vcores).also { yarn ->
+    others.forEach { (name, amount) -> yarn.setResourceValue(name, amount) }
+  }
+
+private val withFields = setOf("memory-mb", "vcores")
+
+/** Nothing where the node's Hadoop is older than named resources are: these came with 2.10 and 3.1. */
+private fun YarnResource.named(): Map<String, Long> =
+  try {
+    resources.filterNot { it.name in withFields }.associate { it.name to it.value }
+  } catch (
+    @Suppress("SwallowedException") old: LinkageError,
+  ) {
+    emptyMap()
+  }
 
 internal fun YarnContainer.toDomain() =
   Lease(
@@ -51,10 +69,17 @@ internal fun NodeReport.toDomain(namesHavePorts: Boolean) =
       Resource(
         memoryMib = ((capability?.memorySize ?: 0) - (used?.memorySize ?: 0)).coerceAtLeast(0),
         vcores = ((capability?.virtualCores ?: 0) - (used?.virtualCores ?: 0)).coerceAtLeast(0),
+        others = freeOthers(),
       ),
     capacity = capability?.toDomain() ?: Resource(0, 0),
     partition = nodeLabels?.firstOrNull().orEmpty(),
   )
+
+private fun NodeReport.freeOthers(): Map<String, Long> {
+  val all = capability?.toDomain()?.others.orEmpty()
+  val taken = used?.toDomain()?.others.orEmpty()
+  return all.mapValues { (name, amount) -> (amount - (taken[name] ?: 0)).coerceAtLeast(0) }
+}
 
 internal fun schedulerName(
   nodeId: String,

@@ -45,10 +45,15 @@ internal class LeftBehindException(
 
 /** What the RM says to a new attempt. */
 internal data class Registration(
-  /** The most it grants to one container: what the cluster is configured to, and no more than its largest node has. */
+  /**
+   * The most it grants to one container: what the cluster is configured to, and no more than its largest node has. It has
+   * the names of all resources there are, those of which no node has any included.
+   */
   val maxResource: Resource,
-  /** Whether its scheduler counts vcores at all; by default it counts memory only. */
+  /** Whether its scheduler counts vcores and named resources at all; by default the CapacityScheduler counts memory only. */
   val countsVcores: Boolean,
+  /** Whether it has told of named resources that this process did not know, so that earlier answers lack them. */
+  val hasNewNames: Boolean = false,
 )
 
 /** A node, and what is free on it. */

@@ -10,6 +10,8 @@ class SpecificationTest {
     type: LocalResource.Type = LocalResource.Type.ARCHIVE,
   ) = LocalResource(url, 1, 2, type, LocalResource.Visibility.PRIVATE)
 
+  private fun gpus(amount: Long) = SMALL.copy(others = mapOf("yarn.io/gpu" to amount))
+
   private fun withFile(
     name: String,
     file: LocalResource = file(),
@@ -26,6 +28,15 @@ class SpecificationTest {
         service(maxRestarts = -1) to "Service worker cannot be run: max_restarts is -1; it must be 0 or more.",
         service(maxReplacements = -1) to "Service worker cannot be run: max_replacements is -1; it must be 0 or more.",
         service(resource = Resource(0, 1)) to "Service worker cannot be run: its size is 0 MiB and 1 vcores; both must be at least 1.",
+        service(resource = gpus(0)) to "Service worker cannot be run: it asks for 0 of yarn.io/gpu; it must be at least 1, or be left out.",
+        service(resource = SMALL.copy(others = mapOf("vcores" to 1))) to
+          "Service worker cannot be run: its named resources hold vcores, which is vcores.",
+        service(resource = SMALL.copy(others = mapOf("memory-mb" to 1))) to
+          "Service worker cannot be run: its named resources hold memory-mb, which is memory_mib.",
+        service(resource = SMALL.copy(others = mapOf(" " to 1))) to
+          "Service worker cannot be run: ' ' cannot name a resource: it must be 1 to 255 characters.",
+        service(resource = SMALL.copy(others = (1..33).associate { "r$it" to 1L })) to
+          "Service worker cannot be run: it asks for 33 named resources, of at most 32.",
         service(instances = 100_000) to
           "The specification asks for 100001 containers; an application holds at most 100000. Ask for fewer instances.",
         service(environment = mapOf("A B" to "")) to

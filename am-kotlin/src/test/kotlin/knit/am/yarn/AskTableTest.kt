@@ -177,4 +177,12 @@ class AskTableTest {
     assertTrue(priorities.size <= 2 * AskTable.MAX_ROWS, "${priorities.size} priorities")
     assertTrue(priorities.all { it in 1..AskTable.MAX_PRIORITIES })
   }
+
+  @Test
+  fun whatFewNodesHaveComesAfterWhatAllHave() {
+    val gpu = Shape(SMALL.copy(others = mapOf("yarn.io/gpu" to 1)))
+    val huge = Shape(Resource(1L shl 40, 1 shl 20))
+    assertTrue(priorityOf(gpu) > priorityOf(large))
+    assertTrue(priorityOf(huge) in 1 until priorityOf(gpu))
+  }
 }

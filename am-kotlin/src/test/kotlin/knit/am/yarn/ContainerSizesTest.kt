@@ -41,4 +41,13 @@ class ContainerSizesTest {
     assertEquals(deep, sizes.closestTo(Resource(20_000, 16)))
     assertEquals(deep, sizes.closestTo(Resource(20_000, 64)))
   }
+
+  @Test
+  fun aNodeThatAloneHasANamedResourceIsNoneToForget() {
+    val gpus = room(4, capacity = Resource(4_096, 2, mapOf("yarn.io/gpu" to 2)))
+    val sizes = ContainerSizes(maximum.copy(others = mapOf("yarn.io/gpu" to 2)), listOf(wide, deep, gpus), countsVcores = true)
+    assertTrue(sizes.holds(Resource(4_096, 2, mapOf("yarn.io/gpu" to 2))))
+    assertFalse(sizes.holds(Resource(8_192, 2, mapOf("yarn.io/gpu" to 1))))
+    assertEquals(gpus, sizes.closestTo(Resource(8_192, 2, mapOf("yarn.io/gpu" to 1))))
+  }
 }

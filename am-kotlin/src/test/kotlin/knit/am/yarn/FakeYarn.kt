@@ -9,6 +9,7 @@ import org.apache.hadoop.yarn.api.protocolrecords.FinishApplicationMasterRequest
 import org.apache.hadoop.yarn.api.protocolrecords.FinishApplicationMasterResponse
 import org.apache.hadoop.yarn.api.protocolrecords.RegisterApplicationMasterRequest
 import org.apache.hadoop.yarn.api.protocolrecords.RegisterApplicationMasterResponse
+import org.apache.hadoop.yarn.api.protocolrecords.impl.pb.RegisterApplicationMasterResponsePBImpl
 import org.apache.hadoop.yarn.api.records.ContainerId
 import org.apache.hadoop.yarn.api.records.ContainerState
 import org.apache.hadoop.yarn.api.records.ContainerStatus
@@ -22,6 +23,11 @@ import org.apache.hadoop.yarn.exceptions.ApplicationAttemptNotFoundException
 import org.apache.hadoop.yarn.exceptions.ApplicationMasterNotRegisteredException
 import org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException
 import org.apache.hadoop.yarn.exceptions.InvalidResourceRequestException
+import org.apache.hadoop.yarn.proto.YarnProtos.ResourceInformationProto
+import org.apache.hadoop.yarn.proto.YarnProtos.ResourceProto
+import org.apache.hadoop.yarn.proto.YarnProtos.ResourceTypeInfoProto
+import org.apache.hadoop.yarn.proto.YarnServiceProtos.RegisterApplicationMasterResponseProto
+import org.apache.hadoop.yarn.proto.YarnServiceProtos.SchedulerResourceTypes
 import org.apache.hadoop.yarn.util.Records
 import java.io.IOException
 import java.nio.ByteBuffer
@@ -80,6 +86,11 @@ internal class FakeYarn :
   /** How often YARN says that it has not written the end down yet. */
   var finishesToDelay = 0
   var isAttemptGone = false
+
+  /** Named resources that it knows, the most of each that it grants, and whether its scheduler counts them. */
+  var typeNames = emptyList<String>()
+  var mostOthers = emptyMap<String, Long>()
+  var countsAll = false
   var nextAmToken: Token? = null
   var nextNodeTokens = emptyList<NMToken>()
 
@@ -173,9 +184,13 @@ internal class FakeYarn :
     registrations++
     responseId = 0
     if (answersToLose > 0) throw IOException("connection reset").also { answersToLose-- }
-    return Records.newRecord(RegisterApplicationMasterResponse::class.java).apply {
-      maximumResourceCapability = maximum().toYarn()
-    }
+    val most = ResourceProto.newBuilder().setMemory(maximum().memoryMib).setVirtualCores(maximum().vcores)
+    mostOthers.forEach { (name, amount) -> most.addResourceValueMap(ResourceInformationProto.newBuilder().setKey(name).setValue(amount)) }
+    val types = (listOf("memory-mb", "vcores") + typeNames).map { ResourceTypeInfoProto.newBuilder().setName(it).build() }
+    val response = RegisterApplicationMasterResponseProto.newBuilder().setMaximumCapability(most).addAllResourceTypes(types)
+    if (countsAll) response.addSchedulerResourceTypes(SchedulerResourceTypes.MEMORY).addSchedulerResourceTypes(SchedulerResourceTypes.CPU)
+    // As it comes over the wire: what is in it is read when it is looked at.
+    return RegisterApplicationMasterResponsePBImpl(response.build())
   }
 
   override fun allocate(request: AllocateRequest): AllocateResponse {
@@ -192,7 +207,7 @@ internal class FakeYarn :
           "but get ${request.responseId}",
       )
     }
-    val most = maximum()
+    val most = maximum().copy(others = mostOthers)
     request.askList.forEach { ask ->
       val size = ask.capability.toDomain()
       if (!size.fitsIn(most)) {

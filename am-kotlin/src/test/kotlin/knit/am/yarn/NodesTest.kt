@@ -93,6 +93,20 @@ class NodesTest {
     assertEquals(null, nodes.preferredNodes(emptySet()))
   }
 
+  @Test
+  fun theMostOfANamedResourceFollowsTheNodesUpToWhatIsConfigured() {
+    val gpus = { number: Int, amount: Long -> room(number, capacity = MOST.copy(others = mapOf("yarn.io/gpu" to amount))) }
+    val most = MOST.copy(others = mapOf("yarn.io/gpu" to 4, "fpga" to 0))
+    runBlocking {
+      nodes.begin(Registration(most, countsVcores = true), CompletableDeferred(Result.success(listOf(room(1), gpus(2, 8)))))
+    }
+    assertEquals(mapOf("yarn.io/gpu" to 4L, "fpga" to 0L), nodes.sizes().maximum.others, "configured, for a node has more")
+    nodes.remove("node2:8041")
+    assertEquals(mapOf("yarn.io/gpu" to 0L, "fpga" to 0L), nodes.sizes().maximum.others, "known, though no node has any")
+    nodes.add(gpus(3, 2))
+    assertEquals(2L, nodes.sizes().maximum.amountOf("yarn.io/gpu"))
+  }
+
   private fun report(vararg rooms: NodeRoom) =
     runBlocking { nodes.begin(Registration(MOST, countsVcores = false), CompletableDeferred(Result.success(rooms.toList()))) }
 }

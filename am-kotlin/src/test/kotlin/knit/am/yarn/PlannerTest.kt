@@ -186,4 +186,12 @@ class PlannerTest {
       assertEquals(dealt.mapValues { it.value + wide }.filterValues { it > 0 }, counts.byNode)
     }
   }
+
+  @Test
+  fun onlyNodesThatHaveOfANamedResourceAreNamedForIt() {
+    val gpu = Shape(SMALL.copy(others = mapOf("yarn.io/gpu" to 2)))
+    val nodes = listOf(room(1), room(2).run { copy(free = free.copy(others = mapOf("yarn.io/gpu" to 5))) })
+    val counts = planner.plan(mapOf(gpu to 3), PreferredNodes(nodes, 1), 0).getValue(gpu)
+    assertEquals(mapOf("node1" to 1, "node2" to 3), counts.byNode, "there is room for two of them, and the third names all")
+  }
 }

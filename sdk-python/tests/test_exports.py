@@ -13,23 +13,23 @@ import knit.testing
 MODELS = """
     AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
     ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
-    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus Knit LogChunk
-    LogEnd LogFile LogLine LogStream NodeReport NodeState PackingProgress QueueReport QueueState
-    RUNNING_ENVIRONMENT ResourceAmount Resources SchedulerType Service StagingProgress Visibility
-    WaitingCause WaitingReason YarnState create_env pack_environment
+    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus KillResult Knit
+    LogChunk LogEnd LogFile LogLine LogStream NodeReport NodeState PackingProgress QueueReport
+    QueueState RUNNING_ENVIRONMENT ResourceAmount Resources SchedulerType Service StagingProgress
+    Visibility WaitingCause WaitingReason YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
-    ApplicationNotRunningError ClusterError ClusterFileExistsError ClusterFileNotFoundError
-    ClusterResponseError ClusterTimeoutError ClusterUnreachableError CondaException
-    ConfigurationError ConfigurationNotFoundError ConnectionLostError ContainerNotFoundError
-    DuplicateFileError FileMissingError HDFSConfigException HistoryLostError InvalidRequestError
-    KerberosRequiredError KnitError KnitException LogAggregationDisabledError LogFormatError
-    LogsNotFoundError LogsUnavailableError PackageListError PositionOutOfRangeError
+    ApplicationNotRunningError ChangeRefusedError ClusterError ClusterFileExistsError
+    ClusterFileNotFoundError ClusterResponseError ClusterTimeoutError ClusterUnreachableError
+    CondaException ConfigurationError ConfigurationNotFoundError ConnectionLostError
+    ContainerNotFoundError DuplicateFileError FileMissingError HDFSConfigException HistoryLostError
+    InvalidRequestError KerberosRequiredError KnitError KnitException LogAggregationDisabledError
+    LogFormatError LogsNotFoundError LogsUnavailableError PackageListError PositionOutOfRangeError
     PythonEnvironmentError QueueNotFoundError QueueStoppedError QuotaExceededError
-    ResourceExhaustedError
-    ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError StandbyError SubmissionError
-    WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException
+    ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError
+    StandbyError SubmissionError WaitTimeoutError WebHdfsDisabledError WrongPortError
+    WrongStateError YARNException
 """.split()  # noqa: SIM905 - one a line would be a page
 
 

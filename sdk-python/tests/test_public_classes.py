@@ -75,6 +75,10 @@ VALUES = [
         resources=knit.Resources("1 GiB"),
         exit=EXIT,
     ),
+    knit.KillResult(
+        application_id="application_1700000000000_0001",
+        report=knit.ApplicationReport(application_id="application_1700000000000_0001"),
+    ),
     knit.LogChunk("worker", 1, 2, CONTAINER, "stdout", 3, b"bytes", True),
     knit.LogEnd("worker", 1, 2, CONTAINER, "stdout", 8, None),
     knit.LogFile("stdout", 8),

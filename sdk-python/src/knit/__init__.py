@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from knit._values.containers import ContainerExit, ContainerState, ExitReason
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
+    from knit._values.kills import KillResult
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
     from knit._values.nodes import NodeReport, NodeState
     from knit._values.queues import QueueReport, QueueState, SchedulerType
@@ -70,6 +71,7 @@ __all__ = [
     "FailurePolicy",
     "File",
     "FinalStatus",
+    "KillResult",
     "Knit",
     "LogChunk",
     "LogEnd",
@@ -111,6 +113,7 @@ _MODULES = {
     "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
+    "_values.kills": ("KillResult",),
     "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
     "_values.nodes": ("NodeReport", "NodeState"),
     "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),

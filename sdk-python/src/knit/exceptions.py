@@ -27,6 +27,7 @@ Everything this package raises on purpose.
     - QueueStoppedError               the queue takes no new applications
     - ResourcesUnavailableError       more than any node has, or than YARN grants
     - SubmissionError                 YARN refused the application
+    - ChangeRefusedError              YARN refused another queue or priority
     - ClusterResponseError            an answer we cannot read
   + ApplicationError, likewise      the application, or its Application Master, said no
     - ApplicationNotFoundError        YARN does not know it
@@ -66,6 +67,7 @@ __all__ = [
     "ApplicationFailedError",
     "ApplicationNotFoundError",
     "ApplicationNotRunningError",
+    "ChangeRefusedError",
     "ClusterError",
     "ClusterFileExistsError",
     "ClusterFileNotFoundError",
@@ -204,6 +206,8 @@ class ClusterError(YARNException):
         """The address that was tried, without its query."""
         self.status = status
         """The HTTP status that came back; None if there was no answer."""
+        self.exception: str | None = None
+        """What Hadoop calls the failure, `AccessControlException`; None where it has no word."""
 
 
 class ClusterUnreachableError(ClusterError, ConnectionError):
@@ -284,6 +288,10 @@ class ResourcesUnavailableError(ClusterError):
 
 class SubmissionError(ClusterError):
     """YARN refused the application."""
+
+
+class ChangeRefusedError(ClusterError):
+    """YARN refused to move an application to another queue, or to change its priority."""
 
 
 class ClusterResponseError(ClusterError):

@@ -21,6 +21,7 @@ class FakeNode:
     vcores: int = 8
     state: str = "RUNNING"
     health_report: str = ""
+    labels: tuple[str, ...] = ()
 
 
 @dataclass
@@ -69,6 +70,12 @@ class FakeResourceManager(FakeServer):
         """Whether the scheduler takes what asks for a queue that is not there."""
         self.attempts: dict[str, list[dict[str, Any]]] = {}
         """The starts of Application Masters, by application."""
+        self.scheduler: dict[str, Any] | None = None
+        """What it answers to a question for its queues, in place of `queues`."""
+        self.highest_priority: int | None = 10
+        """yarn.cluster.max-application-priority; None where the scheduler has no priorities."""
+        self.full_queues: set[str] = set()
+        """Where the scheduler moves nothing to, though they are open."""
         self.configuration: dict[str, str] = {}
         """What its own configuration says."""
         self._lock = threading.RLock()
@@ -94,7 +101,8 @@ class FakeResourceManager(FakeServer):
                 case ["nodes"]:
                     return Answer.json({"nodes": {"node": [_node(node) for node in self.nodes]}})
                 case ["scheduler"]:
-                    return Answer.json({"scheduler": {"schedulerInfo": self._queue("root")}})
+                    found = self.scheduler or {"schedulerInfo": self._queue("root")}
+                    return Answer.json({"scheduler": found})
                 case ["apps", "new-application"]:
                     return self._new_application()
                 case ["apps"]:
@@ -211,14 +219,26 @@ class FakeResourceManager(FakeServer):
 
     def _list(self, request: Request) -> Answer:
         apps = [app for app in self.applications.values() if app["state"] != "NEW"]
-        for parameter, key in (("user", "user"), ("queue", "queue")):
-            if parameter in request.query:
-                apps = [app for app in apps if app[key] == request.query[parameter]]
-        if "states" in request.query:
-            apps = [app for app in apps if app["state"] in request.query["states"].split(",")]
-        if "applicationTypes" in request.query:
-            types = request.query["applicationTypes"].split(",")
-            apps = [app for app in apps if app["applicationType"] in types]
+        query = request.query
+        for parameter, key in (("user", "user"), ("queue", "queue"), ("name", "name")):
+            if parameter in query:
+                apps = [app for app in apps if app[key] == query[parameter]]
+        if query.get("states"):
+            apps = [app for app in apps if app["state"] in query["states"].split(",")]
+        if query.get("applicationTypes"):
+            types = query["applicationTypes"].lower().split(",")
+            apps = [app for app in apps if app["applicationType"].lower() in types]
+        if query.get("applicationTags"):
+            wanted = set(query["applicationTags"].lower().split(","))
+            apps = [app for app in apps if wanted & set(app["applicationTags"].split(","))]
+        for field in ("startedTime", "finishedTime"):
+            first = int(query.get(f"{field}Begin", 0))
+            last = int(query.get(f"{field}End", 2**63))
+            if first < 0 or last < first:
+                return Answer.error(400, "BadRequestException", f"{field}End must be greater")
+            apps = [app for app in apps if first <= app[field] <= last]
+        # It takes any, as a hash table has them.
+        apps = apps[: int(query.get("limit", len(apps)))]
         # As Hadoop 2 does: an empty list is null.
         return Answer.json({"apps": {"app": apps} if apps else None})
 
@@ -236,10 +256,36 @@ class FakeResourceManager(FakeServer):
             if not self.stays_after_kill and app["state"] not in ("FINISHED", "FAILED"):
                 app.update(state="KILLED", finalStatus="KILLED", finishedTime=now_ms())
             return Answer.json({"state": app["state"]}, 202)
+        if rest in (["queue"], ["priority"]) and request.method == "PUT":
+            return self._change(request, app, rest[0])
         if rest == ["appattempts"]:
             attempts = self.attempts.get(application_id, [{"id": 1}])
             return Answer.json({"appAttempts": {"appAttempt": attempts}})
         return Answer.json({"app": app})
+
+    def _change(self, request: Request, app: dict[str, Any], what: str) -> Answer:
+        """Another queue or priority. Where the scheduler refuses, nothing says why."""
+        refused = Answer.error(503, "UndeclaredThrowableException", "")
+        if app.get("user") not in (None, request.query.get("user.name")):
+            return Answer.error(403, "ForbiddenException", "User cannot perform operation")
+        value = json.loads(request.body)[what]
+        if what == "priority":
+            if self.highest_priority is None and value > 0:
+                return refused
+            made = min(value, self.highest_priority or 0)
+            # Of one that has ended it is answered too, and nothing comes of it.
+            if app["state"] not in ("FINISHED", "FAILED", "KILLED"):
+                app["priority"] = made
+            return Answer.json({"priority": made})
+        if app["state"] in ("FINISHED", "FAILED", "KILLED", "FINISHING"):
+            return Answer(400, f"App in {app['state']} state cannot be moved.".encode())
+        found = [q for q in self.queues if value in (q.path, q.path.rpartition(".")[2])]
+        if len(found) != 1 or not found[0].leaf or found[0].state != "RUNNING":
+            return refused
+        if found[0].path in self.full_queues:
+            return refused
+        app["queue"] = found[0].path
+        return Answer.json({"queue": found[0].path})
 
     def change(self, application_id: str, **fields: Any) -> None:
         """Sets fields of an application, by their names in the REST API."""
@@ -259,4 +305,5 @@ def _node(node: FakeNode) -> dict[str, Any]:
         "availableVirtualCores": node.vcores,
         "numContainers": 0,
         "healthReport": node.health_report,
+        "nodeLabels": list(node.labels),
     }

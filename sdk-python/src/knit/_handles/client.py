@@ -6,19 +6,18 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from knit._cluster.configuration.config import ClusterConfig
 from knit._handles.application import Application
+from knit._handles.cluster_calls import ClusterCalls
 from knit._handles.cluster_yarn import ClusterYarn
-from knit._values.identifiers import APPLICATION_ID
+from knit._handles.killing import check_id
 from knit._values.reports import ApplicationReport
-from knit._values.states import YarnState
 from knit._wire.tls import ClientTls
-from knit.exceptions import ApplicationNotFoundError
 
 if TYPE_CHECKING:
     from knit._environments import PackingProgress
@@ -32,17 +31,7 @@ SWEEPING_TIME = timedelta(seconds=5)
 _log = logging.getLogger("knit")
 
 
-class _Myself:
-    """Stands for the user of a client, where None means everybody."""
-
-    def __repr__(self) -> str:
-        return "MYSELF"
-
-
-MYSELF: Final = _Myself()
-
-
-class Client:
+class Client(ClusterCalls):
     """
     The way to one cluster.
 
@@ -118,11 +107,6 @@ class Client:
     def config(self) -> ClusterConfig:
         """Where the cluster is."""
         return self._config
-
-    @property
-    def user(self) -> str:
-        """The name the cluster knows us by."""
-        return self._cluster.user
 
     def __enter__(self) -> Client:
         return self
@@ -265,36 +249,8 @@ class Client:
         Raises:
             ApplicationNotFoundError: This is not the ID of an application.
         """
-        if not APPLICATION_ID.fullmatch(application_id):
-            raise ApplicationNotFoundError(
-                f"{application_id!r} is not the ID of an application: one reads like "
-                "application_1700000000000_0001. Known ones: knit list"
-            )
+        check_id(application_id)
         return self._handle(application_id, None)
-
-    def applications(
-        self,
-        *,
-        states: Iterable[YarnState] | None = None,
-        name: str | None = None,
-        user: str | _Myself | None = MYSELF,
-        queue: str | None = None,
-    ) -> list[ApplicationReport]:
-        """
-        Lists applications of knit, the latest first.
-
-        Args:
-            states: Only in these. Default: in any that YARN remembers.
-            name: Only of this name.
-            user: Only of this user. Default: of the client's. None: of everybody.
-            queue: Only in this queue.
-        """
-        return self._cluster.resource_manager.applications(
-            states=states,
-            name=name,
-            user=self.user if isinstance(user, _Myself) else user,
-            queue=queue,
-        )
 
     def doctor(self, *, queue: str | None = "default") -> list[CheckResult]:
         """

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.staging import Staging
@@ -96,7 +97,7 @@ class Sweep:
             # It has yet to load its applications, and would seem to know none.
             raise StandbyError(f"The ResourceManager at {info.url} is still starting.")
         reports = self._resource_manager.applications(
-            user=self._directory.files.user, application_types=None
+            ApplicationFilter(user=self._directory.files.user)
         )
         return {report.application_id: report for report in reports}
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 
 from knit._cluster.rest.answer_errors import first_line
 from knit._cluster.yarn.nodes import NewApplication
+from knit._cluster.yarn.queue_names import nearest, open_queues
 from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit._values.nodes import NodeReport, NodeState
 from knit._values.queues import QueueReport, QueueState
@@ -184,7 +185,7 @@ def check_queue(facts: ClusterFacts, name: str) -> str:
     if facts.makes_queues:
         return (
             f"There is no queue {name!r} now; this scheduler makes queues by its own rules. "
-            f"{_open_queues(facts)}"
+            f"{open_queues(facts.queues)}"
         )
     raise queue_not_found(facts, name)
 
@@ -208,7 +209,7 @@ def find_queue(facts: ClusterFacts, name: str) -> QueueReport | None:
     if queue is not None and queue.state is not QueueState.RUNNING:
         raise QueueStoppedError(
             f"The queue {queue.path} is {queue.state.value} and takes no new applications. "
-            f"{_open_queues(facts)}",
+            f"{open_queues(facts.queues)}",
             url=facts.info.url,
         )
     return queue
@@ -223,12 +224,10 @@ def queue_not_found(facts: ClusterFacts, name: str, said: str | None = None) -> 
         else f"The queue {parent.path} only holds other queues"
     )
     because = f", and YARN refused the application ({said})" if said else ""
-    return QueueNotFoundError(f"{what}{because}. {_open_queues(facts)}", url=facts.info.url)
-
-
-def _open_queues(facts: ClusterFacts) -> str:
-    leaves = [queue.path for queue in facts.queues if queue.is_open]
-    return f"Queues that take applications: {', '.join(leaves) or 'none'}."
+    close = nearest(facts.queues, name) if parent is None else ""
+    return QueueNotFoundError(
+        f"{what}{because}.{close} {open_queues(facts.queues)}", url=facts.info.url
+    )
 
 
 def explain_refusal(facts: ClusterFacts, queue: str, error: SubmissionError) -> ClusterError:

@@ -129,7 +129,7 @@ def test_a_connection_with_an_answer_left_in_it_is_not_used_again(http: HttpClie
             response, url, what="Asking", daemon=RESOURCE_MANAGER, deadline=deadline
         )
         assert next(iter(chunks)) == b"0123"
-        chunks.close()  # type: ignore[attr-defined]
+        chunks.close()
         assert asks(http, url, 30) == b"0123456789"
         assert response.closed
 
@@ -334,3 +334,21 @@ def test_a_standby_without_another_is_on_standby(fake: FakeCluster, cluster: Clu
     fake.resource_manager.answers_with = lambda _: Answer(307, b"", {"Refresh": "5; url=x"})
     with pytest.raises(StandbyError):
         cluster.resource_manager.metrics()
+
+
+def test_an_answer_that_is_too_large_is_left_unread_and_told(
+    cluster: Cluster, fake: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the bound it is read; one byte more, and it is asked for once and not again."""
+    monkeypatch.setattr("knit._cluster.rest.client.LARGEST_ANSWER_BYTES", 2 * 1024 * 1024)
+    body = b'{"nodes": null}'
+    size = 2 * 1024 * 1024
+    fake.resource_manager.answers_with = lambda _: Answer(200, body.ljust(size))
+    assert cluster.resource_manager.nodes() == []
+    size += 1
+    asked = len(fake.resource_manager.requests)
+    with pytest.raises(ClusterResponseError, match="more than 2 MiB, which is not read"):
+        cluster.resource_manager.nodes()
+    assert len(fake.resource_manager.requests) == asked + 1
+    size = 100
+    assert cluster.resource_manager.nodes() == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from knit._cluster.cluster import Cluster
+from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.applications import application_report
 from knit._values.amounts import ResourceAmount
 from knit._values.queues import QueueState
@@ -153,13 +154,17 @@ class TestApplications:
         one, two = submit(cluster), submit(cluster, **{"application-name": "other"})
         submit(cluster, **{"application-type": "MAPREDUCE"})
         fake.resource_manager.change(one, state="RUNNING")
-        ids = [report.application_id for report in rm.applications()]
-        assert ids == [two, one]
-        assert [r.application_id for r in rm.applications(states=[YarnState.RUNNING])] == [one]
-        assert [r.application_id for r in rm.applications(name="other")] == [two]
-        assert [r.application_id for r in rm.applications(limit=1)] == [two]
-        assert rm.applications(user="bob") == []
-        assert len(rm.applications(application_types=None)) == 3
+
+        def ids(limit: int | None = None, **wanted: Any) -> list[str]:
+            found = rm.applications(ApplicationFilter(**{"types": ["knit"], **wanted}), limit=limit)
+            return [report.application_id for report in found]
+
+        assert ids() == [two, one]
+        assert ids(states=[YarnState.RUNNING]) == [one]
+        assert ids(name="other") == [two]
+        assert ids(limit=1) == [two]
+        assert ids(user="bob") == []
+        assert len(ids(types=None)) == 3
 
     def test_an_unknown_one_is_told(self, cluster: Cluster) -> None:
         for ask in (cluster.resource_manager.application, cluster.resource_manager.kill):

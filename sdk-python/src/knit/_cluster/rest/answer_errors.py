@@ -208,11 +208,13 @@ def _remote_error(
                 "NameNode. Look at its web page."
             ),
         )
-    return kind(
+    error = kind(
         f"{what}: the {daemon.name} at {_base(url)} said no ({name}: {said}). {hint}",
         url=url,
         status=status,
     )
+    error.exception = name or None
+    return error
 
 
 def json_of(response: Response, what: str, daemon: Daemon) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -24,9 +24,11 @@ from knit._cluster.rest.authentication import Authentication
 from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rest.transport_errors import transport_error
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterTimeoutError, ConfigurationError
+from knit.exceptions import ClusterResponseError, ClusterTimeoutError, ConfigurationError
 
 _BLOCK_BYTES = 1 << 20
+LARGEST_ANSWER_BYTES = 128 * 1024 * 1024
+"""Of one that is read as a whole: 30,000 applications, or 40,000 nodes, and their like."""
 #: urllib3 takes no time at all for a mistake of its caller's.
 _LEAST_SECONDS = 0.001
 _SECRETS = re.compile(r"(\bdelegation=)[^&\s]+")
@@ -137,7 +139,7 @@ class HttpClient:
             answer_seconds: How long to wait for the answer at most, once the body has been sent.
 
         Raises:
-            ClusterError: No answer: unreachable, too late, or not HTTP.
+            ClusterError: No answer: unreachable, too late, too large, or not HTTP.
         """
         response = self.open(
             method,
@@ -152,8 +154,21 @@ class HttpClient:
             connect_seconds=connect_seconds,
             answer_seconds=answer_seconds,
         )
-        content = b"".join(self.chunks(response, url, what=what, daemon=daemon, deadline=deadline))
-        return Response(url, response.status, _headers(response), content)
+        blocks, size = [], 0
+        chunks = self.chunks(response, url, what=what, daemon=daemon, deadline=deadline)
+        for block in chunks:
+            size += len(block)
+            if size > LARGEST_ANSWER_BYTES:
+                chunks.close()
+                raise ClusterResponseError(
+                    f"{what}: {plain(url)} answered with more than "
+                    f"{LARGEST_ANSWER_BYTES // 1024**2} MiB, which is not read. Ask for less: for "
+                    "applications in fewer states, of one user, or of a shorter time.",
+                    url=plain(url),
+                    status=response.status,
+                )
+            blocks.append(block)
+        return Response(url, response.status, _headers(response), b"".join(blocks))
 
     def open(
         self,
@@ -210,7 +225,7 @@ class HttpClient:
         daemon: Daemon,
         deadline: Deadline,
         stalled_seconds: float | None = None,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """
         The body as it arrives. Leaving early closes the connection.
 

@@ -23,6 +23,7 @@ from knit._cluster.rest.daemons import Daemon
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
+    ClusterResponseError,
     ClusterTimeoutError,
     ClusterUnreachableError,
     StandbyError,
@@ -191,7 +192,9 @@ class DaemonClient:
                 if not repeatable:
                     raise _UndecidedError(error) from error
                 # A pooled connection may have been closed by the other side in the meantime.
-                if attempt == 2 or isinstance(error, ClusterTimeoutError | WrongPortError):
+                if attempt == 2 or isinstance(
+                    error, ClusterTimeoutError | WrongPortError | ClusterResponseError
+                ):
                     raise
         there = http_time(response.headers.get("date"))
         if there is not None:

@@ -20,6 +20,8 @@ from knit._cluster.yarn.json import (
 from knit._values.amounts import ResourceAmount
 from knit._values.nodes import NodeReport, NodeState
 
+_PRESENT = (NodeState.RUNNING, NodeState.UNHEALTHY, NodeState.DECOMMISSIONING)
+
 
 @attrs.frozen(kw_only=True)
 class ClusterInfo:
@@ -71,11 +73,13 @@ def node_report(data: Mapping[str, Any]) -> NodeReport:
     used = amount_in(data, "usedResource") or used
     free = amount_in(data, "availableResource") or free
     utilization = object_in(data, "resourceUtilization")
-    # All zeros come from a node that has not measured yet.
-    memory_used = told_int(utilization, "nodePhysicalMemoryMB") or None
+    state = NodeState(data.get("state"))
+    # All zeros come from a node that has not measured yet, and one that is gone leaves its last.
+    measured = told_int(utilization, "nodePhysicalMemoryMB") or None
+    memory_used = measured if state in _PRESENT else None
     return NodeReport(
         node_id=str(data.get("id") or ""),
-        state=NodeState(data.get("state")),
+        state=state,
         http_address=str(data.get("nodeHTTPAddress") or "") or None,
         rack=str(data.get("rack") or ""),
         labels=tuple(map(str, data.get("nodeLabels") or ())),

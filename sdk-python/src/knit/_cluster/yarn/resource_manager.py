@@ -15,6 +15,7 @@ from knit._cluster.rest.answers import http_time
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
 from knit._cluster.rest.failover import DaemonClient
+from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.applications import application_report
 from knit._cluster.yarn.json import int_in, object_in, objects_in, to_time
 from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
@@ -64,7 +65,8 @@ class ResourceManager:
         self.daemon = DaemonClient(http, RESOURCE_MANAGER, tuple(base_urls))
         self.timeout = timeout
 
-    def _deadline(self, timeout: timedelta | None) -> Deadline:
+    def deadline(self, timeout: timedelta | None) -> Deadline:
+        """When a call is to be over that is given this timeout, or none."""
         return Deadline.of(timeout, default=self.timeout)
 
     def cluster_info(self, *, timeout: timedelta | None = None) -> ClusterInfo:
@@ -75,7 +77,7 @@ class ResourceManager:
         is preferred to a first one that says STANDBY.
         """
         what = "Asking the ResourceManager who it is"
-        deadline = self._deadline(timeout)
+        deadline = self.deadline(timeout)
         response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
         info = object_in(json_of(response, what, RESOURCE_MANAGER), "clusterInfo")
         if not info:
@@ -103,7 +105,7 @@ class ResourceManager:
         data = self.daemon.get_json(
             f"{_API}/metrics",
             what="Asking for the cluster's metrics",
-            deadline=self._deadline(timeout),
+            deadline=self.deadline(timeout),
         )
         found = object_in(data, "clusterMetrics")
         return ClusterMetrics(
@@ -119,7 +121,7 @@ class ResourceManager:
     def nodes(self, *, timeout: timedelta | None = None) -> list[NodeReport]:
         """All nodes, the lost ones included, by their ID."""
         data = self.daemon.get_json(
-            f"{_API}/nodes", what="Asking for the cluster's nodes", deadline=self._deadline(timeout)
+            f"{_API}/nodes", what="Asking for the cluster's nodes", deadline=self.deadline(timeout)
         )
         nodes = map(node_report, objects_in(object_in(data, "nodes"), "node"))
         return sorted(nodes, key=lambda node: node.node_id)
@@ -127,7 +129,7 @@ class ResourceManager:
     def queues(self, *, timeout: timedelta | None = None) -> list[QueueReport]:
         """The scheduler's queues, parents before their children; empty if it has none to show."""
         data = self.daemon.get_json(
-            f"{_API}/scheduler", what="Asking for the queues", deadline=self._deadline(timeout)
+            f"{_API}/scheduler", what="Asking for the queues", deadline=self.deadline(timeout)
         )
         return queues_of(object_in(object_in(data, "scheduler"), "schedulerInfo"))
 
@@ -138,7 +140,7 @@ class ResourceManager:
             "POST",
             f"{_API}/apps/new-application",
             what=what,
-            deadline=self._deadline(timeout),
+            deadline=self.deadline(timeout),
             headers=_JSON,
             repeatable=True,
         )
@@ -181,7 +183,7 @@ class ResourceManager:
                 "POST",
                 f"{_API}/apps",
                 what=what,
-                deadline=self._deadline(timeout),
+                deadline=self.deadline(timeout),
                 body=json.dumps(submission).encode(),
                 headers=_JSON,
                 repeatable=True,
@@ -190,7 +192,7 @@ class ResourceManager:
             if error.status is None:
                 raise
             raise SubmissionError(error.message, url=error.url, status=error.status) from error
-        deadline = self._deadline(timeout).at_most(_ACCEPT_PATIENCE)
+        deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
         for pause in pauses(0.01, 0.5):
             report = self.application(application_id, timeout=timeout)
             if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
@@ -215,7 +217,7 @@ class ResourceManager:
             ApplicationNotFoundError: The RM does not know it, or has forgotten it.
         """
         what = f"Asking for {application_id}"
-        data = self._of_application(application_id, "", what, self._deadline(timeout))
+        data = self._of_application(application_id, "", what, self.deadline(timeout))
         report = application_report(object_in(data, "app"))
         if report.application_id != application_id:
             raise ClusterResponseError(
@@ -238,7 +240,7 @@ class ResourceManager:
             StandbyError: The RM has not finished starting in time.
         """
         certain = False
-        with _known(what):
+        with unknown_told(what):
             while True:
                 try:
                     return self.daemon.get_json(
@@ -266,37 +268,22 @@ class ResourceManager:
 
     def applications(
         self,
+        wanted: ApplicationFilter,
         *,
-        states: Iterable[YarnState] | None = None,
-        user: str | None = None,
-        queue: str | None = None,
-        name: str | None = None,
-        application_types: Iterable[str] | None = ("knit",),
         limit: int | None = None,
         timeout: timedelta | None = None,
     ) -> list[ApplicationReport]:
-        """Applications that fit all filters, the latest first. None: any."""
-        query: dict[str, str] = {}
-        if application_types is not None:
-            query["applicationTypes"] = ",".join(application_types)
-        if states is not None:
-            query["states"] = ",".join(state.value for state in states)
-        if user is not None:
-            query["user"] = user
-        if queue is not None:
-            query["queue"] = queue
-        if limit is not None and name is None:
-            query["limit"] = str(limit)
+        """Applications that fit the filter, the latest first; the latest so many of them."""
+        if wanted.is_empty:
+            return []
         data = self.daemon.get_json(
             f"{_API}/apps",
             what="Asking for the applications",
-            deadline=self._deadline(timeout),
-            query=query,
+            deadline=self.deadline(timeout),
+            query=wanted.query(),
         )
-        reports = [application_report(app) for app in objects_in(object_in(data, "apps"), "app")]
-        # The API filters by name from Hadoop 3.3 on only.
-        if name is not None:
-            reports = [report for report in reports if report.name == name]
+        found = map(application_report, objects_in(object_in(data, "apps"), "app"))
+        reports = [report for report in found if wanted.fits(report)]
         reports.sort(key=lambda report: numbers_of(report.application_id), reverse=True)
         return reports[:limit]
 
@@ -305,7 +292,7 @@ class ResourceManager:
     ) -> list[dict[str, Any]]:
         """The starts of its Application Master, as the RM sends them."""
         what = f"Asking for the attempts of {application_id}"
-        data = self._of_application(application_id, "/appattempts", what, self._deadline(timeout))
+        data = self._of_application(application_id, "/appattempts", what, self.deadline(timeout))
         return objects_in(object_in(data, "appAttempts"), "appAttempt")
 
     def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
@@ -315,7 +302,7 @@ class ResourceManager:
             data = self.daemon.get_json(
                 "/conf",
                 what=what,
-                deadline=self._deadline(timeout),
+                deadline=self.deadline(timeout),
                 query={"name": name, "format": "json"},
             )
         except ClusterError as error:
@@ -337,10 +324,10 @@ class ResourceManager:
             WaitTimeoutError: It has not ended in time; the RM will go on trying.
         """
         what = f"Killing {application_id}"
-        deadline = self._deadline(timeout)
+        deadline = self.deadline(timeout)
         # Asked for first, since only that answer tells a starting RM from one that does not know.
         report = self.application(application_id, timeout=deadline.remaining)
-        with _known(what):
+        with unknown_told(what):
             self.daemon.request(
                 "PUT",
                 f"{_API}/apps/{application_id}/state",
@@ -367,7 +354,7 @@ class ResourceManager:
 
 
 @contextmanager
-def _known(what: str) -> Iterator[None]:
+def unknown_told(what: str) -> Iterator[None]:
     """Turns the RM's 404 for an application into our error."""
     try:
         yield

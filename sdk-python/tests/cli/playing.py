@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -86,6 +86,16 @@ class FakeClient:
         if self.fake is None or application_id != self.fake.application_id:
             raise knit.ApplicationNotFoundError(f"YARN does not know {application_id}.")
         return self.fake.application()
+
+    def kill_applications(self, application_ids: Iterable[str]) -> list[knit.KillResult]:
+        return list(map(self._kill, application_ids))
+
+    def _kill(self, application_id: str) -> knit.KillResult:
+        try:
+            report = self.application(application_id).kill()
+        except knit.KnitError as error:
+            return knit.KillResult(application_id=application_id, error=error)
+        return knit.KillResult(application_id=application_id, report=report)
 
     def close(self) -> None:
         if self.fake is not None and not self._is_given:

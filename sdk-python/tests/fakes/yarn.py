@@ -72,6 +72,8 @@ class FakeResourceManager(FakeServer):
         """The starts of Application Masters, by application."""
         self.scheduler: dict[str, Any] | None = None
         """What it answers to a question for its queues, in place of `queues`."""
+        self.node_list: dict[str, Any] | None = None
+        """What it answers to a question for its nodes, in place of `nodes`."""
         self.highest_priority: int | None = 10
         """yarn.cluster.max-application-priority; None where the scheduler has no priorities."""
         self.full_queues: set[str] = set()
@@ -99,7 +101,8 @@ class FakeResourceManager(FakeServer):
                 case ["metrics"]:
                     return Answer.json({"clusterMetrics": self._metrics()})
                 case ["nodes"]:
-                    return Answer.json({"nodes": {"node": [_node(node) for node in self.nodes]}})
+                    listed = {"nodes": {"node": [_node(node) for node in self.nodes]}}
+                    return Answer.json(self.node_list or listed)
                 case ["scheduler"]:
                     found = self.scheduler or {"schedulerInfo": self._queue("root")}
                     return Answer.json({"scheduler": found})
@@ -222,7 +225,7 @@ class FakeResourceManager(FakeServer):
         query = request.query
         for parameter, key in (("user", "user"), ("queue", "queue"), ("name", "name")):
             if parameter in query:
-                apps = [app for app in apps if app[key] == query[parameter]]
+                apps = [app for app in apps if app.get(key) == query[parameter]]
         if query.get("states"):
             apps = [app for app in apps if app["state"] in query["states"].split(",")]
         if query.get("applicationTypes"):
@@ -230,13 +233,13 @@ class FakeResourceManager(FakeServer):
             apps = [app for app in apps if app["applicationType"].lower() in types]
         if query.get("applicationTags"):
             wanted = set(query["applicationTags"].lower().split(","))
-            apps = [app for app in apps if wanted & set(app["applicationTags"].split(","))]
+            apps = [app for app in apps if wanted & set(app.get("applicationTags", "").split(","))]
         for field in ("startedTime", "finishedTime"):
             first = int(query.get(f"{field}Begin", 0))
             last = int(query.get(f"{field}End", 2**63))
             if first < 0 or last < first:
                 return Answer.error(400, "BadRequestException", f"{field}End must be greater")
-            apps = [app for app in apps if first <= app[field] <= last]
+            apps = [app for app in apps if first <= app.get(field, 0) <= last]
         # It takes any, as a hash table has them.
         apps = apps[: int(query.get("limit", len(apps)))]
         # As Hadoop 2 does: an empty list is null.

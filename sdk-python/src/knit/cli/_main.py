@@ -15,7 +15,18 @@ import click
 from knit.cli._arguments.options import Settings
 from knit.cli._terminal.output import make_robust, open_closed, say
 from knit.cli._terminal.progress import Progress, SdkNotices
-from knit.cli._verbs import applications, completion, containers, doctor, env, logs, run, validating
+from knit.cli._verbs import (
+    applications,
+    cluster,
+    completion,
+    containers,
+    doctor,
+    env,
+    listing,
+    logs,
+    run,
+    validating,
+)
 from knit.exceptions import ConfigurationNotFoundError, KnitError
 
 FAILURE, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -73,7 +84,7 @@ for verb in (
     run.run,
     run.start,
     validating.validate,
-    applications.list_,
+    listing.list_,
     applications.status,
     logs.logs,
     containers.containers,
@@ -81,6 +92,10 @@ for verb in (
     containers.stop,
     applications.kill,
     applications.wait,
+    cluster.move,
+    cluster.priority,
+    cluster.nodes,
+    cluster.queues,
     applications.credentials,
     env.env,
     doctor.doctor,

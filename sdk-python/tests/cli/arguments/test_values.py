@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import click
@@ -23,6 +23,36 @@ def test_a_length_of_time_is_read_as_people_write_it(text: str, seconds: float) 
 def test_what_is_no_length_of_time_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter):
         values.duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-27T08:30Z", "2026-11-27T08:30:00+00:00"),
+        ("2026-11-27T08:30:01.5+01:00", "2026-11-27T07:30:01.500000+00:00"),
+        (" 2026-11-27 08:30:00+00:00 ", "2026-11-27T08:30:00+00:00"),
+    ],
+)
+def test_a_point_in_time_with_a_zone(text: str, expected: str) -> None:
+    assert values.point_in_time(text) == datetime.fromisoformat(expected)
+
+
+@pytest.mark.parametrize("text", ["2026-11-27", "2026-11-27T08:30"])
+def test_a_point_in_time_without_a_zone_is_local(text: str) -> None:
+    assert values.point_in_time(text) == datetime.fromisoformat(text).astimezone()
+    assert values.point_in_time(text).tzinfo is not None
+
+
+def test_a_length_of_time_is_that_long_ago() -> None:
+    before = datetime.now(timezone.utc)
+    ago = values.point_in_time("1h30m")
+    assert before <= ago + timedelta(minutes=90) <= datetime.now(timezone.utc)
+
+
+@pytest.mark.parametrize("text", ["", "2026", "20261127", "90", "soon", "2026-13-01", "0h", "-1h"])
+def test_what_is_no_point_in_time_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter):
+        values.point_in_time(text)
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,25 @@ def complete_application(
     ]
 
 
+def complete_queue(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The paths of the queues that applications can be in."""
+    from click.shell_completion import CompletionItem
+
+    import knit
+
+    cluster = Cluster(ctx.params.get("conf"), ctx.params.get("user"), COMPLETION_TIMEOUT)
+    try:
+        with cluster.client() as client:
+            queues = client.queues()
+    except knit.KnitError:
+        return []
+    return [
+        CompletionItem(queue.path)
+        for queue in queues
+        if queue.is_leaf and queue.path.startswith(incomplete)
+    ]
+
+
 application_argument = click.argument(
     "application_id",
     metavar="APPLICATION",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from click import BadParameter
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import knit
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", re.ASCII)
+_NO_TIME = (
+    "{} is no point in time: write it like 2h (ago), 2026-11-27 or 2026-11-27T08:30, and +01:00 or "
+    "Z behind it for another time zone than yours."
+)
 _LONGEST_SECONDS = 10 * 365 * 24 * 3600
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?/\d+", re.ASCII)
@@ -37,6 +41,21 @@ def duration(text: str) -> timedelta:
     if not 0.001 <= total <= _LONGEST_SECONDS:
         raise BadParameter(f"{text!r} is too short or too long: give 0.001s to 10 years.")
     return timedelta(seconds=total)
+
+
+def point_in_time(text: str) -> datetime:
+    """A length of time ago, `2h`, or ISO 8601: `2026-11-27`, `2026-11-27T08:30+01:00`."""
+    # Without its unit a number may as well be a year or a day.
+    if _DURATION.fullmatch(text.strip()) and text.strip()[-1:] in ("d", "h", "m", "s"):
+        return datetime.now(timezone.utc) - duration(text)
+    # Nor does Python before 3.11 know what has no dashes.
+    if not re.match(r"\s*\d{4}-", text):
+        raise BadParameter(_NO_TIME.format(repr(text)))
+    try:
+        # Python 3.10 knows no Z. What has no zone is local time.
+        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip())).astimezone()
+    except (ValueError, OverflowError):
+        raise BadParameter(_NO_TIME.format(repr(text))) from None
 
 
 def memory(text: str) -> str:

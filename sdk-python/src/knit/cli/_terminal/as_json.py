@@ -1,4 +1,4 @@
-"""Applications and containers as JSON."""
+"""Applications, containers, nodes and queues as JSON."""
 
 from __future__ import annotations
 
@@ -25,11 +25,25 @@ def outcome_as_dict(outcome: knit.ApplicationOutcome | None) -> dict[str, Any] |
 
 def report_as_json(report: knit.ApplicationReport) -> dict[str, Any]:
     """For JSON: the fields of ApplicationReport, and its run time in seconds."""
-    fields = attrs.asdict(
-        report, recurse=False, filter=lambda attribute, _: attribute.name != "raw"
+    return {**_without_raw(report), "run_time": jsonable(report.run_time)}
+
+
+def node_as_json(node: knit.NodeReport) -> dict[str, Any]:
+    """For JSON: the fields of NodeReport, and what is left."""
+    value = _without_raw(node)
+    value["available"] = jsonable(attrs.asdict(node.available))
+    return value
+
+
+def queue_as_json(queue: knit.QueueReport) -> dict[str, Any]:
+    """For JSON: the fields of QueueReport, its name and its parent."""
+    return {**_without_raw(queue), "name": queue.name, "parent": queue.parent}
+
+
+def _without_raw(report: attrs.AttrsInstance) -> dict[str, Any]:
+    value: dict[str, Any] = jsonable(
+        attrs.asdict(report, filter=lambda attribute, _: attribute.name != "raw")
     )
-    value: dict[str, Any] = jsonable(fields)
-    value["run_time"] = jsonable(report.run_time)
     return value
 
 

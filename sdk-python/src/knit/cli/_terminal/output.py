@@ -33,6 +33,10 @@ _COLOURS = {
 }
 
 
+class Preformatted(str):
+    """A text of a table whose spaces are kept, as those of a tree."""
+
+
 def open_closed() -> None:
     """
     Leads streams that were closed when we began, as by `>&-`, nowhere.
@@ -185,6 +189,8 @@ def print_fields(fields: Mapping[str, object]) -> None:
 
 
 def _one_line(value: object) -> str:
+    if isinstance(value, Preformatted):
+        return clean(value).replace("\n", " ").replace("\t", " ")
     return "-" if value in (None, "") else " ".join(_text(value).split())
 
 

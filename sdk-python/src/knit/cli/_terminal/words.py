@@ -51,6 +51,20 @@ def human_size(size: int) -> str:
     return f"{amount:.1f} TiB"
 
 
+def human_mib(mib: int) -> str:
+    """An amount of memory as people say it."""
+    return "0" if not mib else human_size(mib * 1024 * 1024)
+
+
+def human_share(share: float | None) -> str | None:
+    """A part of 1 as people say it: `90%`, `9.4%`, `0.05%`. None stays None."""
+    if share is None:
+        return None
+    percent = share * 100
+    digits = 0 if percent >= 99.95 else 1 if percent >= 1 else 2
+    return f"{percent:.{digits}f}".rstrip("0").rstrip(".") + "%" if digits else f"{percent:.0f}%"
+
+
 def jsonable(value: Any) -> Any:
     """Turns times into ISO 8601, durations into seconds, and enumerations into their names."""
     if isinstance(value, datetime):

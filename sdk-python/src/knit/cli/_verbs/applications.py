@@ -1,8 +1,7 @@
-"""Verbs on applications: list, status, kill, wait."""
+"""Verbs on one application or several: status, kill, wait, credentials."""
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,79 +17,15 @@ from knit.cli._arguments.options import (
     complete_application,
     json_option,
     verb,
-    wide_option,
 )
 from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
 from knit.cli._running.waiting import saying_why, waiting_sentence, within_reach
 from knit.cli._terminal.as_json import outcome_as_dict, report_as_json
-from knit.cli._terminal.output import print_fields, print_json, print_table, say
+from knit.cli._terminal.output import print_fields, print_json, say
 from knit.cli._terminal.words import count_by_state, jsonable
 
 if TYPE_CHECKING:
     import knit
-
-STATES = ("new", "new_saving", "submitted", "accepted", "running", "finished", "failed", "killed")
-NOT_FINAL = STATES[:5]
-
-
-@verb("list", short="List applications.", example="knit list --all --name demo")
-@click.option("--all", "every", is_flag=True, help="Those that have ended, too.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(STATES, case_sensitive=False),
-    help="Only those in this state; repeatable.",
-)
-@click.option("--name", metavar="NAME", help="Only those of this name.")
-@click.option("--queue", metavar="QUEUE", help="Only those in this queue.")
-@click.option("--all-users", is_flag=True, help="Everybody's, not just yours or --user's.")
-@wide_option
-@json_option
-@cluster_options()
-def list_(
-    *,
-    cluster: Cluster,
-    every: bool,
-    states: Sequence[str],
-    name: str | None,
-    queue: str | None,
-    all_users: bool,
-    wide: bool,
-    as_json: bool,
-) -> None:
-    """List your applications on the cluster, by default those that have not ended."""
-    import knit
-
-    if every and states:
-        raise click.UsageError("--all and --state exclude each other.")
-    wanted = None if every else [knit.YarnState(s.upper()) for s in states or NOT_FINAL]
-    with cluster.client() as client:
-        ask = functools.partial(client.applications, states=wanted, name=name, queue=queue)
-        reports = ask(user=None) if all_users else ask()
-    if as_json:
-        print_json([report_as_json(report) for report in reports])
-        return
-    print_table(
-        ["application", "name", "user", "queue", "state", "final status", "started", "run time"],
-        [
-            (
-                report.application_id,
-                report.name,
-                report.user,
-                report.queue,
-                report.state,
-                report.final_status if report.state.is_final else None,
-                report.start_time,
-                report.run_time,
-            )
-            for report in reports
-        ],
-        optional=["queue", "run time", "started", "user"]
-        if all_users
-        else ["user", "queue", "run time", "started"],
-        wide=wide,
-    )
 
 
 @verb(
@@ -140,10 +75,13 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "diagnostics": report.diagnostics.strip(),
             "user": report.user,
             "queue": report.queue,
+            "priority": report.priority,
+            "node label": report.node_label,
             "tags": report.tags,
             "started": report.start_time,
             "ended": report.finish_time,
             "run time": report.run_time,
+            "ended by YARN": report.expiry_time if not report.state.is_final else None,
             "attempt": report.attempt_number,
             # With nothing of what was added or stopped before: it is the specification's again.
             "began anew": description.start_time
@@ -191,29 +129,26 @@ def kill(*, cluster: Cluster, application_ids: Sequence[str], as_json: bool) -> 
     """
     Have YARN end applications at once, without asking them, and wait until they have ended.
 
-    `knit stop` asks the application instead, and lets its containers end in order. The exit
-    status is 1 if one of them could not be killed; the others are all the same.
+    Several at a time, and --timeout is for all of them together. `knit stop` asks the application
+    instead, and lets its containers end in order. The exit status is 1 if one of them could not be
+    killed; the others are all the same.
     """
-    from knit.exceptions import KnitError
-
-    status = 0
-    results: list[dict[str, Any]] = []
     with cluster.client() as client:
-        for application_id in dict.fromkeys(application_ids):
-            try:
-                with client.application(application_id) as app:
-                    state = app.kill().state
-            except KnitError as error:
-                say(f"{application_id}: {error}")
-                results.append({"application_id": application_id, "error": str(error)})
-                status = 1
-                continue
-            results.append({"application_id": application_id, "state": state.name})
-            if not as_json:
-                click.echo(f"{application_id}\t{state.name}")
+        results = client.kill_applications(application_ids)
+    values: list[dict[str, Any]] = []
+    for result in results:
+        value: dict[str, Any] = {"application_id": result.application_id}
+        if result.report is not None:
+            value["state"] = result.report.state.name
+        if result.error is not None:
+            value["error"] = str(result.error)
+            say(f"{result.application_id}: {result.error}")
+        elif not as_json:
+            click.echo(f"{result.application_id}\t{value['state']}")
+        values.append(value)
     if as_json:
-        print_json(results)
-    return status
+        print_json(values)
+    return int(any(result.error is not None for result in results))
 
 
 @verb(

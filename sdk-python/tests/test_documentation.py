@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 import knit
-from knit._values.documents import read_yaml
+from knit._values.documents import read_file as read_yaml
 
 PAGE = Path(__file__).parents[2] / "docs" / "specification.md"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)

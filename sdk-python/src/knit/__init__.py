@@ -30,21 +30,35 @@ if TYPE_CHECKING:
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
     from knit._values.amounts import ResourceAmount
+    from knit._values.access import AccessControl, ClientGrant, Role
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
         ApplicationState,
     )
     from knit._values.containers import ContainerExit, ContainerState, ExitReason
+    from knit._values.dependencies import DependencyCondition
+    from knit._values.driver import Driver
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._values.kills import KillResult
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
     from knit._values.nodes import NodeReport, NodeState
     from knit._values.queues import QueueReport, QueueState, SchedulerType
+    from knit._values.placement import Placement, Spread
+    from knit._values.readiness import HttpCheck, Probe, Readiness
     from knit._values.reports import ApplicationReport
     from knit._values.resources import Resources
-    from knit._values.spec import ApplicationSpec, FailurePolicy, Service
+    from knit._values.restarts import BackOff, RestartBudget, RestartScope
+    from knit._values.services import (
+        Access,
+        AllocationPolicy,
+        FailurePolicy,
+        ScaleDownOrder,
+        Service,
+    )
+    from knit._values.spec import ApplicationSpec, AttemptPolicy, LogLevel
     from knit._values.states import FinalStatus, YarnState
+    from knit._values.updates import UpdateFailurePolicy, UpdatePolicy
     from knit._values.waiting import WaitingCause, WaitingReason
     from knit._wire.endpoint import Endpoint
 
@@ -52,42 +66,62 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RUNNING_ENVIRONMENT",
+    "Access",
+    "AccessControl",
     "AggregatedLogs",
+    "AllocationPolicy",
     "Application",
     "ApplicationDescription",
     "ApplicationOutcome",
     "ApplicationReport",
     "ApplicationSpec",
     "ApplicationState",
+    "AttemptPolicy",
+    "BackOff",
     "CheckResult",
     "Client",
+    "ClientGrant",
     "ClusterConfig",
     "Container",
     "ContainerExit",
     "ContainerLogs",
     "ContainerState",
+    "DependencyCondition",
+    "Driver",
     "Endpoint",
     "ExitReason",
     "FailurePolicy",
     "File",
     "FinalStatus",
+    "HttpCheck",
     "KillResult",
     "Knit",
     "LogChunk",
     "LogEnd",
     "LogFile",
+    "LogLevel",
     "LogLine",
     "LogStream",
     "NodeReport",
     "NodeState",
     "PackingProgress",
+    "Placement",
+    "Probe",
     "QueueReport",
     "QueueState",
+    "Readiness",
     "ResourceAmount",
     "Resources",
+    "RestartBudget",
+    "RestartScope",
+    "Role",
+    "ScaleDownOrder",
     "SchedulerType",
     "Service",
+    "Spread",
     "StagingProgress",
+    "UpdateFailurePolicy",
+    "UpdatePolicy",
     "Visibility",
     "WaitingCause",
     "WaitingReason",
@@ -110,17 +144,31 @@ _MODULES = {
     "_staging.values": ("StagingProgress",),
     "_submission.doctor": ("CheckResult",),
     "_values.amounts": ("ResourceAmount",),
+    "_values.access": ("AccessControl", "ClientGrant", "Role"),
     "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
+    "_values.dependencies": ("DependencyCondition",),
+    "_values.driver": ("Driver",),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
     "_values.kills": ("KillResult",),
     "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
     "_values.nodes": ("NodeReport", "NodeState"),
     "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),
     "_values.reports": ("ApplicationReport",),
+    "_values.placement": ("Placement", "Spread"),
+    "_values.readiness": ("HttpCheck", "Probe", "Readiness"),
     "_values.resources": ("Resources",),
-    "_values.spec": ("ApplicationSpec", "FailurePolicy", "Service"),
+    "_values.restarts": ("BackOff", "RestartBudget", "RestartScope"),
+    "_values.services": (
+        "Access",
+        "AllocationPolicy",
+        "FailurePolicy",
+        "ScaleDownOrder",
+        "Service",
+    ),
+    "_values.spec": ("ApplicationSpec", "AttemptPolicy", "LogLevel"),
     "_values.states": ("FinalStatus", "YarnState"),
+    "_values.updates": ("UpdateFailurePolicy", "UpdatePolicy"),
     "_values.waiting": ("WaitingCause", "WaitingReason"),
     "_wire.endpoint": ("Endpoint",),
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from knit import ApplicationSpec
-from knit._values.documents import MOST_PROBLEMS, read_yaml
+from knit._values.documents import read_file as read_yaml
+from knit._values.problems import MOST_PROBLEMS
 from knit.exceptions import FileMissingError, SpecError
 
 WELL = "name: a\nservices:\n  w: {command: ls}\n"
@@ -38,7 +39,10 @@ def found_in(path: Path, text: str | bytes) -> list[str]:
             "name: a\nservices:\n  w: {command: ls}\n  w: {command: ls}\n",
             ["4:3 the key 'w' is given twice, first in line 3."],
         ),
-        ("name: a\n", ["1:1 services: this is missing, and has no default."]),
+        (
+            "name: a\n",
+            ["1:1 services: There is no service: an application has one at least, or a driver."],
+        ),
         (
             "name: a\nservice:\n  w: {command: ls}\n",
             ["2:1 'service' is not known here: did you mean 'services'?"],
@@ -52,8 +56,11 @@ def found_in(path: Path, text: str | bytes) -> list[str]:
         ("name: a\nservices:\n", ["2:1 services"]),
         ("name: 5\nservices:\n  w: {command: ls}\n", ["1:1 name: 5 is not text."]),
         (
-            "name: a\nservices:\n  W: {command: ls, instances: -1}\n",
-            ["3:3 services.W: The service name 'W'", "3:20 services.W.instances: instances is -1"],
+            "name: a\nservices:\n  W_: {command: ls, instances: -1}\n",
+            [
+                "3:3 services.W_: The service name 'W_'",
+                "3:21 services.W_.instances: instances is -1",
+            ],
         ),
         (
             "name: a\nservices:\n  w:\n    command: ls\n    environment: {A: 5}\n",
@@ -61,7 +68,7 @@ def found_in(path: Path, text: str | bytes) -> list[str]:
         ),
         (
             "name: a\nservices:\n  w:\n    command: ls\n    files:\n      - b\n      - 3\n",
-            ["5:5 services.w.files: "],
+            ["7:9 services.w.files[1]: The file 3"],
         ),
         (WELL + "linger: long\n", ["4:1 linger: 'long' is no duration"]),
         (WELL + "master_ports: 9-1\n", ["4:1 master_ports: master_ports is '9-1'"]),

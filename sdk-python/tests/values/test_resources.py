@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knit import Resources, SpecError
-from knit._values.resources import LARGEST, format_memory, parse_memory
+from knit._values.checking import LARGEST
+from knit._values.resources import format_memory, parse_memory
 
 
 @pytest.mark.parametrize(

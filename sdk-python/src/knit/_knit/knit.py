@@ -12,7 +12,8 @@ from knit._handles.client import Client
 from knit._knit.addresses import DEFAULT_NN, DEFAULT_NN_PORT, DEFAULT_RM, DEFAULT_RM_PORT, Addresses
 from knit._knit.logs import ContainerLogs
 from knit._values.resources import Resources
-from knit._values.spec import ApplicationSpec, FailurePolicy, Service
+from knit._values.services import FailurePolicy, Service
+from knit._values.spec import ApplicationSpec
 from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import (
     ApplicationNotRunningError,

@@ -10,7 +10,7 @@ import attrs
 
 from knit._values.containers import to_datetime
 from knit._values.enums import OpenEnum
-from knit._values.spec import Service
+from knit._values.services import Service
 from knit._values.states import FinalStatus
 from knit._values.waiting import WaitingReason
 

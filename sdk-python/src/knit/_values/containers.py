@@ -66,6 +66,16 @@ class ExitReason(OpenEnum):
     """Its NodeManager refused the launch or could not be reached for it."""
     KILLED_BY_YARN = 10
     """YARN ended it for a reason that has no name here; see the diagnostics."""
+    UNHEALTHY = 11
+    """It was not ready in time, or its liveness check failed."""
+    SCALED_DOWN = 12
+    """Its service has fewer containers now."""
+    REPLACED = 13
+    """One of another revision takes its place."""
+    RESTARTED = 14
+    """A client asked for this rank to be started anew."""
+    MASTER_LOST = 15
+    """The Application Master was started anew and YARN did not name it."""
 
 
 @attrs.frozen(kw_only=True)

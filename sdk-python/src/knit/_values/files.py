@@ -13,7 +13,7 @@ import attrs
 
 from knit._values.characters import check_characters
 from knit._values.enums import OpenEnum
-from knit._values.in_documents import Structure, described
+from knit._values.in_documents import Structure, described, each_of, in_documents
 from knit._values.paths import expanded, is_directory
 from knit._values.reading import as_said
 from knit.exceptions import DuplicateFileError, SpecError
@@ -45,6 +45,12 @@ _OWN_NAMES = frozenset(
         "tmp",  # a directory that YARN makes, and into which it would link the file
     }
 )
+
+
+_NAME_SCHEMA: Mapping[str, Any] = {
+    "pattern": r"""^[^/:"$`\\\n\0]{1,255}$""",
+    "not": {"enum": sorted({".", "..", *_OWN_NAMES})},
+}
 
 
 class Visibility(OpenEnum):
@@ -144,7 +150,9 @@ def _to_name(value: str | None) -> str:
 class File:
     """A file, directory or archive that a node copies into the working directory of a command."""
 
-    source: str = attrs.field(converter=_to_source)
+    source: str = attrs.field(
+        converter=_to_source, metadata=in_documents(read=None, schema={"minLength": 1})
+    )
     """
     A path of this machine (also as `file://`), uploaded at submission, or a URL that the
     cluster can read (`hdfs://…`), used in place.
@@ -152,7 +160,11 @@ class File:
     A directory is packed with all that is in it, and lies beside the command as a directory.
     Symbolic links within it stay links; what others lead to is packed in their place.
     """
-    name: str = attrs.field(default=None, converter=_to_name)
+    name: str = attrs.field(
+        default=None,
+        converter=_to_name,
+        metadata=in_documents(read=None, schema=_NAME_SCHEMA),
+    )
     """
     Its name in the working directory. By default the last part of the source, of an archive
     without its suffix.
@@ -232,6 +244,19 @@ class File:
         }
 
 
+_FILE_LIKE: Mapping[str, Any] = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "description": "A path or a URL."},
+        {"class": File},
+    ]
+}
+FILES_SCHEMA: Mapping[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": _FILE_LIKE},
+        {"type": "object", "propertyNames": _NAME_SCHEMA, "additionalProperties": _FILE_LIKE},
+    ]
+}
+
 FileLike: TypeAlias = "str | os.PathLike[str] | File"
 
 
@@ -262,15 +287,18 @@ def _named(name: str, file: FileLike) -> File:
 def files_from_document(value: Any, structure: Structure) -> Mapping[str, File]:
     """Returns files by their name, from any way in which a document may give them."""
 
-    def parse(item: Any, name: str | None) -> Any:
-        if not isinstance(item, Mapping):
-            return item
-        return structure(item if name is None else {"name": name, **item}, File)
+    def parse(key: Any, item: Any) -> File:
+        name = key if isinstance(value, Mapping) else None
+        if isinstance(item, Mapping):
+            made = structure(item if name is None else {"name": name, **item}, File)
+        else:
+            made = File(item) if name is None else _named(_check_name(name), item)
+        return made if name is None else _named(_check_name(name), made)
 
-    if isinstance(value, Mapping):
-        return to_files({name: parse(item, name) for name, item in value.items()})
     if isinstance(value, (list, tuple)):
-        return to_files([parse(item, None) for item in value])
+        return to_files(each_of(value, parse))
+    if isinstance(value, Mapping):
+        return {file.name: file for file in each_of(value, parse)}
     raise SpecError(
         f"{described(value)} is neither a list of files nor a mapping of names to them."
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
+
+from knit.exceptions import SpecError
 
 Structure = Callable[[Any, type], Any]
 """Makes a value of a class from plain data."""
@@ -31,6 +33,8 @@ class InDocuments:
     """Whether it is left out where it has its default."""
     check_key: Callable[[str], None] | None
     """Of a mapping: raises SpecError for a key that is none."""
+    schema: Mapping[str, Any]
+    """What a document may say, as JSON Schema, beside or instead of what its type says."""
 
 
 def in_documents(
@@ -40,18 +44,56 @@ def in_documents(
     write: Callable[[Any], Any] | None = None,
     omit_default: bool = False,
     check_key: Callable[[str], None] | None = None,
+    schema: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Any]:
     """The metadata of a field that is written in a way of its own."""
     return {
         _KEY: InDocuments(
-            name=name, read=read, write=write, omit_default=omit_default, check_key=check_key
+            name=name,
+            read=read,
+            write=write,
+            omit_default=omit_default,
+            check_key=check_key,
+            schema=schema or {},
         )
     }
+
+
+OMIT_DEFAULT = in_documents(read=None, omit_default=True)
+"""Of a field that is written as its type is, and left out where it has its default."""
 
 
 def said_of(field: attrs.Attribute[Any]) -> InDocuments | None:
     """What a field's metadata say; None if nothing."""
     found: InDocuments | None = field.metadata.get(_KEY)
+    return found
+
+
+def each_of(value: Mapping[Any, Any] | Sequence[Any], read: Callable[[Any, Any], Any]) -> list[Any]:
+    """
+    The entries of a mapping or a list, each read by itself.
+
+    Args:
+        value: The mapping or list.
+        read: Is given the key, or the position, and the entry.
+
+    Raises:
+        cattrs.IterableValidationError: All that is wrong with them, each with where.
+    """
+    import cattrs
+
+    found: list[Any] = []
+    errors: list[Exception] = []
+    pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+    for key, entry in pairs:
+        try:
+            found.append(read(key, entry))
+        except (SpecError, cattrs.BaseValidationError) as error:  # noqa: PERF203 - of each
+            place = key if isinstance(value, Sequence) else str(key)
+            error.__notes__ = [cattrs.IterableValidationNote("", place, None)]
+            errors.append(error)
+    if errors:
+        raise cattrs.IterableValidationError("entries", errors, list)
     return found
 
 

@@ -5,11 +5,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from knit.exceptions import SpecError
 
 VARIABLE = "KNIT_MASTER_PORTS"
 """The ports of Application Masters whose specifications name none, for a whole machine."""
+
+PORTS_SCHEMA: Mapping[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\s*[0-9]{1,5}\s*(-\s*[0-9]{1,5}\s*)?$"},
+        {"type": "integer", "minimum": 1, "maximum": 65535},
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "minItems": 1,
+            "maxItems": 2,
+        },
+        {"type": "null"},
+    ]
+}
+"""Ports in a document; that the last is not before the first cannot be said."""
 
 _RANGE = re.compile(r"\s*(\d{1,5})\s*(?:-\s*(\d{1,5})\s*)?", re.ASCII)
 

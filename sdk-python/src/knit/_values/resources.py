@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from knit._values.checking import LARGEST, whole_number
 from knit._values.in_documents import in_documents
+from knit._values.places import at
+from knit._values.reading import as_said
 from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import resource_pb2
 
 MIB = 1024 * 1024
-LARGEST = 2**31 - 1
-"""YARN counts MiB and virtual cores in 32 bits."""
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", re.ASCII)
 _BYTES: dict[str, int] = {
@@ -75,14 +76,64 @@ def format_memory(mib: int) -> str:
     return f"{mib} MiB"
 
 
-def whole_number(least: int) -> Callable[[object, attrs.Attribute[int], object], None]:
-    """A validator for what YARN counts, from so many on."""
+MOST_OTHERS = 32
+"""Named resources of one container."""
+_LARGEST_OTHER = 2**63 - 1
+_OTHER_NAME = r"(?:[A-Za-z0-9](?:[-.A-Za-z0-9]*[A-Za-z0-9])?/)?[A-Za-z][-_.A-Za-z0-9]*"
+_OWN_NAMES = {
+    "memory": "memory",
+    "memory-mb": "memory",
+    "vcores": "vcores",
+    "cpu": "vcores",
+}
+_MEMORY_SCHEMA: Mapping[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": LARGEST},
+        {
+            "type": "string",
+            "pattern": (
+                r"^(?!\s*[0.]+\s*[A-Za-z]*\s*$)\s*([0-9]+(\.[0-9]*)?|\.[0-9]+)\s*"
+                r"([bB]|[kKmMgGtTpP]([iI]?[bB])?)?\s*$"
+            ),
+        },
+    ]
+}
+_OTHERS_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "maxProperties": MOST_OTHERS,
+    "propertyNames": {
+        "pattern": f"^{_OTHER_NAME}$",
+        "maxLength": 255,
+        "not": {"enum": sorted(_OWN_NAMES)},
+    },
+    "additionalProperties": {"type": "integer", "minimum": 1, "maximum": _LARGEST_OTHER},
+}
 
-    def check(_: object, attribute: attrs.Attribute[int], value: object) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
-            raise SpecError(f"{attribute.name} is {value!r}: give a whole number, {least} or more.")
 
-    return check
+def _to_others(value: Mapping[str, int]) -> Mapping[str, int]:
+    if not isinstance(value, Mapping):
+        raise SpecError(
+            f"others is {value!r}: give a mapping of names such as 'yarn.io/gpu' to amounts."
+        )
+    if len(value) > MOST_OTHERS:
+        raise SpecError(f"others has {len(value)} entries: give {MOST_OTHERS} at most.")
+    for name, amount in value.items():
+        if not isinstance(name, str) or len(name) > 255 or not re.fullmatch(_OTHER_NAME, name):
+            raise SpecError(
+                f"others has {name!r}, which is no name of a resource: one looks like "
+                "'yarn.io/gpu'."
+            )
+        if name in _OWN_NAMES:
+            raise SpecError(f"others has {name!r}: give that as {_OWN_NAMES[name]}.")
+        if (
+            not isinstance(amount, int)
+            or isinstance(amount, bool)
+            or not 1 <= amount <= _LARGEST_OTHER
+        ):
+            raise at(
+                (name,), f"{amount!r} is no amount: give a whole number, 1 or more.", below="others"
+            )
+    return dict(value)
 
 
 @attrs.frozen
@@ -98,15 +149,26 @@ class Resources:
         default=512,
         alias="memory",
         converter=parse_memory,
-        metadata=in_documents("memory", write=format_memory),
+        metadata=in_documents("memory", write=format_memory, schema=_MEMORY_SCHEMA),
     )
     """Memory in MiB (1024 * 1024 bytes); given as `memory`, text such as `1.5 GiB` or MiB."""
     vcores: int = attrs.field(default=1, validator=whole_number(1))
     """Virtual cores."""
+    others: Mapping[str, int] = attrs.field(
+        factory=dict,
+        converter=_to_others,
+        hash=False,
+        metadata=in_documents(write=dict, omit_default=True, schema=_OTHERS_SCHEMA),
+    )
+    """
+    What else the cluster's administrators have defined, by YARN's name, in whole units:
+    `{"yarn.io/gpu": 1}`. A name that the cluster does not know is refused before submission.
+    """
 
     def __str__(self) -> str:
         cores = "1 vcore" if self.vcores == 1 else f"{self.vcores} vcores"
-        return f"{format_memory(self.memory_mib)}, {cores}"
+        others = (f"{amount} {name}" for name, amount in self.others.items())
+        return ", ".join((format_memory(self.memory_mib), cores, *others))
 
     @classmethod
     def _from_proto(cls, message: resource_pb2.Resource) -> Resources:
@@ -114,9 +176,11 @@ class Resources:
         memory, vcores = (
             min(max(1, amount), LARGEST) for amount in (message.memory_mib, message.vcores)
         )
-        return cls(memory=memory, vcores=vcores)
+        return as_said(cls, memory_mib=int(memory), vcores=int(vcores), others=dict(message.others))
 
     def _to_proto(self) -> resource_pb2.Resource:
         from knit.v1 import resource_pb2
 
-        return resource_pb2.Resource(memory_mib=self.memory_mib, vcores=self.vcores)
+        return resource_pb2.Resource(
+            memory_mib=self.memory_mib, vcores=self.vcores, others=self.others
+        )

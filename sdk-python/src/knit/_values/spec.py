@@ -4,273 +4,139 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from knit._values.characters import check_characters
-from knit._values.enums import OpenEnum
-from knit._values.files import (
-    ENVIRONMENT_NAME,
-    File,
-    environment_below,
-    files_from_document,
-    to_environment_source,
-    to_files,
+from knit._values.access import MOST_GRANTS, AccessControl, ClientGrant
+from knit._values.annotations import (
+    ANNOTATIONS_SCHEMA,
+    annotations_from_document,
+    annotations_to_document,
+    to_annotations,
 )
-from knit._values.in_documents import in_documents
-from knit._values.ports import format_ports, ports_from_environment, to_ports
+from knit._values.checking import (
+    duration,
+    instance_of,
+    label_or_none,
+    matching,
+    optional,
+    text,
+    whole_number,
+)
+from knit._values.dependencies import check_dependencies
+from knit._values.driver import Driver
+from knit._values.durations import duration_of, duration_to_proto
+from knit._values.enums import OpenEnum
+from knit._values.in_documents import OMIT_DEFAULT, in_documents
+from knit._values.places import at
+from knit._values.ports import PORTS_SCHEMA, format_ports, ports_from_environment, to_ports
 from knit._values.reading import as_said
-from knit._values.resources import Resources, whole_number
-from knit.exceptions import DuplicateFileError, SpecError
+from knit._values.resources import Resources
+from knit._values.services import MOST_INSTANCES, SERVICE_NAME, Service, check_service_name
+from knit._values.variables import ENVIRONMENT_SCHEMA, check_sizes, to_environment
+from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from knit.v1 import application_pb2, service_pb2
 
-LARGEST_ARGUMENT_BYTES = 128 * 1024 - 1
-"""Of a command, and of one variable as `NAME=value`: the most Linux passes to a program."""
-LARGEST_SERVICE_BYTES = 1024 * 1024
-"""Of one service's command and environment together: Linux passes 2 MiB at most in all."""
 LARGEST_SPEC_BYTES = 2 * 1024 * 1024
 """
 Of a whole specification, which travels in the submission. A ResourceManager that keeps its state
 in ZooKeeper takes less, and says so.
 """
 LONGEST_LINGER = timedelta(minutes=5)
-
-_SERVICE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OWN_VARIABLES = frozenset(
-    {
-        "KNIT_APPLICATION_ID",
-        "KNIT_ATTEMPT_NUMBER",
-        "KNIT_CONTAINER_ID",
-        "KNIT_LAUNCH",
-        "KNIT_RANK",
-        "KNIT_SERVICE_NAME",
-    }
-)
+MOST_SERVICES = 1_000
+MOST_TAGS = 10
+"""YARN takes no more."""
+APPLICATION_TYPE = "knit"
+_TAG = r"[!-+\--~]{1,100}"
 
 
-class FailurePolicy(OpenEnum):
-    """What a rank that failed for good means for the rest of the application."""
+class AttemptPolicy(OpenEnum):
+    """What makes YARN begin an application anew, as far as `max_attempts` allows."""
 
     UNKNOWN = 0
     """A value newer than this SDK."""
-    FAIL_APPLICATION = 1
-    """Everything else is stopped, and the application ends FAILED at once."""
-    FINISH_OTHERS = 2
-    """The others run to their end; the application then ends FAILED."""
+    CRASHES = 1
+    """An Application Master that ended without telling how the application did."""
+    FAILURES = 2
+    """Also an application that FAILED. One that a client ended is not begun anew."""
 
 
-def _text(_: object, attribute: attrs.Attribute[str], value: object) -> None:
-    what = f"The {attribute.name.replace('_', ' ')}"
-    if not isinstance(value, str):
-        raise SpecError(f"{what} is {value!r}: give text.")
-    if not value.strip():
-        raise SpecError(f"{what} is empty.")
-    check_characters(what, value)
+class LogLevel(OpenEnum):
+    """Which messages are written."""
 
-
-def _instance_of(kind: type) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if not isinstance(value, kind):
-            raise SpecError(f"{attribute.name} is {value!r}: give a knit.{kind.__name__}.")
-
-    return check
-
-
-def _to_environment(value: Mapping[str, str]) -> Mapping[str, str]:
-    if not isinstance(value, Mapping):
-        raise SpecError("environment is not a mapping of names to values.")
-    for name, text in value.items():
-        if not isinstance(name, str) or not _VARIABLE_NAME.fullmatch(name):
-            raise SpecError(
-                f"The environment variable {name!r} has no valid name: use letters, digits and _."
-            )
-        if name in _OWN_VARIABLES:
-            raise SpecError(f"The environment variable {name} is set by knit: leave it out.")
-        # Its value may be secret, so no message shows it.
-        if not isinstance(text, str):
-            raise SpecError(
-                f"The environment variable {name} is given as {type(text).__name__}: give text, "
-                "in a file within quotes."
-            )
-        check_characters(f"The environment variable {name}", text)
-    return dict(value)
-
-
-def check_sizes(command: str, environment: Mapping[str, str]) -> None:
-    """
-    Refuses what Linux passes to no program.
-
-    Raises:
-        SpecError: The command, a variable, or all together are too long.
-    """
-    sizes = {"The command": len(command.encode())}
-    for name, value in environment.items():
-        sizes[f"The environment variable {name}"] = len(f"{name}={value}".encode())
-    for what, size in sizes.items():
-        if size > LARGEST_ARGUMENT_BYTES:
-            raise SpecError(
-                f"{what} is {size:,} bytes long, more than the {LARGEST_ARGUMENT_BYTES:,} that "
-                "Linux passes to a program: put what is long into a file."
-            )
-    if (size := sum(sizes.values())) > LARGEST_SERVICE_BYTES:
-        raise SpecError(
-            f"Command and environment are {size:,} bytes long, more than the "
-            f"{LARGEST_SERVICE_BYTES:,} that a container is given: put what is long into a file."
-        )
-
-
-@attrs.frozen
-class Service:
-    """A set of like containers: the same command, in so many places (*ranks*)."""
-
-    command: str = attrs.field(validator=_text)
-    """The command, as typed for `bash -c`; it runs exactly as given, whatever it holds."""
-    instances: int = attrs.field(default=1, validator=whole_number(0), kw_only=True)
-    """How many containers it begins with, of ranks 0 to `instances` - 1. May be 0."""
-    resources: Resources = attrs.field(
-        factory=Resources, validator=_instance_of(Resources), kw_only=True
-    )
-    """The size of each container."""
-    files: Mapping[str, File] = attrs.field(
-        factory=dict,
-        converter=to_files,
-        kw_only=True,
-        metadata=in_documents(read=files_from_document),
-    )
-    """
-    Files beside the command, by their name in the working directory. May be given as a list
-    of paths, URLs and `File`, which then have their own names.
-    """
-    environment: Mapping[str, str] = attrs.field(
-        factory=dict,
-        converter=_to_environment,
-        kw_only=True,
-        repr=False,
-        metadata=in_documents(write=dict),
-    )
-    """Variables set for the command. Values are literal: nothing in them is expanded."""
-    python_environment: str | None = attrs.field(
-        default=None,
-        converter=to_environment_source,
-        kw_only=True,
-        metadata=in_documents(omit_default=True),
-    )
-    """
-    The Python that the command runs with: the directory of a virtual environment, of a conda
-    environment or of any other that can be moved, which is packed at submission; an archive of
-    one (`.tar.gz`, `.tgz`, `.tar`, `.zip`), also by its `hdfs://` URL; or `RUNNING_ENVIRONMENT`.
-
-    In the container `$PYTHON_BIN` is its interpreter, `$CONDA_PREFIX` its directory, and its
-    programs come first on the `PATH`. Default: what the node has.
-    """
-    max_restarts: int = attrs.field(default=0, validator=whole_number(0), kw_only=True)
-    """How many times a rank is started again after its program failed."""
-    max_replacements: int = attrs.field(default=3, validator=whole_number(0), kw_only=True)
-    """How many times a rank is replaced after YARN took its container away."""
-    failure_policy: FailurePolicy = attrs.field(
-        default=FailurePolicy.FAIL_APPLICATION,
-        validator=_instance_of(FailurePolicy),
-        kw_only=True,
-    )
-    """What the failure of a rank, once its budgets are spent, means for the others."""
-
-    def __attrs_post_init__(self) -> None:
-        if self.python_environment is not None and ENVIRONMENT_NAME in self.files:
-            raise DuplicateFileError(
-                f"{self.files[ENVIRONMENT_NAME].source} would be {ENVIRONMENT_NAME!r} in the "
-                "working directory, which is the Python environment's name: give it another one."
-            )
-        check_sizes(self.command, self.environment)
-
-    @classmethod
-    def _from_proto(cls, message: service_pb2.ServiceSpec) -> Service:
-        resources = dict(message.local_resources)
-        found = resources.pop(message.python_environment, None)
-        files: dict[str, File] = {}
-        for name, resource in resources.items():
-            files |= File._from_proto(name, resource)
-        return as_said(
-            cls,
-            command=message.command,
-            instances=message.instances,
-            resources=Resources._from_proto(message.resource),
-            files=files,
-            environment=dict(message.environment),
-            python_environment=None if found is None else found.url,
-            max_restarts=message.max_restarts,
-            max_replacements=(
-                message.max_replacements if message.HasField("max_replacements") else 3
-            ),
-            failure_policy=FailurePolicy(message.failure_policy or 1),  # not said: as this
-        )
-
-    def _to_proto(
-        self, local_resources: Mapping[str, service_pb2.LocalResource]
-    ) -> service_pb2.ServiceSpec:
-        """
-        The message for the Application Master.
-
-        Args:
-            local_resources: What holds `files` and the Python environment, by its name, as it
-                was found or put on the cluster.
-        """
-        from knit.v1 import service_pb2
-
-        return service_pb2.ServiceSpec(
-            command=self.command,
-            instances=self.instances,
-            resource=self.resources._to_proto(),
-            environment=self.environment,
-            local_resources=local_resources,
-            python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
-            max_restarts=self.max_restarts,
-            max_replacements=self.max_replacements,
-            failure_policy=service_pb2.FailurePolicy.ValueType(self.failure_policy),
-        )
-
-
-def _check_service_name(name: object) -> None:
-    if not isinstance(name, str) or not _SERVICE_NAME.fullmatch(name):
-        raise SpecError(
-            f"The service name {name!r} is not one: use up to 63 lower-case letters, digits "
-            "and inner hyphens."
-        )
+    UNKNOWN = 0
+    """A value newer than this SDK."""
+    DEBUG = 1
+    """Everything."""
+    INFO = 2
+    """What happens."""
+    WARN = 3
+    """What may become a failure."""
+    ERROR = 4
+    """What failed."""
 
 
 def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
-    if not isinstance(value, Mapping) or not value:
-        raise SpecError("There is no service: an application has one at least.")
+    if not isinstance(value, Mapping):
+        raise SpecError("services is not a mapping of names to services.")
+    if len(value) > MOST_SERVICES:
+        raise SpecError(
+            f"There are {len(value):,} services: give {MOST_SERVICES:,} at most; containers that "
+            "are alike are instances of one."
+        )
     for name, service in value.items():
-        _check_service_name(name)
+        check_service_name(name)
         if not isinstance(service, Service):
             raise SpecError(f"The service {name!r} is {service!r}: give a knit.Service.")
     return dict(value)
 
 
 def _to_tags(value: Iterable[str]) -> tuple[str, ...]:
-    tags = value if not isinstance(value, str) else None
-    if tags is None:
+    if isinstance(value, str) or not isinstance(value, Iterable):
         raise SpecError(f"tags is the text {value!r}: give a list.")
-    result = tuple(dict.fromkeys(tags))
-    for tag in result:
-        if not isinstance(tag, str) or not re.fullmatch(r"[!-+\--~]{1,100}", tag):
-            raise SpecError(
+    result = tuple(dict.fromkeys(value))
+    for index, tag in enumerate(result):
+        if not isinstance(tag, str) or not re.fullmatch(_TAG, tag):
+            raise at(
+                (index,),
                 f"The tag {tag!r} is not one: YARN takes 1 to 100 ASCII characters, neither "
-                "spaces nor commas."
+                "spaces nor commas.",
+                below="tags",
             )
+    if len(result) > MOST_TAGS:
+        raise SpecError(f"tags has {len(result)} entries, and YARN takes {MOST_TAGS} at most.")
     return result
 
 
-def _check_linger(_: object, __: attrs.Attribute[timedelta], value: object) -> None:
-    if not isinstance(value, timedelta) or not timedelta() <= value <= LONGEST_LINGER:
-        raise SpecError(f"linger is {value!r}: give a timedelta between 0 and 5 minutes.")
+def _to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:
+    if isinstance(value, (str, ClientGrant)) or not isinstance(value, Iterable):
+        raise SpecError(f"client_grants is {value!r}: give a list of knit.ClientGrant.")
+    grants = tuple(value)
+    for index, grant in enumerate(grants):
+        if not isinstance(grant, ClientGrant):
+            raise at(
+                (index,), f"{grant!r} is none: give a knit.ClientGrant.", below="client_grants"
+            )
+    if len(grants) > MOST_GRANTS:
+        raise SpecError(f"client_grants has {len(grants)} entries: give {MOST_GRANTS} at most.")
+    return grants
+
+
+def _check_master(_: object, attribute: attrs.Attribute[Resources], value: object) -> None:
+    instance_of(Resources)(None, attribute, value)
+    if isinstance(value, Resources) and value.others:
+        raise at(
+            ("others",),
+            "YARN takes memory and vcores for an Application Master over REST, and would drop "
+            f"{next(iter(value.others))} without a word: give it to a service.",
+            below=attribute.name,
+        )
 
 
 @attrs.frozen
@@ -285,44 +151,189 @@ class ApplicationSpec:
         SpecError: It could run on no cluster.
     """
 
-    name: str = attrs.field(validator=_text)
+    name: str = attrs.field(validator=text)
     """A name for people. Not unique."""
     services: Mapping[str, Service] = attrs.field(
-        converter=_to_services, metadata=in_documents(read=None, check_key=_check_service_name)
+        factory=dict,
+        converter=_to_services,
+        metadata=in_documents(
+            read=None,
+            check_key=check_service_name,
+            schema={
+                "maxProperties": MOST_SERVICES,
+                "propertyNames": {"pattern": f"^{SERVICE_NAME}$"},
+            },
+        ),
     )
     """
-    The services, by name. A name has up to 63 lower-case letters, digits and inner hyphens.
+    The services, by name; at most 1,000. A name has up to 63 letters, digits and inner hyphens,
+    dots and underscores. There is one at least, unless there is a driver.
     """
-    queue: str = attrs.field(default="default", validator=_text, kw_only=True)
+    queue: str = attrs.field(default="default", validator=text, kw_only=True)
     """Where the scheduler counts the application."""
-    tags: tuple[str, ...] = attrs.field(
-        default=(), converter=_to_tags, kw_only=True, metadata=in_documents(write=list)
+    priority: int | None = attrs.field(
+        default=None, validator=optional(whole_number(0)), kw_only=True, metadata=OMIT_DEFAULT
     )
-    """Words to find the application by; YARN keeps them in lower case."""
+    """Within the queue: higher first. Default: the queue's."""
+    tags: tuple[str, ...] = attrs.field(
+        default=(),
+        converter=_to_tags,
+        kw_only=True,
+        metadata=in_documents(
+            write=list,
+            schema={
+                "type": "array",
+                "items": {"type": "string", "pattern": f"^{_TAG}$"},
+                "maxItems": MOST_TAGS,
+            },
+        ),
+    )
+    """Words to find the application by, at most 10; YARN keeps them in lower case."""
+    type: str = attrs.field(
+        default=APPLICATION_TYPE,
+        validator=matching(
+            r"[!-+\--~]{1,20}", "1 to 20 ASCII characters, neither spaces nor commas"
+        ),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """YARN's application type, by which lists are filtered; `knit list` shows `knit`'s."""
+    user: str | None = attrs.field(
+        default=None,
+        validator=optional(matching(r"[^\s,:/]{1,255}", "a user's name")),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """
+    Whose it is to be. So far it can be only whoever submits it; another one is refused at
+    submission. Default: whoever submits it.
+    """
+    lifetime: timedelta | None = attrs.field(
+        default=None,
+        validator=optional(duration(timedelta(seconds=1))),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """YARN ends the application so long after its submission. Default: the queue's, else never."""
+    node_label: str | None = attrs.field(
+        default=None, validator=label_or_none, kw_only=True, metadata=OMIT_DEFAULT
+    )
+    """
+    The partition (node label) its containers are in, unless their service says; the Application
+    Master's too. Default: the queue's.
+    """
     max_attempts: int = attrs.field(default=1, validator=whole_number(1), kw_only=True)
     """How many times YARN may start the Application Master; an attempt begins from nothing."""
+    attempt_failures_validity: timedelta | None = attrs.field(
+        default=None,
+        validator=optional(duration(timedelta(seconds=1))),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """Attempts that failed longer ago do not count. Default: all count."""
+    attempt_policy: AttemptPolicy = attrs.field(
+        default=AttemptPolicy.CRASHES,
+        validator=instance_of(AttemptPolicy),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """Whether only a crashed Application Master is tried again, or a failed application too."""
+    access_control: AccessControl | None = attrs.field(
+        default=None,
+        validator=optional(instance_of(AccessControl)),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """Who else may see and change it at the ResourceManager. Default: nobody but the cluster's
+    and the queue's administrators."""
     application_master: Resources = attrs.field(
-        factory=Resources, validator=_instance_of(Resources), kw_only=True
+        factory=Resources, validator=_check_master, kw_only=True
     )
-    """The size of the Application Master's own container."""
-    linger: timedelta = attrs.field(
-        default=timedelta(seconds=10), validator=_check_linger, kw_only=True
+    """The size of the Application Master's own container, a driver's included."""
+    master_environment: Mapping[str, str] = attrs.field(
+        factory=dict,
+        converter=to_environment,
+        kw_only=True,
+        repr=False,
+        metadata=in_documents(write=dict, omit_default=True, schema=ENVIRONMENT_SCHEMA),
     )
-    """
-    How long the Application Master stays to answer clients, after the outcome was reported to
-    YARN, since it last heard from one. At most 5 minutes.
-    """
+    """Variables of the Application Master's own process, such as `JAVA_TOOL_OPTIONS`."""
+    master_node_label: str | None = attrs.field(
+        default=None, validator=label_or_none, kw_only=True, metadata=OMIT_DEFAULT
+    )
+    """The partition of the Application Master's container. Default: `node_label`."""
+    master_log_level: LogLevel = attrs.field(
+        default=LogLevel.INFO,
+        validator=instance_of(LogLevel),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """Which messages the Application Master writes to its own log."""
     master_ports: tuple[int, int] | None = attrs.field(
         default=None,
         converter=to_ports,
         kw_only=True,
-        metadata=in_documents(write=format_ports, omit_default=True),
+        metadata=in_documents(write=format_ports, omit_default=True, schema=PORTS_SCHEMA),
     )
     """
     The first and the last of the ports that the Application Master may listen on, also as text
     such as `50100-50200`, for firewalls that let only some through. Default: what the variable
     `KNIT_MASTER_PORTS` says where the application is submitted, else any.
     """
+    linger: timedelta = attrs.field(
+        default=timedelta(seconds=10),
+        validator=duration(most=LONGEST_LINGER, words="between 0 and 5 minutes"),
+        kw_only=True,
+    )
+    """
+    How long the Application Master stays to answer clients, after the outcome was reported to
+    YARN, since it last heard from one. At most 5 minutes.
+    """
+    annotations: Mapping[str, bytes] = attrs.field(
+        factory=dict,
+        converter=to_annotations,
+        kw_only=True,
+        repr=False,
+        metadata=in_documents(
+            read=annotations_from_document,
+            write=annotations_to_document,
+            omit_default=True,
+            schema=ANNOTATIONS_SCHEMA,
+        ),
+    )
+    """
+    Yours: given back to owners and containers, never read by knit. Text, which becomes UTF-8, or
+    bytes, which a document writes as `{base64: …}`. At most 64 KiB in all.
+    """
+    driver: Driver | None = attrs.field(
+        default=None,
+        validator=optional(instance_of(Driver)),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """A command in the Application Master's container, whose end is the application's."""
+    client_grants: tuple[ClientGrant, ...] = attrs.field(
+        default=(),
+        converter=_to_grants,
+        kw_only=True,
+        metadata=in_documents(read=None, omit_default=True, schema={"maxItems": MOST_GRANTS}),
+    )
+    """Further clients, by their certificates, and what they may do. At most 100."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.services and self.driver is None:
+            raise at(
+                ("services",), "There is no service: an application has one at least, or a driver."
+            )
+        ranks = sum(service.instances for service in self.services.values())
+        if ranks > MOST_INSTANCES:
+            raise at(
+                ("services",),
+                f"They begin with {ranks:,} containers together: an application has "
+                f"{MOST_INSTANCES:,} at most.",
+            )
+        check_dependencies({n: service.depends for n, service in self.services.items()})
+        check_sizes("", self.master_environment)
 
     @classmethod
     def from_dict(
@@ -350,17 +361,33 @@ class ApplicationSpec:
         return documents.to_dict(self)
 
     @classmethod
-    def from_yaml(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
+    def from_file(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
         """
-        Reads a YAML file. Relative paths of files begin at its directory.
+        Reads a file of YAML, or of JSON where its name ends in `.json`.
+
+        Relative paths of files begin at its directory.
 
         Raises:
             FileMissingError: There is no such file.
-            SpecError: It is not YAML, or something in it is wrong; the message says where.
+            SpecError: It is not YAML or JSON, or something in it is wrong; the message says where.
         """
         from knit._values import documents
 
-        return documents.from_yaml(cls, Path(path))
+        return documents.from_file(cls, Path(path))
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
+        """Reads a YAML file, as `from_file`."""
+        from knit._values import documents
+
+        return documents.from_file(cls, Path(path), is_json=False)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str]) -> ApplicationSpec:
+        """Reads a JSON file, as `from_file`."""
+        from knit._values import documents
+
+        return documents.from_file(cls, Path(path), is_json=True)
 
     def to_yaml(self) -> str:
         """Returns YAML, from which `from_yaml` makes an equal specification."""
@@ -368,18 +395,58 @@ class ApplicationSpec:
 
         return documents.to_yaml(self)
 
+    def to_json(self) -> str:
+        """Returns JSON, from which `from_json` makes an equal specification."""
+        from knit._values import documents
+
+        return documents.to_json(self)
+
     def _below(self, directory: Path) -> ApplicationSpec:
         """The same specification, with relative paths taken from `directory`."""
         return attrs.evolve(
             self,
-            services={
-                name: attrs.evolve(
-                    service,
-                    files={n: file._below(directory) for n, file in service.files.items()},
-                    python_environment=environment_below(directory, service.python_environment),
-                )
-                for name, service in self.services.items()
-            },
+            services={n: service._below(directory) for n, service in self.services.items()},
+            driver=None if self.driver is None else self.driver._below(directory),
+            client_grants=[grant._below(directory) for grant in self.client_grants],
+        )
+
+    @classmethod
+    def _from_proto(cls, message: application_pb2.ApplicationSpec) -> ApplicationSpec:
+        """What was submitted, as far as an Application Master tells: see GetApplication."""
+        told = message.submission
+        ports = message.master_ports
+        return as_said(
+            cls,
+            name=message.name,
+            services={n: Service._from_proto(s) for n, s in sorted(message.services.items())},
+            queue=told.queue or "default",
+            priority=told.priority if told.HasField("priority") else None,
+            tags=tuple(told.tags),
+            type=told.application_type or APPLICATION_TYPE,
+            user=message.user_name or None,
+            lifetime=duration_of(told, "lifetime"),
+            node_label=message.node_label or None,
+            max_attempts=told.max_attempts or 1,
+            attempt_failures_validity=duration_of(told, "attempt_failures_validity"),
+            attempt_policy=AttemptPolicy(message.attempt_policy or 1),
+            access_control=(
+                AccessControl._from_proto(message.access_control)
+                if message.HasField("access_control")
+                else None
+            ),
+            application_master=(
+                Resources._from_proto(told.master_resource)
+                if told.HasField("master_resource")
+                else Resources()
+            ),
+            master_environment=dict(told.master_environment),
+            master_node_label=told.master_node_label or None,
+            master_log_level=LogLevel(message.log_level or 2),
+            master_ports=(ports.first, ports.last) if message.HasField("master_ports") else None,
+            linger=duration_of(message, "linger") or timedelta(),
+            annotations=dict(message.annotations),
+            driver=Driver._from_proto(message.driver) if message.HasField("driver") else None,
+            client_grants=tuple(map(ClientGrant._from_proto, message.client_grants)),
         )
 
     def _to_proto(
@@ -400,25 +467,39 @@ class ApplicationSpec:
         Raises:
             SpecError: It is larger than a submission carries.
         """
-        from google.protobuf import duration_pb2
-
-        from knit.v1 import application_pb2
+        from knit.v1 import application_pb2 as pb
 
         ports = ports_from_environment() if self.master_ports is None else self.master_ports
-        linger = duration_pb2.Duration()
-        linger.FromTimedelta(self.linger)
-        message = application_pb2.ApplicationSpec(
+        acls, driver = self.access_control, self.driver
+        message = pb.ApplicationSpec(
             name=self.name,
             services={
                 name: service._to_proto(local_resources.get(name, {}))
                 for name, service in self.services.items()
             },
-            linger=linger,
+            linger=duration_to_proto(self.linger),
             staging_url=staging_url,
             user_name=user_name,
-            master_ports=(
-                None if ports is None else application_pb2.PortRange(first=ports[0], last=ports[1])
+            master_ports=(None if ports is None else pb.PortRange(first=ports[0], last=ports[1])),
+            driver=None if driver is None else driver._to_proto(),
+            attempt_policy=pb.AttemptPolicy.ValueType(self.attempt_policy),
+            node_label=self.node_label or "",
+            annotations=self.annotations,
+            submission=pb.Submission(
+                queue=self.queue,
+                priority=self.priority,
+                tags=self.tags,
+                application_type=self.type,
+                max_attempts=self.max_attempts,
+                attempt_failures_validity=duration_to_proto(self.attempt_failures_validity),
+                lifetime=duration_to_proto(self.lifetime),
+                master_resource=self.application_master._to_proto(),
+                master_node_label=self.master_node_label or "",
+                master_environment=self.master_environment,
             ),
+            access_control=None if acls is None else acls._to_proto(),
+            client_grants=[grant._to_proto() for grant in self.client_grants],
+            log_level=pb.LogLevel.ValueType(self.master_log_level),
         )
         if message.ByteSize() > LARGEST_SPEC_BYTES:
             raise SpecError(

@@ -13,7 +13,8 @@ from knit._handles.application import Application
 from knit._handles.container import Container
 from knit._values.containers import ExitReason
 from knit._values.reports import ApplicationReport
-from knit._values.spec import ApplicationSpec, Service
+from knit._values.services import Service
+from knit._values.spec import ApplicationSpec
 from knit._values.states import FinalStatus, YarnState
 from knit._values.waiting import WaitingReason
 from knit._wire.channel import LARGEST_MESSAGE_BYTES

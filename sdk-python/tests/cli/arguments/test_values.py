@@ -114,7 +114,7 @@ def test_a_container_is_named_by_id_or_place(text: str) -> None:
     assert values.container(text) == text
 
 
-@pytest.mark.parametrize("text", ["worker", "worker/", "/0", "worker/x", "W/0", "container_1"])
+@pytest.mark.parametrize("text", ["worker", "worker/", "/0", "worker/x", "W_/0", "container_1"])
 def test_what_is_no_container_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is no container"):
         values.container(text)

@@ -28,7 +28,7 @@ _NO_TIME = (
 )
 _LONGEST_SECONDS = 10 * 365 * 24 * 3600
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_PLACE = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?/\d+", re.ASCII)
+_PLACE = re.compile(r"[A-Za-z0-9](?:[-._A-Za-z0-9]{0,61}[A-Za-z0-9])?/\d+", re.ASCII)
 
 
 def duration(text: str) -> timedelta:

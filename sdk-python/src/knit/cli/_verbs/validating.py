@@ -29,17 +29,18 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
     """
     from knit import ApplicationSpec
     from knit._values import documents
+    from knit._values.problems import MOST_PROBLEMS, Problem
     from knit.exceptions import SpecError
 
     status = 0
     results = []
     for path in paths:
         try:
-            spec, problems = documents.read_yaml(ApplicationSpec, Path(path))
+            spec, problems = documents.read_file(ApplicationSpec, Path(path))
         except SpecError as error:
-            spec, problems = None, [documents.Problem(str(error))]
+            spec, problems = None, [Problem(str(error))]
         if spec is not None:
-            problems = [documents.Problem(sentence) for sentence in problems_here(spec)]
+            problems = [Problem(sentence) for sentence in problems_here(spec)]
         results.append(
             {
                 "file": path,
@@ -53,11 +54,11 @@ def validate(*, paths: Sequence[str], as_json: bool) -> int:
         status |= bool(problems)
         if as_json:
             continue
-        for problem in problems[: documents.MOST_PROBLEMS]:
+        for problem in problems[:MOST_PROBLEMS]:
             place = "" if problem.line is None else f":{problem.line}:{problem.column}"
             say(f"{path}{place}: {problem}")
-        if len(problems) > documents.MOST_PROBLEMS:
-            say(f"{path}: and {len(problems) - documents.MOST_PROBLEMS} more")
+        if len(problems) > MOST_PROBLEMS:
+            say(f"{path}: and {len(problems) - MOST_PROBLEMS} more")
         if spec is not None and not problems:
             click.echo(f"{path}: {contents_of(spec)}")
     if as_json:

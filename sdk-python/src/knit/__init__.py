@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from knit._knit.knit import Knit
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
-    from knit._values.amounts import ResourceAmount
     from knit._values.access import AccessControl, ClientGrant, Role
+    from knit._values.amounts import ResourceAmount
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from knit._values.kills import KillResult
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
     from knit._values.nodes import NodeReport, NodeState
-    from knit._values.queues import QueueReport, QueueState, SchedulerType
     from knit._values.placement import Placement, Spread
+    from knit._values.queues import QueueReport, QueueState, SchedulerType
     from knit._values.readiness import HttpCheck, Probe, Readiness
     from knit._values.reports import ApplicationReport
     from knit._values.resources import Resources

@@ -16,10 +16,10 @@ from knit._cluster.yarn.application_filter import is_in_queue
 from knit._cluster.yarn.json import number_in
 from knit._cluster.yarn.queue_names import open_queue_called
 from knit._cluster.yarn.resource_manager import ResourceManager, unknown_told
+from knit._values.checking import LARGEST
 from knit._values.deadlines import Deadline
 from knit._values.queues import QueueReport, SchedulerType
 from knit._values.reports import ApplicationReport
-from knit._values.resources import LARGEST
 from knit.exceptions import (
     ApplicationNotRunningError,
     ChangeRefusedError,

@@ -44,6 +44,8 @@ YARN: Properties = {
     # Again: a machine with a full disk is still good enough.
     "yarn.nodemanager.disk-health-checker.max-disk-utilization-per-disk-percentage": 100,
     "yarn.nodemanager.disk-health-checker.min-free-space-per-disk-mb": 0,
+    # By default every application has the same.
+    "yarn.cluster.max-application-priority": 10,
     # Lost nodes are noticed in ten to fifteen seconds instead of ten minutes.
     "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -13,6 +14,7 @@ import pytest
 from knit.cli import main
 from knit.cli._terminal import output
 from knit.cli._terminal.words import human_mib, human_share
+from knit.cli._verbs.cluster import _shows
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.yarn import FakeNode, FakeQueue
 
@@ -202,6 +204,27 @@ class TestQueues:
             "   └─ a",
             "      └─ b",
         ]
+
+    def test_a_terminal_without_such_lines_has_others(
+        self,
+        cluster: FakeCluster,
+        capfd: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        on_a_terminal(monkeypatch)
+        monkeypatch.setattr("knit.cli._verbs.cluster._shows", lambda *_: False)
+        assert main(["queues"]) == 0
+        lines = capfd.readouterr().out.splitlines()
+        assert [line.split()[:2] for line in lines[3:6]] == [
+            ["|-", "closed"],
+            ["`-", "team"],
+            ["`-", "small"],
+        ]
+
+    @pytest.mark.parametrize(("encoding", "shows"), [("utf-8", True), ("ascii", False)])
+    def test_what_a_stream_shows_is_in_its_encoding(self, encoding: str, shows: bool) -> None:
+        stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+        assert _shows(stream, "├─ ") is shows
 
     def test_one_and_those_below_it(
         self,

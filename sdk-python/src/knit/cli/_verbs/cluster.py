@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -34,6 +34,9 @@ NODE_STATES = (
     "rebooted",
     "shutdown",
 )
+
+_TREE = ("├─ ", "└─ ", "│  ")
+_ASCII_TREE = ("|- ", "`- ", "|  ")
 
 
 @verb("nodes", short="List the cluster's nodes.", example="knit nodes --state unhealthy")
@@ -114,12 +117,13 @@ def queues(*, cluster: Cluster, queue: str | None, wide: bool, as_json: bool) ->
     are of the cluster: what a queue is promised (capacity), what it may take where others leave
     it (max), and what it uses. What a scheduler does not tell is -.
     """
+    from knit._cluster.yarn.queue_names import queue_called
+
     with cluster.client() as client:
         found = client.queues()
-        top = found[0].path if queue is None and found else None
-        if queue is not None:
-            top = client.queue(queue).path
-    found = [q for q in found if q.path == top or q.path.startswith(f"{top}.")]
+    if queue is not None:
+        top = queue_called(found, queue, what=f"Asking for the queue {queue}").path
+        found = [q for q in found if q.path == top or q.path.startswith(f"{top}.")]
     if as_json:
         print_json([queue_as_json(queue) for queue in found])
         return
@@ -165,6 +169,7 @@ def _tree(queues: Sequence[knit.QueueReport]) -> Mapping[str, str]:
     """What each queue is called in a tree, by its path: the first one whole, then last parts."""
     names: dict[str, str] = {}
     stems: dict[str, str] = {}
+    branch, last, line = _TREE if _shows(sys.stdout, "".join(_TREE)) else _ASCII_TREE
     children = {queue.path: queue.children for queue in queues}
     for queue in queues:
         siblings = children.get(queue.parent or "", ())
@@ -173,9 +178,18 @@ def _tree(queues: Sequence[knit.QueueReport]) -> Mapping[str, str]:
             continue
         stem = stems[queue.parent or ""]
         is_last = queue.path == siblings[-1]
-        names[queue.path] = f"{stem}{'└─ ' if is_last else '├─ '}{queue.name}"
-        stems[queue.path] = f"{stem}{'   ' if is_last else '│  '}"
+        names[queue.path] = f"{stem}{last if is_last else branch}{queue.name}"
+        stems[queue.path] = f"{stem}{'   ' if is_last else line}"
     return names
+
+
+def _shows(stream: TextIO, text: str) -> bool:
+    """Whether a stream has these characters in its encoding."""
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 @verb(

@@ -38,7 +38,11 @@ NOT_FINAL, FINAL = STATES[:5], STATES[5:]
     "--queue", metavar="QUEUE", shell_complete=complete_queue, help="Only those in this queue."
 )
 @click.option(
-    "--tag", "tags", metavar="TAG", multiple=True, help="Only those with this tag, and each other."
+    "--tag",
+    "tags",
+    metavar="TAG",
+    multiple=True,
+    help="Only those with this tag; repeatable, and then with all of them.",
 )
 @click.option(
     "--type",
@@ -94,7 +98,7 @@ def list_(
     """
     List your applications on the cluster, by default those of knit that have not ended.
 
-    Of those that are said to have finished by some time, those that have ended. A time without a
+    With --finished-after or --finished-before they are those that have ended. A time without a
     time zone is local.
     """
     import knit

@@ -38,10 +38,16 @@ Everything this package raises on purpose.
       . LogsNotFoundError               there are none, or no longer (FileNotFoundError)
       . LogFormatError                  damaged, or of an unknown kind; attributes path and codec
     - ContainerNotFoundError          NOT_FOUND
+      . ServiceNotFoundError            the application has no such service
+    - KeyNotFoundError                the key-value store has no such key (KeyError)
+    - LeaseEndedError                 a lease of the store ended: it was not kept, or given back
     - InvalidRequestError             INVALID_ARGUMENT (ValueError)
+    - NotPermittedError               the caller's role does not include it (PermissionError)
     - WrongStateError                 FAILED_PRECONDITION
     - ResourceExhaustedError          RESOURCE_EXHAUSTED
+      . StoreLimitError                 a key, a value or the store would be too large
     - PositionOutOfRangeError         OUT_OF_RANGE
+      . EventsForgottenError            events after a position are kept no more
     - HistoryLostError                another Application Master answers, which knows nothing of it
   + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
   + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done (TimeoutError)
@@ -51,11 +57,14 @@ The names of knit 0.1.1 are KnitException, which is KnitError; YARNException, th
 ClusterError and ApplicationError; HDFSConfigException and CondaException.
 
 Every message says what was tried, what came back and what to do next.
-None holds a secret.
+None holds a secret. Where an Application Master refused, `reason` says why in a word that programs
+can rely on, such as `UPDATE_UNDER_WAY`, and `facts` holds the names and numbers of the sentence.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,17 +89,21 @@ __all__ = [
     "ConnectionLostError",
     "ContainerNotFoundError",
     "DuplicateFileError",
+    "EventsForgottenError",
     "FileMissingError",
     "HDFSConfigException",
     "HistoryLostError",
     "InvalidRequestError",
     "KerberosRequiredError",
+    "KeyNotFoundError",
     "KnitError",
     "KnitException",
+    "LeaseEndedError",
     "LogAggregationDisabledError",
     "LogFormatError",
     "LogsNotFoundError",
     "LogsUnavailableError",
+    "NotPermittedError",
     "PackageListError",
     "PositionOutOfRangeError",
     "PythonEnvironmentError",
@@ -101,8 +114,10 @@ __all__ = [
     "ResourcesUnavailableError",
     "RpcTimeoutError",
     "SafeModeError",
+    "ServiceNotFoundError",
     "SpecError",
     "StandbyError",
+    "StoreLimitError",
     "SubmissionError",
     "WaitTimeoutError",
     "WebHdfsDisabledError",
@@ -118,6 +133,14 @@ class KnitError(Exception):
 
     They survive `pickle` and `copy`, so they cross the borders of process pools.
     """
+
+    reason: str | None = None
+    """
+    Why an Application Master refused, in a word for programs, such as `NO_SUCH_SERVICE`. None
+    where nobody refused, or it does not say.
+    """
+    facts: Mapping[str, str] = MappingProxyType({})
+    """The names and numbers of that refusal, by name; empty where there are none."""
 
     def __reduce__(self) -> tuple[object, ...]:
         # Not by calling the class again, some of which want their facts by keyword.
@@ -359,6 +382,22 @@ class ContainerNotFoundError(ApplicationError):
     """The application never held such a container, or has no such service."""
 
 
+class ServiceNotFoundError(ContainerNotFoundError):
+    """The application has no such service."""
+
+
+class KeyNotFoundError(ApplicationError, KeyError):
+    """The application's key-value store has no such key."""
+
+
+class LeaseEndedError(ApplicationError):
+    """A lease of the key-value store has ended, and the keys that lived with it are gone."""
+
+
+class NotPermittedError(ApplicationError, PermissionError):
+    """The Application Master knows who is asking, and their role does not include this."""
+
+
 class InvalidRequestError(ApplicationError, ValueError):
     """The Application Master refused a request that makes no sense."""
 
@@ -371,15 +410,33 @@ class ResourceExhaustedError(ApplicationError):
     """The Application Master refused a request that is too large."""
 
 
+class StoreLimitError(ResourceExhaustedError):
+    """
+    A key, a value or the whole key-value store would be larger than it may.
+
+    `reason` says which (`KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `STORE_FULL`), `facts` the numbers.
+    """
+
+
 class PositionOutOfRangeError(ApplicationError):
-    """A log ends before the offset that was asked for."""
+    """What is asked for lies outside what there is: a log ends before the offset, as an example."""
+
+
+class EventsForgottenError(PositionOutOfRangeError):
+    """
+    What follows a position is kept no more: it was too long ago, or the reader too slow.
+
+    The way out is to list again what was watched (`Application.snapshot`, or the keys), which
+    names a position to go on from.
+    """
 
 
 class HistoryLostError(ApplicationError):
     """
-    The Application Master was replaced while it was asked for a change.
+    The Application Master was replaced, and the other one knows nothing of what was before.
 
-    The first one may have made it, and it is then lost with that one.
+    What it was asked for may have been done by the first one, and is then lost with it. Positions
+    and revisions of before mean nothing any more: list again, and begin again.
     """
 
 

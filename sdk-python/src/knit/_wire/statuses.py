@@ -5,15 +5,23 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from knit._wire.error_info import error_info
 from knit.exceptions import (
     ApplicationError,
     ConnectionLostError,
     ContainerNotFoundError,
+    EventsForgottenError,
+    HistoryLostError,
     InvalidRequestError,
+    KeyNotFoundError,
     KnitError,
+    LeaseEndedError,
+    NotPermittedError,
     PositionOutOfRangeError,
     ResourceExhaustedError,
     RpcTimeoutError,
+    ServiceNotFoundError,
+    StoreLimitError,
     WrongStateError,
 )
 
@@ -32,13 +40,26 @@ _BY_STATUS: dict[str, type[KnitError]] = {
     "INVALID_ARGUMENT": InvalidRequestError,
     "NOT_FOUND": ContainerNotFoundError,
     "OUT_OF_RANGE": PositionOutOfRangeError,
-    "PERMISSION_DENIED": ApplicationError,
+    "PERMISSION_DENIED": NotPermittedError,
     "RESOURCE_EXHAUSTED": ResourceExhaustedError,
-    "UNAUTHENTICATED": ApplicationError,
+    "UNAUTHENTICATED": NotPermittedError,
     "UNAVAILABLE": ConnectionLostError,
     "UNIMPLEMENTED": ApplicationError,
     "UNKNOWN": ApplicationError,
 }
+_BY_REASON: dict[str, type[KnitError]] = {
+    "CONTAINER_ENDED": WrongStateError,
+    "EVENTS_FORGOTTEN": EventsForgottenError,
+    "HISTORY_LOST": HistoryLostError,
+    "KEY_TOO_LARGE": StoreLimitError,
+    "NO_SUCH_CONTAINER": ContainerNotFoundError,
+    "NO_SUCH_KEY": KeyNotFoundError,
+    "NO_SUCH_LEASE": LeaseEndedError,
+    "NO_SUCH_SERVICE": ServiceNotFoundError,
+    "STORE_FULL": StoreLimitError,
+    "VALUE_TOO_LARGE": StoreLimitError,
+}
+"""Reasons that tell more than the status they come with."""
 _HANDSHAKE_SIGNS = ("handshake failed", "CERTIFICATE_", "TLSV1_ALERT", "SSLV3_ALERT")
 _CERTIFICATE_REASONS = {
     "not yet valid": "is not valid yet",
@@ -88,7 +109,12 @@ def from_rpc_error(error: grpc.RpcError, what: str, address: str | None = None) 
     if address is not None and never_connected(error):
         advice = f"Check that {address} can be reached from here, and try again."
     message = f"{what}: {said}" + (f" {advice}" if advice else "")
-    return _BY_STATUS.get(name, ApplicationError)(message)
+    info = error_info(error)
+    kind = _BY_REASON.get(info.reason or "") or _BY_STATUS.get(name, ApplicationError)
+    meaning = kind(message)
+    if info.reason is not None:
+        meaning.reason, meaning.facts = info.reason, dict(info.facts)
+    return meaning
 
 
 def _handshake_refused(details: str, what: str, address: str) -> HandshakeRefusedError:

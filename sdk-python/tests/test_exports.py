@@ -11,12 +11,18 @@ import knit
 import knit.testing
 
 MODELS = """
-    AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
-    ApplicationSpec ApplicationState CheckResult Client ClusterConfig Container ContainerExit
-    ContainerLogs ContainerState Endpoint ExitReason FailurePolicy File FinalStatus KillResult Knit
-    LogChunk LogEnd LogFile LogLine LogStream NodeReport NodeState PackingProgress QueueReport
-    QueueState RUNNING_ENVIRONMENT ResourceAmount Resources SchedulerType Service StagingProgress
-    Visibility WaitingCause WaitingReason YarnState create_env pack_environment
+    Access AccessControl AggregatedLogs AllocationPolicy Application ApplicationDescription
+    ApplicationOutcome ApplicationReport ApplicationSpec ApplicationState ApplicationStatus
+    AttemptPolicy BackOff BudgetAccount CheckResult Client ClientGrant ClusterConfig Container
+    ContainerExit ContainerLogs ContainerRef ContainerState DependencyCondition Driver Endpoint
+    Event EventKind ExitReason FailurePolicy File FinalStatus HttpCheck KeyChange KeyValue
+    KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine LogStream
+    NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult PackingProgress
+    Placement Position Probe QueueReport QueueState RUNNING_ENVIRONMENT Readiness ReasonSource
+    ResourceAmount Resources RestartBudget RestartScope Role ScaleDownOrder Scaled SchedulerType
+    Service ServiceCondition ServiceStatus ServiceUpdate Snapshot Spread StagingProgress
+    TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState Visibility WaitingCause
+    WaitingReason Watch YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 SPECIFICATION = """
     Access AccessControl AllocationPolicy AttemptPolicy BackOff ClientGrant DependencyCondition
@@ -28,13 +34,14 @@ ERRORS = """
     ApplicationNotRunningError ChangeRefusedError ClusterError ClusterFileExistsError
     ClusterFileNotFoundError ClusterResponseError ClusterTimeoutError ClusterUnreachableError
     CondaException ConfigurationError ConfigurationNotFoundError ConnectionLostError
-    ContainerNotFoundError DuplicateFileError FileMissingError HDFSConfigException HistoryLostError
-    InvalidRequestError KerberosRequiredError KnitError KnitException LogAggregationDisabledError
-    LogFormatError LogsNotFoundError LogsUnavailableError PackageListError PositionOutOfRangeError
-    PythonEnvironmentError QueueNotFoundError QueueStoppedError QuotaExceededError
-    ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError SafeModeError SpecError
-    StandbyError SubmissionError WaitTimeoutError WebHdfsDisabledError WrongPortError
-    WrongStateError YARNException
+    ContainerNotFoundError DuplicateFileError EventsForgottenError FileMissingError
+    HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError
+    KeyNotFoundError KnitError KnitException LeaseEndedError LogAggregationDisabledError
+    LogFormatError LogsNotFoundError LogsUnavailableError NotPermittedError PackageListError
+    PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
+    QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
+    SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError
+    WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException
 """.split()  # noqa: SIM905 - one a line would be a page
 
 

@@ -36,13 +36,15 @@ MAY_KNOW = {
     "_knit": BELOW_FACES,
     "testing": BELOW_FACES - {"_environments", "_staging", "_submission"},
     "core": {"_knit"},
+    # What users compose transactions of is a page of values.
+    "kv": VALUES,
     "": BELOW_FACES | {"_knit"},
     "cli": BELOW_HANDLES | {""},
 }
 # An error says which report it was made of, and the report makes it. A protocol in between would
 # take the report's class from users' type checkers.
 TYPES_OF_EACH_OTHER = {("exceptions", "knit._values.reports")}
-PUBLIC = {"cli", "core", "exceptions", "testing", "v1"}
+PUBLIC = {"cli", "core", "exceptions", "kv", "testing", "v1"}
 
 
 def faults(root: Path) -> Iterator[str]:

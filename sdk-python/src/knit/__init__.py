@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from knit._handles.application import Application
     from knit._handles.client import Client
     from knit._handles.container import Container
+    from knit._handles.events import Event, Snapshot
+    from knit._handles.kv import KeyValueStore
+    from knit._handles.lease import Lease
     from knit._handles.log_stream import LogStream
+    from knit._handles.services import Scaled
+    from knit._handles.watching import Watch
     from knit._knit.knit import Knit
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
@@ -35,20 +40,31 @@ if TYPE_CHECKING:
         ApplicationDescription,
         ApplicationOutcome,
         ApplicationState,
+        ApplicationStatus,
     )
     from knit._values.containers import ContainerExit, ContainerState, ExitReason
     from knit._values.dependencies import DependencyCondition
     from knit._values.driver import Driver
+    from knit._values.events import EventKind, NodeStanding, Notice, NoticeSeverity
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._values.kills import KillResult
+    from knit._values.kv import KeyChange, KeyValue
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
     from knit._values.nodes import NodeReport, NodeState
     from knit._values.placement import Placement, Spread
     from knit._values.queues import QueueReport, QueueState, SchedulerType
     from knit._values.readiness import HttpCheck, Probe, Readiness
+    from knit._values.references import ContainerRef, Position
     from knit._values.reports import ApplicationReport
     from knit._values.resources import Resources
     from knit._values.restarts import BackOff, RestartBudget, RestartScope
+    from knit._values.service_status import (
+        BudgetAccount,
+        ServiceCondition,
+        ServiceStatus,
+        ServiceUpdate,
+        UpdateState,
+    )
     from knit._values.services import (
         Access,
         AllocationPolicy,
@@ -58,8 +74,9 @@ if TYPE_CHECKING:
     )
     from knit._values.spec import ApplicationSpec, AttemptPolicy, LogLevel
     from knit._values.states import FinalStatus, YarnState
+    from knit._values.transactions import OperationResult, TransactionResult
     from knit._values.updates import UpdateFailurePolicy, UpdatePolicy
-    from knit._values.waiting import WaitingCause, WaitingReason
+    from knit._values.waiting import ReasonSource, WaitingCause, WaitingReason
     from knit._wire.endpoint import Endpoint
 
     __version__: str
@@ -76,8 +93,10 @@ __all__ = [
     "ApplicationReport",
     "ApplicationSpec",
     "ApplicationState",
+    "ApplicationStatus",
     "AttemptPolicy",
     "BackOff",
+    "BudgetAccount",
     "CheckResult",
     "Client",
     "ClientGrant",
@@ -85,17 +104,24 @@ __all__ = [
     "Container",
     "ContainerExit",
     "ContainerLogs",
+    "ContainerRef",
     "ContainerState",
     "DependencyCondition",
     "Driver",
     "Endpoint",
+    "Event",
+    "EventKind",
     "ExitReason",
     "FailurePolicy",
     "File",
     "FinalStatus",
     "HttpCheck",
+    "KeyChange",
+    "KeyValue",
+    "KeyValueStore",
     "KillResult",
     "Knit",
+    "Lease",
     "LogChunk",
     "LogEnd",
     "LogFile",
@@ -103,28 +129,42 @@ __all__ = [
     "LogLine",
     "LogStream",
     "NodeReport",
+    "NodeStanding",
     "NodeState",
+    "Notice",
+    "NoticeSeverity",
+    "OperationResult",
     "PackingProgress",
     "Placement",
+    "Position",
     "Probe",
     "QueueReport",
     "QueueState",
     "Readiness",
+    "ReasonSource",
     "ResourceAmount",
     "Resources",
     "RestartBudget",
     "RestartScope",
     "Role",
     "ScaleDownOrder",
+    "Scaled",
     "SchedulerType",
     "Service",
+    "ServiceCondition",
+    "ServiceStatus",
+    "ServiceUpdate",
+    "Snapshot",
     "Spread",
     "StagingProgress",
+    "TransactionResult",
     "UpdateFailurePolicy",
     "UpdatePolicy",
+    "UpdateState",
     "Visibility",
     "WaitingCause",
     "WaitingReason",
+    "Watch",
     "YarnState",
     "create_env",
     "pack_environment",
@@ -139,26 +179,46 @@ _MODULES = {
     "_handles.application": ("Application",),
     "_handles.client": ("Client",),
     "_handles.container": ("Container",),
+    "_handles.events": ("Event", "Snapshot"),
+    "_handles.kv": ("KeyValueStore",),
+    "_handles.lease": ("Lease",),
     "_handles.log_stream": ("LogStream",),
+    "_handles.services": ("Scaled",),
+    "_handles.watching": ("Watch",),
     "_knit.knit": ("Knit",),
     "_staging.values": ("StagingProgress",),
     "_submission.doctor": ("CheckResult",),
-    "_values.amounts": ("ResourceAmount",),
     "_values.access": ("AccessControl", "ClientGrant", "Role"),
-    "_values.applications": ("ApplicationDescription", "ApplicationOutcome", "ApplicationState"),
+    "_values.amounts": ("ResourceAmount",),
+    "_values.applications": (
+        "ApplicationDescription",
+        "ApplicationOutcome",
+        "ApplicationState",
+        "ApplicationStatus",
+    ),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
     "_values.dependencies": ("DependencyCondition",),
     "_values.driver": ("Driver",),
+    "_values.events": ("EventKind", "NodeStanding", "Notice", "NoticeSeverity"),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
     "_values.kills": ("KillResult",),
+    "_values.kv": ("KeyChange", "KeyValue"),
     "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
     "_values.nodes": ("NodeReport", "NodeState"),
-    "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),
-    "_values.reports": ("ApplicationReport",),
     "_values.placement": ("Placement", "Spread"),
+    "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),
     "_values.readiness": ("HttpCheck", "Probe", "Readiness"),
+    "_values.references": ("ContainerRef", "Position"),
+    "_values.reports": ("ApplicationReport",),
     "_values.resources": ("Resources",),
     "_values.restarts": ("BackOff", "RestartBudget", "RestartScope"),
+    "_values.service_status": (
+        "BudgetAccount",
+        "ServiceCondition",
+        "ServiceStatus",
+        "ServiceUpdate",
+        "UpdateState",
+    ),
     "_values.services": (
         "Access",
         "AllocationPolicy",
@@ -168,8 +228,9 @@ _MODULES = {
     ),
     "_values.spec": ("ApplicationSpec", "AttemptPolicy", "LogLevel"),
     "_values.states": ("FinalStatus", "YarnState"),
+    "_values.transactions": ("OperationResult", "TransactionResult"),
     "_values.updates": ("UpdateFailurePolicy", "UpdatePolicy"),
-    "_values.waiting": ("WaitingCause", "WaitingReason"),
+    "_values.waiting": ("ReasonSource", "WaitingCause", "WaitingReason"),
     "_wire.endpoint": ("Endpoint",),
 }
 _MODULE_OF = {name: f"knit.{module}" for module, names in _MODULES.items() for name in names}

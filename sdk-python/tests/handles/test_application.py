@@ -41,7 +41,7 @@ from knit import (
     YarnState,
 )
 from knit._values import deadlines
-from knit.testing import FakeApplicationMaster, Fault, _services
+from knit.testing import FakeApplicationMaster, Fault, _container_service
 from knit.testing._archive import FakeArchive
 from knit.v1 import application_service_pb2, container_pb2, waiting_pb2
 from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
@@ -171,7 +171,7 @@ def test_an_application_master_that_was_replaced_is_not_asked_to_add_again(
     """The first may have added them, and the second would do so once more."""
     fault = Fault(call="AddContainers", status="UNAVAILABLE", done_first=True, restarts=True)
     fake.fail_next(fault)
-    with pytest.raises(HistoryLostError, match="List the containers, then decide"):
+    with pytest.raises(HistoryLostError, match="List what there is now, then decide"):
         application.add_containers(3, service="worker")
     assert len(application.containers(services=["worker"])) == 2
     description = application.describe()
@@ -181,7 +181,7 @@ def test_an_application_master_that_was_replaced_is_not_asked_to_add_again(
 
 @pytest.mark.parametrize("containers", [0, 1, 3, 4, 7])
 def test_pages_of_containers_are_one_list(containers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_services, "PAGE_CONTAINERS", 3)
+    monkeypatch.setattr(_container_service, "PAGE_CONTAINERS", 3)
     spec = ApplicationSpec("a", {"only": Service("true", instances=containers)})
     with FakeApplicationMaster(spec) as fake:
         assert [c.rank for c in fake.application().containers()] == list(range(containers))
@@ -189,7 +189,7 @@ def test_pages_of_containers_are_one_list(containers: int, monkeypatch: pytest.M
 
 
 def test_pages_of_two_application_masters_are_not_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_services, "PAGE_CONTAINERS", 1)
+    monkeypatch.setattr(_container_service, "PAGE_CONTAINERS", 1)
     spec = ApplicationSpec("a", {"only": Service("true", instances=3)})
     with FakeApplicationMaster(spec) as fake:
         fake.fail_next(Fault(call="ListContainers"))

@@ -520,7 +520,7 @@ def test_a_line_that_is_not_finished_is_given_in_parts(
     got: list[LogLine] = []
     for drawn in (b"\r 8%", b"\r16%"):
         fake.write(first, drawn)
-        while b"".join(line.data for line in got) != fake._state.log(first, "stdout"):
+        while b"".join(line.data for line in got) != fake._state.logs.whole(first, "stdout"):
             got.append(next(lines))
     assert all(line.is_partial for line in got)
     fake.write(first, b"\rdone\nlast")

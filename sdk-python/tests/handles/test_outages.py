@@ -32,7 +32,8 @@ from knit._handles import locating, log_stream
 from knit._values import deadlines
 from knit._values.deadlines import Deadline
 from knit._wire import connection
-from knit._wire.calls import ServiceName, get_application
+from knit._wire.calls.application import get_application
+from knit._wire.calls.call import ServiceName
 from knit._wire.tls import ApplicationTls, ClientTls
 from knit.testing import FakeApplicationMaster, Fault
 from knit.v1 import application_service_pb2

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import inspect
+from datetime import timedelta
+from types import ModuleType
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from knit import ContainerState, FinalStatus, LogFile, Resources
-from knit._wire import calls
-from knit._wire.calls import Call, ContainerPages
+from knit._values import transactions
+from knit._values.kv import key_range
+from knit._values.references import ContainerRef
+from knit._wire.calls import application, containers, kv, logs, services
+from knit._wire.calls.call import Call, Pages
+from knit._wire.calls.containers import Chosen
 from knit.v1 import (
     application_pb2,
     application_service_pb2,
     container_pb2,
     container_service_pb2,
+    event_service_pb2,
+    key_value_service_pb2,
     log_service_pb2,
+    service_pb2,
 )
 
 APPLICATION = "application_1700000000000_0001"
@@ -24,6 +33,8 @@ CONTAINER = "container_1700000000000_0001_01_000002"
 SERVICES = {
     "application": application_service_pb2.DESCRIPTOR.services_by_name["ApplicationService"],
     "containers": container_service_pb2.DESCRIPTOR.services_by_name["ContainerService"],
+    "events": event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+    "kv": key_value_service_pb2.DESCRIPTOR.services_by_name["KeyValueService"],
     "logs": log_service_pb2.DESCRIPTOR.services_by_name["LogService"],
 }
 
@@ -32,16 +43,16 @@ def rank_of(container: container_pb2.Container) -> int:
     return container.rank
 
 
-def pages(**options: object) -> ContainerPages[int]:
+def pages(**options: object) -> Pages[int]:
     arguments: dict[str, object] = {"services": [], "states": [], **options}
-    return ContainerPages(APPLICATION, read=rank_of, **arguments)  # type: ignore[arg-type]
+    return containers.list_containers(APPLICATION, read=rank_of, **arguments)  # type: ignore[arg-type]
 
 
 CALLS: list[Call[Any]] = [
-    calls.get_application(APPLICATION),
-    calls.shutdown(APPLICATION, FinalStatus.KILLED, "because"),
+    application.get_application(APPLICATION),
+    application.shutdown(APPLICATION, FinalStatus.KILLED, "because"),
     pages().next_call(),
-    calls.add_containers(
+    containers.add_containers(
         APPLICATION,
         service="worker",
         count=2,
@@ -50,8 +61,48 @@ CALLS: list[Call[Any]] = [
         history_id="h",
         read=rank_of,
     ),
-    calls.stop_containers(APPLICATION, container_ids=[CONTAINER], places=[], read=rank_of),
-    calls.list_log_files(CONTAINER),
+    containers.stop_containers(APPLICATION, Chosen(ids=(CONTAINER,)), read=rank_of),
+    logs.list_log_files(CONTAINER),
+    application.get_annotations(APPLICATION),
+    application.update_application(
+        APPLICATION, set_annotations={"a": b"1"}, remove_annotations=["b"], history_id="h"
+    ),
+    application.report_progress(APPLICATION, 0.5),
+    services.list_services(APPLICATION, ["worker"]).next_call(),
+    services.add_services(APPLICATION, {"worker": service_pb2.ServiceSpec()}, history_id="h"),
+    services.remove_services(APPLICATION, ["worker"], history_id="h"),
+    services.update_service(
+        APPLICATION,
+        "worker",
+        service_pb2.ServiceSpec(),
+        from_revision=1,
+        keeps_environment=True,
+        replaces_update=False,
+        history_id="h",
+    ),
+    services.steer_update(APPLICATION, "worker", "pause", history_id="h"),
+    services.scale_service(
+        APPLICATION,
+        "worker",
+        count=3,
+        delta=None,
+        order=None,
+        victims=[ContainerRef("worker", 1)],
+        history_id="h",
+        read=rank_of,
+    ),
+    containers.restart_containers(
+        APPLICATION, Chosen(services=("worker",)), history_id="h", read=rank_of
+    ),
+    containers.report_ready(APPLICATION, ContainerRef("worker", 1), is_ready=True),
+    kv.get(APPLICATION, "key"),
+    kv.read_range(APPLICATION, key_range()),
+    kv.put(APPLICATION, transactions.put("key", b"value"), history_id="h"),
+    kv.delete(APPLICATION, transactions.delete("key"), history_id="h"),
+    kv.commit(APPLICATION, [], [transactions.put("key", b"value")], [], history_id="h"),
+    kv.grant_lease(APPLICATION, timedelta(seconds=30)),
+    kv.keep_lease(APPLICATION, 1),
+    kv.revoke_lease(APPLICATION, 1),
 ]
 
 
@@ -67,20 +118,31 @@ def test_each_call_sends_what_the_contract_takes(call: Call[Any]) -> None:
 
 
 def test_every_call_that_a_handle_makes_is_one_of_these() -> None:
-    """Of the contract, only what other clients report is left out, and what is a stream."""
+    """Of the contract, only what is a stream is left out."""
     made = {(call.service, call.method) for call in CALLS}
     there = {(name, each.name) for name, service in SERVICES.items() for each in service.methods}
     assert made < there
-    missing = {
-        *(("application", f"{verb}Services") for verb in ("List", "Add", "Remove")),
-        *(("application", f"{verb}Service") for verb in ("Scale", "Update")),
-        ("application", "UpdateApplication"),
-        ("application", "ReportProgress"),
-        ("containers", "RestartContainers"),
-        ("containers", "ReportReady"),
-        ("logs", "StreamLogs"),
+    streams = {("logs", "StreamLogs"), ("events", "WatchEvents")}
+    assert there - made == streams
+
+
+CHANGES = [call for call in CALLS if "request_id" in call.request.DESCRIPTOR.fields_by_name]
+
+
+@pytest.mark.parametrize("call", CHANGES, ids=lambda call: call.method)
+def test_every_change_is_told_from_the_same_change_once_more(call: Call[Any]) -> None:
+    assert call.request.request_id  # type: ignore[attr-defined]
+    if "history_id" in call.request.DESCRIPTOR.fields_by_name:
+        named = call.request.history_id  # type: ignore[attr-defined]
+        assert named == ("" if call.method == "StopContainers" else "h")
+
+
+def test_all_that_change_something_and_are_not_safe_by_themselves_are_among_them() -> None:
+    assert {call.method for call in CHANGES} == {
+        *("UpdateApplication", "AddServices", "RemoveServices", "UpdateService", "ScaleService"),
+        *("AddContainers", "StopContainers", "RestartContainers"),
+        *("Put", "Delete", "Commit", "GrantLease"),
     }
-    assert there - made == missing
 
 
 def test_only_what_a_node_may_have_answered_is_not_repeated() -> None:
@@ -90,7 +152,7 @@ def test_only_what_a_node_may_have_answered_is_not_repeated() -> None:
 def test_adding_is_told_from_adding_again() -> None:
     """A repeated call carries the same request ID; another call another one."""
     first, second = (
-        calls.add_containers(
+        containers.add_containers(
             APPLICATION,
             service="worker",
             count=1,
@@ -117,8 +179,8 @@ def test_an_added_container_is_asked_for_in_full() -> None:
 
 
 def test_containers_are_stopped_by_their_ids_and_places() -> None:
-    request = calls.stop_containers(
-        APPLICATION, container_ids=[CONTAINER], places=[("worker", 3)], read=rank_of
+    request = containers.stop_containers(
+        APPLICATION, Chosen(ids=(CONTAINER,), places=(("worker", 3),)), read=rank_of
     ).request
     assert isinstance(request, container_service_pb2.StopContainersRequest)
     assert list(request.container_ids) == [CONTAINER]
@@ -129,14 +191,14 @@ def test_answers_are_read() -> None:
     response = container_service_pb2.StopContainersResponse(
         containers=[container_pb2.Container(rank=rank) for rank in (4, 2)]
     )
-    stop = calls.stop_containers(APPLICATION, container_ids=[], places=[], read=rank_of)
+    stop = containers.stop_containers(APPLICATION, Chosen(), read=rank_of)
     assert stop.read(response) == [4, 2]
 
     files = log_service_pb2.ListLogFilesResponse()
     files.files.add(name="stdout", size_bytes=7)
-    assert calls.list_log_files(CONTAINER).read(files) == [LogFile("stdout", 7)]
+    assert logs.list_log_files(CONTAINER).read(files) == [LogFile("stdout", 7)]
 
-    outcome = calls.shutdown(APPLICATION, FinalStatus.FAILED, "because").read(
+    outcome = application.shutdown(APPLICATION, FinalStatus.FAILED, "because").read(
         application_service_pb2.ShutdownResponse(
             outcome=application_pb2.ApplicationOutcome(
                 final_status=application_pb2.FINAL_STATUS_FAILED, diagnostics="because", exit_code=1
@@ -156,7 +218,7 @@ def page(
     )
 
 
-def token_of(found: ContainerPages[int]) -> str:
+def token_of(found: Pages[int]) -> str:
     request = found.next_call().request
     assert isinstance(request, container_service_pb2.ListContainersRequest)
     return request.page_token
@@ -196,8 +258,9 @@ def test_a_refused_page_begins_the_list_anew_but_a_refused_list_does_not() -> No
     assert (found.items, token_of(found)) == ([], "")
 
 
-def test_nothing_here_waits_or_sends() -> None:
-    source = inspect.getsource(calls)
+@pytest.mark.parametrize("module", [application, containers, kv, logs, services])
+def test_nothing_here_waits_or_sends(module: ModuleType) -> None:
+    source = inspect.getsource(module)
     assert not {"grpc", "threading", "time", "asyncio", "socket"} & {
         line.split()[1].partition(".")[0]
         for line in source.splitlines()

@@ -6,7 +6,7 @@ import pytest
 
 from knit import ApplicationError, LogChunk, LogEnd
 from knit._values.logs import Item
-from knit._wire import calls
+from knit._wire.calls.logs import stream_logs
 from knit._wire.log_cursor import LogCursor
 from knit.v1 import log_service_pb2 as pb
 
@@ -16,7 +16,7 @@ WHO = {"service_name": "worker", "rank": 1, "attempt_number": 2, "container_id":
 
 
 def cursor(*, follow: bool = True, can_complete: bool = False) -> LogCursor:
-    request = calls.stream_logs(
+    request = stream_logs(
         container_ids=[], services=[], files=["stdout", "stderr"], follow=follow, tail_lines=None
     )
     return LogCursor(request, what="Reading", can_complete=can_complete)

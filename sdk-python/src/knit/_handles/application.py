@@ -11,17 +11,32 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from knit._handles.collected import Collected
-from knit._handles.container import Container, ContainerLike, id_of, to_containers
+from knit._handles.container import ContainerLike, id_of, to_containers
+from knit._handles.containers import ContainerControl
+from knit._handles.events import Event, Snapshot, reading_events
+from knit._handles.kv import KeyValueStore
 from knit._handles.locating import Locator, waited
 from knit._handles.log_stream import LogStream
+from knit._handles.services import ServiceControl, several
+from knit._handles.session import Session
+from knit._handles.watching import Watch
 from knit._handles.yarn import Yarn
 from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
-from knit._values.containers import ContainerState
 from knit._values.deadlines import Deadline, pauses
+from knit._values.events import EventKind
 from knit._values.logs import LogFile
+from knit._values.references import Position
 from knit._values.reports import ApplicationReport
 from knit._values.states import FinalStatus
-from knit._wire import calls
+from knit._wire.calls.application import (
+    get_annotations,
+    get_application,
+    report_progress,
+    shutdown,
+    update_application,
+)
+from knit._wire.calls.events import watch_events
+from knit._wire.calls.logs import list_log_files, stream_logs
 from knit._wire.connection import Connection
 from knit._wire.tls import ClientTls
 from knit.exceptions import (
@@ -29,25 +44,19 @@ from knit.exceptions import (
     ApplicationNotRunningError,
     ConnectionLostError,
     ContainerNotFoundError,
-    HistoryLostError,
-    InvalidRequestError,
     KnitError,
-    PositionOutOfRangeError,
     RpcTimeoutError,
-    SpecError,
     WrongStateError,
 )
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
-    from knit._values.resources import Resources
     from knit._wire.endpoint import Endpoint
-    from knit.v1 import container_pb2
 
 _log = logging.getLogger("knit")
 
 
-class Application:
+class Application(ServiceControl, ContainerControl):
     """
     A handle on one application.
 
@@ -81,6 +90,7 @@ class Application:
         self._kill_on_error = kill_on_error
         self._locator = Locator(yarn, application_id, tls=tls, timeout=timeout)
         self._connection = Connection(self._locator.master)
+        self._session = Session(application_id, self._connection, timeout)
         self._collected = Collected(yarn, application_id, timeout)
 
     @property
@@ -160,150 +170,113 @@ class Application:
         return self._describe(self._within(timeout))
 
     def _describe(self, deadline: Deadline) -> ApplicationDescription:
-        return self._connection.call(calls.get_application(self._application_id), deadline)
+        return self._connection.call(get_application(self._application_id), deadline)
 
-    def containers(
-        self,
-        *,
-        services: Iterable[str] | None = None,
-        states: Iterable[ContainerState] | None = None,
-        timeout: timedelta | None = None,
-    ) -> list[Container]:
+    @functools.cached_property
+    def kv(self) -> KeyValueStore:
+        """The key-value store that the application's containers and clients share."""
+        return KeyValueStore(self._session)
+
+    def snapshot(self, *, timeout: timedelta | None = None) -> Snapshot:
         """
-        Returns the containers, ended ones included, by service, rank and attempt number.
+        Lists the application, its services and its containers, and names the moment of it.
 
-        They come in pages, each of which is consistent in itself: of thousands, the last are as
-        they were a moment later than the first.
-
-        Works after the end, too, from what the Application Master wrote down and YARN has
-        collected; that is waited for, as long as the timeout allows. Then all attempts of the
-        Application Master are listed, by service, rank, `application_attempt` and attempt number.
-
-        Args:
-            services: Only of these. Default: of all.
-            states: Only in these. Default: in any.
-            timeout: Default: the client's.
-
-        Raises:
-            ContainerNotFoundError: No service has one of the names.
-            ApplicationNotRunningError: It has ended, and nothing is known of its containers.
-        """
-        deadline = self._within(timeout)
-        names, kinds = _several("services", services), list(states or ())
-        try:
-            return self._list(names, kinds, deadline)
-        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if not self._collected.is_due(error):
-                raise
-            return self._collected.containers(
-                names, kinds, owner=self, deadline=deadline, gone=error
-            )
-
-    def _list(
-        self, services: list[str], states: list[ContainerState], deadline: Deadline
-    ) -> list[Container]:
-        """The containers as the Application Master lists them."""
-        pages = calls.ContainerPages(self._application_id, services, states, self._container)
-        while not pages.is_complete:
-            try:
-                pages.accept(self._connection.call(pages.next_call(), deadline))
-            except InvalidRequestError:  # noqa: PERF203
-                # Another Application Master does not know the page.
-                if not pages.begin_anew():
-                    raise
-        return pages.items
-
-    def _container(self, message: container_pb2.Container) -> Container:
-        return Container._from_proto(message, self)
-
-    def add_containers(
-        self,
-        count: int,
-        *,
-        service: str | None = None,
-        resources: Resources | None = None,
-        environment: Mapping[str, str] | None = None,
-        timeout: timedelta | None = None,
-    ) -> list[Container]:
-        """
-        Adds containers to a service, at the ranks after its highest.
-
-        It returns once the Application Master has taken note, before YARN has granted any. A
-        broken connection is tried again, and none is added twice: where the Application Master
-        is replaced meanwhile, the other one, which knows nothing of it, is not asked again.
-
-        Args:
-            count: How many, 1 to 10,000.
-            service: To which. May be left out if there is only one.
-            resources: Their size. Default: the service's own.
-            environment: Variables for these containers, over the service's own.
-            timeout: Default: the client's.
-
-        Raises:
-            ContainerNotFoundError: No service has that name.
-            InvalidRequestError: The count is out of range, or an environment name malformed.
-            HistoryLostError: The Application Master was replaced, after it may have added them.
-            WrongStateError: The application is ending.
-            ResourceExhaustedError: More than YARN grants to one container, or too many.
-            SpecError: No service was named, and there are several.
+        The lists come in pages, so the last of thousands may be a moment newer than the position
+        says; watching from there tells what changed meanwhile, so both together are right.
         """
         deadline = self._within(timeout)
         description = self._describe(deadline)
-        call = calls.add_containers(
-            self._application_id,
-            service=_only_service(description) if service is None else service,
-            count=count,
-            resources=resources,
-            environment=environment,
-            history_id=description.history_id,
-            read=self._container,
-        )
-        try:
-            return self._connection.call(call, deadline)
-        except PositionOutOfRangeError as error:
-            raise HistoryLostError(
-                f"{call.what}: its Application Master was replaced meanwhile, and the application "
-                "began anew. The containers may have been added before that, and are then gone "
-                "with it. List the containers, then decide."
-            ) from error
+        services = self.services(timeout=deadline.remaining)
+        return Snapshot(description, services, self._list([], [], deadline))
 
-    def stop_containers(
+    def events(
         self,
-        containers: ContainerLike | Iterable[ContainerLike],
         *,
+        after: Position | int | None = None,
+        kinds: Iterable[EventKind] | None = None,
+        services: Iterable[str] | None = None,
+        follow: bool = True,
         timeout: timedelta | None = None,
-    ) -> list[Container]:
+    ) -> Watch[Event]:
         """
-        Stops containers: SIGTERM and soon after SIGKILL for a process, no more asking for one
-        that YARN has not granted.
+        Watches what changes in the application, in order, each change once.
 
-        It returns once the Application Master has taken note. They end STOPPED, are not
-        restarted, and do not make the application fail. Calling it again is safe.
+        A broken connection is made again, and the watch goes on where it was. It waits for the
+        Application Master to start, and names the moment it begins at before it returns.
 
         Args:
-            containers: One or several, each by its ID or as it was listed.
-            timeout: Default: the client's.
-
-        Returns:
-            Each of them as it is now, STOPPING or in a final state.
+            after: Only what came after this moment: the `position` of an event, a snapshot or a
+                description; or a sequence number, 0 for all that is kept. Default: from now on.
+            kinds: Only changes of these. Default: of all but keys of the store.
+            services: Of services and containers, only of these. Default: of all.
+            follow: Whether to go on with what changes later, until the application has ended.
+                Otherwise it ends with the last change there is now.
+            timeout: For the whole watch. Default: none.
 
         Raises:
-            ContainerNotFoundError: The application never held one of them; none is stopped.
+            ServiceNotFoundError: There is no such service.
         """
-        ids: list[str] = []
-        places: list[tuple[str, int]] = []
-        for container in to_containers(containers):
-            container_id = container if isinstance(container, str) else container.container_id
-            if container_id is not None:
-                ids.append(container_id)
-            elif isinstance(container, Container):
-                places.append((container.service, container.rank))
-        if not ids and not places:
-            return []
-        call = calls.stop_containers(
-            self._application_id, container_ids=ids, places=places, read=self._container
+        wanted, names = list(kinds or ()), several("services", services)
+        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        now: Position | None = None
+        if not isinstance(after, Position) or not follow:
+            now = self._describe(deadline).position
+        begins = after if isinstance(after, Position) else now
+        if isinstance(after, int) and now is not None:
+            begins = Position(after, now.history_id)
+        return Watch(
+            self._session,
+            watch_events(kinds=wanted, services=names),
+            reading_events(self),
+            what=f"Watching the events of {self._application_id}",
+            after=begins,
+            deadline=deadline,
+            until=now.sequence if now is not None and not follow else None,
         )
-        return self._connection.call(call, self._within(timeout))
+
+    def report_progress(self, progress: float | None, *, timeout: timedelta | None = None) -> None:
+        """
+        Says how far the application is, which YARN shows.
+
+        Args:
+            progress: 0 to 1. None: it is computed again, from the ranks that have ended.
+            timeout: Default: the client's.
+
+        Raises:
+            InvalidRequestError: It is not 0 to 1.
+        """
+        self._session.call(report_progress(self._application_id, progress), timeout)
+
+    def annotations(self, *, timeout: timedelta | None = None) -> dict[str, bytes]:
+        """
+        Returns the application's annotations: notes of whoever submitted it, for themselves.
+
+        Only its owner and its containers are given them.
+        """
+        return self._session.call(get_annotations(self._application_id), timeout)
+
+    def annotate(
+        self,
+        annotations: Mapping[str, bytes | None],
+        *,
+        timeout: timedelta | None = None,
+    ) -> None:
+        """
+        Sets annotations, and removes those that are given as None; others stay.
+
+        Raises:
+            ResourceExhaustedError: They would have more than 64 KiB in all.
+            HistoryLostError: The Application Master was replaced, after it may have done it.
+        """
+        self._session.change(
+            lambda history_id: update_application(
+                self._application_id,
+                set_annotations={n: v for n, v in annotations.items() if v is not None},
+                remove_annotations=[n for n, v in annotations.items() if v is None],
+                history_id=history_id,
+            ),
+            timeout,
+        )
 
     def log_files(
         self, container: ContainerLike, *, timeout: timedelta | None = None
@@ -319,7 +292,7 @@ class Application:
             LogsUnavailableError: The application has ended, and its logs cannot be had.
         """
         container_id = id_of(container)
-        call = calls.list_log_files(container_id)
+        call = list_log_files(container_id)
         try:
             return self._connection.call(call, self._within(timeout))
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
@@ -364,19 +337,17 @@ class Application:
         Raises:
             ApplicationNotRunningError: A container in `containers` has not been granted yet.
         """
-        request = calls.stream_logs(
+        request = stream_logs(
             container_ids=[id_of(c) for c in to_containers(containers or ())],
-            services=_several("services", services),
-            files=_several("files", files),
+            services=several("services", services),
+            files=several("files", files),
             follow=follow,
             tail_lines=tail_lines,
         )
         what = f"Reading the logs of {self._application_id}"
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
         return LogStream(
-            functools.partial(
-                self._connection.stream, "logs", "StreamLogs", what=what, deadline=deadline
-            ),
+            self._session.opener("logs", "StreamLogs", what=what, deadline=deadline),
             request,
             what=what,
             deadline=deadline,
@@ -514,21 +485,5 @@ class Application:
     def _shut_down(
         self, final_status: FinalStatus, diagnostics: str, deadline: Deadline
     ) -> ApplicationOutcome:
-        call = calls.shutdown(self._application_id, final_status, diagnostics)
+        call = shutdown(self._application_id, final_status, diagnostics)
         return self._connection.call(call, deadline)
-
-
-def _only_service(description: ApplicationDescription) -> str:
-    names = list(description.services)
-    if len(names) != 1:
-        raise SpecError(
-            f"{description.application_id} has several services: say to which of "
-            f"{', '.join(names)} containers are to be added."
-        )
-    return names[0]
-
-
-def _several(name: str, value: Iterable[str] | None) -> list[str]:
-    if isinstance(value, str):
-        raise SpecError(f"{name} is the text {value!r}: give a list of names.")
-    return list(value or ())

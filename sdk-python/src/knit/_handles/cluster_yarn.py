@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from knit._cluster.cluster import Cluster
     from knit._cluster.logs import LogArchive
     from knit._staging.staging import Staging
+    from knit._values.services import Service
+    from knit.v1 import service_pb2
 
 
 class ClusterYarn:
@@ -55,6 +58,13 @@ class ClusterYarn:
         from knit._cluster.logs import LogArchive
 
         return LogArchive(self._cluster, application_id)
+
+    def stage(
+        self, application_id: str, services: Mapping[str, Service]
+    ) -> dict[str, service_pb2.ServiceSpec]:
+        from knit._submission.updating import stage_services
+
+        return stage_services(self.staging, application_id, services)
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         keys = self.staging.records.read(application_id, timeout=timeout).keys

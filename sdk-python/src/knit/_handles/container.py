@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from knit._values.containers import ContainerExit, ContainerState, ExitReason, to_datetime
 from knit._values.identifiers import attempt_of
+from knit._values.references import ContainerRef
 from knit._values.resources import Resources
+from knit._wire.calls.containers import Chosen
 from knit.exceptions import ApplicationNotRunningError
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ class Owner(Protocol):
         self, containers: Container, *, timeout: timedelta | None = None
     ) -> list[Container]:
         """Stops it, and returns it as it is now."""
+
+    def restart_containers(
+        self, containers: Container, *, timeout: timedelta | None = None
+    ) -> list[Container]:
+        """Starts its rank anew, and returns the next attempt."""
 
     def logs(
         self,
@@ -79,6 +86,21 @@ class Container:
     Which start of the Application Master it belongs to, counted from 1. None until YARN has
     granted it.
     """
+    ordinal: int | None = None
+    """
+    Which container of its service it is, in the order they were wanted, from 0; never given again.
+    None where it is not known any more, after the end of an application of knit 1.0.
+    """
+    revision: int | None = None
+    """Which specification of its service it runs, from 1. None likewise."""
+    is_ready: bool = False
+    """Whether it is ready now. False also where it was, and is not alive any more."""
+    ready_time: datetime | None = None
+    """When it became ready. None before that."""
+    restart_time: datetime | None = None
+    """While PENDING after a failure: when it will be asked for."""
+    kill_time: datetime | None = None
+    """While STOPPING: when its process is killed, where its service has a grace to stop in."""
     _application: Owner | None = attrs.field(
         default=None, repr=False, eq=False, alias="application"
     )
@@ -96,6 +118,21 @@ class Container:
         end = self.exit.finish_time if self.exit is not None else None
         return (end or datetime.now(timezone.utc)) - self.start_time
 
+    @property
+    def ref(self) -> ContainerRef:
+        """
+        How it is named, also before YARN has granted it: by service and ordinal.
+
+        Raises:
+            ApplicationNotRunningError: Its ordinal is not known any more.
+        """
+        if self.ordinal is None:
+            raise ApplicationNotRunningError(
+                f"The ordinal of {self.service}.{self.rank} was not written down: its application "
+                "has ended, and was one of an earlier knit."
+            )
+        return ContainerRef(self.service, self.ordinal)
+
     def stop(self, *, timeout: timedelta | None = None) -> Container:
         """
         Stops this container, as `Application.stop_containers` does.
@@ -105,6 +142,15 @@ class Container:
         """
         stopped = self._owner().stop_containers(self, timeout=timeout)
         return stopped[0] if stopped else self
+
+    def restart(self, *, timeout: timedelta | None = None) -> Container:
+        """
+        Stops this container and starts its rank anew, as `Application.restart_containers` does.
+
+        Returns:
+            The next attempt.
+        """
+        return self._owner().restart_containers(self, timeout=timeout)[0]
 
     def logs(
         self,
@@ -158,6 +204,12 @@ class Container:
             start_time=to_datetime(message, "start_time"),
             exit=ContainerExit._from_proto(message.exit) if message.HasField("exit") else None,
             application_attempt=attempt_of(message.container_id),
+            ordinal=message.ordinal,
+            revision=message.revision or None,
+            is_ready=message.is_ready,
+            ready_time=to_datetime(message, "ready_time"),
+            restart_time=to_datetime(message, "restart_time"),
+            kill_time=to_datetime(message, "kill_time"),
             application=application,
         )
 
@@ -187,16 +239,43 @@ class Container:
             start_time=record.start_time,
             exit=end,
             application_attempt=attempt_of(record.container_id) or attempt_number,
+            ordinal=record.ordinal,
+            revision=record.revision,
+            ready_time=record.ready_time,
             application=application,
         )
 
 
 ContainerLike: TypeAlias = str | Container
 """A container, or its ID."""
+ContainerChoice: TypeAlias = str | Container | ContainerRef
+"""A container, its ID, or its service and ordinal."""
+_C = TypeVar("_C", bound="str | Container | ContainerRef")
 
 
-def to_containers(value: ContainerLike | Iterable[ContainerLike]) -> list[ContainerLike]:
-    return [value] if isinstance(value, (str, Container)) else list(value)
+def to_containers(value: _C | Iterable[_C]) -> list[_C]:
+    if isinstance(value, (str, Container, ContainerRef)):
+        return [value]
+    return list(value)
+
+
+def choose(containers: Iterable[ContainerChoice], services: Iterable[str] = ()) -> Chosen:
+    """Which containers are meant, as a call says it."""
+    ids: list[str] = []
+    refs: list[ContainerRef] = []
+    places: list[tuple[str, int]] = []
+    for container in containers:
+        if isinstance(container, str):
+            ids.append(container)
+        elif isinstance(container, ContainerRef):
+            refs.append(container)
+        elif container.container_id is not None:
+            ids.append(container.container_id)
+        elif container.ordinal is not None:
+            refs.append(container.ref)
+        else:
+            places.append((container.service, container.rank))
+    return Chosen(ids=tuple(ids), refs=tuple(refs), places=tuple(places), services=tuple(services))
 
 
 def id_of(container: ContainerLike) -> str:

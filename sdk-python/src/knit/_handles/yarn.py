@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,7 +10,9 @@ from knit._values.reports import ApplicationReport
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
+    from knit._values.services import Service
     from knit._wire.tls import ClientTls
+    from knit.v1 import service_pb2
 
 
 class Yarn(Protocol):
@@ -26,6 +29,15 @@ class Yarn(Protocol):
 
     def archive(self, application_id: str) -> Archive:
         """Where its logs are once its Application Master has left."""
+
+    def stage(
+        self, application_id: str, services: Mapping[str, Service]
+    ) -> dict[str, service_pb2.ServiceSpec]:
+        """
+        Brings the files of services to the cluster, for an application that runs.
+
+        They are written down as in use by it before this returns, so that nothing removes them.
+        """
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         """What the Application Master lets its clients in by."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +13,8 @@ from knit._staging.directory import DIRECTORY_PERMISSION, FILE_PERMISSION, Stagi
 from knit._staging.values import ConnectionKeys, LocalResource, StoredApplication
 from knit._values.deadlines import Deadline
 from knit.exceptions import ApplicationNotFoundError, ClusterFileNotFoundError, ClusterResponseError
+
+_ADDING_TRIES = 5
 
 
 class Records:
@@ -34,19 +36,35 @@ class Records:
     ) -> None:
         """Writes down what an application uses and how to talk to it, for its user's eyes only."""
         self._directory.prepare()
-        cache = self._directory.url(f"{self._directory.root}/cache/")
         content: dict[str, object] = {
             "version": 1,
-            "cache": sorted({r.name for r in resources if r.url.startswith(cache)}),
+            "cache": sorted(set(self._in_cache(resources))),
             "tls": None if keys is None else attrs.asdict(keys),
         }
         if self.resource_manager is not None:
             content["resource_manager"] = self.resource_manager
-        self._directory.files.create(
-            f"{self._directory.of_application(application_id)}/application.json",
-            json.dumps(content).encode(),
-            permission=FILE_PERMISSION,
-            overwrite=True,
+        directory = self._directory.of_application(application_id)
+        self._write(f"{directory}/application.json", content)
+
+    def add_files(self, application_id: str, resources: Iterable[LocalResource]) -> None:
+        """
+        Writes down what a running application uses, too.
+
+        Raises:
+            ApplicationNotFoundError: Nothing is written down of it: it has ended.
+        """
+        added = set(self._in_cache(resources))
+        # Another client may write at the same time, and HDFS compares nothing: look afterwards.
+        for _ in range(_ADDING_TRIES):
+            content, path = self._content(application_id, Deadline.of(None, default=self._wait))
+            known = set(_stored(content, path).cache)
+            if added <= known:
+                return
+            content["cache"] = sorted(known | added)
+            self._write(path, content)
+        raise ClusterResponseError(
+            f"{path} on the cluster is written by others again and again, so what "
+            f"{application_id} is to use cannot be noted. Try again."
         )
 
     def read(self, application_id: str, *, timeout: timedelta | None = None) -> StoredApplication:
@@ -56,10 +74,26 @@ class Records:
         Raises:
             ApplicationNotFoundError: Nothing: it has ended, or is somebody else's.
         """
-        deadline = Deadline.of(timeout, default=self._directory.files.timeout)
-        path = (
-            f"{self._directory.of_application(application_id, deadline.remaining)}/application.json"
+        deadline = Deadline.of(timeout, default=self._wait)
+        return _stored(*self._content(application_id, deadline))
+
+    @property
+    def _wait(self) -> timedelta:
+        return self._directory.files.timeout
+
+    def _in_cache(self, resources: Iterable[LocalResource]) -> Iterator[str]:
+        cache = self._directory.url(f"{self._directory.root}/cache/")
+        return (resource.name for resource in resources if resource.url.startswith(cache))
+
+    def _write(self, path: str, content: Mapping[str, object]) -> None:
+        self._directory.files.create(
+            path, json.dumps(content).encode(), permission=FILE_PERMISSION, overwrite=True
         )
+
+    def _content(self, application_id: str, deadline: Deadline) -> tuple[dict[str, Any], str]:
+        """What was written down, and where."""
+        directory = self._directory.of_application(application_id, deadline.remaining)
+        path = f"{directory}/application.json"
         try:
             data = json.loads(self._directory.files.read(path, timeout=deadline.remaining))
         except ClusterFileNotFoundError as error:
@@ -69,7 +103,7 @@ class Records:
             ) from error
         except ValueError as error:
             raise ClusterResponseError(f"{path} on the cluster is not JSON: {error}.") from error
-        return _stored(data, path)
+        return data, path
 
     def read_address(self, application_id: str, *, timeout: timedelta | None = None) -> str | None:
         """`host:port` as the Application Master left it where YARN cannot say; None if not."""

@@ -8,6 +8,7 @@ import stat
 from knit._values.files import File
 from knit._values.paths import look_at
 from knit._values.ports import ports_from_environment
+from knit._values.services import Service
 from knit._values.spec import ApplicationSpec
 from knit.exceptions import FileMissingError, PythonEnvironmentError, SpecError
 
@@ -24,19 +25,24 @@ def check_local(spec: ApplicationSpec) -> None:
     if spec.master_ports is None:
         ports_from_environment()
     for name, service in spec.services.items():
-        if service.python_environment is not None:
-            from knit import _environments
+        check_service(name, service)
 
-            try:
-                _environments.check_source(service.python_environment)
-            except (SpecError, PythonEnvironmentError) as error:
-                where = f"services.{name}.python_environment"
-                raise type(error)(f"{where}: {error}") from None
-        for file in service.files.values():
-            try:
-                check_file(file)
-            except SpecError as error:  # noqa: PERF203 - it says where
-                raise type(error)(f"services.{name}.files: {error}") from None
+
+def check_service(name: str, service: Service) -> None:
+    """Checks the files of one service, as `check_local` does."""
+    if service.python_environment is not None:
+        from knit import _environments
+
+        try:
+            _environments.check_source(service.python_environment)
+        except (SpecError, PythonEnvironmentError) as error:
+            where = f"services.{name}.python_environment"
+            raise type(error)(f"{where}: {error}") from None
+    for file in service.files.values():
+        try:
+            check_file(file)
+        except SpecError as error:  # noqa: PERF203 - it says where
+            raise type(error)(f"services.{name}.files: {error}") from None
 
 
 def check_file(file: File) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from knit._environments import PackingProgress
-    from knit._values.spec import ApplicationSpec
+    from knit._values.services import Service
     from knit.v1 import service_pb2
 
 
@@ -74,17 +74,19 @@ class Packer:
         self._stack.close()
 
     def shipments(
-        self, spec: ApplicationSpec, packing_progress: Callable[[PackingProgress], None] | None
+        self,
+        services: Mapping[str, Service],
+        packing_progress: Callable[[PackingProgress], None] | None,
     ) -> list[Shipment]:
         """
-        All that the services of an application need.
+        All that services need.
 
         Raises:
             SpecError: A directory or a file cannot be packed.
             PythonEnvironmentError: An environment cannot.
         """
         found: list[Shipment] = []
-        for service_name, service in spec.services.items():
+        for service_name, service in services.items():
             bundles, others = bundled(service.files)
             for bundle in bundles:
                 path = self._archive(tuple(sorted(bundle.files.items())), bundle.write)

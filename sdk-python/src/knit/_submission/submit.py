@@ -121,7 +121,7 @@ class Submitter:
 
             def uploaded() -> tuple[LocalResource, Shipped]:
                 with Packer() as packer:
-                    shipments = packer.shipments(spec, report_packing)
+                    shipments = packer.shipments(spec.services, report_packing)
                     staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
                     jar, *resources = self._staging.stage(staged, report, before_upload=checked)
                 return jar, list(zip(shipments, resources, strict=True))

@@ -10,6 +10,7 @@ import attrs
 
 from knit._values.containers import to_datetime
 from knit._values.enums import OpenEnum
+from knit._values.references import Position
 from knit._values.services import Service
 from knit._values.states import FinalStatus
 from knit._values.waiting import WaitingReason
@@ -92,6 +93,21 @@ class ApplicationDescription:
     """
     waiting_reasons: tuple[WaitingReason, ...] = ()
     """Why containers that are wanted have not been granted. Empty where none waits for long."""
+    sequence: int = 0
+    """The number of the last change before this answer; see `position`."""
+    progress: float = 0.0
+    """How far it is, 0 to 1: as its program reported it, else the part of its ranks that ended."""
+    is_progress_reported: bool = False
+    """Whether its program reported that."""
+    version: str = ""
+    """The version of the Application Master, for people. Empty if it is older than that."""
+    features: frozenset[str] = frozenset()
+    """What the Application Master can do beyond the first version of the contract, by name."""
+
+    @property
+    def position(self) -> Position:
+        """The moment of this answer, from which `Application.events` goes on."""
+        return Position(self.sequence, self.history_id)
 
     @classmethod
     def _from_proto(
@@ -109,4 +125,42 @@ class ApplicationDescription:
             services={n: Service._from_proto(s) for n, s in sorted(message.spec.services.items())},
             history_id=message.history_id,
             waiting_reasons=tuple(map(WaitingReason._from_proto, message.waiting_reasons)),
+            sequence=message.sequence,
+            progress=application.progress,
+            is_progress_reported=application.is_progress_reported,
+            version=message.version,
+            features=frozenset(message.features),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ApplicationStatus:
+    """What changes of an application as a whole, as its Application Master sees it."""
+
+    application_id: str
+    """YARN's identifier, `application_…`."""
+    attempt_number: int
+    """Which start of the Application Master this is, counted from 1."""
+    state: ApplicationState
+    """Where it is in its life."""
+    outcome: ApplicationOutcome | None = None
+    """How it ends. None while it is RUNNING."""
+    start_time: datetime | None = None
+    """When this Application Master registered with YARN."""
+    progress: float = 0.0
+    """How far it is, 0 to 1."""
+    is_progress_reported: bool = False
+    """Whether its program reported that."""
+
+    @classmethod
+    def _from_proto(cls, message: application_pb2.Application) -> ApplicationStatus:
+        outcome = message.outcome if message.HasField("outcome") else None
+        return cls(
+            application_id=message.application_id,
+            attempt_number=message.attempt_number,
+            state=ApplicationState(message.state),
+            outcome=ApplicationOutcome._from_proto(outcome) if outcome is not None else None,
+            start_time=to_datetime(message, "start_time"),
+            progress=message.progress,
+            is_progress_reported=message.is_progress_reported,
         )

@@ -34,6 +34,10 @@ class ContainerState(OpenEnum):
     """Final: it ended in any other way that nobody asked for."""
     STOPPED = 7
     """Final: it ended because a client or the end of the application asked for it."""
+    PENDING = 8
+    """Wanted, and not asked for yet: its service waits for others, or its rank after a failure."""
+    HELD = 9
+    """Granted; it waits for the others of its service to start together."""
 
     @property
     def is_final(self) -> bool:

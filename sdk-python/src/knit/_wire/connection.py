@@ -12,16 +12,25 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import attrs
 
 from knit._values.deadlines import Deadline, Pause, pauses
-from knit._wire.calls import Call, ServiceName
+from knit._wire.calls.application import get_application
+from knit._wire.calls.call import Call, ServiceName
 from knit._wire.channel import check_size, open_channel
 from knit._wire.statuses import (
     ConnectionClosedError,
     HandshakeRefusedError,
     from_rpc_error,
     may_pass,
+    never_connected,
 )
 from knit._wire.tls import ClientTls
-from knit.exceptions import CLUSTER_SILENCE, ApplicationNotRunningError, KnitError, WaitTimeoutError
+from knit.exceptions import (
+    CLUSTER_SILENCE,
+    ApplicationNotRunningError,
+    HistoryLostError,
+    KnitError,
+    PositionOutOfRangeError,
+    WaitTimeoutError,
+)
 
 if TYPE_CHECKING:
     import grpc
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
     from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
     from knit.v1.container_service_pb2_grpc import ContainerServiceStub
+    from knit.v1.event_service_pb2_grpc import EventServiceStub
+    from knit.v1.key_value_service_pb2_grpc import KeyValueServiceStub
     from knit.v1.log_service_pb2_grpc import LogServiceStub
 
 _T = TypeVar("_T")
@@ -50,6 +61,8 @@ class Stubs:
     channel: grpc.Channel
     application: ApplicationServiceStub
     containers: ContainerServiceStub
+    events: EventServiceStub
+    kv: KeyValueServiceStub
     logs: LogServiceStub
 
     @classmethod
@@ -58,12 +71,16 @@ class Stubs:
         # so of calls, and crashes over stubs.
         from knit.v1.application_service_pb2_grpc import ApplicationServiceStub
         from knit.v1.container_service_pb2_grpc import ContainerServiceStub
+        from knit.v1.event_service_pb2_grpc import EventServiceStub
+        from knit.v1.key_value_service_pb2_grpc import KeyValueServiceStub
         from knit.v1.log_service_pb2_grpc import LogServiceStub
 
         return cls(
             channel,
             ApplicationServiceStub(channel),
             ContainerServiceStub(channel),
+            EventServiceStub(channel),
+            KeyValueServiceStub(channel),
             LogServiceStub(channel),
         )
 
@@ -95,6 +112,7 @@ class Connection:
         # Guarded by _lock, under which nothing is waited for.
         self._address: str | None = None
         self._stubs: Stubs | None = None
+        self._history_id: str | None = None
         self._closed = threading.Event()
         _CONNECTIONS.add(self)
 
@@ -115,6 +133,49 @@ class Connection:
             call: Which one.
             deadline: For everything together.
         """
+        return self._call(call, deadline, [])
+
+    def change(self, make: Callable[[str], Call[_T]], deadline: Deadline) -> _T:
+        """
+        Makes a call that changes something: once, however often it has to be sent.
+
+        It names the history it belongs to, so that an Application Master that was started anew
+        does not do once more what the one before it may have done.
+
+        Args:
+            make: Makes the call for a history.
+            deadline: For everything together.
+
+        Raises:
+            HistoryLostError: The Application Master was replaced, after it may have done it.
+        """
+        history_id = self._history_id or self._ask_history(deadline)
+        while True:
+            call, sent = make(history_id), list[KnitError]()
+            try:
+                return self._call(call, deadline, sent)
+            except PositionOutOfRangeError as error:
+                if error.reason is not None:
+                    raise
+                meaning: KnitError = error  # an Application Master of knit 1.0
+            except HistoryLostError as error:
+                meaning = error
+            now = self._ask_history(deadline)
+            # The last try is the one that was refused.
+            if len(sent) > 1 or now == history_id:
+                raise HistoryLostError(
+                    f"{call.what}: its Application Master was replaced meanwhile, and the "
+                    "application began anew. What was asked for may have been done before that, "
+                    "and is then gone with it. List what there is now, then decide."
+                ) from meaning
+            history_id = now  # it was never sent to the one before
+
+    def _ask_history(self, deadline: Deadline) -> str:
+        self._history_id = self.call(get_application("the application"), deadline).history_id
+        return self._history_id
+
+    def _call(self, call: Call[_T], deadline: Deadline, sent: list[KnitError]) -> _T:
+        """Makes one call; `sent` is how the tries went that may have arrived all the same."""
         import grpc
 
         what = call.what
@@ -126,9 +187,11 @@ class Connection:
             cause: Exception
             try:
                 method = stubs.method(call.service, call.method)
-                answer = method(call.request, timeout=max(0.001, deadline.remaining_seconds))
+                answer = method(call.request, timeout=_timeout(deadline))
             except grpc.RpcError as error:
                 meaning, cause = from_rpc_error(error, what, self._address), error
+                if not never_connected(error):
+                    sent.append(meaning)
             except ValueError as error:  # grpc says so of a closed channel
                 if self._closed.is_set():
                     raise self._closed_error(what) from error
@@ -170,9 +233,8 @@ class Connection:
         """
         stubs = self._ready(deadline, what, failures, lost, pause)
         try:
-            left = deadline.remaining_seconds
-            timeout = None if left == math.inf else max(0.001, left)
-            begun: ResponseStream[Any] = stubs.method(service, method)(request, timeout=timeout)
+            begin = stubs.method(service, method)
+            begun: ResponseStream[Any] = begin(request, timeout=_timeout(deadline))
             return begun
         except ValueError as error:  # grpc says so of a closed channel
             raise self._closed_error(what) from error
@@ -249,6 +311,12 @@ class Connection:
     @staticmethod
     def _closed_error(what: str) -> ConnectionClosedError:
         return ConnectionClosedError(f"{what}: the connection was closed by this program.")
+
+
+def _timeout(deadline: Deadline) -> float | None:
+    """For gRPC, which takes an endless one for one that is over."""
+    left = deadline.remaining_seconds
+    return None if left == math.inf else max(0.001, left)
 
 
 _CONNECTIONS: weakref.WeakSet[Connection] = weakref.WeakSet()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from knit._handles.application import Application
 from knit._handles.container import Container
 from knit._values.containers import ExitReason
+from knit._values.events import NoticeSeverity
 from knit._values.reports import ApplicationReport
 from knit._values.services import Service
 from knit._values.spec import ApplicationSpec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import grpc
 
     from knit.testing._archive import FakeArchive
-    from knit.v1 import application_pb2
+    from knit.v1 import application_pb2, service_pb2
 
 _LARGEST_CHUNK_BYTES = 64 * 1024
 _THREADS = 64
@@ -51,6 +52,7 @@ class FakeApplicationMaster:
         running: Whether the containers run from the start; otherwise they are REQUESTED, and
             `grant` makes them run.
         chunk_bytes: How much of a log is sent at once, at most 64 KiB.
+        kept_events: How many events are kept for who watches.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class FakeApplicationMaster:
         application_id: str = "application_1700000000000_0001",
         running: bool = True,
         chunk_bytes: int = _LARGEST_CHUNK_BYTES,
+        kept_events: int = 100_000,
     ) -> None:
         from knit.testing._state import FakeState
 
@@ -70,7 +73,7 @@ class FakeApplicationMaster:
         """The application's certificates; `tls.client` lets a client in."""
         self._spec = spec
         self._chunk_bytes = min(max(1, chunk_bytes), _LARGEST_CHUNK_BYTES)
-        self._state = FakeState(application_id, spec, running=running)
+        self._state = FakeState(application_id, spec, running=running, kept_events=kept_events)
         self._server: grpc.Server | None = None
         self._address: str | None = None
         self._yarn_state: YarnState | None = None
@@ -188,16 +191,59 @@ class FakeApplicationMaster:
 
     def wait_for(self, *reasons: WaitingReason) -> None:
         """Containers wait for these reasons from now on, and for no others."""
-        with self._state.changed:
+        with self._state.turn():
             self._state.waiting = [reason._to_proto() for reason in reasons]
+
+    def ready(self, service: str, rank: int, *, is_ready: bool = True) -> None:
+        """The container at this place is ready, or is not any more."""
+        with self._state.turn():
+            container = self._state.find_place(service, rank)
+            if container is None:
+                raise KeyError(f"{service}.{rank}")
+            self._state.set_ready(container, is_ready=is_ready)
+
+    def notice(
+        self,
+        text: str,
+        *,
+        service: str | None = None,
+        severity: NoticeSeverity = NoticeSeverity.INFO,
+    ) -> None:
+        """The Application Master says something that people should know."""
+        from knit.v1 import event_service_pb2
+
+        with self._state.turn():
+            self._state.note(
+                notice=event_service_pb2.Notice(
+                    severity=event_service_pb2.NoticeSeverity.ValueType(severity),
+                    service_name=service or "",
+                    text=text,
+                )
+            )
+
+    def finish_update(self, service: str) -> None:
+        """All ranks of a service pass to the revision that is to come, and run."""
+        from knit.testing import _control
+
+        _control.finish_update(self._state, service)
+
+    def pause_update(self, service: str, explanation: str) -> None:
+        """The update of a service waits for somebody to decide, for this reason."""
+        from knit.testing import _control
+
+        _control.pause_update(self._state, service, explanation)
 
     def write(self, container_id: str | None, data: bytes, *, file: str = "stdout") -> None:
         """A container writes to one of its log files."""
-        self._state.write(_known(container_id), file, data)
+        with self._state.changed:
+            self._state.logs.write(_known(container_id), file, data)
+            self._state.changed.notify_all()
 
     def cut(self, container_id: str | None, *, file: str = "stdout") -> None:
         """A container's log file becomes empty, as when its program opens it anew."""
-        self._state.cut(_known(container_id), file)
+        with self._state.changed:
+            self._state.logs.cut(_known(container_id), file)
+            self._state.changed.notify_all()
 
     def finish(
         self,
@@ -212,7 +258,9 @@ class FakeApplicationMaster:
 
     def lose_logs(self, container_id: str | None, reason: str) -> None:
         """The log files of a container end as incomplete, for this reason."""
-        self._state.lose_logs(_known(container_id), reason)
+        with self._state.changed:
+            self._state.logs.lost[_known(container_id)] = reason
+            self._state.changed.notify_all()
 
     def end(
         self,
@@ -243,6 +291,11 @@ class FakeApplicationMaster:
     def open_streams(self) -> int:
         """How many log streams are under way."""
         return self._state.open_streams
+
+    @property
+    def open_watches(self) -> int:
+        """How many watches of events or keys are under way."""
+        return self._state.open_watches
 
     @property
     def sent_bytes(self) -> int:
@@ -306,6 +359,13 @@ class _FakeYarn:
         from knit.testing._archive import FakeArchive
 
         return FakeArchive(self._fake._state)
+
+    def stage(
+        self, application_id: str, services: Mapping[str, Service]
+    ) -> dict[str, service_pb2.ServiceSpec]:
+        from knit.testing._state import as_if_staged
+
+        return {name: as_if_staged(service) for name, service in services.items()}
 
     def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
         return self._fake.tls.client

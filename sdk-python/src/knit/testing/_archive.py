@@ -68,8 +68,8 @@ class FakeArchive:
 
     def pieces(self, container_id: str) -> Iterator[Piece]:
         """The log files of a container."""
-        for name in self._state.log_sizes(container_id):
-            data = self._state.log(container_id, name)
+        for name in self._state.logs.sizes(container_id):
+            data = self._state.logs.whole(container_id, name)
             yield Piece(container_id, name, len(data), ByteReader.over(data))
 
 
@@ -92,4 +92,7 @@ def _record(message: container_pb2.Container) -> ContainerRecord:
         finish_time=end.finish_time if end is not None else None,
         memory_mib=container.resources.memory_mib,
         vcores=container.resources.vcores,
+        ordinal=container.ordinal,
+        revision=container.revision,
+        ready_time=container.ready_time,
     )

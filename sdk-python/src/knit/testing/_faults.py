@@ -19,6 +19,8 @@ class Fault:
     """The gRPC status the call fails with, such as `UNAVAILABLE`. None: it does not fail."""
     after_bytes: int = 0
     """Of a log stream, so many bytes are sent before it fails."""
+    after_events: int = 0
+    """Of a watch, so many events are sent before it fails."""
     delay: timedelta = timedelta()
     """The call begins so much later."""
     count: int = 1

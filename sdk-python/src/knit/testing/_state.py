@@ -5,69 +5,205 @@ from __future__ import annotations
 import threading
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from knit.v1 import application_pb2, container_pb2, service_pb2, waiting_pb2
+from google.protobuf.message import Message
+
+from knit.testing._feed import Feed
+from knit.testing._logs import FakeLogs
+from knit.testing._refusals import Refusal, no_such_container
+from knit.testing._service import FINAL, FakeService
+from knit.testing._store import Store
+from knit.v1 import (
+    application_pb2,
+    container_pb2,
+    event_service_pb2,
+    key_value_pb2,
+    service_pb2,
+    waiting_pb2,
+)
 
 if TYPE_CHECKING:
+    from knit._values.services import Service
     from knit._values.spec import ApplicationSpec
     from knit.testing._faults import Fault
 
-_FINAL = (
-    container_pb2.CONTAINER_STATE_SUCCEEDED,
-    container_pb2.CONTAINER_STATE_FAILED,
-    container_pb2.CONTAINER_STATE_STOPPED,
-)
+KEPT_EVENTS = 100_000
+"""As a real Application Master keeps."""
 
 
 class FakeState:
-    """The application and its logs. Everything is guarded by `changed`, which also announces."""
+    """
+    The application with all that is its own. Guarded by `changed`, which also announces.
 
-    def __init__(self, application_id: str, spec: ApplicationSpec, *, running: bool) -> None:
+    What changes within one `turn` has one sequence number, and is one event.
+    """
+
+    def __init__(
+        self,
+        application_id: str,
+        spec: ApplicationSpec,
+        *,
+        running: bool,
+        kept_events: int = KEPT_EVENTS,
+    ) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.application_id = application_id
         self.start_time = datetime.now(timezone.utc)
         self.faults: deque[Fault] = deque()
         self.calls: list[str] = []
         self.open_streams = 0
+        self.open_watches = 0
         self.sent_bytes = 0
         self.was_released = False
         self.attempt_number = 1
         self.history_id = uuid.uuid4().hex
         self.waiting: list[waiting_pb2.WaitingReason] = []
         self.interruptions = 0
-        self.lost_logs: dict[str, str] = {}
-        self._logs: dict[str, dict[str, bytearray]] = {}
+        self.logs = FakeLogs()
+        self.progress: float | None = None
+        self.services: dict[str, FakeService] = {}
+        self.feed = Feed(kept_events)
+        self.store = Store(self._check_owner)
+        self.answers: dict[str, Message] = {}
+        """What was answered to requests that may be repeated, by their IDs."""
+        self._kept_events = kept_events
+        self._depth = 0
+        self._touched: dict[tuple[str, int], container_pb2.Container] = {}
+        self._latest: dict[tuple[str, int], container_pb2.Container] = {}
+        self._changes: list[event_service_pb2.Change] = []
+        self._statuses: dict[str, service_pb2.Service] = {}
         self._containers: list[container_pb2.Container] = []
-        self._by_request: dict[str, list[container_pb2.Container]] = {}
         self._outcome: application_pb2.ApplicationOutcome | None = None
         self._granted = 1  # the Application Master's own
         self._former: list[container_pb2.Container] = []
-        self._cuts: dict[tuple[str, str], int] = {}
-        self.spec = _message(spec)
+        self.full_spec = _message(spec)
+        self.annotations = dict(self.full_spec.annotations)
         self._begin(running=running)
 
+    @property
+    def spec(self) -> application_pb2.ApplicationSpec:
+        """What it was submitted as, values left out."""
+        spec = application_pb2.ApplicationSpec()
+        spec.CopyFrom(self.full_spec)
+        spec.annotations.clear()
+        for service in spec.services.values():
+            for name in service.environment:
+                service.environment[name] = ""
+        return spec
+
     def _begin(self, *, running: bool) -> None:
-        for name, service in self.spec.services.items():
-            for message in self.add(name, service.instances) if service.instances else ():
-                if running:
-                    self.grant(name, message.rank)
+        with self.turn():
+            for name, service in sorted(self.full_spec.services.items()):
+                self.add_service(name, service)
+                for rank in range(service.instances) if running else ():
+                    self.grant(name, rank)
+            self.note(application=self.application())
+
+    # Turns
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """What changes within is one event, once the outermost one is left."""
+        with self.changed:
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._settle()
+
+    def note(self, **record: Message) -> None:
+        """Something has changed; its whole new value."""
+        self._changes.append(event_service_pb2.Change(**record))  # type: ignore[arg-type]
+
+    def touch(self, container: container_pb2.Container) -> None:
+        """A container has changed."""
+        self._touched[container.service_name, container.ordinal] = container
+
+    def _settle(self) -> None:
+        gone = (*FINAL, container_pb2.CONTAINER_STATE_STOPPING)
+        for container in self._touched.values():
+            if container.state in gone:
+                self.store.drop_owned(container.service_name, container.ordinal)
+        changes = [event_service_pb2.Change(container=each) for each in self._touched.values()]
+        for name, service in sorted(self.services.items()):
+            status = service.status([c for c in self._containers if c.service_name == name])
+            if status != self._statuses.get(name):
+                self._statuses[name] = status
+                changes.append(event_service_pb2.Change(service=status))
+        changes += self._changes
+        changes += [event_service_pb2.Change(key=change) for change in self.store.changes]
+        self._touched, self._changes, self.store.changes = {}, [], []
+        if changes:
+            self.feed.add(changes)
+            self.changed.notify_all()
+
+    def statuses(self) -> list[service_pb2.Service]:
+        """The services as they are, by name."""
+        with self.changed:
+            return [
+                service.status([c for c in self._containers if c.service_name == name])
+                for name, service in sorted(self.services.items())
+            ]
+
+    def expire(self) -> None:
+        """Ends the leases that were not kept in time."""
+        with self.changed:
+            for lease_id in list(self.store.overdue()):
+                with self.turn():
+                    self.store.revoke_lease(lease_id)
+
+    def _check_owner(self, owner: key_value_pb2.ContainerRef) -> None:
+        container = self.find_ref(owner.service_name, owner.ordinal)
+        if container is None:
+            raise no_such_container(f"{owner.service_name}#{owner.ordinal}")
+        if container.state in (*FINAL, container_pb2.CONTAINER_STATE_STOPPING):
+            raise Refusal(
+                "FAILED_PRECONDITION",
+                "CONTAINER_ENDED",
+                f"{owner.service_name}#{owner.ordinal} has ended and can own nothing.",
+            )
+
+    def application(self) -> application_pb2.Application:
+        """The application as it is now."""
+        outcome = self._outcome
+        ended = sum(c.state in FINAL for c in self._containers)
+        message = application_pb2.Application(
+            application_id=self.application_id,
+            attempt_number=self.attempt_number,
+            state=(
+                application_pb2.APPLICATION_STATE_RUNNING
+                if outcome is None
+                else application_pb2.APPLICATION_STATE_ENDED
+            ),
+            outcome=outcome,
+            progress=ended / max(1, len(self._containers)),
+        )
+        if self.progress is not None:
+            message.progress, message.is_progress_reported = self.progress, True
+        message.start_time.FromDatetime(self.start_time)
+        return message
+
+    def add_service(self, name: str, spec: service_pb2.ServiceSpec) -> None:
+        """A service begins."""
+        with self.turn():
+            self.services[name] = FakeService(name, spec)
+            self.add(name, spec.instances)
 
     def begin_anew(self) -> None:
         """The next attempt, which knows nothing of the one before."""
         with self.changed:
-            for container in self._containers:
-                if container.state not in _FINAL:
-                    self._close(
-                        container,
-                        container_pb2.CONTAINER_STATE_STOPPED,
-                        container_pb2.EXIT_REASON_APPLICATION_ENDED,
-                        None,
-                    )
+            self.stop_all(container_pb2.EXIT_REASON_APPLICATION_ENDED)
             self._former += self._containers
-            self._containers, self._by_request, self._granted = [], {}, 1
+            self._containers, self.answers, self._granted = [], {}, 1
+            self.services, self._statuses, self._touched, self._latest = {}, {}, {}, {}
+            self.feed, self.store = Feed(self._kept_events), Store(self._check_owner)
+            self.annotations = dict(self.full_spec.annotations)
             self.attempt_number += 1
             self.history_id = uuid.uuid4().hex
             self._begin(running=True)
@@ -90,38 +226,45 @@ class FakeState:
         service: str,
         count: int,
         resource: container_pb2.Container | None = None,
-        request_id: str = "",
+        ranks: Iterable[int] | None = None,
     ) -> list[container_pb2.Container]:
-        """New containers, REQUESTED; those of the first call if the request was made before."""
-        with self.changed:
-            if request_id in self._by_request:
-                return [_copy(container) for container in self._by_request[request_id]]
-            taken = [c.rank for c in self._containers if c.service_name == service]
-            first = max(taken, default=-1) + 1
-            added = []
-            for rank in range(first, first + count):
-                container = container_pb2.Container(
-                    service_name=service,
-                    rank=rank,
-                    attempt_number=1,
-                    state=container_pb2.CONTAINER_STATE_REQUESTED,
-                )
-                container.resource.CopyFrom(
-                    resource.resource
-                    if resource is not None
-                    else self.spec.services[service].resource
-                )
-                container.request_time.FromDatetime(datetime.now(timezone.utc))
-                added.append(container)
-            self._containers += added
-            if request_id:
-                self._by_request[request_id] = added
-            self.changed.notify_all()
+        """New containers, REQUESTED, at these ranks, or at those after the highest."""
+        with self.turn():
+            first = max(self.services[service].ranks, default=-1) + 1
+            added = [
+                self.request(service, rank, resource)
+                for rank in (range(first, first + count) if ranks is None else ranks)
+            ]
             return [_copy(container) for container in added]
+
+    def request(
+        self, service: str, rank: int, like: container_pb2.Container | None = None
+    ) -> container_pb2.Container:
+        """The next attempt of a rank, itself; of the size of another one, if that is given."""
+        with self.turn():
+            of = self.services[service]
+            before = self.find_place(service, rank)
+            container = container_pb2.Container(
+                service_name=service,
+                rank=rank,
+                attempt_number=1 if before is None else before.attempt_number + 1,
+                state=container_pb2.CONTAINER_STATE_REQUESTED,
+                ordinal=of.next_ordinal,
+                revision=of.revision,
+            )
+            container.resource.CopyFrom(like.resource if like is not None else of.spec.resource)
+            container.request_time.FromDatetime(datetime.now(timezone.utc))
+            of.next_ordinal += 1
+            of.ranks.add(rank)
+            of.target = len(of.ranks)
+            self._containers.append(container)
+            self._latest[service, rank] = container
+            self.touch(container)
+            return container
 
     def grant(self, service: str, rank: int) -> container_pb2.Container:
         """The last container of a place runs."""
-        with self.changed:
+        with self.turn():
             container = self._at(service, rank)
             self._granted += 1
             number = self.application_id.removeprefix("application_")
@@ -132,48 +275,25 @@ class FakeState:
             container.node_http_address = f"node-{self._granted % 3 + 1}:8042"
             container.state = container_pb2.CONTAINER_STATE_RUNNING
             container.start_time.FromDatetime(datetime.now(timezone.utc))
-            self._logs[container.container_id] = {"stdout": bytearray(), "stderr": bytearray()}
-            self.changed.notify_all()
+            self.logs.open(container.container_id)
+            if not self.services[service].reports_ready:
+                self.set_ready(container, is_ready=True)
+            self.touch(container)
             return _copy(container)
 
-    def write(self, container_id: str, file: str, data: bytes) -> None:
-        """Appends to a log file."""
-        with self.changed:
-            self._logs[container_id].setdefault(file, bytearray()).extend(data)
-            self.changed.notify_all()
-
-    def cut(self, container_id: str, file: str) -> None:
-        """Empties a log file."""
-        with self.changed:
-            self._logs[container_id].setdefault(file, bytearray()).clear()
-            self._cuts[container_id, file] = self.cuts(container_id, file) + 1
-            self.changed.notify_all()
-
-    def cuts(self, container_id: str, file: str) -> int:
-        """How many times a log file was emptied."""
-        return self._cuts.get((container_id, file), 0)
-
-    def log(self, container_id: str, file: str) -> bytes:
-        """What a log file holds; nothing if there is none."""
-        with self.changed:
-            return bytes(self._logs.get(container_id, {}).get(file, b""))
-
-    def log_part(self, container_id: str, file: str, offset: int, length: int) -> tuple[bytes, int]:
-        """Some bytes of a log file, and its length."""
-        with self.changed:
-            log = self._logs.get(container_id, {}).get(file, bytearray())
-            return bytes(log[offset : offset + length]), len(log)
-
-    def log_sizes(self, container_id: str) -> dict[str, int]:
-        """The log files of a container, by name."""
-        with self.changed:
-            return {name: len(log) for name, log in sorted(self._logs[container_id].items())}
+    def set_ready(self, container: container_pb2.Container, *, is_ready: bool) -> None:
+        """A container is ready from now on, or is not any more."""
+        with self.turn():
+            if is_ready and not container.is_ready:
+                container.ready_time.FromDatetime(datetime.now(timezone.utc))
+            container.is_ready = is_ready
+            self.touch(container)
 
     def finish(
         self, container_id: str, exit_code: int | None, reason: int, diagnostics: str = ""
     ) -> None:
         """A container ends by itself."""
-        with self.changed:
+        with self.turn():
             container = self.find(container_id)
             if container is None:
                 raise KeyError(container_id)
@@ -182,25 +302,39 @@ class FakeState:
                 state = container_pb2.CONTAINER_STATE_SUCCEEDED
             self._close(container, state, reason, exit_code, diagnostics)
 
-    def stop(self, containers: Iterable[container_pb2.Container]) -> list[container_pb2.Container]:
+    def stop(
+        self,
+        containers: Iterable[container_pb2.Container],
+        reason: int = container_pb2.EXIT_REASON_STOPPED,
+    ) -> list[container_pb2.Container]:
         """Ends containers at a client's wish; returns them as such a client sees them first."""
-        with self.changed:
+        with self.turn():
             seen = []
             for container in containers:
-                if container.state not in _FINAL:
+                if container.state not in FINAL:
                     granted = bool(container.container_id)
                     container.state = container_pb2.CONTAINER_STATE_STOPPING
                     answer = _copy(container)
-                    self._close(
-                        container,
-                        container_pb2.CONTAINER_STATE_STOPPED,
-                        container_pb2.EXIT_REASON_STOPPED,
-                        None,
-                    )
+                    self._close(container, container_pb2.CONTAINER_STATE_STOPPED, reason, None)
                     seen.append(answer if granted else _copy(container))
                 else:
                     seen.append(_copy(container))
             return seen
+
+    def stop_all(self, reason: int) -> None:
+        """Ends all containers that have not."""
+        self.stop([c for c in self._containers if c.state not in FINAL], reason)
+
+    def of_service(self, name: str) -> list[container_pb2.Container]:
+        """The containers of a service, themselves: of each rank that is to be filled the last."""
+        latest = {c.rank: c for c in self._containers if c.service_name == name}
+        return [c for rank, c in sorted(latest.items()) if rank in self.services[name].ranks]
+
+    def find_ref(self, service: str, ordinal: int) -> container_pb2.Container | None:
+        """The container of this ordinal, itself."""
+        named = (service, ordinal)
+        found = (c for c in self._containers if (c.service_name, c.ordinal) == named)
+        return next(found, None)
 
     def find(self, container_id: str) -> container_pb2.Container | None:
         """The container itself, not a copy."""
@@ -208,21 +342,14 @@ class FakeState:
 
     def find_place(self, service: str, rank: int) -> container_pb2.Container | None:
         """The last container of a place, itself."""
-        found = [c for c in self._containers if (c.service_name, c.rank) == (service, rank)]
-        return found[-1] if found else None
-
-    def lose_logs(self, container_id: str, reason: str) -> None:
-        """Log files end here and now."""
-        with self.changed:
-            self.lost_logs[container_id] = reason
-            self.changed.notify_all()
+        return self._latest.get((service, rank))
 
     def is_over(self, container_id: str) -> bool:
         """Whether a container has ended, and with it what it writes."""
         with self.changed:
             container = self.find(container_id)
-            ended = container is None or container.state in _FINAL
-            return ended or container_id in self.lost_logs
+            ended = container is None or container.state in FINAL
+            return ended or container_id in self.logs.lost
 
     def outcome(self) -> application_pb2.ApplicationOutcome | None:
         """How the application ended. None while it runs."""
@@ -231,7 +358,7 @@ class FakeState:
 
     def end(self, final_status: str, diagnostics: str, exit_code: int) -> None:
         """The application ends; the first outcome stands."""
-        with self.changed:
+        with self.turn():
             if self._outcome is not None:
                 return
             self._outcome = application_pb2.ApplicationOutcome(
@@ -239,15 +366,8 @@ class FakeState:
                 diagnostics=diagnostics,
                 exit_code=exit_code,
             )
-            for container in self._containers:
-                if container.state not in _FINAL:
-                    self._close(
-                        container,
-                        container_pb2.CONTAINER_STATE_STOPPED,
-                        container_pb2.EXIT_REASON_APPLICATION_ENDED,
-                        None,
-                    )
-            self.changed.notify_all()
+            self.stop_all(container_pb2.EXIT_REASON_APPLICATION_ENDED)
+            self.note(application=self.application())
 
     def interrupt(self) -> None:
         """Streams that wait are to see that the server has left."""
@@ -288,27 +408,29 @@ class FakeState:
             if 129 <= exit_code <= 159:
                 container.exit.signal = exit_code - 128
         container.exit.finish_time.FromDatetime(datetime.now(timezone.utc))
-        self.changed.notify_all()
+        container.is_ready = False
+        self.touch(container)
 
 
 def _message(spec: ApplicationSpec) -> application_pb2.ApplicationSpec:
-    """The specification as an Application Master gives it back: values left out."""
+    """The specification as an Application Master is given it."""
+    return spec._to_proto({name: _staged(service) for name, service in spec.services.items()})
+
+
+def as_if_staged(service: Service) -> service_pb2.ServiceSpec:
+    """A service as an Application Master is given it."""
+    return service._to_proto(_staged(service))
+
+
+def _staged(service: Service) -> dict[str, service_pb2.LocalResource]:
     kinds = service_pb2.LocalResourceType
-    resources = {
-        name: {
-            file.name: service_pb2.LocalResource(
-                url=f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}",
-                type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
-            )
-            for file in service.files.values()
-        }
-        for name, service in spec.services.items()
+    return {
+        file.name: service_pb2.LocalResource(
+            url=f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}",
+            type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
+        )
+        for file in service.files.values()
     }
-    message = spec._to_proto(resources)
-    for service in message.services.values():
-        for name in service.environment:
-            service.environment[name] = ""
-    return message
 
 
 def _copy(container: container_pb2.Container) -> container_pb2.Container:

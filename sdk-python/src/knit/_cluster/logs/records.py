@@ -36,6 +36,9 @@ class ContainerRecord:
     finish_time: datetime | None = None
     memory_mib: int = 0
     vcores: int = 0
+    ordinal: int | None = None
+    revision: int | None = None
+    ready_time: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +109,9 @@ def _container(data: Mapping[str, Any]) -> ContainerRecord:
         finish_time=_time(data, "finish_time"),
         memory_mib=_number(data, "memory_mib") or 0,
         vcores=_number(data, "vcores") or 0,
+        ordinal=_number(data, "ordinal"),
+        revision=_number(data, "revision"),
+        ready_time=_time(data, "ready_time"),
     )
 
 

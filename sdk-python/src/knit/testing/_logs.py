@@ -1,0 +1,43 @@
+"""The log files of a fake's containers."""
+
+from __future__ import annotations
+
+
+class FakeLogs:
+    """What containers have written. Not for several threads at once: its state guards it."""
+
+    def __init__(self) -> None:
+        self.lost: dict[str, str] = {}
+        """Why the files of a container end as incomplete, by its ID."""
+        self._files: dict[str, dict[str, bytearray]] = {}
+        self._cuts: dict[tuple[str, str], int] = {}
+
+    def open(self, container_id: str) -> None:
+        """A container begins to write."""
+        self._files[container_id] = {"stdout": bytearray(), "stderr": bytearray()}
+
+    def write(self, container_id: str, file: str, data: bytes) -> None:
+        """Appends to a file."""
+        self._files[container_id].setdefault(file, bytearray()).extend(data)
+
+    def cut(self, container_id: str, file: str) -> None:
+        """Empties a file."""
+        self._files[container_id].setdefault(file, bytearray()).clear()
+        self._cuts[container_id, file] = self.cuts(container_id, file) + 1
+
+    def cuts(self, container_id: str, file: str) -> int:
+        """How many times a file was emptied."""
+        return self._cuts.get((container_id, file), 0)
+
+    def whole(self, container_id: str, file: str) -> bytes:
+        """What a file holds; nothing if there is none."""
+        return bytes(self._files.get(container_id, {}).get(file, b""))
+
+    def part(self, container_id: str, file: str, offset: int, length: int) -> tuple[bytes, int]:
+        """Some bytes of a file, and its length."""
+        log = self._files.get(container_id, {}).get(file, bytearray())
+        return bytes(log[offset : offset + length]), len(log)
+
+    def sizes(self, container_id: str) -> dict[str, int]:
+        """The files of a container, by name."""
+        return {name: len(log) for name, log in sorted(self._files[container_id].items())}

@@ -83,7 +83,7 @@ class Watch(Generic[_T]):
         self._open: Callable[..., ResponseStream[event_service_pb2.WatchEventsResponse]] = (
             session.opener("events", "WatchEvents", what=what, deadline=deadline)
         )
-        self._address = lambda: session.connection.address
+        self._address: Callable[[], str | None] = lambda: session.connection.address
         self._cursor = EventCursor(request, what=what, after=after)
         self._read = read
         self._what = what
@@ -177,10 +177,9 @@ class Watch(Generic[_T]):
 
     def _meaning(self, error: grpc.RpcError) -> ConnectionLostError:
         """What a broken call means, if it may be begun again; else that is raised."""
-        cause: Exception = error
         if self._closed.is_set():
-            raise _LeftError from cause
-        self._check_deadline(cause)
+            raise _LeftError from error
+        self._check_deadline(error)
         meaning = from_rpc_error(error, self._what, self._address())
         if isinstance(meaning, EventsForgottenError):
             self._advise(
@@ -194,7 +193,7 @@ class Watch(Generic[_T]):
             )
         resumes = may_resume(error) and not isinstance(meaning, CertificateDateError)
         if not resumes:
-            raise meaning from cause
+            raise meaning from error
         return meaning if isinstance(meaning, ConnectionLostError) else _lost(meaning)
 
     @staticmethod

@@ -76,6 +76,8 @@ class FakeResourceManager(FakeServer):
         """What it answers to a question for its nodes, in place of `nodes`."""
         self.highest_priority: int | None = 10
         """yarn.cluster.max-application-priority; None where the scheduler has no priorities."""
+        self.refusal_status = 503
+        """Of a change that the scheduler refuses; before Hadoop 3.4 it was 500."""
         self.full_queues: set[str] = set()
         """Where the scheduler moves nothing to, though they are open."""
         self.configuration: dict[str, str] = {}
@@ -268,7 +270,7 @@ class FakeResourceManager(FakeServer):
 
     def _change(self, request: Request, app: dict[str, Any], what: str) -> Answer:
         """Another queue or priority. Where the scheduler refuses, nothing says why."""
-        refused = Answer.error(503, "UndeclaredThrowableException", "")
+        refused = Answer.error(self.refusal_status, "UndeclaredThrowableException", "")
         if app.get("user") not in (None, request.query.get("user.name")):
             return Answer.error(403, "ForbiddenException", "User cannot perform operation")
         value = json.loads(request.body)[what]

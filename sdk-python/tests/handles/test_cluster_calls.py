@@ -215,12 +215,16 @@ class TestMove:
             client.move(application_id, queue)
         assert not changes(cluster)
 
-    def test_what_it_refuses_all_the_same(self, cluster: FakeCluster, client: Client) -> None:
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_what_it_refuses_all_the_same(
+        self, cluster: FakeCluster, client: Client, status: int
+    ) -> None:
         application_id = add(cluster, 1)
         cluster.resource_manager.full_queues = {"root.team.small"}
-        with pytest.raises(knit.ChangeRefusedError, match="does not say why") as told:
+        cluster.resource_manager.refusal_status = status
+        with pytest.raises(knit.ChangeRefusedError, match=rf"not say why \({status}\)") as told:
             client.move(application_id, "small")
-        assert (told.value.status, told.value.url is None) == (503, False)
+        assert (told.value.status, told.value.url is None) == (status, False)
 
     def test_of_two_with_one_last_part_the_path_is_sent(
         self, cluster: FakeCluster, client: Client

@@ -1,8 +1,9 @@
 """
-What ResourceManagers of Hadoop 3.4.2 answered, in `recorded/`, and what earlier ones do.
+What ResourceManagers of Hadoop 3.4.2 and 3.3.6 answered, in `recorded/`, and what earlier ones do.
 
 Each was asked with the Application Masters of two running applications on two nodes: the Capacity
-scheduler with and without node labels and `yarn.io/gpu`, the Fair one, and FIFO.
+scheduler with and without node labels and `yarn.io/gpu`, the Fair one, and FIFO. That of 3.3.6
+tells no paths.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def applications() -> dict[str, ApplicationReport]:
 
 
 class TestCapacityScheduler:
-    def test_the_tree(self) -> None:
-        found = queues("capacity-scheduler")
+    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    def test_the_tree(self, version: str) -> None:
+        found = queues(f"capacity-scheduler{version}")
         assert list(found) == ["root", "root.default", "root.small", "root.stopped"]
         root = found["root"]
         assert root.children == ("root.default", "root.small", "root.stopped")
@@ -58,16 +60,18 @@ class TestCapacityScheduler:
         assert all(found[path].is_leaf for path in root.children)
         assert all(queue.scheduler is SchedulerType.CAPACITY for queue in found.values())
 
-    def test_states(self) -> None:
-        found = queues("capacity-scheduler")
+    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    def test_states(self, version: str) -> None:
+        found = queues(f"capacity-scheduler{version}")
         assert found["root"].state is QueueState.RUNNING
         assert found["root.stopped"].state is QueueState.STOPPED
         assert not found["root.stopped"].is_open
         assert not found["root"].is_open
         assert found["root.default"].is_open
 
-    def test_shares_are_parts_of_one(self) -> None:
-        default = queues("capacity-scheduler")["root.default"]
+    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    def test_shares_are_parts_of_one(self, version: str) -> None:
+        default = queues(f"capacity-scheduler{version}")["root.default"]
         assert (default.capacity, default.max_capacity) == (0.9, 1.0)
         assert default.used_capacity == pytest.approx(0.1041709)
         assert (default.absolute_capacity, default.absolute_max_capacity) == (0.9, 1.0)
@@ -86,9 +90,10 @@ class TestCapacityScheduler:
         assert default.am_used == ResourceAmount(1024, 2)
         assert default.fair_share is None
 
-    def test_the_root_has_what_its_queues_have(self) -> None:
+    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    def test_the_root_has_what_its_queues_have(self, version: str) -> None:
         """Which is where YARN tells it, but for shares."""
-        root = queues("capacity-scheduler")["root"]
+        root = queues(f"capacity-scheduler{version}")["root"]
         assert root.used == ResourceAmount(1536, 6)
         assert root.max_resources == ResourceAmount(16384, 16)
         assert (root.running_applications, root.pending_applications) == (2, 0)
@@ -96,8 +101,9 @@ class TestCapacityScheduler:
         assert root.am_limit is None
         assert root.max_applications is None
 
-    def test_applications_and_containers(self) -> None:
-        default = queues("capacity-scheduler")["root.default"]
+    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    def test_applications_and_containers(self, version: str) -> None:
+        default = queues(f"capacity-scheduler{version}")["root.default"]
         assert (default.running_applications, default.pending_applications) == (2, 0)
         assert (default.max_applications, default.containers) == (9000, 6)
         assert default.pending_containers == 0

@@ -29,7 +29,7 @@ from knit.exceptions import (
 )
 
 _WITHOUT_A_WORD = "UndeclaredThrowableException"
-"""What YARN's REST answers, with a 503, where the scheduler refuses: without its reason."""
+"""What YARN's REST answers, with a 500 or 503, where the scheduler refuses: without a reason."""
 
 
 def move(
@@ -38,8 +38,8 @@ def move(
     """
     Moves an application with all it holds to another queue.
 
-    YARN refuses an unknown queue, one that holds others and one that is closed with the same 503
-    and not a word, so the queue is looked at first.
+    YARN refuses an unknown queue, one that holds others and one that is closed with the same 503,
+    before Hadoop 3.4 a 500, and not a word, so the queue is looked at first.
 
     Raises:
         ApplicationNotFoundError: The RM does not know the application.
@@ -64,8 +64,9 @@ def move(
             if error.exception != _WITHOUT_A_WORD:
                 raise
             raise ChangeRefusedError(
-                f"{what}: the scheduler refuses, and YARN's REST does not say why (503). "
-                f"{_why_not_into(target)} The ResourceManager's log has its reason.",
+                f"{what}: the scheduler refuses, and YARN's REST does not say why "
+                f"({error.status}). {_why_not_into(target)} The ResourceManager's log has its "
+                "reason.",
                 url=error.url,
                 status=error.status,
             ) from error
@@ -115,7 +116,8 @@ def set_priority(
                     "(acl_application_max_priority). The ResourceManager's log has its reason."
                 )
             raise ChangeRefusedError(
-                f"{what}: the scheduler refuses, and YARN's REST does not say why (503). {why}",
+                f"{what}: the scheduler refuses, and YARN's REST does not say why "
+                f"({error.status}). {why}",
                 url=error.url,
                 status=error.status,
             ) from error

@@ -354,11 +354,6 @@ class Service:
             files |= File._from_proto(name, resource)
         budgets = tuple(map(RestartBudget._from_proto, message.restart_budgets))
         numbers = as_numbers(budgets)
-        if not budgets:
-            numbers = (
-                message.max_restarts,
-                message.max_replacements if message.HasField("max_replacements") else 3,
-            )
         short = numbers or (DEFAULT_MAX_RESTARTS, DEFAULT_MAX_REPLACEMENTS)
 
         def part(name: str, kind: Any) -> Any:
@@ -417,8 +412,6 @@ class Service:
                 )
                 for name, condition in self.depends.items()
             ],
-            max_restarts=self.max_restarts,
-            max_replacements=self.max_replacements,
             restart_budgets=[budget._to_proto() for budget in self.budgets],
             back_off=_message(self.back_off),
             failure_policy=pb.FailurePolicy.ValueType(self.failure_policy),

@@ -74,7 +74,7 @@ internal class ApplicationMaster(
           runCatching { resourceManager.nodes() }
         }
       val variables = CompletableDeferred<ApplicationVariables>()
-      val effects = ClusterEffects(this, config.submission, variables, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val effects = ClusterEffects(this, variables, resourceManager, nodeManager, NodeCalls(nowMillis), index)
       val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post

@@ -6,7 +6,7 @@ import knit.am.core.ContainerAbridged
 import knit.am.core.ContainerChanged
 import knit.am.core.HeaderChanged
 import knit.am.core.RequestAnswered
-import knit.am.core.SpecChanged
+import knit.am.core.SpecAdded
 import knit.am.core.VariantAdded
 import kotlinx.coroutines.flow.Flow
 import kotlinx.coroutines.flow.MutableStateFlow
@@ -128,7 +128,7 @@ private val Change.textLength: Int
       is ContainerChanged -> container.exit?.diagnostics?.length ?: 0
       is ContainerAbridged -> container.exit?.diagnostics?.length ?: 0
       is HeaderChanged -> header.outcome?.diagnostics?.length ?: 0
-      is SpecChanged -> spec.command.length + spec.environment.length
+      is SpecAdded -> spec.command.length + spec.environment.length
       is VariantAdded -> variant.environment.length
       is RequestAnswered -> answered.requestId.length
       else -> 0

@@ -38,7 +38,6 @@ import java.util.concurrent.ConcurrentHashMap
  */
 internal class ClusterEffects(
   private val scope: CoroutineScope,
-  private val submission: Submission,
   private val variables: Deferred<ApplicationVariables>,
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
@@ -124,9 +123,8 @@ internal class ClusterEffects(
   /** About what there is to launch: characters, of which most are one byte. */
   private val Launch.sizeBytes: Long
     get() {
-      val service = submission.services.getValue(key.place.serviceName)
-      val variables = (service.environment + environment).entries.sumOf { (name, value) -> name.length + value.length }
-      return service.command.length.toLong() + variables
+      val variables = (spec.environment + environment).entries.sumOf { (name, value) -> name.length + value.length }
+      return spec.command.length.toLong() + variables
     }
 
   private fun faultOf(failure: Exception): LaunchFault =
@@ -155,13 +153,11 @@ internal class ClusterEffects(
     wakeAllocator()
   }
 
-  private suspend fun Launch.toSpec(): LaunchSpec {
-    val service = submission.services.getValue(key.place.serviceName)
-    return LaunchSpec(
-      command = service.command,
-      environment = variables.await().ofContainer(key, lease, service.environment + environment),
-      described = service.localResources,
-      pythonEnvironment = service.pythonEnvironment,
+  private suspend fun Launch.toSpec() =
+    LaunchSpec(
+      command = spec.command,
+      environment = variables.await().ofContainer(key, lease, spec.environment + environment),
+      described = spec.localResources,
+      pythonEnvironment = spec.pythonEnvironment,
     )
-  }
 }

@@ -5,7 +5,6 @@ import com.google.protobuf.Timestamp
 import knit.am.Submission.Companion.DEFAULT_LINGER
 import knit.am.core.LocalResource
 import knit.am.core.Resource
-import knit.am.core.ServiceSpec
 import knit.am.security.RM_TOKEN_KIND
 import knit.am.security.Secrets
 import knit.am.security.forApplications
@@ -56,7 +55,6 @@ internal fun Request.toSpec(
       .setResource(resource.toMessage())
       .putAllEnvironment(environment)
       .putAllLocalResources(everyFile.associate { it.name to resources.getValue(it).toMessage() })
-      .setMaxReplacements(ServiceSpec.DEFAULT_MAX_REPLACEMENTS)
       // As in knit 0.1.1: every container runs to its end, and one that failed makes the application FAILED.
       .setFailurePolicy(FailurePolicy.FAILURE_POLICY_FINISH_OTHERS)
       .setPythonEnvironment(pythonEnvironment?.name.orEmpty())

@@ -15,6 +15,7 @@ import knit.am.core.NOW
 import knit.am.core.Phase
 import knit.am.core.Registered
 import knit.am.core.Release
+import knit.am.core.ServiceChanged
 import knit.am.core.adding
 import knit.am.core.after
 import knit.am.core.completed
@@ -118,7 +119,10 @@ class ApplicationLoopTest {
           .since(before)
           .orEmpty()
           .single()
-      assertEquals(listOf<Change>(ContainerChanged(added)), told.changes)
+      val service =
+        loop.snapshots.value.services
+          .getValue("worker")
+      assertEquals(listOf<Change>(ServiceChanged(service), ContainerChanged(added)), told.changes)
     }
 
   @Test

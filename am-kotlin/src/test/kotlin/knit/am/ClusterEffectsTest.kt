@@ -34,7 +34,6 @@ import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
-import java.time.Duration
 
 @OptIn(ExperimentalCoroutinesApi::class)
 class ClusterEffectsTest {
@@ -44,11 +43,10 @@ class ClusterEffectsTest {
   private var wakes = 0
 
   private fun TestScope.effects(): ClusterEffects {
-    val submission = Submission("demo", mapOf("worker" to service()), Duration.ZERO, null, "ann")
     val index = ContainerIndex(null, StandardTestDispatcher(testScheduler), warn = {})
     val calls = NodeCalls({ currentTime })
     val variables = CompletableDeferred(ApplicationVariables("application_1_0001", "history-1", "am:50100", "ann"))
-    return ClusterEffects(backgroundScope, submission, variables, resourceManager, nodeManager, calls, index).apply {
+    return ClusterEffects(backgroundScope, variables, resourceManager, nodeManager, calls, index).apply {
       post = events::add
       wakeAllocator = { wakes++ }
     }
@@ -57,7 +55,7 @@ class ClusterEffectsTest {
   private fun launch(
     number: Int,
     node: Int = 1,
-  ) = Launch(key("worker", number), lease(number, node))
+  ) = Launch(key("worker", number), number, lease(number, node), service())
 
   @Test
   fun aLaunchThatIsAcceptedHasStarted() =

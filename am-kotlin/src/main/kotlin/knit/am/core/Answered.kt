@@ -8,9 +8,11 @@ data class Answered(
   val serviceName: String,
   val firstRank: Int,
   val count: Int,
+  val firstOrdinal: Int,
+  val revision: Int,
   val variant: Variant,
   val requestTime: Instant,
 ) {
   /** The containers as they were when they were added. */
-  fun containers(): List<Container> = requested(serviceName, firstRank, count, variant, requestTime)
+  fun containers(): List<Container> = requested(serviceName, firstRank, count, firstOrdinal, revision, variant, requestTime)
 }

@@ -6,36 +6,6 @@ import kotlinx.collections.immutable.persistentHashMapOf
 import kotlinx.collections.immutable.persistentListOf
 import java.time.Instant
 
-/** What is known of one place: its own record, and its containers. */
-internal data class Slot(
-  /** Null where there is nothing to tell. */
-  val place: Place?,
-  /** The only one that may not be final. */
-  val latest: Container,
-  /** The attempts before it, oldest first; see [Retention]. */
-  val earlier: PersistentList<Container>,
-) {
-  val oldest: Container
-    get() = earlier.firstOrNull() ?: latest
-
-  /** How many attempts there were before those that are known. */
-  val forgotten: Int
-    get() = oldest.key.attemptNumber - 1
-
-  val attempts: List<Container>
-    get() = if (earlier.isEmpty()) listOf(latest) else earlier + latest
-
-  fun attempt(number: Int): Container? =
-    if (number == latest.key.attemptNumber) latest else earlier.getOrNull(number - oldest.key.attemptNumber)
-
-  fun with(container: Container): Slot =
-    if (container.key.attemptNumber == latest.key.attemptNumber) {
-      copy(latest = container)
-    } else {
-      copy(earlier = earlier.set(container.key.attemptNumber - oldest.key.attemptNumber, container))
-    }
-}
-
 /**
  * An application at one moment: immutable, so anyone may read it anywhere.
  *
@@ -48,9 +18,13 @@ internal data class Slot(
  */
 class Application internal constructor(
   val header: Header,
-  /** By name, in the order of the names. */
-  val services: Map<String, ServiceSpec>,
-  /** By service name, then by rank: ranks have no gaps. */
+  /** By name. */
+  val services: PersistentMap<String, Service>,
+  /** In order. */
+  val serviceNames: List<String>,
+  /** By service name and revision; see [spec]. */
+  internal val specs: PersistentMap<String, PersistentMap<Int, ServiceSpec>>,
+  /** By service name, then by rank; of ranks that are retired too, so that there are no gaps. */
   internal val slots: PersistentMap<String, PersistentList<Slot>>,
   /** By number. */
   internal val variants: PersistentList<Variant>,
@@ -76,7 +50,7 @@ class Application internal constructor(
 
   /** The containers, ended ones included as far as [Retention] keeps them, by service name, rank and attempt number. */
   val containers: Sequence<Container>
-    get() = services.keys.asSequence().flatMap { containersOf(it) }
+    get() = serviceNames.asSequence().flatMap { containersOf(it) }
 
   /** How many containers there are and were. */
   val size: Int
@@ -128,10 +102,28 @@ class Application internal constructor(
     return Sequence { ranks.listIterator(firstRank.coerceIn(0, ranks.size)) }.flatMap { it.attempts }
   }
 
+  /** What is wanted of the service now. */
+  fun spec(serviceName: String): ServiceSpec = spec(serviceName, services.getValue(serviceName).revision)
+
+  /** What was wanted of it in [revision]; what nothing needs any more is forgotten. */
+  fun spec(
+    serviceName: String,
+    revision: Int,
+  ): ServiceSpec = specs.getValue(serviceName).getValue(revision)
+
+  /** What is counted of the service. */
+  fun tally(serviceName: String): Tally = index.tallies[serviceName] ?: Tally.NONE
+
   fun container(key: ContainerKey): Container? = slot(key.place)?.attempt(key.attemptNumber)
 
   /** The container with YARN's identifier; null if none of this application's had it, or it is forgotten. */
   fun container(containerId: String): Container? = index.byContainerId[containerId]?.let { container(it) }
+
+  /** The container of that name; null if there never was one, or it is forgotten. */
+  fun container(ref: ContainerRef): Container? {
+    val own = slot(PlaceKey(ref.serviceName, ref.ordinal))?.attempts?.firstOrNull { it.ordinal == ref.ordinal }
+    return own ?: index.byOrdinal[ref]?.let { container(it) }
+  }
 
   /** Whether YARN's grant of this lease has been heard. */
   fun knows(containerId: String): Boolean = containerId in index.byContainerId || containerId in pastLeases
@@ -148,7 +140,9 @@ class Application internal constructor(
     internal fun nothing(retention: Retention = Retention()) =
       Application(
         Header("", 0, ""),
-        emptyMap(),
+        persistentHashMapOf(),
+        emptyList(),
+        persistentHashMapOf(),
         persistentHashMapOf(),
         persistentListOf(),
         persistentHashMapOf(),
@@ -186,10 +180,12 @@ internal fun beginning(
       .associate { (number, size) -> size to Variant(number, size, emptyMap()) }
   val changes =
     listOf(HeaderChanged(header)) +
-      services.toSortedMap().map { (name, spec) -> SpecChanged(name, spec) } +
+      services.toSortedMap().flatMap { (name, spec) ->
+        listOf(SpecAdded(name, 1, spec), ServiceChanged(Service(name, 1, spec.instances)))
+      } +
       variants.values.map { VariantAdded(it) } +
       asked.flatMap { (name, spec) ->
-        requested(name, 0, spec.instances, variants.getValue(spec.resource), now).map { ContainerChanged(it) }
+        requested(name, 0, spec.instances, 0, 1, variants.getValue(spec.resource), now).map { ContainerChanged(it) }
       }
   return ChangeSet(1, now, changes)
 }
@@ -199,7 +195,18 @@ internal fun requested(
   serviceName: String,
   firstRank: Int,
   count: Int,
+  firstOrdinal: Int,
+  revision: Int,
   variant: Variant,
   now: Instant,
 ): List<Container> =
-  List(count) { Container(ContainerKey(PlaceKey(serviceName, firstRank + it), 1), ContainerState.REQUESTED, variant, requestTime = now) }
+  List(count) {
+    Container(
+      ContainerKey(PlaceKey(serviceName, firstRank + it), 1),
+      ContainerState.REQUESTED,
+      firstOrdinal + it,
+      revision,
+      variant,
+      requestTime = now,
+    )
+  }

@@ -14,9 +14,21 @@ data class HeaderChanged(
   val header: Header,
 ) : Change
 
-data class SpecChanged(
+data class ServiceChanged(
+  val service: Service,
+) : Change
+
+/** A service has another specification; it never changes. */
+data class SpecAdded(
   val serviceName: String,
+  val revision: Int,
   val spec: ServiceSpec,
+) : Change
+
+/** Nothing is of this revision any more, nor will be. */
+data class SpecForgotten(
+  val serviceName: String,
+  val revision: Int,
 ) : Change
 
 data class VariantAdded(

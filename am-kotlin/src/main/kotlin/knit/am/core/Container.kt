@@ -53,15 +53,36 @@ data class ContainerExit(
 data class Container(
   val key: ContainerKey,
   val state: ContainerState,
+  /** Which container of its service it is, in the order they were wanted, from 0: never given again. */
+  val ordinal: Int,
+  /** Which specification of its service it runs. */
+  val revision: Int,
   /** A replacement inherits it. */
   val variant: Variant,
   val requestTime: Instant,
   val lease: Lease? = null,
   val startTime: Instant? = null,
+  /** Since when its program says that it is ready; null: it does not, or its service does not ask it. */
+  val reportTime: Instant? = null,
+  /** When it became ready last; it may not be any more, see [isReady]. */
+  val readyTime: Instant? = null,
+  /** Whether it is ready, as long as it runs. */
+  val isReady: Boolean = false,
+  /** Whether an attempt before it at its place was [ContainerState.RUNNING], and whether one was ready. */
+  val hadStarted: Boolean = false,
+  val hadBeenReady: Boolean = false,
+  /**
+   * When something is due: that it is asked for ([restartTime]), given back ([ContainerState.HELD]), looked at whether it is
+   * ready ([ContainerState.RUNNING]), or killed ([killTime]).
+   */
+  val dueTime: Instant? = null,
   /** Set once its end was asked for: what its [ContainerExit.reason] will be. */
   val stopCause: ExitReason? = null,
   val exit: ContainerExit? = null,
 ) {
+  val ref: ContainerRef
+    get() = ContainerRef(key.place.serviceName, ordinal)
+
   /** What is asked for; see [Lease.resource] for what was granted. */
   val resource: Resource
     get() = variant.resource
@@ -70,6 +91,14 @@ data class Container(
   val environment: Map<String, String>
     get() = variant.environment
 
+  /** While it rests after a failure: when it will be asked for. */
+  val restartTime: Instant?
+    get() = dueTime.takeIf { state == ContainerState.PENDING }
+
+  /** While it is being stopped: when its process is killed, where its service has a stop grace. */
+  val killTime: Instant?
+    get() = dueTime.takeIf { state == ContainerState.STOPPING }
+
   /** Without the values of [environment], which may be secret. */
-  override fun toString(): String = "Container($key, $state, lease=$lease, exit=$exit, environment=${environment.keys})"
+  override fun toString(): String = "Container($key, #$ordinal, $state, lease=$lease, exit=$exit, environment=${environment.keys})"
 }

@@ -5,10 +5,12 @@ package knit.am.core
  *
  * | State       | Lease held | Process alive | Next                                          |
  * |-------------|------------|---------------|-----------------------------------------------|
- * | [REQUESTED] | no         | no            | [LAUNCHING], [STOPPED]                        |
+ * | [PENDING]   | no         | no            | [REQUESTED], [STOPPED]                        |
+ * | [REQUESTED] | no         | no            | [HELD], [LAUNCHING], [STOPPED]                |
+ * | [HELD]      | yes        | no            | [LAUNCHING], [REQUESTED], [FAILED], [STOPPED] |
  * | [LAUNCHING] | yes        | maybe         | [RUNNING], [STOPPING], [SUCCEEDED], [FAILED]  |
  * | [RUNNING]   | yes        | yes           | [STOPPING], [SUCCEEDED], [FAILED]             |
- * | [STOPPING]  | yes        | maybe         | [STOPPED]                                     |
+ * | [STOPPING]  | yes        | maybe         | [STOPPED], [FAILED] where it is [ExitReason.UNHEALTHY] |
  *
  * [SUCCEEDED], [FAILED] and [STOPPED] are final: the lease is back with YARN, or [Release] is on its way.
  *
@@ -18,10 +20,15 @@ package knit.am.core
 enum class ContainerState(
   next: () -> Set<ContainerState>,
 ) {
-  REQUESTED({ setOf(LAUNCHING, STOPPED) }),
+  /** Wanted, and not asked for yet: its service waits for others, or its rank rests or is still filled by the one before. */
+  PENDING({ setOf(REQUESTED, STOPPED) }),
+  REQUESTED({ setOf(HELD, LAUNCHING, STOPPED) }),
+
+  /** Waits for the others of its service, to start together. */
+  HELD({ setOf(LAUNCHING, REQUESTED, FAILED, STOPPED) }),
   LAUNCHING({ setOf(RUNNING, STOPPING, SUCCEEDED, FAILED) }),
   RUNNING({ setOf(STOPPING, SUCCEEDED, FAILED) }),
-  STOPPING({ setOf(STOPPED) }),
+  STOPPING({ setOf(STOPPED, FAILED) }),
   SUCCEEDED({ emptySet() }),
   FAILED({ emptySet() }),
   STOPPED({ emptySet() }),
@@ -35,5 +42,5 @@ enum class ContainerState(
 
   /** Whether YARN counts a lease for it. */
   val isLeased: Boolean
-    get() = this != REQUESTED && !isFinal
+    get() = this != PENDING && this != REQUESTED && !isFinal
 }

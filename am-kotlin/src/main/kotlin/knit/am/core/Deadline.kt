@@ -8,20 +8,49 @@ internal data class Deadline(
   val kind: Kind,
   /** Names the record among those of its kind; empty where there is one. */
   val name: String,
+  /** Of a container, with its service as [name]. */
+  val rank: Int = 0,
+  val attemptNumber: Int = 0,
 ) : Comparable<Deadline> {
+  /** Of a container. */
+  val key: ContainerKey
+    get() = ContainerKey(PlaceKey(name, rank), attemptNumber)
+
   /** What is due; of the same moment in this order. */
   enum class Kind {
     /** [Node.forgiveTime]. */
     FORGIVENESS,
 
+    /** [Container.dueTime]. */
+    CONTAINER,
+
+    /** [Service.allocationDeadline]. */
+    ALLOCATION,
+
     /** [Header.endDeadline]. */
     ENDING,
   }
 
-  override fun compareTo(other: Deadline): Int = compareValuesBy(this, other, { it.time }, { it.kind }, { it.name })
+  override fun compareTo(other: Deadline): Int {
+    val byTime = time.compareTo(other.time)
+    if (byTime != 0) return byTime
+    val byKind = kind.compareTo(other.kind)
+    if (byKind != 0) return byKind
+    val byName = name.compareTo(other.name)
+    if (byName != 0) return byName
+    val byRank = rank.compareTo(other.rank)
+    return if (byRank != 0) byRank else attemptNumber.compareTo(other.attemptNumber)
+  }
 
   companion object {
     fun of(header: Header): Deadline? = header.endDeadline?.let { Deadline(it, Kind.ENDING, "") }
+
+    fun of(container: Container): Deadline? =
+      container.dueTime?.let {
+        Deadline(it, Kind.CONTAINER, container.key.place.serviceName, container.key.place.rank, container.key.attemptNumber)
+      }
+
+    fun of(service: Service): Deadline? = service.allocationDeadline?.let { Deadline(it, Kind.ALLOCATION, service.name) }
 
     fun of(node: Node) = Deadline(node.forgiveTime, Kind.FORGIVENESS, node.nodeId)
   }

@@ -73,11 +73,22 @@ private fun Turn.due() {
     if (now < deadline.time) return
     when (deadline.kind) {
       Deadline.Kind.FORGIVENESS -> forgiveInTime(deadline.name)
+      Deadline.Kind.CONTAINER -> due(checkNotNull(application.container(deadline.key)))
+      Deadline.Kind.ALLOCATION -> put(ServiceChanged(application.services.getValue(deadline.name).copy(allocationDeadline = null)))
       Deadline.Kind.ENDING -> ended()
     }
     check(deadline !in application.index.deadlines) { "$deadline has passed and stays" }
   }
 }
+
+/** [Container.dueTime] has passed. */
+private fun Turn.due(container: Container) =
+  when (container.state) {
+    ContainerState.PENDING -> request(container)
+
+    // Whoever is asked to end a process by force has been asked to end it gently, and does both.
+    else -> put(container.copy(dueTime = null))
+  }
 
 /** What every turn ends with, whatever began it. Costs in proportion to what the turn has changed. */
 private fun Turn.settle() {

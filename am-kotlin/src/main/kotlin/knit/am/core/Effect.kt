@@ -12,7 +12,10 @@ sealed interface Effect
 /** Start the container's process; answered by [Started] or [LaunchFailed]. */
 data class Launch(
   val key: ContainerKey,
+  val ordinal: Int,
   val lease: Lease,
+  /** Of the container's revision. */
+  val spec: ServiceSpec,
   /** Over the service's own; see [Container.environment]. */
   val environment: Map<String, String> = emptyMap(),
 ) : Effect {

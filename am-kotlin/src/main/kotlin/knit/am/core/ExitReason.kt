@@ -14,6 +14,19 @@ enum class ExitReason {
   LOCALIZATION_FAILED,
   LAUNCH_FAILED,
   KILLED_BY_YARN,
+
+  /** It was not ready in time. */
+  UNHEALTHY,
+  SCALED_DOWN,
+
+  /** One of another revision takes its place. */
+  REPLACED,
+
+  /** A client asked for its rank to be started anew. */
+  RESTARTED,
+
+  /** The Application Master was started anew and YARN did not name it. */
+  MASTER_LOST,
 }
 
 /**

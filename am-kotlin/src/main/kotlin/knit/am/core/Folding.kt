@@ -1,8 +1,8 @@
 package knit.am.core
 
 import kotlinx.collections.immutable.PersistentList
+import kotlinx.collections.immutable.persistentHashMapOf
 import kotlinx.collections.immutable.persistentListOf
-import java.util.TreeMap
 
 /** This with the next turn's changes. Decides nothing, and fails on nothing that [decide] has made. */
 internal fun Application.with(turn: ChangeSet): Application {
@@ -25,10 +25,17 @@ internal fun Application.applying(
 fun Application.asChanges(): Sequence<Change> =
   sequence {
     yield(HeaderChanged(header))
-    services.forEach { (name, spec) -> yield(SpecChanged(name, spec)) }
+    for (name in serviceNames) {
+      specs
+        .getValue(name)
+        .entries
+        .sortedBy { it.key }
+        .forEach { (revision, spec) -> yield(SpecAdded(name, revision, spec)) }
+      yield(ServiceChanged(services.getValue(name)))
+    }
     variants.forEach { yield(VariantAdded(it)) }
     containers.forEach { yield(ContainerChanged(it)) }
-    for (name in services.keys) slots.getValue(name).forEach { slot -> slot.place?.let { yield(PlaceChanged(it)) } }
+    for (name in serviceNames) slots.getValue(name).forEach { slot -> slot.place?.let { yield(PlaceChanged(it)) } }
     nodes.values.sortedBy { it.nodeId }.forEach { yield(NodeChanged(it)) }
     pastLeases.values.sorted().forEach { yield(LeasePassed(it)) }
     answers.values.sortedBy { it.requestId }.forEach { yield(RequestAnswered(it)) }
@@ -43,7 +50,9 @@ private class Edit(
   private val from: Application,
 ) {
   private var header = from.header
-  private var services: TreeMap<String, ServiceSpec>? = null
+  private var services = from.services
+  private var serviceNames = from.serviceNames
+  private var specs = from.specs
   private var slots = from.slots
   private var variants = from.variants
   private var nodes = from.nodes
@@ -62,9 +71,16 @@ private class Edit(
         header = change.header
       }
 
-      is SpecChanged -> {
-        (services ?: TreeMap(from.services).also { services = it })[change.serviceName] = change.spec
-        slots(change.serviceName)
+      is ServiceChanged -> {
+        apply(change.service)
+      }
+
+      is SpecAdded -> {
+        specs = specs.put(change.serviceName, (specs[change.serviceName] ?: persistentHashMapOf()).put(change.revision, change.spec))
+      }
+
+      is SpecForgotten -> {
+        specs = specs.put(change.serviceName, specs.getValue(change.serviceName).remove(change.revision))
       }
 
       is VariantAdded -> {
@@ -75,7 +91,8 @@ private class Edit(
 
       is PlaceChanged -> {
         val slots = slots(change.place.key.serviceName)
-        slots[change.place.key.rank] = slots[change.place.key.rank].copy(place = change.place)
+        val slot = slots[change.place.key.rank]
+        put(slot, slot.copy(place = change.place))
       }
 
       is ContainerChanged -> {
@@ -116,28 +133,51 @@ private class Edit(
     }
   }
 
+  private fun apply(service: Service) {
+    val old = services[service.name]
+    if (old == null) {
+      check(service.name in specs) { "${service.name} has no specification" }
+      val place = serviceNames.binarySearch(service.name).inv()
+      serviceNames = serviceNames.subList(0, place) + service.name + serviceNames.subList(place, serviceNames.size)
+      slots(service.name)
+    }
+    services = services.put(service.name, service)
+    index.moved(old, service)
+  }
+
   private fun apply(container: Container) {
     val key = container.key
     val slots = slots(key.place.serviceName)
     check(key.place.rank <= slots.size) { "the next rank of ${key.place.serviceName} is ${slots.size}" }
     if (key.place.rank == slots.size) {
-      slots += Slot(null, container, persistentListOf())
-      index.placed(key.attemptNumber - 1)
+      put(null, Slot(null, container, persistentListOf()))
       index.moved(null, container)
       return
     }
     val slot = slots[key.place.rank]
     val next = slot.latest.key.attemptNumber + 1
     if (key.attemptNumber == next) {
-      slots[key.place.rank] = slot.copy(latest = container, earlier = slot.earlier.add(slot.latest))
-      index.followed(slot.latest)
+      put(slot, slot.copy(latest = container, earlier = slot.earlier.add(slot.latest)))
+      if (slot.latest.state.isFinal) index.followed(slot.latest)
       index.moved(null, container)
       return
     }
     val old = checkNotNull(slot.attempt(key.attemptNumber)) { "$key is forgotten, or to come" }
     check(container.state == old.state || container.state in old.state.next) { "$key cannot pass from ${old.state} to ${container.state}" }
-    slots[key.place.rank] = slot.with(container)
+    put(slot, slot.with(container))
+    if (key.attemptNumber < next - 1 && container.state.isFinal && !old.state.isFinal) index.followed(container)
     index.moved(old, container)
+  }
+
+  /** Puts [new] where [old] was, or after all others. */
+  private fun put(
+    old: Slot?,
+    new: Slot,
+  ) {
+    val serviceName = new.latest.key.place.serviceName
+    val slots = slots(serviceName)
+    if (old == null) slots += new else slots[new.latest.key.place.rank] = new
+    index.moved(old, new, specs.getValue(serviceName).getValue(services.getValue(serviceName).revision).instances)
   }
 
   private fun forget(key: ContainerKey) {
@@ -145,8 +185,8 @@ private class Edit(
     val slot = slots[key.place.rank]
     val oldest = checkNotNull(slot.earlier.firstOrNull()) { "$key is all there is at its place" }
     check(oldest.key == key) { "$key is not the oldest of its place" }
-    check(oldest.state == ContainerState.FAILED) { "$key has not failed, and its number would be counted as if it had" }
-    slots[key.place.rank] = slot.copy(earlier = slot.earlier.removeAt(0))
+    check(oldest.state.isFinal) { "$key has not ended" }
+    put(slot, slot.copy(earlier = slot.earlier.removeAt(0)))
     index.forgotten(oldest)
   }
 
@@ -165,7 +205,9 @@ private class Edit(
     close()
     return Application(
       header,
-      services ?: from.services,
+      services,
+      serviceNames,
+      specs,
       slots,
       variants,
       nodes,

@@ -23,8 +23,17 @@ internal fun Turn.grant(report: Granted) {
     effect(Release(containerId))
     return
   }
-  put(container.copy(state = ContainerState.LAUNCHING, lease = report.lease))
-  effect(Launch(container.key, report.lease, container.environment))
+  launch(container, report.lease)
+}
+
+/** [container] is to be started on [lease], which it has or is given here. */
+internal fun Turn.launch(
+  container: Container,
+  lease: Lease,
+) {
+  put(container.copy(state = ContainerState.LAUNCHING, lease = lease, dueTime = null))
+  val spec = application.spec(container.key.place.serviceName, container.revision)
+  effect(Launch(container.key, container.ordinal, lease, spec, container.environment))
 }
 
 private fun Application.tooLarge(limit: Resource): String? {

@@ -14,12 +14,16 @@ internal data class Index(
   /** Who waits for a grant. */
   val waiting: Waiting = Waiting.NONE,
   val counts: Counts = Counts.NONE,
+  /** By service name. */
+  val tallies: PersistentMap<String, Tally> = persistentHashMapOf(),
   /** Every container that was ever granted and is not forgotten, by YARN's identifier. */
   val byContainerId: PersistentMap<String, ContainerKey> = persistentHashMapOf(),
+  /** By what it is called, where its ordinal is not its rank: of those that began a service it is. */
+  val byOrdinal: PersistentMap<ContainerRef, ContainerKey> = persistentHashMapOf(),
   /** The containers that hold a lease, by node. */
   val byNode: PersistentMap<String, PersistentSet<ContainerKey>> = persistentHashMapOf(),
   val deadlines: Line<Deadline> = Line.empty(),
-  /** The attempts before the latest, of all ranks: the first is forgotten first. */
+  /** The attempts before the latest that have ended, of all ranks: the first is forgotten first. */
   val followed: Line<Ended> = Line.empty(),
   /** Those whose diagnostics are longer than their last words: the first is abridged first. */
   val unabridged: Line<Ended> = Line.empty(),
@@ -36,9 +40,11 @@ internal data class Index(
     fun of(application: Application): Index {
       val containers = application.containers
       val slots = application.slots.values.flatten()
+      val tallies = application.services.keys.associateWith { Tally.of(application.slots.getValue(it), application.spec(it).instances) }
       return Index(
         waiting = Waiting.of(containers),
-        counts = Counts.of(containers.map { it.state }).plus(ContainerState.FAILED, slots.sumOf { it.forgotten }),
+        counts = Counts.of(tallies.values),
+        tallies = persistentHashMapOf<String, Tally>().putAll(tallies.filterValues { it != Tally.NONE }),
         byContainerId =
           persistentHashMapOf<String, ContainerKey>().putAll(
             containers.filter { it.lease != null }.associate {
@@ -46,14 +52,24 @@ internal data class Index(
                 it.key
             },
           ),
+        byOrdinal =
+          persistentHashMapOf<ContainerRef, ContainerKey>().putAll(
+            containers.filter { it.ordinal != it.key.place.rank }.associate { it.ref to it.key },
+          ),
         byNode =
           containers
             .filter { it.state.isLeased }
             .groupBy({ checkNotNull(it.lease).nodeId }, { it.key })
             .entries
             .fold(persistentHashMapOf()) { all, (nodeId, keys) -> all.put(nodeId, persistentHashSetOf<ContainerKey>().addAll(keys)) },
-        deadlines = Line.of(application.nodes.values.map { Deadline.of(it) } + listOfNotNull(Deadline.of(application.header))),
-        followed = Line.of(slots.flatMap { it.earlier }.map { Ended.of(it) }),
+        deadlines =
+          Line.of(
+            application.nodes.values.map { Deadline.of(it) } +
+              listOfNotNull(Deadline.of(application.header)) +
+              application.services.values.mapNotNull { Deadline.of(it) } +
+              containers.mapNotNull { Deadline.of(it) },
+          ),
+        followed = Line.of(slots.flatMap { it.earlier }.filter { it.state.isFinal }.map { Ended.of(it) }),
         unabridged = Line.of(containers.filter { it.hasLongDiagnostics }.map { Ended.of(it) }.asIterable()),
         pastLeases = Line.of(application.pastLeases.values),
         excludedNodes =
@@ -93,21 +109,11 @@ internal class Counts private constructor(
 
   operator fun get(state: ContainerState): Int = numbers[state.ordinal]
 
-  fun plus(
-    state: ContainerState,
-    number: Int,
-  ) = Counts(numbers.copyOf().also { it[state.ordinal] += number })
-
-  /** This with one that has passed from [old], where it was counted before, to [new]. */
+  /** This with one service counted anew. */
   fun moved(
-    old: ContainerState?,
-    new: ContainerState,
-  ) = Counts(
-    numbers.copyOf().also {
-      if (old != null) it[old.ordinal]--
-      it[new.ordinal]++
-    },
-  )
+    old: Tally,
+    new: Tally,
+  ) = Counts(IntArray(states.size) { numbers[it] + new[states[it]] - old[states[it]] })
 
   private inline fun sumOf(isCounted: (ContainerState) -> Boolean): Int = states.sumOf { if (isCounted(it)) numbers[it.ordinal] else 0 }
 
@@ -121,7 +127,7 @@ internal class Counts private constructor(
     private val states = ContainerState.values()
     val NONE = Counts(IntArray(states.size))
 
-    fun of(all: Sequence<ContainerState>) = Counts(IntArray(states.size).also { numbers -> all.forEach { numbers[it.ordinal]++ } })
+    fun of(tallies: Collection<Tally>) = Counts(IntArray(states.size) { number -> tallies.sumOf { it[states[number]] } })
   }
 }
 
@@ -150,11 +156,13 @@ internal val Map<String, String>.bytes: Long
 
 /** An [Index] while the changes of a turn are worked into it; lives within [Edit]. */
 internal class IndexEdit(
-  from: Index,
+  private val from: Index,
 ) {
   private var waiting = from.waiting
-  private var counts = from.counts
+  private val tallies = from.tallies
+  private val counted = HashMap<String, TallyEdit>(2)
   private var byContainerId = from.byContainerId
+  private var byOrdinal = from.byOrdinal
   private var byNode = from.byNode
   private var deadlines = from.deadlines
   private var followed = from.followed
@@ -167,10 +175,31 @@ internal class IndexEdit(
   /** Who joins [waiting]: together where nobody leaves meanwhile. */
   private val joining = ArrayList<Container>()
 
-  /** A place is new; so many attempts there were before those that are known, and each of them had failed. */
-  fun placed(forgotten: Int) {
-    if (forgotten > 0) counts = counts.plus(ContainerState.FAILED, forgotten)
+  private fun tally(serviceName: String): TallyEdit = counted.getOrPut(serviceName) { (tallies[serviceName] ?: Tally.NONE).edit() }
+
+  /** A place is new or has changed, of a service that began with [instances]. */
+  fun moved(
+    old: Slot?,
+    new: Slot,
+    instances: Int,
+  ) {
+    val tally = tally(new.latest.key.place.serviceName)
+    if (old == null) {
+      tally.forgotten(new.forgotten, new.place)
+    } else {
+      tally.count(old, instances, -1)
+      if (old.place != new.place) {
+        tally.forgotten(old.place, -1)
+        tally.forgotten(new.place, 1)
+      }
+    }
+    tally.count(new, instances, 1)
   }
+
+  fun moved(
+    old: Service?,
+    new: Service,
+  ) = move(old?.let { Deadline.of(it) }, Deadline.of(new))
 
   /** Another attempt has come after [container]. */
   fun followed(container: Container) {
@@ -182,18 +211,25 @@ internal class IndexEdit(
     new: Container,
   ) {
     if (old?.state != new.state) {
-      counts = counts.moved(old?.state, new.state)
+      tally(new.key.place.serviceName).moved(old?.state, new.state)
       if (old?.state == ContainerState.REQUESTED) leave(old)
       if (new.state == ContainerState.REQUESTED) joining += new
     }
     move(old?.lease?.nodeId?.takeIf { old.state.isLeased }, new.lease?.nodeId?.takeIf { new.state.isLeased }, new.key)
-    if (new.lease != null && old?.lease == null) byContainerId = byContainerId.put(new.lease.containerId, new.key)
+    if (old?.lease != new.lease) {
+      if (old?.lease != null) byContainerId = byContainerId.remove(old.lease.containerId)
+      if (new.lease != null) byContainerId = byContainerId.put(new.lease.containerId, new.key)
+    }
+    if (old == null && new.ordinal != new.key.place.rank) byOrdinal = byOrdinal.put(new.ref, new.key)
+    move(old?.let { Deadline.of(it) }, Deadline.of(new))
     if (old?.hasLongDiagnostics == true) unabridged -= Ended.of(old)
     if (new.hasLongDiagnostics) unabridged += Ended.of(new)
   }
 
-  /** Its number stays in [counts]. */
+  /** It stays counted, as one that has failed: [Place] says where it has not. */
   fun forgotten(container: Container) {
+    tally(container.key.place.serviceName).moved(container.state, ContainerState.FAILED)
+    if (container.ordinal != container.key.place.rank) byOrdinal = byOrdinal.remove(container.ref)
     followed -= Ended.of(container)
     if (container.hasLongDiagnostics) unabridged -= Ended.of(container)
     container.lease?.let { byContainerId = byContainerId.remove(it.containerId) }
@@ -275,8 +311,10 @@ internal class IndexEdit(
     letJoin()
     return Index(
       waiting,
-      counts,
+      countsNow(),
+      talliesNow(),
       byContainerId,
+      byOrdinal,
       byNode,
       deadlines,
       followed,
@@ -287,4 +325,9 @@ internal class IndexEdit(
       environmentBytes,
     )
   }
+
+  private fun talliesNow() = counted.entries.fold(tallies) { all, (name, tally) -> all.put(name, tally.build()) }
+
+  private fun countsNow(): Counts =
+    counted.entries.fold(from.counts) { all, (name, tally) -> all.moved(tallies[name] ?: Tally.NONE, tally.build()) }
 }

@@ -49,13 +49,15 @@ internal fun Turn.stop(
   cause: ExitReason,
 ) {
   when (container.state) {
-    ContainerState.REQUESTED -> {
-      val exit = ContainerExit(cause, null, now, "It was not granted yet.")
-      put(container.copy(state = ContainerState.STOPPED, stopCause = cause, exit = exit))
+    ContainerState.PENDING, ContainerState.REQUESTED, ContainerState.HELD -> {
+      val exit = ContainerExit(cause, null, now, "It was not started yet.")
+      put(container.copy(state = ContainerState.STOPPED, stopCause = cause, exit = exit, dueTime = null))
+      container.lease?.let { effect(Release(it.containerId)) }
     }
 
     ContainerState.LAUNCHING, ContainerState.RUNNING -> {
-      put(container.copy(state = ContainerState.STOPPING, stopCause = cause))
+      val grace = application.spec(container.key.place.serviceName).stopGrace
+      put(container.copy(state = ContainerState.STOPPING, stopCause = cause, isReady = false, dueTime = grace?.let { now + it }))
       effect(StopContainer(checkNotNull(container.lease)))
     }
 
@@ -79,15 +81,34 @@ private fun Turn.followUp(
   fault: LaunchFault = LaunchFault.NODE,
 ) {
   judgeNode(ended, fault)
-  if (ended.state == ContainerState.FAILED && application.phase == Phase.RUNNING) restartOrGiveUp(ended, fault)
+  if (application.phase != Phase.RUNNING) return
+  val latest = checkNotNull(application.latest(ended.key.place))
+  when {
+    // It was followed while it was on its way out.
+    latest.key != ended.key -> if (latest.waitsForPlace) request(latest)
+
+    ended.state == ContainerState.FAILED -> restartOrGiveUp(ended, fault)
+  }
 }
 
 /** This in its final state: [exit] as it is, unless its end was asked for. */
 internal fun Container.endedWith(exit: ContainerExit): Container {
   val cause = stopCause
-  return when {
-    cause != null -> copy(state = ContainerState.STOPPED, exit = exit.copy(reason = cause))
-    exit.reason == ExitReason.EXITED && exit.exitCode == 0 -> copy(state = ContainerState.SUCCEEDED, exit = exit)
-    else -> copy(state = ContainerState.FAILED, exit = exit)
-  }
+  val reason = cause ?: exit.reason
+  val end =
+    when {
+      // It is stopped because it has failed already.
+      cause == ExitReason.UNHEALTHY -> ContainerState.FAILED
+
+      cause != null -> ContainerState.STOPPED
+
+      reason == ExitReason.EXITED && exit.exitCode == 0 -> ContainerState.SUCCEEDED
+
+      else -> ContainerState.FAILED
+    }
+  return copy(state = end, exit = exit.copy(reason = reason), isReady = false, dueTime = null)
 }
+
+/** Whether it waits for the attempt before it to end, and for nothing else. */
+private val Container.waitsForPlace: Boolean
+  get() = state == ContainerState.PENDING && dueTime == null

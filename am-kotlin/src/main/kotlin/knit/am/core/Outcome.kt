@@ -63,6 +63,11 @@ private fun ContainerExit.inWords(): String =
     ExitReason.LOCALIZATION_FAILED -> "one of its files could not be brought to the node,"
     ExitReason.LAUNCH_FAILED -> "could not be launched"
     ExitReason.KILLED_BY_YARN -> "ended by YARN"
+    ExitReason.UNHEALTHY -> "was not ready in time, and was stopped"
+    ExitReason.SCALED_DOWN -> "stopped, for its service has fewer containers now"
+    ExitReason.REPLACED -> "stopped, for one of another revision takes its place"
+    ExitReason.RESTARTED -> "stopped, to be started anew"
+    ExitReason.MASTER_LOST -> "lost as the Application Master was started anew"
   }
 
 internal const val LAST_WORDS_MAX_LENGTH = 300

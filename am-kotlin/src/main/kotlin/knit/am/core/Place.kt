@@ -15,12 +15,19 @@ data class PlaceKey(
 }
 
 /**
- * What a place's budgets have been spent on. A place with nothing to tell of has no such record, as most have none.
+ * What there is to tell of a place beside its containers. A place with nothing to tell of has no such record, as most have none.
  *
  * How many attempts there were is the number of the latest container's.
  */
 data class Place(
   val key: PlaceKey,
-  val restarts: Int = 0,
-  val replacements: Int = 0,
+  /** What its own budgets were spent on, by their place in the specification. */
+  val accounts: Map<Int, Account> = emptyMap(),
+  /** How many failures in a row it has rested after. */
+  val rests: Int = 0,
+  /** Whether it is to be filled no more, until the service is scaled up again. */
+  val isRetired: Boolean = false,
+  /** How many of its attempts that are forgotten had succeeded; those that had neither succeeded nor been stopped had failed. */
+  val forgottenSucceeded: Int = 0,
+  val forgottenStopped: Int = 0,
 )

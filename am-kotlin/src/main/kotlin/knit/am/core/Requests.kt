@@ -14,14 +14,17 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   val known = application.answers[request.requestId]
   if (known != null) return known::containers
   val service = application.serviceOrRefuse(request.serviceName)
-  val resource = request.resource ?: service.resource
-  request.refuseIfMalformed(service, resource)
+  val spec = application.spec(request.serviceName)
+  val resource = request.resource ?: spec.resource
+  request.refuseIfMalformed(spec, resource)
   application.refuseIfEnding()
   application.refuseIfTooMuch(resource, request.count)
 
   val variant = variant(resource, request.environment)
   val firstRank = application.slots.getValue(request.serviceName).size
-  val answered = Answered(request.requestId, request.serviceName, firstRank, request.count, variant, now)
+  val ordinal = application.tally(request.serviceName).total
+  val answered = Answered(request.requestId, request.serviceName, firstRank, request.count, ordinal, service.revision, variant, now)
+  put(ServiceChanged(service.copy(target = service.target + request.count)))
   answered.containers().forEach { put(it) }
   if (request.requestId.isNotEmpty()) put(RequestAnswered(answered))
   return answered::containers
@@ -85,11 +88,11 @@ private fun Application.refuseAnotherHistory(request: AddContainers) {
   )
 }
 
-private fun Application.serviceOrRefuse(name: String): ServiceSpec = services[name] ?: throw noSuchService(name)
+internal fun Application.serviceOrRefuse(name: String): Service = services[name] ?: throw noSuchService(name)
 
 internal fun Application.noSuchService(name: String): AmException =
   AmException.NotFound(
-    "There is no service '$name'. This application has: ${services.keys.joinToString()}.",
+    "There is no service '$name'. This application has: ${serviceNames.joinToString()}.",
     Reason.NO_SUCH_SERVICE,
     mapOf("service_name" to name),
   )

@@ -1,42 +1,143 @@
 package knit.am.core
 
-/** What a failure is charged to: each rank has a number of either. */
-internal enum class Budget { RESTARTS, REPLACEMENTS }
+import java.time.Duration
+import java.time.Instant
 
-/** The budget a failure for this reason is charged to: the program's own, or what YARN did to it; null where none failed. */
-internal val ExitReason.budget: Budget?
-  get() =
-    when (this) {
-      ExitReason.EXITED, ExitReason.OUT_OF_MEMORY, ExitReason.LOCALIZATION_FAILED, ExitReason.KILLED_BY_YARN -> Budget.RESTARTS
-      ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED -> Budget.REPLACEMENTS
-      ExitReason.STOPPED, ExitReason.APPLICATION_ENDED -> null
-    }
+// How a rank that failed is filled again: in the turn of the failure its account is charged and the next attempt is there, which
+// is asked for at once or, after a rest, in the turn of its own deadline. YARN's grant then finds it as any other.
+
+/** How many failures with their times one account keeps, and so the most a budget with a window may have. */
+internal const val MAX_WINDOW_LIMIT = 1_000
 
 /** After a failure: another attempt while the budgets last, else what the service's policy says. */
 internal fun Turn.restartOrGiveUp(
   failed: Container,
   fault: LaunchFault,
 ) {
-  val key = failed.key
-  val service = application.services.getValue(key.place.serviceName)
-  val place = application.slot(key.place)?.place ?: Place(key.place)
-  val charged = place.charged(checkNotNull(failed.exit).reason, service)
-  if (charged != null && fault != LaunchFault.SPECIFICATION) {
-    put(PlaceChanged(charged))
-    put(Container(key.copy(attemptNumber = key.attemptNumber + 1), ContainerState.REQUESTED, failed.variant, requestTime = now))
+  val name = failed.key.place.serviceName
+  val spec = application.spec(name)
+  if (fault != LaunchFault.SPECIFICATION && charge(failed, spec)) {
+    rest(failed, spec.backOff)
     return
   }
+  if (spec.failurePolicy == FailurePolicy.IGNORE) return
   if (application.header.firstFailure == null) put(application.header.copy(firstFailure = failed.failure()))
-  if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) end(application.failureOutcome(failed.failure()))
+  if (spec.failurePolicy == FailurePolicy.FAIL_APPLICATION) end(application.failureOutcome(failed.failure()))
 }
 
-/** This with a failure for [reason] charged to its budgets; null where they are spent. */
-private fun Place.charged(
-  reason: ExitReason,
-  service: ServiceSpec,
-): Place? =
-  when (reason.budget) {
-    Budget.RESTARTS -> if (restarts < service.maxRestarts) copy(restarts = restarts + 1) else null
-    Budget.REPLACEMENTS -> if (replacements < service.maxReplacements) copy(replacements = replacements + 1) else null
-    null -> null
+/** Charges the first budget that names the reason; returns whether that could pay. */
+private fun Turn.charge(
+  failed: Container,
+  spec: ServiceSpec,
+): Boolean {
+  val reason = checkNotNull(failed.exit).reason
+  val number = spec.restartBudgets.indexOfFirst { reason in it.reasons }
+  val budget = spec.restartBudgets.getOrNull(number) ?: return false
+  when (budget.scope) {
+    RestartScope.RANK -> {
+      val place = application.place(failed.key.place)
+      val account = (place.accounts[number] ?: Account()).charged(budget, now) ?: return false
+      put(PlaceChanged(place.copy(accounts = place.accounts + (number to account))))
+    }
+
+    RestartScope.SERVICE -> {
+      val service = application.services.getValue(failed.key.place.serviceName)
+      val account = (service.accounts[number] ?: Account()).charged(budget, now) ?: return false
+      put(ServiceChanged(service.copy(accounts = service.accounts + (number to account))))
+    }
   }
+  return true
+}
+
+/** This with a failure at [now]; null where [budget] is spent. */
+internal fun Account.charged(
+  budget: RestartBudget,
+  now: Instant,
+): Account? {
+  val current = at(now, budget.window)
+  return when {
+    budget.limit != null && current.spent >= budget.limit -> null
+    budget.window == null -> Account(current.spent + 1)
+    else -> (current.times + now).takeLast(MAX_WINDOW_LIMIT).let { Account(it.size, it) }
+  }
+}
+
+/** What of this counts at [now]. */
+internal fun Account.at(
+  now: Instant,
+  window: Duration?,
+): Account {
+  if (window == null) return this
+  val counting = times.filter { now < it + window }
+  return if (counting.size == times.size) this else Account(counting.size, counting)
+}
+
+/** Fills the place of [failed] again, after the rest that it needs. */
+private fun Turn.rest(
+  failed: Container,
+  backOff: BackOff,
+) {
+  val place = application.place(failed.key.place)
+  val ran = failed.startTime?.let { Duration.between(it, checkNotNull(failed.exit).finishTime) }
+  val rests = if (ran != null && ran >= backOff.resetAfter) 0 else place.rests
+  val next = nextAttempt(failed)
+  val rest = backOff.restAfter(checkNotNull(failed.exit).reason, rests, next.key)
+  if (rest.isZero) {
+    put(next)
+    if (rests != place.rests) put(PlaceChanged(place.copy(rests = rests)))
+  } else {
+    put(next.copy(state = ContainerState.PENDING, dueTime = now + rest))
+    put(PlaceChanged(place.copy(rests = rests + 1)))
+  }
+}
+
+/** What is to follow [container] at its place, asked for at once: of the service's present revision. */
+internal fun Turn.nextAttempt(container: Container): Container {
+  val name = container.key.place.serviceName
+  return Container(
+    key = container.key.copy(attemptNumber = container.key.attemptNumber + 1),
+    state = ContainerState.REQUESTED,
+    ordinal = application.tally(name).total,
+    revision = application.services.getValue(name).revision,
+    variant = container.variant,
+    requestTime = now,
+    hadStarted = container.hadStarted || container.startTime != null,
+    hadBeenReady = container.hadBeenReady || container.readyTime != null,
+  )
+}
+
+/** [container] waits for nothing more before YARN is asked for it. */
+internal fun Turn.request(container: Container) = put(container.copy(state = ContainerState.REQUESTED, requestTime = now, dueTime = null))
+
+private fun Application.place(key: PlaceKey): Place = slot(key)?.place ?: Place(key)
+
+/**
+ * How long a rank rests after a failure that comes after [rests] others it has rested for. A tenth more or less, so that many
+ * do not begin in the same moment: by the name of the attempt, for the same inputs must lead to the same.
+ */
+internal fun BackOff.restAfter(
+  reason: ExitReason,
+  rests: Int,
+  next: ContainerKey,
+): Duration {
+  val base = first ?: if (reason in RestartBudget.CLUSTER_REASONS || reason == ExitReason.MASTER_LOST) Duration.ZERO else DEFAULT_FIRST
+  if (base.isZero) return Duration.ZERO
+  // Beyond that any factor is as good as infinite, and 1 to whatever power is 1.
+  val grown = base.toMillis().toDouble() * Math.pow(factor, rests.coerceAtMost(MAX_EXPONENT).toDouble())
+  val millis = minOf(grown, most.toMillis().toDouble())
+  val share = Math.floorMod(spread(next), JITTER_STEPS) / (JITTER_STEPS - 1.0) * 2 - 1
+  return Duration.ofMillis((millis * (1 + share * JITTER)).toLong().coerceAtLeast(1))
+}
+
+/** A number that is about as likely to be any; `hashCode` of neighbours are neighbours. */
+private fun spread(key: ContainerKey): Int {
+  var hash = (key.place.serviceName.hashCode() * 31 + key.place.rank) * 31 + key.attemptNumber
+  hash = (hash xor (hash ushr 16)) * 0x45d9f3b
+  hash = (hash xor (hash ushr 16)) * 0x45d9f3b
+  return hash xor (hash ushr 16)
+}
+
+private val DEFAULT_FIRST: Duration = Duration.ofSeconds(1)
+private const val JITTER = 0.1
+private const val JITTER_STEPS = 2_001
+private const val MAX_EXPONENT = 1_000

@@ -25,7 +25,7 @@ internal fun Turn.forget() {
     val change = changes[position]
     if (change is ContainerChanged && change.container.key.attemptNumber > 1) {
       val place = change.container.key.place
-      while (checkNotNull(application.slot(place)).earlier.size > retention.attemptsPerRank) forgetOldest(place)
+      while (checkNotNull(application.slot(place)).isBeyond(retention.attemptsPerRank)) forgetOldest(place)
     }
   }
   while (application.index.followed.size > retention.attempts) forgetOldest(checkNotNull(application.index.followed.first).key.place)
@@ -40,10 +40,25 @@ internal fun Turn.forget() {
 /** The first of these, where they are more than [limit]. */
 private fun <E : Comparable<E>> Line<E>.beyond(limit: Int): List<E> = if (size > limit) take(size - limit) else emptyList()
 
+private fun Slot.isBeyond(attempts: Int): Boolean = earlier.size > attempts && oldest.state.isFinal
+
 /** The oldest of its place, which is as a rule the one that ended first: a clock may go back. */
 private fun Turn.forgetOldest(place: PlaceKey) {
-  val oldest = checkNotNull(application.slot(place)).oldest
+  val slot = checkNotNull(application.slot(place))
+  val oldest = slot.oldest
   put(ContainerForgotten(oldest.key))
+  val known = slot.place ?: Place(place)
+  when (oldest.state) {
+    ContainerState.SUCCEEDED -> {
+      put(PlaceChanged(known.copy(forgottenSucceeded = known.forgottenSucceeded + 1)))
+    }
+
+    ContainerState.STOPPED -> {
+      put(PlaceChanged(known.copy(forgottenStopped = known.forgottenStopped + 1)))
+    }
+
+    else -> {}
+  }
   oldest.lease?.let { put(LeasePassed(PastLease(it.containerId, sequence))) }
 }
 

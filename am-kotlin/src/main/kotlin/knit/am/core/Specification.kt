@@ -1,9 +1,7 @@
 package knit.am.core
 
 import java.net.URI
-
-/** What a rank that failed for good means for the rest of the application. */
-enum class FailurePolicy { FAIL_APPLICATION, FINISH_OTHERS }
+import java.time.Duration
 
 /** A file or archive a node copies beside the process; [modifyTimeMillis] and [sizeBytes] must be the file system's own. */
 data class LocalResource(
@@ -27,20 +25,26 @@ data class ServiceSpec(
   val resource: Resource,
   val environment: Map<String, String> = emptyMap(),
   val localResources: Map<String, LocalResource> = emptyMap(),
-  /** How often one rank is started again after its program failed. */
-  val maxRestarts: Int = 0,
-  /** How often one rank is replaced after YARN took its container away. */
-  val maxReplacements: Int = DEFAULT_MAX_REPLACEMENTS,
   val failurePolicy: FailurePolicy = FailurePolicy.FAIL_APPLICATION,
   /** Which of [localResources] is the Python environment that is made ready for the command. */
   val pythonEnvironment: String? = null,
+  val depends: List<Dependency> = emptyList(),
+  /** A failure is charged to the first that names its reason; one that none names is final. */
+  val restartBudgets: List<RestartBudget> = RestartBudget.DEFAULTS,
+  val backOff: BackOff = BackOff(),
+  val readiness: Readiness = Readiness(),
+  /** How long a process has between SIGTERM and SIGKILL; null: as its node has it. */
+  val stopGrace: Duration? = null,
+  val startsTogether: Boolean = false,
+  /** How long its containers may wait for YARN; null: without end. */
+  val allocationLimit: Duration? = null,
+  val allocationPolicy: AllocationPolicy = AllocationPolicy.FAIL,
+  val updatePolicy: UpdatePolicy = UpdatePolicy(),
+  val access: Access = Access.CONTAINER,
+  val scaleDownOrder: ScaleDownOrder = ScaleDownOrder.HIGHEST_RANK_FIRST,
 ) {
   /** Without [command] and the values of [environment], which may be secret. */
   override fun toString(): String = "ServiceSpec($instances × $resource, environment=${environment.keys}, $failurePolicy)"
-
-  companion object {
-    const val DEFAULT_MAX_REPLACEMENTS = 3
-  }
 }
 
 /** How many ranks an application may have, ended ones included: each stays listed to the end. */
@@ -75,13 +79,12 @@ internal fun problemIn(services: Map<String, ServiceSpec>): String? {
 private fun problemIn(service: ServiceSpec): String? =
   when {
     service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
-    service.maxRestarts < 0 -> "max_restarts is ${service.maxRestarts}; it must be 0 or more"
-    service.maxReplacements < 0 -> "max_replacements is ${service.maxReplacements}; it must be 0 or more"
     else -> service.resource.problem()
   }
     ?: problemInLaunch(service.command, service.environment)
     ?: service.localResources.entries.firstNotNullOfOrNull { (name, resource) -> problemInFile(name, resource) }
     ?: service.problemInEnvironment()
+    ?: service.problemInPolicies()
 
 /** Why no program can be started with these, as the end of a sentence without its values, which may be secret; null if one can. */
 internal fun problemInLaunch(

@@ -5,7 +5,7 @@ import knit.am.Submission
 import knit.am.core.AmException
 import knit.am.core.Phase
 import knit.am.core.Reason
-import knit.am.yarn.WaitingReason
+import knit.am.core.WaitingReason
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse

@@ -68,7 +68,7 @@ private fun Application.containersOf(
   token: PageToken?,
 ): Sequence<Container> {
   serviceNames.firstOrNull { it !in services }?.let { throw noSuchService(it) }
-  val names = serviceNames.ifEmpty { services.keys }.toSortedSet()
+  val names = serviceNames.ifEmpty { this.serviceNames }.toSortedSet()
   if (token == null) return names.asSequence().flatMap { containersOf(it) }
   return names.tailSet(token.serviceName).asSequence().flatMap { name ->
     if (name != token.serviceName) {

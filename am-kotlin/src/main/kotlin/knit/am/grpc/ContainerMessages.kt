@@ -46,6 +46,9 @@ internal fun Container.toMessage(): ContainerMessage {
       .setState(state.toMessage())
       .setResource((lease?.resource ?: resource).toMessage())
       .setRequestTime(requestTime.toMessage())
+      .setOrdinal(ordinal)
+      .setRevision(revision)
+      .setIsReady(isReady)
   lease?.let {
     message
       .setContainerId(it.containerId)
@@ -53,6 +56,9 @@ internal fun Container.toMessage(): ContainerMessage {
       .setNodeHttpAddress(it.nodeHttpAddress)
   }
   startTime?.let { message.setStartTime(it.toMessage()) }
+  readyTime?.let { message.setReadyTime(it.toMessage()) }
+  restartTime?.let { message.setRestartTime(it.toMessage()) }
+  killTime?.let { message.setKillTime(it.toMessage()) }
   exit?.let { message.setExit(it.toMessage()) }
   return message.build()
 }
@@ -69,7 +75,7 @@ private fun ContainerExit.toMessage(): ContainerExitMessage {
   return message.build()
 }
 
-private fun ExitReason.toMessage(): ExitReasonMessage =
+internal fun ExitReason.toMessage(): ExitReasonMessage =
   when (this) {
     ExitReason.EXITED -> ExitReasonMessage.EXIT_REASON_EXITED
     ExitReason.STOPPED -> ExitReasonMessage.EXIT_REASON_STOPPED
@@ -81,10 +87,17 @@ private fun ExitReason.toMessage(): ExitReasonMessage =
     ExitReason.LOCALIZATION_FAILED -> ExitReasonMessage.EXIT_REASON_LOCALIZATION_FAILED
     ExitReason.LAUNCH_FAILED -> ExitReasonMessage.EXIT_REASON_LAUNCH_FAILED
     ExitReason.KILLED_BY_YARN -> ExitReasonMessage.EXIT_REASON_KILLED_BY_YARN
+    ExitReason.UNHEALTHY -> ExitReasonMessage.EXIT_REASON_UNHEALTHY
+    ExitReason.SCALED_DOWN -> ExitReasonMessage.EXIT_REASON_SCALED_DOWN
+    ExitReason.REPLACED -> ExitReasonMessage.EXIT_REASON_REPLACED
+    ExitReason.RESTARTED -> ExitReasonMessage.EXIT_REASON_RESTARTED
+    ExitReason.MASTER_LOST -> ExitReasonMessage.EXIT_REASON_MASTER_LOST
   }
 
 internal fun ContainerState.toMessage(): ContainerStateMessage =
   when (this) {
+    ContainerState.PENDING -> ContainerStateMessage.CONTAINER_STATE_PENDING
+    ContainerState.HELD -> ContainerStateMessage.CONTAINER_STATE_HELD
     ContainerState.REQUESTED -> ContainerStateMessage.CONTAINER_STATE_REQUESTED
     ContainerState.LAUNCHING -> ContainerStateMessage.CONTAINER_STATE_LAUNCHING
     ContainerState.RUNNING -> ContainerStateMessage.CONTAINER_STATE_RUNNING

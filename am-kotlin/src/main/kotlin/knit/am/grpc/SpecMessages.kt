@@ -5,6 +5,7 @@ import knit.am.Submission
 import knit.am.core.FailurePolicy
 import knit.am.core.LocalResource
 import knit.am.core.Resource
+import knit.am.core.RestartBudget
 import knit.am.core.ServiceSpec
 import knit.v1.ApplicationSpec
 import knit.v1.LocalResourceType
@@ -62,24 +63,52 @@ private fun IntRange.toMessage(): PortRange =
     .setLast(last)
     .build()
 
-private fun ServiceSpecMessage.toDomain() =
+internal fun ServiceSpecMessage.toDomain() =
   ServiceSpec(
     command = command,
     instances = instances,
     resource = resource.toDomain(),
     environment = environmentMap.toMap(),
     localResources = localResourcesMap.mapValues { it.value.toDomain() },
-    maxRestarts = maxRestarts,
-    maxReplacements = if (hasMaxReplacements()) maxReplacements else ServiceSpec.DEFAULT_MAX_REPLACEMENTS,
     failurePolicy =
       when (failurePolicy) {
         FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS -> FailurePolicy.FINISH_OTHERS
+        FailurePolicyMessage.FAILURE_POLICY_IGNORE -> FailurePolicy.IGNORE
         else -> FailurePolicy.FAIL_APPLICATION
       },
     pythonEnvironment = pythonEnvironment.ifEmpty { null },
+    depends = dependsList.map { it.toDomain() },
+    restartBudgets = restartBudgetsList.map { it.toDomain() }.ifEmpty { RestartBudget.DEFAULTS },
+    backOff = backOff.toDomain(),
+    readiness = readiness.toDomain(),
+    stopGrace = if (hasStopGrace()) stopGrace.toDomain() else null,
+    startsTogether = startsTogether,
+    allocationLimit = if (hasAllocationLimit()) allocationLimit.toDomain() else null,
+    allocationPolicy = allocationPolicy.toDomain(),
+    updatePolicy = updatePolicy.toDomain(),
+    access = access.toDomain(),
+    scaleDownOrder = scaleDownOrder.toDomain(),
   )
 
-private fun ServiceSpec.toMessage(): ServiceSpecMessage =
+/** As clients may see it: without the values of variables. */
+internal fun ServiceSpec.toMessage(): ServiceSpecMessage {
+  val message = toBasicMessage()
+  message
+    .addAllDepends(depends.map { it.toMessage() })
+    .addAllRestartBudgets(restartBudgets.map { it.toMessage() })
+    .setBackOff(backOff.toMessage())
+    .setReadiness(readiness.toMessage())
+    .setStartsTogether(startsTogether)
+    .setAllocationPolicy(allocationPolicy.toMessage())
+    .setUpdatePolicy(updatePolicy.toMessage())
+    .setAccess(access.toMessage())
+    .setScaleDownOrder(scaleDownOrder.toMessage())
+  stopGrace?.let { message.setStopGrace(it.toMessage()) }
+  allocationLimit?.let { message.setAllocationLimit(it.toMessage()) }
+  return message.build()
+}
+
+private fun ServiceSpec.toBasicMessage(): ServiceSpecMessage.Builder =
   ServiceSpecMessage
     .newBuilder()
     .setCommand(command)
@@ -87,15 +116,13 @@ private fun ServiceSpec.toMessage(): ServiceSpecMessage =
     .setResource(resource.toMessage())
     .putAllEnvironment(environment.mapValues { "" })
     .putAllLocalResources(localResources.mapValues { it.value.toMessage() })
-    .setMaxRestarts(maxRestarts)
-    .setMaxReplacements(maxReplacements)
     .setFailurePolicy(
       when (failurePolicy) {
         FailurePolicy.FAIL_APPLICATION -> FailurePolicyMessage.FAILURE_POLICY_FAIL_APPLICATION
         FailurePolicy.FINISH_OTHERS -> FailurePolicyMessage.FAILURE_POLICY_FINISH_OTHERS
+        FailurePolicy.IGNORE -> FailurePolicyMessage.FAILURE_POLICY_IGNORE
       },
     ).setPythonEnvironment(pythonEnvironment.orEmpty())
-    .build()
 
 private fun LocalResourceMessage.toDomain() =
   LocalResource(

@@ -7,6 +7,7 @@ import knit.am.core.MaximumChanged
 import knit.am.core.NodeLost
 import knit.am.core.Report
 import knit.am.core.Resource
+import knit.am.core.WaitingReason
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.CoroutineStart

@@ -1,21 +1,10 @@
 package knit.am.yarn
 
+import knit.am.core.ReasonSource
 import knit.am.core.Resource
+import knit.am.core.WaitingCause
+import knit.am.core.WaitingReason
 import java.time.Instant
-
-/** What containers wait for that were not granted yet. */
-internal enum class WaitingCause { CAPACITY, TOO_LARGE, REFUSED, RESOURCE_MANAGER }
-
-/** Why [count] containers of a service, all of the same size, wait. */
-internal data class WaitingReason(
-  val serviceName: String,
-  val count: Int,
-  val resource: Resource,
-  val cause: WaitingCause,
-  /** For people: the numbers that are known, and what to do. */
-  val explanation: String,
-  val since: Instant,
-)
 
 /** What the last heartbeats have shown of why containers are not granted. */
 internal data class AllocationStatus(
@@ -152,5 +141,22 @@ private class Waiter(
     cause: WaitingCause,
     explanation: String,
     since: Instant,
-  ) = WaitingReason(serviceName, count, size, cause, explanation, since)
+  ) = WaitingReason(
+    serviceName,
+    count,
+    size,
+    cause,
+    explanation,
+    since,
+    source = sourceOf(cause),
+    isCertain =
+      cause != WaitingCause.CAPACITY,
+  )
+
+  private fun sourceOf(cause: WaitingCause): ReasonSource =
+    when (cause) {
+      WaitingCause.REFUSED -> ReasonSource.REFUSAL
+      WaitingCause.TOO_LARGE -> ReasonSource.NODE_REPORT
+      else -> ReasonSource.HEARTBEAT
+    }
 }

@@ -189,19 +189,25 @@ internal fun checkBudgets(
   isUnlaunchable: (Container) -> Boolean = { false },
 ) {
   for ((place, attempts) in seen.groupBy { it.key.place }) {
-    val service = application.services.getValue(place.serviceName)
-    val (taken, failed) = attempts.dropLast(1).partition { it.exit?.reason in byYarn }
-    assertTrue(taken.size <= service.maxReplacements, "$place was replaced ${taken.size} times")
-    assertTrue(failed.size <= service.maxRestarts, "$place was restarted ${failed.size} times")
-    val last = attempts.last()
-    if (last.state != ContainerState.FAILED || isUnlaunchable(last)) continue
-    val left = if (last.exit?.reason in byYarn) service.maxReplacements - taken.size else service.maxRestarts - failed.size
-    assertTrue(left == 0 || application.phase != Phase.RUNNING, "$place had $left tries left")
-    if (service.failurePolicy == FailurePolicy.FAIL_APPLICATION) assertTrue(application.phase != Phase.RUNNING, "$place failed for good")
+    val spec = application.spec(place.serviceName)
+    val failed = attempts.filter { it.state == ContainerState.FAILED }
+    for (budget in spec.restartBudgets) {
+      val limit = budget.limit ?: continue
+      if (budget.scope != RestartScope.RANK || budget.window != null) continue
+      val paid = attempts.dropLast(1).count { it.state == ContainerState.FAILED && spec.budgetFor(it) == budget }
+      assertTrue(paid <= limit, "$place was filled again $paid times after ${budget.reasons}")
+      val last = attempts.last()
+      if (last.state != ContainerState.FAILED || isUnlaunchable(last) || spec.budgetFor(last) != budget) continue
+      assertTrue(paid == limit || application.phase != Phase.RUNNING, "$place had ${limit - paid} tries left")
+    }
+    val isLost = failed.isNotEmpty() && attempts.last().state == ContainerState.FAILED
+    if (isLost && spec.failurePolicy == FailurePolicy.FAIL_APPLICATION) {
+      assertTrue(application.phase != Phase.RUNNING, "$place failed for good")
+    }
   }
 }
 
-private val byYarn = setOf(ExitReason.PREEMPTED, ExitReason.NODE_LOST, ExitReason.DISK_FAILED, ExitReason.LAUNCH_FAILED)
+private fun ServiceSpec.budgetFor(failed: Container): RestartBudget? = restartBudgets.firstOrNull { failed.exit?.reason in it.reasons }
 
 internal fun checkPhase(
   before: Application,

@@ -1,7 +1,9 @@
 package knit.am.core
 
 import knit.am.core.ContainerState.FAILED
+import knit.am.core.ContainerState.HELD
 import knit.am.core.ContainerState.LAUNCHING
+import knit.am.core.ContainerState.PENDING
 import knit.am.core.ContainerState.REQUESTED
 import knit.am.core.ContainerState.RUNNING
 import knit.am.core.ContainerState.STOPPED
@@ -12,16 +14,19 @@ import org.junit.jupiter.api.DynamicTest
 import org.junit.jupiter.api.DynamicTest.dynamicTest
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestFactory
+import java.time.Duration
 
 class ContainerStateTest {
   @Test
   fun nextStatesAreThoseOfTheTable() {
     val table =
       mapOf(
-        REQUESTED to setOf(LAUNCHING, STOPPED),
+        PENDING to setOf(REQUESTED, STOPPED),
+        REQUESTED to setOf(HELD, LAUNCHING, STOPPED),
+        HELD to setOf(LAUNCHING, REQUESTED, FAILED, STOPPED),
         LAUNCHING to setOf(RUNNING, STOPPING, SUCCEEDED, FAILED),
         RUNNING to setOf(STOPPING, SUCCEEDED, FAILED),
-        STOPPING to setOf(STOPPED),
+        STOPPING to setOf(STOPPED, FAILED),
         SUCCEEDED to emptySet(),
         FAILED to emptySet(),
         STOPPED to emptySet(),
@@ -32,13 +37,14 @@ class ContainerStateTest {
   @Test
   fun finalStatesHoldNoLease() {
     assertEquals(setOf(SUCCEEDED, FAILED, STOPPED), ContainerState.values().filter { it.isFinal }.toSet())
-    assertEquals(setOf(LAUNCHING, RUNNING, STOPPING), ContainerState.values().filter { it.isLeased }.toSet())
+    assertEquals(setOf(HELD, LAUNCHING, RUNNING, STOPPING), ContainerState.values().filter { it.isLeased }.toSet())
   }
 
   /** Each input in each state: the state after it, then what is done about this container. A dot: the same state. */
   private val transitions =
     """
     state     | granted          | started | launch failed   | completed 0 | completed 2 | node lost       | stop          | end           | timed out
+    PENDING   | . release        | .       | .               | .           | .           | .               | STOPPED       | STOPPED       | REQUESTED
     REQUESTED | LAUNCHING launch | .       | .               | .           | .           | .               | STOPPED       | STOPPED       | .
     LAUNCHING | .                | RUNNING | FAILED release  | SUCCEEDED   | FAILED      | FAILED release  | STOPPING stop | STOPPING stop | .
     RUNNING   | .                | .       | .               | SUCCEEDED   | FAILED      | FAILED release  | STOPPING stop | STOPPING stop | .
@@ -80,7 +86,7 @@ class ContainerStateTest {
     input: Input,
     expected: String,
   ) {
-    val decision = applicationWith(state).decide(input, NOW)
+    val decision = applicationWith(state).decide(input, NOW.plusSeconds(1))
     val reached = decision.application.latest(PlaceKey("worker", 0))?.state
     val words = expected.replace(".", state.name).split(' ')
     assertEquals(words.first(), reached?.name)
@@ -100,7 +106,9 @@ class ContainerStateTest {
     val application = registered("worker" to service(instances = 2, failurePolicy = FailurePolicy.FINISH_OTHERS))
     val path: List<Input> =
       when (state) {
+        PENDING -> return pending()
         REQUESTED -> emptyList()
+        HELD -> error("needs others of its service")
         LAUNCHING -> listOf(granted(1))
         RUNNING -> listOf(granted(1), started(1))
         STOPPING -> listOf(granted(1), stopping(1))
@@ -109,5 +117,11 @@ class ContainerStateTest {
         STOPPED -> listOf(granted(1), stopping(1), completed(1, 143))
       }
     return application.after(*path.toTypedArray())
+  }
+
+  /** It rests after a failure. */
+  private fun pending(): Application {
+    val spec = service(maxRestarts = 1, backOff = BackOff(first = Duration.ofMillis(1)))
+    return registered("worker" to spec).after(granted(2), completed(2, 1))
   }
 }

@@ -1,6 +1,7 @@
 package knit.am.core
 
 import org.junit.jupiter.api.Assertions.assertEquals
+import java.time.Duration
 import java.time.Instant
 
 val NOW: Instant = Instant.parse("2026-01-02T03:04:05Z")
@@ -16,14 +17,30 @@ fun service(
   maxReplacements: Int = 0,
   failurePolicy: FailurePolicy = FailurePolicy.FAIL_APPLICATION,
   environment: Map<String, String> = emptyMap(),
+  depends: List<Dependency> = emptyList(),
+  restartBudgets: List<RestartBudget> = budgets(maxRestarts, maxReplacements),
+  /** None, so that what follows a failure is there at once. */
+  backOff: BackOff = BackOff(first = Duration.ZERO),
+  readiness: Readiness = Readiness(),
 ) = ServiceSpec(
   command = "true",
   instances = instances,
   resource = resource,
   environment = environment,
-  maxRestarts = maxRestarts,
-  maxReplacements = maxReplacements,
   failurePolicy = failurePolicy,
+  depends = depends,
+  restartBudgets = restartBudgets,
+  backOff = backOff,
+  readiness = readiness,
+)
+
+/** Of each rank, one for what the program does and one for what YARN does to it. */
+fun budgets(
+  maxRestarts: Int,
+  maxReplacements: Int,
+) = listOf(
+  RestartBudget(RestartBudget.PROGRAM_REASONS, maxRestarts),
+  RestartBudget(RestartBudget.CLUSTER_REASONS, maxReplacements),
 )
 
 const val HISTORY = "history-1"

@@ -103,6 +103,7 @@ class OutcomeTest {
     val words =
       listOf(
         added.services,
+        added.asChanges().toList(),
         added.containers.toList(),
         added,
         adding("worker", 1, environment = secret),

@@ -13,20 +13,21 @@ import org.junit.jupiter.api.Test
 class RestartsTest {
   @Test
   fun everyReasonIsChargedToItsBudget() {
-    val expected =
-      mapOf(
-        ExitReason.EXITED to Budget.RESTARTS,
-        ExitReason.OUT_OF_MEMORY to Budget.RESTARTS,
-        ExitReason.LOCALIZATION_FAILED to Budget.RESTARTS,
-        ExitReason.KILLED_BY_YARN to Budget.RESTARTS,
-        ExitReason.PREEMPTED to Budget.REPLACEMENTS,
-        ExitReason.NODE_LOST to Budget.REPLACEMENTS,
-        ExitReason.DISK_FAILED to Budget.REPLACEMENTS,
-        ExitReason.LAUNCH_FAILED to Budget.REPLACEMENTS,
-        ExitReason.STOPPED to null,
-        ExitReason.APPLICATION_ENDED to null,
+    val named = RestartBudget.DEFAULTS.associateWith { it.reasons }
+    assertEquals(RestartBudget.PROGRAM_REASONS, named[RestartBudget(RestartBudget.PROGRAM_REASONS, limit = 0)])
+    assertEquals(RestartBudget.CLUSTER_REASONS, named[RestartBudget(RestartBudget.CLUSTER_REASONS, limit = 3)])
+    val others =
+      ExitReason.values().toSet() - RestartBudget.PROGRAM_REASONS - RestartBudget.CLUSTER_REASONS
+    val final =
+      setOf(
+        ExitReason.STOPPED,
+        ExitReason.APPLICATION_ENDED,
+        ExitReason.SCALED_DOWN,
+        ExitReason.REPLACED,
+        ExitReason.RESTARTED,
+        ExitReason.MASTER_LOST,
       )
-    assertEquals(expected, ExitReason.values().associateWith { it.budget })
+    assertEquals(final, others)
   }
 
   @Test

@@ -25,8 +25,6 @@ class SpecificationTest {
     val table =
       listOf(
         service(instances = -1) to "Service worker cannot be run: instances is -1; it must be 0 or more.",
-        service(maxRestarts = -1) to "Service worker cannot be run: max_restarts is -1; it must be 0 or more.",
-        service(maxReplacements = -1) to "Service worker cannot be run: max_replacements is -1; it must be 0 or more.",
         service(resource = Resource(0, 1)) to "Service worker cannot be run: its size is 0 MiB and 1 vcores; both must be at least 1.",
         service(resource = gpus(0)) to "Service worker cannot be run: it asks for 0 of yarn.io/gpu; it must be at least 1, or be left out.",
         service(resource = SMALL.copy(others = mapOf("vcores" to 1))) to

@@ -5,8 +5,10 @@ import knit.am.core.ContainerState
 import knit.am.core.FailurePolicy
 import knit.am.core.LocalResource
 import knit.am.core.Resource
+import knit.am.core.RestartBudget
 import knit.am.core.ServiceSpec
 import knit.am.core.after
+import knit.am.core.budgets
 import knit.am.core.completed
 import knit.am.core.granted
 import knit.am.core.id
@@ -44,8 +46,7 @@ class MessagesTest {
               resource = Resource(1024, 2),
               environment = mapOf("TOKEN" to "secret"),
               localResources = mapOf("env" to resource),
-              maxRestarts = 1,
-              maxReplacements = 0,
+              restartBudgets = budgets(maxRestarts = 1, maxReplacements = 0),
               failurePolicy = FailurePolicy.FINISH_OTHERS,
               pythonEnvironment = "env",
             ),
@@ -73,7 +74,7 @@ class MessagesTest {
         .toDomain()
     assertEquals(Submission.DEFAULT_LINGER, read.linger)
     assertEquals(null, read.stagingUrl)
-    assertEquals(ServiceSpec.DEFAULT_MAX_REPLACEMENTS, read.services.getValue("worker").maxReplacements)
+    assertEquals(RestartBudget.DEFAULTS, read.services.getValue("worker").restartBudgets)
     assertEquals(FailurePolicy.FAIL_APPLICATION, read.services.getValue("worker").failurePolicy)
     assertEquals(null, read.services.getValue("worker").pythonEnvironment)
   }

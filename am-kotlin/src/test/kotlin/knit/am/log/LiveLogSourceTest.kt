@@ -54,6 +54,8 @@ class LiveLogSourceTest {
       Container(
         key("worker", 0),
         ContainerState.RUNNING,
+        ordinal = 0,
+        revision = 1,
         Variant(0, SMALL, emptyMap()),
         NOW,
         Lease("container_1", "node1:8041", node.address, SMALL),

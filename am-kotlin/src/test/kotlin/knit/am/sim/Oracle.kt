@@ -39,7 +39,7 @@ internal class Oracle(
   private var turns = 0
 
   /** The ranks there must be, by service: as many as were submitted, and what was added. */
-  private val ranks = initial.services.mapValuesTo(HashMap()) { it.value.instances }
+  private val ranks = initial.services.keys.associateWithTo(HashMap()) { initial.spec(it).instances }
 
   /** Every container there ever was, as it was last seen. */
   private val seen = sortedMapOf<ContainerKey, Container>()
@@ -150,7 +150,7 @@ internal class Oracle(
         assertEquals(old.exit?.finishTime, now.exit?.finishTime)
       }
     }
-    for (name in application.services.keys) {
+    for (name in application.serviceNames) {
       val byRank = application.containersOf(name).groupBy { it.key.place.rank }
       assertEquals((0 until ranks.getValue(name)).toList(), byRank.keys.toList(), "ranks of $name")
       for (attempts in byRank.values) {

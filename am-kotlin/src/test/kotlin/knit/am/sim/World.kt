@@ -27,11 +27,11 @@ import knit.am.core.Started
 import knit.am.core.StopContainers
 import knit.am.core.Unregister
 import knit.am.core.Unregistered
+import knit.am.core.WaitingCause
 import knit.am.core.decide
 import knit.am.yarn.Allocator
 import knit.am.yarn.Leases
 import knit.am.yarn.RmSession
-import knit.am.yarn.WaitingCause
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineExceptionHandler
 import kotlinx.coroutines.CoroutineScope
@@ -281,7 +281,7 @@ internal class World(
         // Where no node at all is in reach, the queue may have a label of its own.
         WaitingCause.CAPACITY -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
 
-        WaitingCause.RESOURCE_MANAGER, null -> false
+        else -> false
       }
     return listOfNotNull(
       "$wanted of $size are wanted, YARN is asked for $asked, and the reason is: $reasons".takeIf { !isConfirmed },

@@ -9,6 +9,8 @@ import knit.am.core.Release
 import knit.am.core.Resource
 import knit.am.core.SMALL
 import knit.am.core.ServiceSpec
+import knit.am.core.WaitingCause
+import knit.am.core.WaitingReason
 import knit.am.core.adding
 import knit.am.core.service
 import knit.am.core.start

@@ -18,6 +18,8 @@ import knit.am.core.SMALL
 import knit.am.core.ServiceSpec
 import knit.am.core.Started
 import knit.am.core.StopContainers
+import knit.am.core.WaitingCause
+import knit.am.core.WaitingReason
 import knit.am.core.adding
 import knit.am.core.decide
 import knit.am.core.service

@@ -2,8 +2,11 @@ package knit.am.yarn
 
 import knit.am.core.LARGE
 import knit.am.core.NOW
+import knit.am.core.ReasonSource
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.WaitingCause
+import knit.am.core.WaitingReason
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -34,7 +37,10 @@ class WaitingReasonsTest {
   @Test
   fun aFullQueueIsSaidWithWhatItLeaves() {
     val reason = explain(status(Standing.Asked, headroom = Resource(128, 3), mostFreeMib = 4096))
-    assertEquals(WaitingReason("worker", 3, SMALL, WaitingCause.CAPACITY, reason.explanation, NOW), reason)
+    assertEquals(
+      WaitingReason("worker", 3, SMALL, WaitingCause.CAPACITY, reason.explanation, NOW, null, ReasonSource.HEARTBEAT, isCertain = false),
+      reason,
+    )
     assertEquals(
       "3 containers of 256 MiB and 1 vcores each wait for room in the queue or on a node. The queue and its limits leave 128 MiB " +
         "to this application now. Wait for other containers to end, ask for less, or use another queue.",

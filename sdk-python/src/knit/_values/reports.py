@@ -62,7 +62,7 @@ class ApplicationReport:
     (`yarn.cluster.max-application-priority`) has no others.
     """
     launch_time: datetime | None = None
-    """When its first Application Master was launched. None before that, and before Hadoop 3.3."""
+    """When its first Application Master was launched. None before that."""
     expiry_time: datetime | None = None
     """When YARN ends it because its lifetime is over. None: never."""
     node_label: str | None = None

@@ -1,9 +1,8 @@
 """
-What ResourceManagers of Hadoop 3.4.2 and 3.3.6 answered, in `recorded/`, and what earlier ones do.
+What ResourceManagers answered: of Hadoop 3.4.2, and where a name says so of another.
 
 Each was asked with the Application Masters of two running applications on two nodes: the Capacity
-scheduler with and without node labels and `yarn.io/gpu`, the Fair one, and FIFO. That of 3.3.6
-tells no paths.
+scheduler with and without node labels and `yarn.io/gpu`, the Fair one, and FIFO.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ def applications() -> dict[str, ApplicationReport]:
 
 
 class TestCapacityScheduler:
-    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    @pytest.mark.parametrize("version", ["", "-3.3.6", "-2.10.2"])
     def test_the_tree(self, version: str) -> None:
         found = queues(f"capacity-scheduler{version}")
         assert list(found) == ["root", "root.default", "root.small", "root.stopped"]
@@ -60,7 +59,7 @@ class TestCapacityScheduler:
         assert all(found[path].is_leaf for path in root.children)
         assert all(queue.scheduler is SchedulerType.CAPACITY for queue in found.values())
 
-    @pytest.mark.parametrize("version", ["", "-3.3.6"])
+    @pytest.mark.parametrize("version", ["", "-3.3.6", "-2.10.2"])
     def test_states(self, version: str) -> None:
         found = queues(f"capacity-scheduler{version}")
         assert found["root"].state is QueueState.RUNNING
@@ -146,7 +145,19 @@ class TestCapacityScheduler:
         assert queue.weight == 2.0
 
     def test_of_hadoop_2(self) -> None:
-        """As its documentation shows it: no paths, no effective resources, no kinds."""
+        found = queues("capacity-scheduler-2.10.2")
+        root, default = found["root"], found["root.default"]
+        assert default.used == ResourceAmount(512, 1)
+        assert (default.am_limit, default.am_used) == (
+            ResourceAmount(13120, 1),
+            ResourceAmount(512, 1),
+        )
+        assert (default.min_resources, default.max_resources, default.max_container) == (None,) * 3
+        assert (default.running_applications, default.pending_applications) == (1, 0)
+        assert (default.capacity, default.max_capacity, default.user_limit) == (0.9, 1.0, 1.0)
+        assert (root.used, root.absolute_used_capacity) == (ResourceAmount(512, 1), 0.03125)
+
+    def test_one_that_tells_still_less(self) -> None:
         leaf = {
             "type": "capacitySchedulerLeafQueueInfo",
             "capacity": 10.5,
@@ -290,7 +301,12 @@ class TestNodes:
         assert node.attributes == {"nm.yarn.io/os": "linux"}
 
     def test_of_hadoop_2(self) -> None:
-        """Which tells of no total and of no kinds."""
+        """Which tells of kinds, and of no total of them."""
+        running, lost = nodes("nodes-2.10.2")
+        assert (running.total, running.used) == (ResourceAmount(8192, 8), ResourceAmount())
+        assert (running.hadoop_version, lost.state) == ("2.10.2", NodeState.LOST)
+
+    def test_one_that_tells_of_no_kinds(self) -> None:
         node = node_report(
             {
                 "rack": "/default-rack",
@@ -394,7 +410,15 @@ class TestApplications:
         assert report.preempted_containers == 3
         assert (report.reserved_memory_mib, report.reserved_vcores) == (512, 1)
 
-    def test_of_hadoop_2_what_is_not_told_is_none(self) -> None:
+    def test_of_hadoop_2(self) -> None:
+        report = application_report(recorded("application-2.10.2")["app"])
+        assert (report.queue, report.priority, report.tags) == ("default", 3, ("one", "two"))
+        assert (report.am_address, report.am_node_id) == (None, None)
+        assert (report.memory_mib_seconds, report.vcore_seconds) == (7310, 14)
+        assert report.launch_time is not None
+        assert (report.node_label, report.expiry_time) == (None, None)
+
+    def test_what_is_not_told_is_none(self) -> None:
         report = application_report({"id": "application_1_0001", "state": "RUNNING"})
         assert (report.priority, report.launch_time, report.memory_mib_seconds) == (None,) * 3
         assert (report.preempted_containers, report.queue_share, report.am_node_id) == (None,) * 3

@@ -265,6 +265,32 @@ class TestQueues:
         assert "no queue 'tim'" in capfd.readouterr().err
 
 
+class TestStatus:
+    def test_what_yarn_tells_of_an_application_of_another_type(
+        self, cluster: FakeCluster, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        named = {"resourceInformation": [{"name": "yarn.io/gpu", "value": 2}]}
+        used = {"memory": 1536, "vCores": 3, "resourceInformations": named}
+        application_id = add(
+            cluster,
+            1,
+            applicationType="SPARK",
+            state="ACCEPTED",
+            priority=7,
+            appNodeLabelExpression="fast",
+            runningContainers=2,
+            allocatedMB=1536,
+            allocatedVCores=3,
+            resourceInfo={"resourceUsagesByPartition": [{"used": used}]},
+        )
+        assert main(["status", application_id]) == 0
+        out = capfd.readouterr().out
+        fields = dict(line.split(":", 1) for line in out.splitlines())
+        assert fields["priority"].strip() == "7"
+        assert fields["node label"].strip() == "fast"
+        assert fields["holds"].strip() == "1536 MiB, 3 vcores, 2 yarn.io/gpu"
+
+
 class TestMove:
     def test_it_prints_where_it_is_now(
         self, cluster: FakeCluster, capfd: pytest.CaptureFixture[str]

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 @cluster_options()
 def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
     """Show how an application is doing, and how many of its containers are in which state."""
+    import knit
+
     with cluster.client() as client, client.application(application_id) as app:
         report = app.report()
         description, containers = _ask_master(app, report)
@@ -65,6 +67,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
         print_json(value)
         return
     outcome = description.outcome if description is not None else None
+    held = knit.ResourceAmount(report.memory_mib, report.vcores, report.named_resources)
     print_fields(
         {
             "application": report.application_id,
@@ -90,6 +93,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "application master": report.am_address,
             "web page": report.tracking_url,
             "containers": count_by_state(containers),
+            "holds": held if report.running_containers else None,
             "waiting": "\n".join(map(waiting_sentence, description.waiting_reasons))
             if description is not None
             else None,

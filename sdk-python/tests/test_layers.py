@@ -39,7 +39,7 @@ MAY_KNOW = {
     # What users compose transactions of is a page of values.
     "kv": VALUES,
     "": BELOW_FACES | {"_knit"},
-    "cli": BELOW_HANDLES | {""},
+    "cli": BELOW_HANDLES | {"", "kv"},
 }
 # An error says which report it was made of, and the report makes it. A protocol in between would
 # take the report's class from users' type checkers.

@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING
 from knit._handles.collected import Collected
 from knit._handles.container import ContainerLike, id_of, to_containers
 from knit._handles.containers import ContainerControl
-from knit._handles.events import Event, Snapshot, reading_events
+from knit._handles.event_control import EventControl
 from knit._handles.kv import KeyValueStore
 from knit._handles.locating import Locator, waited
 from knit._handles.log_stream import LogStream
 from knit._handles.services import ServiceControl, several
 from knit._handles.session import Session
-from knit._handles.watching import Watch
 from knit._handles.yarn import Yarn
 from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
 from knit._values.deadlines import Deadline, pauses
-from knit._values.events import EventKind
 from knit._values.logs import LogFile
-from knit._values.references import Position
 from knit._values.reports import ApplicationReport
 from knit._values.states import FinalStatus
 from knit._wire.calls.application import (
@@ -35,7 +32,6 @@ from knit._wire.calls.application import (
     shutdown,
     update_application,
 )
-from knit._wire.calls.events import watch_events
 from knit._wire.calls.logs import list_log_files, stream_logs
 from knit._wire.connection import Connection
 from knit._wire.tls import ClientTls
@@ -56,7 +52,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("knit")
 
 
-class Application(ServiceControl, ContainerControl):
+class Application(ServiceControl, ContainerControl, EventControl):
     """
     A handle on one application.
 
@@ -176,63 +172,6 @@ class Application(ServiceControl, ContainerControl):
     def kv(self) -> KeyValueStore:
         """The key-value store that the application's containers and clients share."""
         return KeyValueStore(self._session)
-
-    def snapshot(self, *, timeout: timedelta | None = None) -> Snapshot:
-        """
-        Lists the application, its services and its containers, and names the moment of it.
-
-        The lists come in pages, so the last of thousands may be a moment newer than the position
-        says; watching from there tells what changed meanwhile, so both together are right.
-        """
-        deadline = self._within(timeout)
-        description = self._describe(deadline)
-        services = self.services(timeout=deadline.remaining)
-        return Snapshot(description, services, self._list([], [], deadline))
-
-    def events(
-        self,
-        *,
-        after: Position | int | None = None,
-        kinds: Iterable[EventKind] | None = None,
-        services: Iterable[str] | None = None,
-        follow: bool = True,
-        timeout: timedelta | None = None,
-    ) -> Watch[Event]:
-        """
-        Watches what changes in the application, in order, each change once.
-
-        A broken connection is made again, and the watch goes on where it was. It waits for the
-        Application Master to start, and names the moment it begins at before it returns.
-
-        Args:
-            after: Only what came after this moment: the `position` of an event, a snapshot or a
-                description; or a sequence number, 0 for all that is kept. Default: from now on.
-            kinds: Only changes of these. Default: of all but keys of the store.
-            services: Of services and containers, only of these. Default: of all.
-            follow: Whether to go on with what changes later, until the application has ended.
-                Otherwise it ends with the last change there is now.
-            timeout: For the whole watch. Default: none.
-
-        Raises:
-            ServiceNotFoundError: There is no such service.
-        """
-        wanted, names = list(kinds or ()), several("services", services)
-        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
-        now: Position | None = None
-        if not isinstance(after, Position) or not follow:
-            now = self._describe(deadline).position
-        begins = after if isinstance(after, Position) else now
-        if isinstance(after, int) and now is not None:
-            begins = Position(after, now.history_id)
-        return Watch(
-            self._session,
-            watch_events(kinds=wanted, services=names),
-            reading_events(self),
-            what=f"Watching the events of {self._application_id}",
-            after=begins,
-            deadline=deadline,
-            until=now.sequence if now is not None and not follow else None,
-        )
 
     def report_progress(self, progress: float | None, *, timeout: timedelta | None = None) -> None:
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,8 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
+    from knit._handles.events import Event
+    from knit._values.events import EventKind
 
 _log = logging.getLogger("knit")
 
@@ -70,16 +73,26 @@ class Collected:
             raise gone
         return logs
 
-    def containers(
+    def events(
         self,
+        kinds: list[EventKind],
         services: list[str],
-        states: list[ContainerState],
         *,
+        after: int,
         owner: Owner,
         deadline: Deadline,
         gone: KnitError,
-    ) -> list[Container]:
-        """The containers as they were written down, once that is collected."""
+    ) -> Iterator[Event]:
+        """The events as they were written down, once that is collected."""
+        from knit._handles.past_events import past_events
+
+        logs = self._settled(deadline, gone)
+        return past_events(
+            logs, owner=owner, after=after, kinds=kinds, services=services, gone=gone
+        )
+
+    def _settled(self, deadline: Deadline, gone: KnitError) -> AggregatedLogs:
+        """What is collected, once what Application Masters wrote down is there."""
         archive, steps = self._yarn.archive(self._application_id), pauses(0.2, 2.0, 1.5)
         try:
             logs = self.look(gone, archive)
@@ -92,6 +105,19 @@ class Collected:
                 logs = self.look(gone, archive)
         except LogsUnavailableError as error:
             raise type(gone)(f"{gone.message} {error.message}") from error
+        return logs
+
+    def containers(
+        self,
+        services: list[str],
+        states: list[ContainerState],
+        *,
+        owner: Owner,
+        deadline: Deadline,
+        gone: KnitError,
+    ) -> list[Container]:
+        """The containers as they were written down, once that is collected."""
+        logs = self._settled(deadline, gone)
         if not logs._records:
             why = logs.incomplete_reason or "Its Application Master left no record of them."
             raise type(gone)(f"{gone.message} Its containers are not known any more: {why}")

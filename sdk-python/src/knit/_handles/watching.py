@@ -12,6 +12,7 @@ from knit._handles.locating import Notice as Waiting
 from knit._handles.session import Session
 from knit._values.deadlines import Deadline, pauses
 from knit._values.references import Position
+from knit._wire.calls.events import watch_events
 from knit._wire.connection import ResponseStream
 from knit._wire.event_cursor import EventCursor
 from knit._wire.statuses import (
@@ -94,6 +95,20 @@ class Watch(Generic[_T]):
         # Guarded by _lock, so that close() of another thread ends the right call.
         self._call: ResponseStream[event_service_pb2.WatchEventsResponse] | None = None
         self._items = self._iterate()
+
+    @classmethod
+    def _of(cls, session: Session, items: Iterator[_T], *, what: str) -> Watch[_T]:
+        """A watch of what is known already, as of an application that has ended."""
+        watch = cls(
+            session,
+            watch_events(),
+            lambda *_: (),
+            what=what,
+            after=None,
+            deadline=Deadline.never(),
+        )
+        watch._items = items
+        return watch
 
     @property
     def position(self) -> Position | None:

@@ -42,6 +42,17 @@ class FakeArchive:
             for container in self._state.all_containers()
             if container.container_id
         }
+        master = self._master_id()
+        if ended:
+            containers[master] = ContainerLogs(
+                container_id=master,
+                node_id="node-1:45454",
+                service="",
+                rank=1,
+                attempt_number=self._state.attempt_number,
+                is_application_master=True,
+                parts=(self,),
+            )
         return AggregatedLogs(
             application_id=self.application_id,
             containers=dict(sorted(containers.items())),
@@ -50,6 +61,10 @@ class FakeArchive:
             has_ended=ended,
             records=self._records() if ended else (),
         )
+
+    def _master_id(self) -> str:
+        number = self.application_id.removeprefix("application_")
+        return f"container_{number}_{self._state.attempt_number:02d}_000001"
 
     def _records(self) -> tuple[ApplicationRecord, ...]:
         by_attempt: dict[int, list[ContainerRecord]] = {}
@@ -68,6 +83,11 @@ class FakeArchive:
 
     def pieces(self, container_id: str) -> Iterator[Piece]:
         """The log files of a container."""
+        if container_id == self._master_id():
+            with self._state.changed:
+                data = self._state.feed.written()
+            yield Piece(container_id, "events.jsonl", len(data), ByteReader.over(data))
+            return
         for name in self._state.logs.sizes(container_id):
             data = self._state.logs.whole(container_id, name)
             yield Piece(container_id, name, len(data), ByteReader.over(data))

@@ -50,7 +50,8 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
         if any(kind not in pb.EventKind.values() or not kind for kind in request.kinds):
             raise invalid("A kind is not known.")
         with state.changed:
-            if request.history_id not in ("", state.history_id):
+            is_anothers = request.history_id not in ("", state.history_id)
+            if is_anothers or request.after_sequence > state.feed.sequence:
                 raise history_lost()
             history_id = state.history_id
             from_now = not request.after_sequence and not request.history_id

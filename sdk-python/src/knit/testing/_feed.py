@@ -42,6 +42,19 @@ class Feed:
         self._events.append(event)
         return self.sequence
 
+    def written(self) -> bytes:
+        """What of them lies beside the Application Master's logs: a line of JSON each."""
+        from google.protobuf import json_format
+
+        wanted = pb.WatchEventsRequest()
+        parts = (matching(event, wanted) for event in self._events)
+        lines = (
+            json_format.MessageToJson(part, preserving_proto_field_name=True, indent=None)
+            for part in parts
+            if part is not None
+        )
+        return "".join(f"{line}\n" for line in lines).encode()
+
     def after(self, sequence: int) -> list[pb.Event]:
         """
         What came after this number.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
-from knit.v1 import container_pb2, service_pb2
+from knit.v1 import container_pb2, service_pb2, waiting_pb2
 
 FINAL = (
     container_pb2.CONTAINER_STATE_SUCCEEDED,
@@ -58,12 +58,17 @@ class FakeService:
             rank += 1
         return found
 
-    def status(self, containers: Sequence[container_pb2.Container]) -> service_pb2.Service:
+    def status(
+        self,
+        containers: Sequence[container_pb2.Container],
+        waiting: Iterable[waiting_pb2.WaitingReason] = (),
+    ) -> service_pb2.Service:
         """
         As the contract says it.
 
         Args:
             containers: Its own, in their order.
+            waiting: What containers wait for, those of other services included.
         """
         latest = {c.rank: c for c in containers if c.rank in self.ranks}
         counts = Counter(c.state for c in containers)
@@ -79,6 +84,7 @@ class FakeService:
             ],
             ready_count=sum(c.is_ready for c in containers),
             update=self.update,
+            waiting_reasons=[each for each in waiting if each.service_name == self.name],
         )
         for name in message.spec.environment:
             message.spec.environment[name] = ""

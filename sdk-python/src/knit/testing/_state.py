@@ -132,7 +132,7 @@ class FakeState:
                 self.store.drop_owned(container.service_name, container.ordinal)
         changes = [event_service_pb2.Change(container=each) for each in self._touched.values()]
         for name, service in sorted(self.services.items()):
-            status = service.status([c for c in self._containers if c.service_name == name])
+            status = self._status(service)
             if status != self._statuses.get(name):
                 self._statuses[name] = status
                 changes.append(event_service_pb2.Change(service=status))
@@ -146,10 +146,11 @@ class FakeState:
     def statuses(self) -> list[service_pb2.Service]:
         """The services as they are, by name."""
         with self.changed:
-            return [
-                service.status([c for c in self._containers if c.service_name == name])
-                for name, service in sorted(self.services.items())
-            ]
+            return [self._status(service) for _, service in sorted(self.services.items())]
+
+    def _status(self, service: FakeService) -> service_pb2.Service:
+        own = [c for c in self._containers if c.service_name == service.name]
+        return service.status(own, self.waiting)
 
     def expire(self) -> None:
         """Ends the leases that were not kept in time."""

@@ -80,5 +80,14 @@ def jsonable(value: Any) -> Any:
 
 def count_by_state(containers: Sequence[knit.Container]) -> str:
     """How many are in which state, in the order of a container's life."""
-    counts = Counter(container.state for container in containers)
-    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in sorted(counts))
+    return count_states(Counter(container.state for container in containers))
+
+
+def count_states(counts: Mapping[knit.ContainerState, int]) -> str:
+    """The same of what was counted already."""
+    # PENDING and HELD have later numbers than they have places.
+    order = ["PENDING", "REQUESTED", "HELD"]
+    states = sorted(
+        counts, key=lambda s: (order.index(s.name) if s.name in order else len(order), s)
+    )
+    return ", ".join(f"{counts[state]} {state.name.lower()}" for state in states)

@@ -20,8 +20,14 @@ from knit.cli._arguments.options import (
 )
 from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
 from knit.cli._running.waiting import saying_why, waiting_sentence, within_reach
-from knit.cli._terminal.as_json import outcome_as_dict, report_as_json
+from knit.cli._terminal.as_json import (
+    outcome_as_dict,
+    report_as_json,
+    service_as_json,
+    waiting_as_json,
+)
 from knit.cli._terminal.output import print_fields, print_json, say
+from knit.cli._terminal.service_words import service_sentence
 from knit.cli._terminal.words import count_by_state, jsonable
 
 if TYPE_CHECKING:
@@ -42,7 +48,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
 
     with cluster.client() as client, client.application(application_id) as app:
         report = app.report()
-        description, containers = _ask_master(app, report)
+        description, services, containers = _ask_master(app, report)
     if as_json:
         value = report_as_json(report)
         value["application_master"] = None
@@ -53,15 +59,10 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
                 "attempt_number": description.attempt_number,
                 "start_time": jsonable(description.start_time),
                 "waiting_reasons": [
-                    {
-                        "service": reason.service_name,
-                        "count": reason.count,
-                        "cause": reason.cause.name,
-                        "explanation": reason.explanation,
-                        "since": jsonable(reason.since),
-                    }
-                    for reason in description.waiting_reasons
+                    waiting_as_json(reason) for reason in description.waiting_reasons
                 ],
+                "progress": description.progress,
+                "services": [service_as_json(each) for each in services],
             }
             value["containers"] = dict(Counter(c.state.name for c in containers))
         print_json(value)
@@ -94,6 +95,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "web page": report.tracking_url,
             "containers": count_by_state(containers),
             "holds": held if report.running_containers else None,
+            "services": "\n".join(map(service_sentence, services)),
             "waiting": "\n".join(map(waiting_sentence, description.waiting_reasons))
             if description is not None
             else None,
@@ -103,19 +105,31 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
 
 def _ask_master(
     app: knit.Application, report: knit.ApplicationReport
-) -> tuple[knit.ApplicationDescription | None, Sequence[knit.Container]]:
+) -> tuple[
+    knit.ApplicationDescription | None, Sequence[knit.ServiceStatus], Sequence[knit.Container]
+]:
     """What its Application Master says, if it has one that answers; it may just be leaving."""
     from knit.exceptions import KnitError
 
     if report.state.name not in ("RUNNING", "FINISHED"):
-        return None, []
+        return None, [], []
     try:
         with within_reach(app):
-            return app.describe(), app.containers()
+            return app.describe(), _services(app), app.containers()
     except KnitError as error:
         if not report.state.is_final:
             say(f"its Application Master does not say more: {error}")
-        return None, []
+        return None, [], []
+
+
+def _services(app: knit.Application) -> Sequence[knit.ServiceStatus]:
+    """None of an Application Master of knit 1.0, which does not list them."""
+    from knit.exceptions import ApplicationError
+
+    try:
+        return app.services()
+    except ApplicationError:
+        return []
 
 
 @verb("kill", short="End applications at once.", example="knit kill application_1700000000000_0001")
@@ -186,7 +200,7 @@ def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_j
         except WaitTimeoutError as error:
             say(str(error))
             return TIMED_OUT
-        description, _ = _ask_master(app, report)
+        description, *_ = _ask_master(app, report)
     outcome = description.outcome if description is not None else None
     code = exit_code_of(report, outcome)
     if as_json:

@@ -25,7 +25,10 @@ from knit.cli._terminal.output import print_json, print_table
 if TYPE_CHECKING:
     import knit
 
-STATES = ("requested", "launching", "running", "stopping", "succeeded", "failed", "stopped")
+STATES = (
+    *("pending", "requested", "held", "launching", "running"),
+    *("stopping", "succeeded", "failed", "stopped"),
+)
 ENDINGS = ("succeeded", "failed", "killed")
 
 

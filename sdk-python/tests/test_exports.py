@@ -11,18 +11,15 @@ import knit
 import knit.testing
 
 MODELS = """
-    Access AccessControl AggregatedLogs AllocationPolicy Application ApplicationDescription
-    ApplicationOutcome ApplicationReport ApplicationSpec ApplicationState ApplicationStatus
-    AttemptPolicy BackOff BudgetAccount CheckResult Client ClientGrant ClusterConfig Container
-    ContainerExit ContainerLogs ContainerRef ContainerState DependencyCondition Driver Endpoint
-    Event EventKind ExitReason FailurePolicy File FinalStatus HttpCheck KeyChange KeyValue
-    KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine LogStream
-    NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult PackingProgress
-    Placement Position Probe QueueReport QueueState RUNNING_ENVIRONMENT Readiness ReasonSource
-    ResourceAmount Resources RestartBudget RestartScope Role ScaleDownOrder Scaled SchedulerType
-    Service ServiceCondition ServiceStatus ServiceUpdate Snapshot Spread StagingProgress
-    TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState Visibility WaitingCause
-    WaitingReason Watch YarnState create_env pack_environment
+    AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
+    ApplicationSpec ApplicationState ApplicationStatus BudgetAccount CheckResult Client
+    ClusterConfig Container ContainerExit ContainerLogs ContainerRef ContainerState Endpoint Event
+    EventKind ExitReason FailurePolicy File FinalStatus KeyChange KeyValue KeyValueStore KillResult
+    Knit Lease LogChunk LogEnd LogFile LogLine LogStream NodeReport NodeStanding NodeState Notice
+    NoticeSeverity OperationResult PackingProgress Position QueueReport QueueState
+    RUNNING_ENVIRONMENT ReasonSource ResourceAmount Resources Scaled SchedulerType Service
+    ServiceCondition ServiceStatus ServiceUpdate Snapshot StagingProgress TransactionResult
+    UpdateState Visibility WaitingCause WaitingReason Watch YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 SPECIFICATION = """
     Access AccessControl AllocationPolicy AttemptPolicy BackOff ClientGrant DependencyCondition

@@ -34,8 +34,9 @@ ERRORS = """
     ContainerNotFoundError DuplicateFileError EventsForgottenError FileMissingError
     HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError
     KeyNotFoundError KnitError KnitException LeaseEndedError LogAggregationDisabledError
-    LogFormatError LogsNotFoundError LogsUnavailableError NotPermittedError PackageListError
-    PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
+    LogFormatError LogsNotFoundError LogsUnavailableError NeedsAgentError NotPermittedError
+    PackageListError PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError
+    QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError
     WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException

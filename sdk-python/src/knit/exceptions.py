@@ -9,6 +9,7 @@ Everything this package raises on purpose.
   + SpecError                       the specification can run on no cluster (ValueError)
     - FileMissingError                a file named in it does not exist (FileNotFoundError)
     - DuplicateFileError              two files would get the same name
+    - NeedsAgentError                 it asks for a probe, which nothing runs yet
   + PythonEnvironmentError          an environment cannot be packed, or is none
     - CondaException                  one cannot be made by conda
       . PackageListError                its packages are no list (TypeError)
@@ -103,6 +104,7 @@ __all__ = [
     "LogFormatError",
     "LogsNotFoundError",
     "LogsUnavailableError",
+    "NeedsAgentError",
     "NotPermittedError",
     "PackageListError",
     "PositionOutOfRangeError",
@@ -211,6 +213,16 @@ class FileMissingError(SpecError, FileNotFoundError):
 
 class DuplicateFileError(SpecError):
     """Two files of one service would get the same name in the working directory."""
+
+
+class NeedsAgentError(SpecError):
+    """
+    It asks for what only a program of knit's in each container could do, and there is none yet.
+
+    `reason` is NEEDS_AGENT, as an Application Master says it.
+    """
+
+    reason = "NEEDS_AGENT"
 
 
 class ClusterError(YARNException):

@@ -11,9 +11,10 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration.config import ClusterConfig
-from knit._submission.checks import check_clock, check_maximum, verify
+from knit._submission.checks import check_clock, verify
 from knit._submission.doctor import CheckResult, diagnose
 from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._submission.sizes import check_maximum
 from knit.exceptions import (
     AccessDeniedError,
     ClusterResponseError,

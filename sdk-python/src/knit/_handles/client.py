@@ -144,23 +144,29 @@ class Client(ClusterCalls):
             node runs or is large enough now, or the clock of this machine is wrong.
 
         Raises:
-            SpecError: It can run on no cluster, or one of its files is missing.
+            SpecError: It can run on no cluster, one of its files is missing, or it is another
+                user's.
+            NeedsAgentError: It asks for a probe.
             PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one; by its kind.
         """
-        from knit._submission.checks import check_maximum, verify
+        from knit._submission.checks import verify
         from knit._submission.facts import ClusterFacts
         from knit._submission.local_checks import check_local
+        from knit._submission.sizes import check_maximum, check_named
         from knit._submission.submit import requests_of
+        from knit._submission.support import check_supported, restrictions
 
+        check_supported(spec, self.user)
         check_local(spec)
         requests = requests_of(spec)
         facts = ClusterFacts(self._cluster)
-        advice = verify(facts, queue=spec.queue, requests=requests)
+        advice = verify(facts, queue=spec.queue, requests=requests, spec=spec)
         new = facts.new_application()
         for request in requests:
             check_maximum(request, new.maximum_mib, new.maximum_vcores)
-        return advice
+            check_named(request, new)
+        return [*restrictions(spec), *advice]
 
     def submit(
         self,

@@ -13,12 +13,12 @@ from typing import Any
 import attrs
 
 from knit._staging.values import LocalResource
-from knit._values.spec import LARGEST_SPEC_BYTES
+from knit._values.access import AccessControl
+from knit._values.driver import JAR_NAME
+from knit._values.spec import APPLICATION_TYPE, LARGEST_SPEC_BYTES
 from knit.exceptions import SpecError
 
-APPLICATION_TYPE = "knit"
 MAIN_CLASS = "knit.am.MainKt"
-JAR_NAME = "knit-am.jar"
 SPEC_SECRET = "knit.application"  # noqa: S105  (the name of a secret, not one)
 #: The Application Master leaves with this code where it finds no Java or no Hadoop.
 NO_HADOOP_EXIT_CODE = 14
@@ -40,6 +40,10 @@ _SCRIPT = Path(__file__).parents[1] / "_launch_am.sh"
 _SPECIAL = re.compile(r'["`\\]|\$(?!\w|\{\w+\})')
 _SMALLEST_HEAP_MIB = 64
 _SMALLEST_RESERVE_MIB = 160
+#: With a driver, whose memory the rest of the container is.
+_HEAP_BESIDE_A_DRIVER_MIB = 128
+_SMALL_HEAP_BESIDE_A_DRIVER_MIB = 96
+_SMALL_CONTAINER_MIB = 512
 
 
 @attrs.frozen(kw_only=True)
@@ -61,11 +65,23 @@ class AmSubmission:
     """Whose name it gives to a cluster with simple authentication: its process may be another's."""
     secrets: Mapping[str, bytes] = attrs.field(repr=False)
     """For the Application Master's eyes only: the specification and its keys."""
+    application_type: str = APPLICATION_TYPE
     tags: tuple[str, ...] = ()
     max_attempts: int = 1
     priority: int | None = None
     attempt_failures_validity: timedelta | None = None
     """Attempts that failed longer ago do not count. None: all count."""
+    node_label: str | None = None
+    """The partition of its containers, unless they ask for another one."""
+    master_node_label: str | None = None
+    """The partition of the Application Master's. None: as `node_label`."""
+    access_control: AccessControl | None = None
+    environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Variables of the Application Master, which travel among the credentials."""
+    has_driver: bool = False
+    """Whether a driver shares its container."""
+    driver_files: Mapping[str, LocalResource] = attrs.field(factory=dict)
+    """What lies beside the driver, by name."""
 
     def to_rest(self) -> dict[str, Any]:
         """
@@ -85,12 +101,15 @@ class AmSubmission:
             self.application_classpath,
             self.user_name,
             class_archive=self.class_archive,
+            environment=self.environment,
+            has_driver=self.has_driver,
         )
+        files = {JAR_NAME: self.jar, **self.driver_files}
         secrets = {**self.secrets, LAUNCH_SECRET: launch_secret(script)}
         body: dict[str, Any] = {
             "application-id": self.application_id,
             "application-name": self.name,
-            "application-type": APPLICATION_TYPE,
+            "application-type": self.application_type,
             "queue": self.queue,
             "max-app-attempts": self.max_attempts,
             "keep-containers-across-application-attempts": False,
@@ -98,7 +117,9 @@ class AmSubmission:
             "resource": {"memory": self.memory_mib, "vCores": self.vcores},
             "am-container-spec": {
                 "commands": {"command": LAUNCH_COMMAND},
-                "local-resources": {"entry": [{"key": JAR_NAME, "value": _resource(self.jar)}]},
+                "local-resources": {
+                    "entry": [{"key": n, "value": _resource(file)} for n, file in files.items()]
+                },
                 "credentials": {
                     "secrets": {
                         "entry": _entries(
@@ -119,7 +140,23 @@ class AmSubmission:
             body["attempt-failures-validity-interval"] = int(
                 self.attempt_failures_validity / timedelta(milliseconds=1)
             )
+        # What is left out is the queue's own.
+        if self.node_label is not None:
+            body["app-node-label-expression"] = self.node_label
+        if (label := self.master_node_label or self.node_label) is not None:
+            body["am-container-node-label-expression"] = label
+        if self.access_control is not None:
+            acls = acls_of(self.access_control)
+            body["am-container-spec"]["application-acls"] = {"entry": _entries(acls)}
         return body
+
+
+def acls_of(access: AccessControl) -> dict[str, str]:
+    """Access control as YARN writes it: users, a space, groups; commas between them."""
+    return {
+        "VIEW_APP": f"{','.join(access.view_users)} {','.join(access.view_groups)}",
+        "MODIFY_APP": f"{','.join(access.modify_users)} {','.join(access.modify_groups)}",
+    }
 
 
 def _entries(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -141,8 +178,11 @@ def launch_secret(script: str) -> bytes:
     return b"\nknit-launch:" + base64.b64encode(script.encode()) + b"\n"
 
 
-def heap_mib(memory_mib: int) -> int:
+def heap_mib(memory_mib: int, *, has_driver: bool = False) -> int:
     """How much of the Application Master's container its heap may take."""
+    if has_driver:
+        small = memory_mib < _SMALL_CONTAINER_MIB
+        return _SMALL_HEAP_BESIDE_A_DRIVER_MIB if small else _HEAP_BESIDE_A_DRIVER_MIB
     reserve = max(_SMALLEST_RESERVE_MIB, memory_mib // 4)
     return max(_SMALLEST_HEAP_MIB, memory_mib - reserve)
 
@@ -153,6 +193,8 @@ def am_script(
     user_name: str | None = None,
     *,
     class_archive: bool = True,
+    environment: Mapping[str, str] | None = None,
+    has_driver: bool = False,
 ) -> str:
     """
     The bash script that finds Java and Hadoop on a node and becomes the Application Master.
@@ -163,13 +205,16 @@ def am_script(
             the node's own variables in it.
         user_name: Who it is to a cluster with simple authentication. None: who the tokens say.
         class_archive: Whether the node may keep an archive of classes for the next one.
+        environment: Variables of the Application Master's process.
+        has_driver: Whether a driver shares its container, whose the rest of the memory is.
     """
     settings = "\n".join(
         (
+            *(f"export {n}={shlex.quote(value)}" for n, value in (environment or {}).items()),
             *([f"export HADOOP_USER_NAME={shlex.quote(user_name)}"] if user_name else []),
             f"application_classpath=({' '.join(map(_for_the_node, application_classpath))})",
             f"class_archive={'true' if class_archive else 'false'}",
-            f"heap_mib={heap_mib(memory_mib)}",
+            f"heap_mib={heap_mib(memory_mib, has_driver=has_driver)}",
             f"jar_name={JAR_NAME}",
             f"main_class={MAIN_CLASS}",
             f"no_hadoop_exit_code={NO_HADOOP_EXIT_CODE}",

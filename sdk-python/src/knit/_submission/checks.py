@@ -17,8 +17,11 @@ from knit._cluster.rest.answer_errors import first_line
 from knit._cluster.yarn.nodes import NewApplication
 from knit._cluster.yarn.queue_names import nearest, open_queues
 from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._submission.sizes import beyond_nodes, beyond_queue, check_maximum, check_named, cores
+from knit._submission.spec_checks import check_spec
 from knit._values.nodes import NodeReport, NodeState
 from knit._values.queues import QueueReport, QueueState
+from knit._values.spec import ApplicationSpec
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -171,7 +174,7 @@ def check_submission(facts: ClusterFacts) -> str:
     new = facts.new_application()
     return (
         f"Applications can be submitted; YARN grants at most {new.maximum_mib} MiB and "
-        f"{_cores(new.maximum_vcores)} to one container."
+        f"{cores(new.maximum_vcores)} to one container."
     )
 
 
@@ -263,9 +266,9 @@ def advise(
         large = [r for r in requests if r.memory_mib > average_mib or r.vcores > average_vcores]
         if large:
             running = [node for node in facts.nodes if node.is_running]
-            advice += filter(None, (_beyond_nodes(request, running) for request in large))
+            advice += filter(None, (beyond_nodes(request, running) for request in large))
     if queue is not None:
-        advice += filter(None, (_beyond_queue(request, queue) for request in requests))
+        advice += filter(None, (beyond_queue(request, queue) for request in requests))
     return advice
 
 
@@ -281,77 +284,6 @@ def _advice_without_nodes(facts: ClusterFacts) -> str:
         return check_nodes(facts)
     except ResourcesUnavailableError as error:
         return error.message
-
-
-def _beyond_nodes(request: ResourceRequest, running: Sequence[NodeReport]) -> str | None:
-    if not running or any(
-        node.total.memory_mib >= request.memory_mib and node.total.vcores >= request.vcores
-        for node in running
-    ):
-        return None
-    largest = max(running, key=lambda node: (node.total.memory_mib, node.total.vcores))
-    return (
-        f"{_asks(request)} in one container, and no node has that now: the largest, "
-        f"{largest.node_id}, has {largest.total.memory_mib} MiB and "
-        f"{_cores(largest.total.vcores)}. It waits until a larger one comes; or ask for more "
-        "containers of a smaller size."
-    )
-
-
-def _beyond_queue(request: ResourceRequest, queue: QueueReport) -> str | None:
-    limit = queue.max_resources
-    if limit is None or (
-        request.memory_mib <= (limit.memory_mib or request.memory_mib)
-        and request.vcores <= (limit.vcores or request.vcores)
-    ):
-        return None
-    return (
-        f"{_asks(request)} in one container, and the queue {queue.path} may use at most "
-        f"{limit.memory_mib} MiB and {_cores(limit.vcores)} in all, as large as "
-        "the cluster is now. It waits while that is so: ask for less, or use another queue."
-    )
-
-
-def _asks(request: ResourceRequest) -> str:
-    return _capital(
-        f"{request.what} asks for {request.memory_mib} MiB and {_cores(request.vcores)}"
-    )
-
-
-def check_maximum(
-    request: ResourceRequest,
-    maximum_mib: int | None,
-    maximum_vcores: int | None,
-    *,
-    where: str = (
-        "here (yarn.scheduler.maximum-allocation-mb and -vcores, or what the largest node has)"
-    ),
-    url: str | None = None,
-) -> None:
-    """
-    Raises unless YARN grants this much to one container.
-
-    The maximum comes with a new application's ID, or from the queue: YARN refuses more.
-
-    Raises:
-        ResourcesUnavailableError: It does not.
-    """
-    if (maximum_mib and request.memory_mib > maximum_mib) or (
-        maximum_vcores and request.vcores > maximum_vcores
-    ):
-        granted = " and ".join(
-            part
-            for part in (
-                f"{maximum_mib} MiB" if maximum_mib else "",
-                _cores(maximum_vcores) if maximum_vcores else "",
-            )
-            if part
-        )
-        raise ResourcesUnavailableError(
-            f"{_asks(request)} in one container, and YARN grants at most {granted} {where}. "
-            "Ask for less, or for more containers of a smaller size.",
-            url=url,
-        )
 
 
 def check_clock(facts: ClusterFacts) -> str:
@@ -371,7 +303,13 @@ def check_clock(facts: ClusterFacts) -> str:
     return "The clocks agree."
 
 
-def verify(facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceRequest]) -> list[str]:
+def verify(
+    facts: ClusterFacts,
+    *,
+    queue: str,
+    requests: Sequence[ResourceRequest],
+    spec: ApplicationSpec | None = None,
+) -> list[str]:
     """
     Everything that a submission needs of the cluster, asked for at the same time.
 
@@ -381,6 +319,7 @@ def verify(facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceReques
         facts: The cluster.
         queue: Where the application is to count.
         requests: The containers it asks for, its Application Master's included.
+        spec: What else of it is looked at: labels, priority, attempts, access, places.
 
     Returns:
         What is worth knowing though it keeps nothing from being submitted, in sentences.
@@ -388,14 +327,18 @@ def verify(facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceReques
     Raises:
         ClusterError: The first thing that is not as it has to be; by its kind.
     """
-    checks = _checks_of_a_submission(facts, queue, requests)
+    checks = _checks_of_a_submission(facts, queue, requests, spec)
     with ThreadPoolExecutor(len(checks), thread_name_prefix="knit-checks") as pool:
         # In this order, so that of several failures the most basic one is raised.
         return [advice for future in [pool.submit(c) for c in checks] for advice in future.result()]
 
 
 def survey(
-    facts: ClusterFacts, *, queue: str, requests: Sequence[ResourceRequest]
+    facts: ClusterFacts,
+    *,
+    queue: str,
+    requests: Sequence[ResourceRequest],
+    spec: ApplicationSpec | None = None,
 ) -> tuple[list[KnitError], list[str]]:
     """
     The same, with everything that is not as it has to be, and not only the first of it.
@@ -403,7 +346,7 @@ def survey(
     Returns:
         What would be raised, and what is worth knowing.
     """
-    checks = _checks_of_a_submission(facts, queue, ())
+    checks = _checks_of_a_submission(facts, queue, (), spec)
     checks += [
         functools.partial(_check_request, facts, queue, request, facts.new_application)
         for request in requests
@@ -420,7 +363,10 @@ def survey(
 
 
 def _checks_of_a_submission(
-    facts: ClusterFacts, queue: str, requests: Sequence[ResourceRequest]
+    facts: ClusterFacts,
+    queue: str,
+    requests: Sequence[ResourceRequest],
+    spec: ApplicationSpec | None,
 ) -> list[Callable[[], list[str]]]:
     """The most basic first; each returns advice."""
 
@@ -451,7 +397,10 @@ def _checks_of_a_submission(
         check_safe_mode(facts)
         return []
 
-    return [resource_manager, file_system, resources, home]
+    def specified() -> list[str]:
+        return [] if spec is None else check_spec(facts, spec, _visible_queue(facts, queue))
+
+    return [resource_manager, file_system, resources, home, specified]
 
 
 def _check_request(
@@ -464,6 +413,7 @@ def _check_request(
     _check_queue_grants(facts, found, request)
     new = new_application()
     check_maximum(request, new.maximum_mib, new.maximum_vcores)
+    check_named(request, new)
     try:
         return advise(facts, [request], found)
     except (AccessDeniedError, ClusterResponseError):
@@ -488,11 +438,3 @@ def _check_queue_grants(
             where=f"in the queue {queue.path}",
             url=facts.info.url,
         )
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _cores(count: int) -> str:
-    return f"{count} vcore" if count == 1 else f"{count} vcores"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import attrs
@@ -13,6 +13,7 @@ from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication
 from knit._values.nodes import NodeReport
 from knit._values.queues import QueueReport
+from knit.exceptions import ClusterError
 
 _T = TypeVar("_T")
 
@@ -25,6 +26,7 @@ class ResourceRequest:
     """For messages: "service worker", "the Application Master"."""
     memory_mib: int
     vcores: int
+    others: Mapping[str, int] = attrs.field(factory=dict)
 
 
 class ClusterFacts:
@@ -33,7 +35,8 @@ class ClusterFacts:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._locks = {
-            name: threading.Lock() for name in ("info", "metrics", "nodes", "queues", "home")
+            name: threading.Lock()
+            for name in ("info", "metrics", "nodes", "queues", "home", "labels")
         }
         self._known: dict[str, object] = {}
 
@@ -68,6 +71,17 @@ class ClusterFacts:
     @property
     def queues(self) -> list[QueueReport]:
         return self._once("queues", self._cluster.resource_manager.queues)
+
+    @property
+    def labels(self) -> list[str]:
+        return self._once("labels", self._cluster.resource_manager.node_labels)
+
+    def configured(self, name: str) -> str | None:
+        """What the ResourceManager's own configuration says. None: nothing, or it does not tell."""
+        try:
+            return self._cluster.resource_manager.configured(name)
+        except ClusterError:
+            return None
 
     @property
     def home(self) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
+from collections.abc import Callable, Iterator
 
+from knit._values.driver import Driver
 from knit._values.files import File
 from knit._values.paths import look_at
 from knit._values.ports import ports_from_environment
@@ -22,27 +25,48 @@ def check_local(spec: ApplicationSpec) -> None:
         SpecError: It cannot be read, or `KNIT_MASTER_PORTS` names no ports.
         PythonEnvironmentError: An environment is none, or would not run elsewhere.
     """
+    for error in local_problems(spec):
+        raise error
+
+
+def local_problems(spec: ApplicationSpec) -> Iterator[SpecError | PythonEnvironmentError]:
+    """All that this machine lacks, each by itself."""
     if spec.master_ports is None:
-        ports_from_environment()
+        yield from _problem("", ports_from_environment)
     for name, service in spec.services.items():
-        check_service(name, service)
+        yield from _problems_of(f"services.{name}.", service)
+    if spec.driver is not None:
+        yield from _problems_of("driver.", spec.driver)
+    for index, grant in enumerate(spec.client_grants):
+        yield from _problem(f"client_grants[{index}].certificate: ", grant.fingerprint)
 
 
 def check_service(name: str, service: Service) -> None:
     """Checks the files of one service, as `check_local` does."""
-    if service.python_environment is not None:
+    for error in _problems_of(f"services.{name}.", service):
+        raise error
+
+
+def _problems_of(
+    where: str, part: Service | Driver
+) -> Iterator[SpecError | PythonEnvironmentError]:
+    source = part.python_environment
+    if source is not None:
         from knit import _environments
 
-        try:
-            _environments.check_source(service.python_environment)
-        except (SpecError, PythonEnvironmentError) as error:
-            where = f"services.{name}.python_environment"
-            raise type(error)(f"{where}: {error}") from None
-    for file in service.files.values():
-        try:
-            check_file(file)
-        except SpecError as error:  # noqa: PERF203 - it says where
-            raise type(error)(f"services.{name}.files: {error}") from None
+        check = functools.partial(_environments.check_source, source)
+        yield from _problem(f"{where}python_environment: ", check)
+    for file in part.files.values():
+        yield from _problem(f"{where}files: ", functools.partial(check_file, file))
+
+
+def _problem(
+    where: str, check: Callable[[], object]
+) -> Iterator[SpecError | PythonEnvironmentError]:
+    try:
+        check()
+    except (SpecError, PythonEnvironmentError) as error:
+        yield type(error)(f"{where}{error}")
 
 
 def check_file(file: File) -> None:

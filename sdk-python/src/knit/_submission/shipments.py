@@ -18,15 +18,17 @@ from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from knit._environments import PackingProgress
+    from knit._values.driver import Driver
     from knit._values.services import Service
     from knit.v1 import service_pb2
 
 
 @attrs.frozen(kw_only=True)
 class Shipment:
-    """One thing that a service finds in its working directory."""
+    """One thing that a service, or the driver, finds in its working directory."""
 
-    service: str
+    service: str | None
+    """Its name. None: the driver."""
     name: str
     """In the working directory."""
     file: StagedFile
@@ -102,15 +104,31 @@ class Packer:
                 Shipment(service=service_name, name=name, file=self._staged(file))
                 for name, file in others.items()
             ]
-            if service.python_environment is not None:
-                from knit._environments import to_stage
-
-                source = to_stage(service.python_environment, packing_progress)
-                environment = StagedFile(source=source, archive=True)
-                found.append(
-                    Shipment(service=service_name, name=ENVIRONMENT_NAME, file=environment)
-                )
+            found += self._environment(service_name, service.python_environment, packing_progress)
         return found
+
+    def driver_shipments(
+        self, driver: Driver, packing_progress: Callable[[PackingProgress], None] | None
+    ) -> list[Shipment]:
+        """All that a driver needs, one by one: nothing links what an archive holds beside it."""
+        found = [
+            Shipment(service=None, name=name, file=self._staged(file))
+            for name, file in driver.files.items()
+        ]
+        return found + self._environment(None, driver.python_environment, packing_progress)
+
+    def _environment(
+        self,
+        service: str | None,
+        source: str | None,
+        packing_progress: Callable[[PackingProgress], None] | None,
+    ) -> list[Shipment]:
+        if source is None:
+            return []
+        from knit._environments import to_stage
+
+        file = StagedFile(source=to_stage(source, packing_progress), archive=True)
+        return [Shipment(service=service, name=ENVIRONMENT_NAME, file=file)]
 
     def _staged(self, file: File) -> StagedFile:
         path = file.local_path

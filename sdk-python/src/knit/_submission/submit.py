@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from knit._cluster.cluster import Cluster
+from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit._staging.staging import Staging
 from knit._staging.values import ConnectionKeys, LocalResource, StagedFile, StagingProgress
 from knit._submission.am_container import SPEC_SECRET, AmSubmission
-from knit._submission.checks import check_maximum, explain_refusal, verify
+from knit._submission.checks import explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit._submission.local_checks import check_local
 from knit._submission.shipments import Packer, Shipment
+from knit._submission.sizes import check_maximum, check_named
+from knit._submission.support import check_supported, restrictions
 from knit._values.spec import ApplicationSpec
 from knit._wire.tls import ApplicationTls, ClientTls
 from knit.exceptions import ConfigurationError, KnitError, SubmissionError
@@ -66,6 +69,7 @@ class Submitter:
         Returns:
             The application's ID, and what its clients are let in by.
         """
+        check_supported(spec, self._cluster.user)
         began = time.monotonic()
         new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
@@ -107,11 +111,12 @@ class Submitter:
             new = self._cluster.resource_manager.new_application()
             for request in requests:
                 check_maximum(request, new.maximum_mib, new.maximum_vcores)
+                check_named(request, new)
             return new
 
         facts = ClusterFacts(self._cluster)
         with ThreadPoolExecutor(4, thread_name_prefix="knit-submit") as pool:
-            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests)
+            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests, spec=spec)
             news = pool.submit(new_application)
             keys = pool.submit(ApplicationTls.generate)
 
@@ -122,6 +127,8 @@ class Submitter:
             def uploaded() -> tuple[LocalResource, Shipped]:
                 with Packer() as packer:
                     shipments = packer.shipments(spec.services, report_packing)
+                    if spec.driver is not None:
+                        shipments += packer.driver_shipments(spec.driver, report_packing)
                     staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
                     jar, *resources = self._staging.stage(staged, report, before_upload=checked)
                 return jar, list(zip(shipments, resources, strict=True))
@@ -129,7 +136,7 @@ class Submitter:
             uploads = pool.submit(uploaded)
             try:
                 # In this order, so that of several failures the most telling one is raised.
-                for sentence in checks.result():
+                for sentence in (*restrictions(spec), *checks.result()):
                     (advice or _log.warning)(sentence)
                 new, tls = news.result(), keys.result()
                 jar, files = uploads.result()
@@ -148,7 +155,11 @@ class Submitter:
     ) -> None:
         staging = self._staging
         resources: dict[str, dict[str, service_pb2.LocalResource]] = {}
+        driver_files: dict[str, LocalResource] = {}
         for shipment, resource in files:
+            if shipment.service is None:
+                driver_files[shipment.name] = resource
+                continue
             of_service = resources.setdefault(shipment.service, {})
             of_service[shipment.name] = shipment.to_proto(resource)
         message = spec._to_proto(
@@ -179,15 +190,27 @@ class Submitter:
                 "knit.tls.cert": tls.cert,
                 "knit.tls.key": tls.key,
             },
+            application_type=spec.type,
             tags=spec.tags,
             max_attempts=spec.max_attempts,
+            priority=spec.priority,
+            attempt_failures_validity=spec.attempt_failures_validity,
+            node_label=spec.node_label,
+            master_node_label=spec.master_node_label,
+            access_control=spec.access_control,
+            environment=spec.master_environment,
+            has_driver=spec.driver is not None,
+            driver_files=driver_files,
         ).to_rest()
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
             used = [jar, *(resource for _, resource in files)]
             registered = pool.submit(staging.records.register, new.application_id, used, keys)
             try:
-                self._cluster.resource_manager.submit(submission)
+                manager = self._cluster.resource_manager
+                manager.submit(submission)
+                if spec.lifetime is not None:
+                    limit_lifetime(manager, new.application_id, spec.lifetime)
                 registered.result()
             except SubmissionError as error:
                 explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
@@ -227,6 +250,8 @@ def requests_of(spec: ApplicationSpec) -> list[ResourceRequest]:
     sizes = {"the Application Master": spec.application_master}
     sizes |= {f"the service {name!r}": s.resources for name, s in spec.services.items()}
     return [
-        ResourceRequest(what=what, memory_mib=size.memory_mib, vcores=size.vcores)
+        ResourceRequest(
+            what=what, memory_mib=size.memory_mib, vcores=size.vcores, others=size.others
+        )
         for what, size in sizes.items()
     ]

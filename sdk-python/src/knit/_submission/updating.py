@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from knit._staging.staging import Staging
 from knit._submission.local_checks import check_service
 from knit._submission.shipments import Packer
+from knit._submission.support import needing_an_agent
 from knit._values.services import Service
 
 if TYPE_CHECKING:
@@ -28,9 +29,12 @@ def stage_services(
 
     Raises:
         SpecError: A file is missing or cannot be read.
+        NeedsAgentError: A service asks for a probe.
         ApplicationNotFoundError: The application has ended, or is somebody else's.
         ClusterError: The cluster did not take them.
     """
+    for error in needing_an_agent(services):
+        raise error
     for name, service in services.items():
         check_service(name, service)
     with Packer() as packer:
@@ -40,5 +44,6 @@ def stage_services(
         staging.records.add_files(application_id, resources)
     by_service: dict[str, dict[str, service_pb2.LocalResource]] = {name: {} for name in services}
     for shipment, resource in zip(shipments, resources, strict=True):
-        by_service[shipment.service][shipment.name] = shipment.to_proto(resource)
+        if shipment.service is not None:
+            by_service[shipment.service][shipment.name] = shipment.to_proto(resource)
     return {name: service._to_proto(by_service[name]) for name, service in services.items()}

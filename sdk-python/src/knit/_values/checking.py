@@ -146,9 +146,7 @@ def matching(pattern: str, words: str) -> Check:
 
 
 label_or_none = optional(
-    matching(
-        r"[A-Za-z0-9][-_A-Za-z0-9]{0,254}", "one label of the cluster's: knit nodes shows them"
-    )
+    matching(r"[A-Za-z0-9][-_A-Za-z0-9]{0,254}", "the name of one label, as knit nodes shows it")
 )
 """A node label, as YARN takes it: of expressions it takes nothing else."""
 

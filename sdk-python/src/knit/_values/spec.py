@@ -98,10 +98,14 @@ def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
 
 
 def _to_tags(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str):
         raise SpecError(f"tags is the text {value!r}: give a list.")
-    result = tuple(dict.fromkeys(value))
-    for index, tag in enumerate(result):
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise SpecError(f"tags is {value!r}: give a list.")
+    found = tuple(value)
+    if len(found) > MOST_TAGS:
+        raise SpecError(f"tags has {len(found)} entries, and YARN takes {MOST_TAGS} at most.")
+    for index, tag in enumerate(found):
         if not isinstance(tag, str) or not re.fullmatch(_TAG, tag):
             raise at(
                 (index,),
@@ -109,9 +113,7 @@ def _to_tags(value: Iterable[str]) -> tuple[str, ...]:
                 "spaces nor commas.",
                 below="tags",
             )
-    if len(result) > MOST_TAGS:
-        raise SpecError(f"tags has {len(result)} entries, and YARN takes {MOST_TAGS} at most.")
-    return result
+    return tuple(dict.fromkeys(found))
 
 
 def _to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:

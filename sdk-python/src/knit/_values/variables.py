@@ -22,6 +22,7 @@ OWN_VARIABLES = frozenset(
         "KNIT_ATTEMPT_NUMBER",
         "KNIT_CONTAINER_ID",
         "KNIT_CREDENTIALS",
+        "KNIT_HISTORY_ID",
         "KNIT_LAUNCH",
         "KNIT_MEMORY_MIB",
         "KNIT_ORDINAL",

@@ -88,6 +88,7 @@ for verb in (
     run.run,
     run.start,
     validating.validate,
+    validating.schema,
     listing.list_,
     applications.status,
     explain.explain,

@@ -63,6 +63,8 @@ class NewApplication:
     application_id: str
     maximum_mib: int
     maximum_vcores: int
+    maximum_others: Mapping[str, int] = attrs.field(factory=dict)
+    """Of each resource that the cluster knows beside these two, by name; none before Hadoop 3."""
 
 
 def node_report(data: Mapping[str, Any]) -> NodeReport:

@@ -133,6 +133,20 @@ class ResourceManager:
         )
         return queues_of(object_in(object_in(data, "scheduler"), "schedulerInfo"))
 
+    def node_labels(self, *, timeout: timedelta | None = None) -> list[str]:
+        """The node labels of the cluster; none where it has that switched off."""
+        data = self.daemon.get_json(
+            f"{_API}/get-node-labels",
+            what="Asking for the node labels",
+            deadline=self.deadline(timeout),
+        )
+        # Hadoop 2 has names, Hadoop 3 objects; where there is none, nothing.
+        labels: Any = data.get("nodeLabelInfo") or data.get("nodeLabels") or []
+        if isinstance(labels, (str, Mapping)):
+            labels = [labels]
+        names = (label.get("name") if isinstance(label, Mapping) else label for label in labels)
+        return [str(name) for name in names if name]
+
     def new_application(self, *, timeout: timedelta | None = None) -> NewApplication:
         """An identifier for one application. Nothing comes of one that is not used."""
         what = "Asking for an application ID"
@@ -157,6 +171,13 @@ class ResourceManager:
             application_id=application_id,
             maximum_mib=int_in(maximum, "memory"),
             maximum_vcores=int_in(maximum, "vCores"),
+            maximum_others={
+                str(found.get("name")): int_in(found, "value")
+                for found in objects_in(
+                    object_in(maximum, "resourceInformations"), "resourceInformation"
+                )
+                if found.get("name") not in ("memory-mb", "vcores")
+            },
         )
 
     def submit(

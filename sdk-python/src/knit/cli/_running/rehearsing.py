@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -16,25 +16,19 @@ if TYPE_CHECKING:
     import knit
 
 
-def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
-    """What of a specification this machine lacks: its files and environments."""
-    from knit._submission.local_checks import check_local
-    from knit.exceptions import KnitError
+def problems_here(spec: knit.ApplicationSpec, user: str | None = None) -> Iterator[str]:
+    """
+    What of a specification this machine lacks, its files and environments, or nobody can do yet.
 
-    for name, service in spec.services.items():
-        # One file at a time, for the check ends with the first that is wrong.
-        parts: list[dict[str, Any]] = [
-            *(
-                {"files": {n: file}, "python_environment": None}
-                for n, file in service.files.items()
-            ),
-            {"files": {}, "python_environment": service.python_environment},
-        ]
-        for part in parts:
-            try:
-                check_local(attrs.evolve(spec, services={name: attrs.evolve(service, **part)}))
-            except KnitError as error:  # noqa: PERF203 - it says where
-                yield str(error)
+    Args:
+        spec: The specification.
+        user: Who would submit it, where that is known.
+    """
+    from knit._submission.local_checks import local_problems
+    from knit._submission.support import unsupported
+
+    yield from map(str, unsupported(spec, user))
+    yield from map(str, local_problems(spec))
 
 
 def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[list[str], list[str]]:
@@ -44,23 +38,26 @@ def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[lis
     from knit._submission.submit import requests_of
 
     facts = ClusterFacts(client._cluster)
-    errors, advice = survey(facts, queue=spec.queue, requests=requests_of(spec))
+    errors, advice = survey(facts, queue=spec.queue, requests=requests_of(spec), spec=spec)
     return [str(error) for error in errors], advice
 
 
 def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
     """Say what would be submitted, and all that stands against it here and on the cluster."""
+    from knit._submission.support import restrictions, unsupported
     from knit._values.ports import format_ports
     from knit.exceptions import KnitError
 
     problems = list(problems_here(spec))
-    advice: list[str] = []
+    advice = list(restrictions(spec))
     user = None
     try:
         with cluster.client() as client:
             user = client.user
-            there, advice = problems_there(client, spec)
+            problems += [str(e) for e in unsupported(spec, user) if str(e) not in problems]
+            there, further = problems_there(client, spec)
             problems += there
+            advice += further
     except KnitError as error:
         problems.append(str(error))
     if as_json:
@@ -109,7 +106,15 @@ def _hidden(spec: knit.ApplicationSpec) -> dict[str, object]:
         name: attrs.evolve(service, environment=dict.fromkeys(service.environment, ""))
         for name, service in spec.services.items()
     }
-    return attrs.evolve(spec, services=services).to_dict()
+    driver = spec.driver
+    if driver is not None:
+        driver = attrs.evolve(driver, environment=dict.fromkeys(driver.environment, ""))
+    return attrs.evolve(
+        spec,
+        services=services,
+        driver=driver,
+        master_environment=dict.fromkeys(spec.master_environment, ""),
+    ).to_dict()
 
 
 def _file(file: knit.File) -> str:

@@ -36,6 +36,9 @@ class FakeQueue:
     capacity_mib: int = 12288
     capacity_vcores: int = 16
     makes_others: bool = False
+    node_labels: tuple[str, ...] = ("*",)
+    maximum_lifetime: int = -1
+    """In seconds; -1 for no end."""
 
 
 class FakeResourceManager(FakeServer):
@@ -80,6 +83,13 @@ class FakeResourceManager(FakeServer):
         """Of a change that the scheduler refuses; before Hadoop 3.4 it was 500."""
         self.full_queues: set[str] = set()
         """Where the scheduler moves nothing to, though they are open."""
+        self.maximum_others: dict[str, int] = {}
+        """What of named resources one container may have."""
+        self.node_labels: list[str] = []
+        self.lifetimes: dict[str, str] = {}
+        """When YARN ends an application, by its ID, as it was told."""
+        self.takes_lifetimes_after = 0
+        """How many requests for one it refuses, because the scheduler has not accepted it yet."""
         self.configuration: dict[str, str] = {}
         """What its own configuration says."""
         self._lock = threading.RLock()
@@ -108,6 +118,10 @@ class FakeResourceManager(FakeServer):
                 case ["scheduler"]:
                     found = self.scheduler or {"schedulerInfo": self._queue("root")}
                     return Answer.json({"scheduler": found})
+                case ["get-node-labels"]:
+                    labels = [{"name": name, "exclusivity": True} for name in self.node_labels]
+                    # As Hadoop 3.4 does: nothing where there is none.
+                    return Answer.json({"nodeLabelInfo": labels} if labels else {})
                 case ["apps", "new-application"]:
                     return self._new_application()
                 case ["apps"]:
@@ -160,6 +174,8 @@ class FakeResourceManager(FakeServer):
             "queueName": path.rpartition(".")[2],
             "queuePath": path,
             "state": queue.state,
+            "nodeLabels": list(queue.node_labels),
+            "maxApplicationLifetime": queue.maximum_lifetime,
             "maximumAllocation": {"memory": queue.maximum_mib, "vCores": queue.maximum_vcores},
             "maxEffectiveCapacity": {
                 "memory": queue.capacity_mib,
@@ -184,6 +200,16 @@ class FakeResourceManager(FakeServer):
                 "maximum-resource-capability": {
                     "memory": self.maximum_mib,
                     "vCores": self.maximum_vcores,
+                    "resourceInformations": {
+                        "resourceInformation": [
+                            {"name": name, "value": value, "resourceType": "COUNTABLE"}
+                            for name, value in [
+                                ("memory-mb", self.maximum_mib),
+                                ("vcores", self.maximum_vcores),
+                                *self.maximum_others.items(),
+                            ]
+                        ]
+                    },
                 },
             }
         )
@@ -261,6 +287,16 @@ class FakeResourceManager(FakeServer):
             if not self.stays_after_kill and app["state"] not in ("FINISHED", "FAILED"):
                 app.update(state="KILLED", finalStatus="KILLED", finishedTime=now_ms())
             return Answer.json({"state": app["state"]}, 202)
+        if rest == ["timeout"] and request.method == "PUT":
+            if self.takes_lifetimes_after > 0:
+                self.takes_lifetimes_after -= 1
+                return Answer.error(
+                    400, "BadRequestException", "Failed to update application timeout."
+                )
+            told = json.loads(request.body)["timeout"]
+            assert told["type"] == "LIFETIME"
+            self.lifetimes[application_id] = told["expiryTime"]
+            return Answer.json({"timeout": told})
         if rest in (["queue"], ["priority"]) and request.method == "PUT":
             return self._change(request, app, rest[0])
         if rest == ["appattempts"]:

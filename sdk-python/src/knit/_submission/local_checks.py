@@ -50,14 +50,14 @@ def check_service(name: str, service: Service) -> None:
 def _problems_of(
     where: str, part: Service | Driver
 ) -> Iterator[SpecError | PythonEnvironmentError]:
+    for file in part.files.values():
+        yield from _problem(f"{where}files: ", functools.partial(check_file, file))
     source = part.python_environment
     if source is not None:
         from knit import _environments
 
         check = functools.partial(_environments.check_source, source)
         yield from _problem(f"{where}python_environment: ", check)
-    for file in part.files.values():
-        yield from _problem(f"{where}files: ", functools.partial(check_file, file))
 
 
 def _problem(

@@ -165,7 +165,7 @@ def make_spec(
         excess = [option for name, option in _OF_A_SERVICE.items() if name in given]
         if excess:
             raise click.UsageError(f"{', '.join(excess)}: write that into {path}, beside --spec.")
-        spec = knit.ApplicationSpec.from_yaml(path)
+        spec = knit.ApplicationSpec.from_file(path)
     else:
         spec = _of_command(words, given, note)
     changes: dict[str, Any] = {

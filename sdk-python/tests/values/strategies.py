@@ -46,7 +46,7 @@ FILE_NAMES = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_ .-]{0,10}", fullmatch=True)
 )
 COUNTS = st.integers(0, 2**31 - 1)
 LABELS = st.none() | st.from_regex(r"[A-Za-z0-9][-_A-Za-z0-9]{0,9}", fullmatch=True)
-TIMES = st.timedeltas(timedelta(seconds=1), timedelta(days=3650))
+TIMES = st.timedeltas(timedelta(seconds=1), timedelta(days=366))
 VARIABLES = st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), TEXT, max_size=3)
 ENVIRONMENTS = st.none() | st.sampled_from(["running", "/env", "hdfs://cluster/env.zip"])
 OTHERS = st.dictionaries(
@@ -78,12 +78,13 @@ def budgets(draw: st.DrawFn) -> list[RestartBudget]:
     found = []
     for _ in range(draw(st.integers(0, 4))):
         count = draw(st.integers(1, 2))
+        window = draw(st.none() | TIMES)
         found.append(
             RestartBudget(
-                draw(st.none() | COUNTS),
+                draw(st.none() | COUNTS) if window is None else draw(st.integers(0, 1_000)),
                 reasons[:count],
                 scope=draw(any_of(RestartScope)),
-                window=draw(st.none() | TIMES),
+                window=window,
             )
         )
         reasons = reasons[count:]

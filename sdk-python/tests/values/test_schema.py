@@ -139,7 +139,7 @@ BEYOND = (
     "would both be", "ends in none of", "cannot be PUBLIC", "timedelta", "is not one: it is",
     "wait for one another", "YARN counts no further", "is not a path",
     "knows how to unpack", "would drop", "neither spaces nor commas", "is YARN's own",
-    "holds a colon", ".0 is no amount", "file system takes",
+    "holds a colon", "with a window", ".0 is no amount", "file system takes",
 )  # fmt: skip
 
 

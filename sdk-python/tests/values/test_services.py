@@ -98,6 +98,10 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
         r"reasons\[1\]: stopped is no failure that can be made good: give some of exited",
         lambda: RestartBudget(1, [EXITED, ExitReason.STOPPED]),
     ),
+    (
+        "limit is 1001, and with a window it may be 1,000",
+        lambda: RestartBudget(1_001, [EXITED], window=HOUR),
+    ),
     ("window is 0.5 s: give a timedelta", lambda: RestartBudget(1, [EXITED], window=HOUR / 7200)),
     ("scope is 3", lambda: RestartBudget(1, [EXITED], scope=3)),  # type: ignore[arg-type]
     ("scope is .*UNKNOWN", lambda: RestartBudget(1, [EXITED], scope=RestartScope.UNKNOWN)),
@@ -150,8 +154,8 @@ REFUSED: list[tuple[str, Callable[[], object]]] = [
     ("type is 'two words': give 1 to 20", lambda: spec(type="two words")),
     ("type is 'xxxxxxxxxxxxxxxxxxxxx'", lambda: spec(type="x" * 21)),
     ("user is 'a b'", lambda: spec(user="a b")),
-    ("lifetime is 0 s: .* of 1 s at least and 10 years", lambda: spec(lifetime=timedelta())),
-    ("lifetime is 3.15446e", lambda: spec(lifetime=timedelta(days=3651))),
+    ("lifetime is 0 s: .* of 1 s at least and 366 days", lambda: spec(lifetime=timedelta())),
+    ("lifetime is 3.17088e", lambda: spec(lifetime=timedelta(days=367))),
     ("attempt_policy is 'x'", lambda: spec(attempt_policy="x")),
     ("master_log_level is", lambda: spec(master_log_level=LogLevel.UNKNOWN)),
     (

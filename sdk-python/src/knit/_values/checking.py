@@ -16,8 +16,8 @@ from knit.exceptions import SpecError
 
 LARGEST = 2**31 - 1
 """YARN and the contract count in 32 bits."""
-LONGEST_DURATION = timedelta(days=3650)
-"""Of everything that takes time; what is meant to have no end is left out."""
+LONGEST_DURATION = timedelta(days=366)
+"""Of everything that takes time: a year. What is meant to have no end is left out."""
 
 
 @attrs.frozen
@@ -78,10 +78,10 @@ def duration(
     Args:
         least: The shortest.
         most: The longest.
-        words: The same in words. Default: "of 10 years at most", with the shortest before it.
+        words: The same in words. Default: "of 366 days at most", with the shortest before it.
     """
     if not words:
-        words = "of 10 years at most"
+        words = "of 366 days at most"
         if least:
             words = f"of {least.total_seconds():g} s at least and {words[3:]}"
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_BUDGETS = 16
 """Of one service; there are hardly more reasons."""
+MOST_IN_A_WINDOW = 1_000
+"""Failures whose times the Application Master keeps, for each account."""
 DEFAULT_MAX_RESTARTS = 0
 DEFAULT_MAX_REPLACEMENTS = 3
 
@@ -95,7 +97,14 @@ class RestartBudget:
         kw_only=True,
         metadata=OMIT_DEFAULT,
     )
-    """How long a failure counts. Default: for ever."""
+    """How long a failure counts. Default: for ever. With one, `limit` is 1,000 at most."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.window is not None and self.limit is not None and self.limit > MOST_IN_A_WINDOW:
+            raise SpecError(
+                f"limit is {self.limit}, and with a window it may be {MOST_IN_A_WINDOW:,}: leave "
+                "out one of them, or give None for no limit."
+            )
 
     @classmethod
     def _from_proto(cls, message: service_pb2.RestartBudget) -> RestartBudget:

@@ -30,6 +30,7 @@ LONGEST_FIRST = (
     "test_examples",
     "test_files",
     "test_lifecycle",
+    "test_cluster_calls",
     "test_failures",
     "test_logs",
 )

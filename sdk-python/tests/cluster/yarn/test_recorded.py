@@ -8,6 +8,7 @@ scheduler with and without node labels and `yarn.io/gpu`, the Fair one, and FIFO
 from __future__ import annotations
 
 import json
+import random
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from knit._cluster.yarn.applications import application_report
-from knit._cluster.yarn.json import objects_in
+from knit._cluster.yarn.json import object_in, objects_in
 from knit._cluster.yarn.nodes import node_report
 from knit._cluster.yarn.queues import queues_of
 from knit._values.amounts import ResourceAmount
@@ -422,3 +423,47 @@ class TestApplications:
         report = application_report({"id": "application_1_0001", "state": "RUNNING"})
         assert (report.priority, report.launch_time, report.memory_mib_seconds) == (None,) * 3
         assert (report.preempted_containers, report.queue_share, report.am_node_id) == (None,) * 3
+
+
+JUNK: list[Any] = [
+    None, "", "NaN", "Infinity", "-1", "x", True, -1, 0, 2**70, 1e300, float("inf"), [], {},
+    [None], ["x"], [{}], {"x": {}},
+]  # fmt: skip
+
+
+def spoiled(value: Any, chance: random.Random, share: float) -> Any:
+    """The same with some of its members replaced by others of any kind, or left out."""
+    if chance.random() < share:
+        return chance.choice(JUNK)
+    if isinstance(value, dict):
+        return {
+            name: spoiled(member, chance, share)
+            for name, member in value.items()
+            if chance.random() >= share
+        }
+    if isinstance(value, list):
+        return [spoiled(member, chance, share) for member in value]
+    return value
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in RECORDED.iterdir()))
+def test_whatever_is_wrong_with_an_answer_the_rest_is_read(name: str) -> None:
+    """As gateways, forks and later versions may have it: nothing raises, and types are right."""
+    chance = random.Random(name)
+    answer = recorded(name)
+    for _ in range(150):
+        bad = spoiled(answer, chance, 0.02)
+        bad = bad if isinstance(bad, dict) else {}
+        for queue in queues_of(object_in(object_in(bad, "scheduler"), "schedulerInfo")):
+            assert isinstance(queue.path, str)
+            assert isinstance(queue.state, QueueState)
+            hash(queue)
+        for node in objects_in(object_in(bad, "nodes"), "node"):
+            assert isinstance(node_report(node).total.memory_mib, int)
+            hash(node_report(node))
+        apps = objects_in(object_in(bad, "apps"), "app") + objects_in(bad, "app")
+        for app in apps:
+            report = application_report(app)
+            assert isinstance(report.progress, float)
+            assert report.am_port is None or isinstance(report.am_port, int)
+            hash(report)

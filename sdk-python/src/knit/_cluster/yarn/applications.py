@@ -14,6 +14,7 @@ from knit._cluster.yarn.json import (
     object_in,
     objects_in,
     share_in,
+    to_time,
     told_int,
 )
 from knit._values.identifiers import attempt_of
@@ -38,8 +39,8 @@ def application_report(data: Mapping[str, Any]) -> ApplicationReport:
         final_status=FinalStatus(data.get("finalStatus", "UNDEFINED")),
         progress=share_in(data, "progress") or 0.0,
         diagnostics=_text(data.get("diagnostics")) or "",
-        start_time=_time(data.get("startedTime")),
-        finish_time=_time(data.get("finishedTime")),
+        start_time=to_time(data.get("startedTime")),
+        finish_time=to_time(data.get("finishedTime")),
         am_address=_address(data.get("amRPCAddress")),
         tracking_url=_text(data.get("trackingUrl")),
         tags=tuple(sorted(filter(None, str(data.get("applicationTags") or "").split(",")))),
@@ -49,7 +50,7 @@ def application_report(data: Mapping[str, Any]) -> ApplicationReport:
         attempt_number=attempt_of(logs),
         am_logs_url=logs,
         priority=None if priority is None else int(priority),
-        launch_time=_time(data.get("launchTime")),
+        launch_time=to_time(data.get("launchTime")),
         expiry_time=_expiry(data),
         node_label=_label(data.get("appNodeLabelExpression")),
         am_node_label=_label(data.get("amNodeLabelExpression")),
@@ -102,12 +103,6 @@ def _label(value: object) -> str | None:
 
 def _text(value: object) -> str | None:
     return str(value) if value not in (None, "", "N/A", "UNASSIGNED") else None
-
-
-def _time(millis: object) -> datetime | None:
-    if not isinstance(millis, int | float | str) or not int(millis):
-        return None
-    return datetime.fromtimestamp(int(millis) / 1000, timezone.utc)
 
 
 def _address(value: object) -> str | None:

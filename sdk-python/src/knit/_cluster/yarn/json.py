@@ -29,10 +29,18 @@ def objects_in(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
+def texts_in(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """A member that is a list of texts, without empty ones. One may come without its brackets."""
+    found = data.get(name)
+    if isinstance(found, str):
+        found = [found]
+    return tuple(str(text) for text in found if text) if isinstance(found, list) else ()
+
+
 def int_in(data: Mapping[str, Any], name: str) -> int:
     try:
         return int(data.get(name) or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
 
 
@@ -78,6 +86,9 @@ def amount_in(data: Mapping[str, Any], name: str) -> ResourceAmount | None:
 
 
 def to_time(millis: object) -> datetime | None:
-    if not isinstance(millis, int) or not millis:
+    """A point in time in milliseconds since 1970, as a number or as text; None for 0 or none."""
+    try:
+        value = int(millis) if isinstance(millis, int | float | str) else 0
+        return datetime.fromtimestamp(value / 1000, timezone.utc) if value > 0 else None
+    except (ValueError, OverflowError, OSError):
         return None
-    return datetime.fromtimestamp(millis / 1000, timezone.utc)

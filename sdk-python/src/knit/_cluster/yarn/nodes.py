@@ -14,6 +14,7 @@ from knit._cluster.yarn.json import (
     number_in,
     object_in,
     objects_in,
+    texts_in,
     to_time,
     told_int,
 )
@@ -84,7 +85,7 @@ def node_report(data: Mapping[str, Any]) -> NodeReport:
         state=state,
         http_address=str(data.get("nodeHTTPAddress") or "") or None,
         rack=str(data.get("rack") or ""),
-        labels=tuple(map(str, data.get("nodeLabels") or ())),
+        labels=texts_in(data, "nodeLabels"),
         attributes={
             f"{found.get('prefix', '')}/{found.get('name', '')}": str(found.get("value", ""))
             for found in objects_in(object_in(data, "nodeAttributesInfo"), "nodeAttributeInfo")

@@ -13,6 +13,7 @@ from knit._cluster.yarn.json import (
     object_in,
     objects_in,
     share_in,
+    texts_in,
     told_int,
 )
 from knit._values.amounts import ResourceAmount
@@ -20,6 +21,8 @@ from knit._values.queues import QueueReport, QueueState, SchedulerType
 
 _NO_LIMIT = 2**31 - 1
 """What YARN writes where a number of applications has no limit."""
+_LONGEST_SECONDS = 10**10
+"""Three hundred years: no limit either."""
 
 
 def queues_of(scheduler: Mapping[str, Any]) -> list[QueueReport]:
@@ -83,7 +86,7 @@ def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterator[QueueRepor
         am_limit=amount_in(queue, "AMResourceLimit"),
         am_used=amount_in(queue, "usedAMResource"),
         # In these labels is also the default partition, as an empty name.
-        node_labels=tuple(sorted(filter(None, map(str, queue.get("nodeLabels") or ()))))
+        node_labels=tuple(sorted(texts_in(queue, "nodeLabels")))
         if is_leaf or "nodeLabels" in queue
         else None,
         default_node_label=str(queue.get("defaultNodeLabelExpression") or "").strip() or None,
@@ -125,7 +128,7 @@ def _containers(queue: Mapping[str, Any], *names: str) -> int | None:
 
 def _lifetime(queue: Mapping[str, Any], name: str) -> timedelta | None:
     seconds = int_in(queue, name)
-    return timedelta(seconds=seconds) if seconds > 0 else None
+    return timedelta(seconds=seconds) if 0 < seconds <= _LONGEST_SECONDS else None
 
 
 def _fair_queues(queue: Mapping[str, Any]) -> Iterator[QueueReport]:

@@ -46,6 +46,23 @@ SPEC = knit.ApplicationSpec(
     linger=timedelta(seconds=3),
     master_ports=(50100, 50200),
 )
+NOTICE = knit.Notice(severity=knit.NoticeSeverity.INFO, service="worker", text="So it is.")
+KEY = knit.KeyValue(
+    key="k\udcff", value=b"v", modify_revision=7, owner=knit.ContainerRef("worker", 3)
+)
+RESULT = knit.OperationResult(key_values=(KEY,), count=1)
+STATUS = knit.ServiceStatus(
+    name="worker",
+    spec=knit.Service("work"),
+    target=2,
+    condition=knit.ServiceCondition.DEGRADED,
+    counts={knit.ContainerState.RUNNING: 1},
+    waiting_reasons=(REASON,),
+    accounts=(knit.BudgetAccount(spent=1, forget_time=NOW),),
+    update=knit.ServiceUpdate(
+        from_revision=1, to_revision=2, state=knit.UpdateState.PAUSED, explanation="It failed."
+    ),
+)
 VALUES = [
     SPEC,
     EXIT,
@@ -81,6 +98,21 @@ VALUES = [
     ),
     knit.LogChunk("worker", 1, 2, CONTAINER, "stdout", 3, b"bytes", True),
     knit.LogEnd("worker", 1, 2, CONTAINER, "stdout", 8, None),
+    knit.ContainerRef("worker", 3),
+    knit.Position(7, "history"),
+    STATUS,
+    knit.ApplicationStatus(
+        application_id="application_1700000000000_0001",
+        attempt_number=1,
+        state=knit.ApplicationState.RUNNING,
+    ),
+    knit.Event(sequence=7, time=NOW, changes=(STATUS, NOTICE), history_id="history"),
+    NOTICE,
+    knit.NodeStanding(node_id="n:1", failures=2, is_avoided=True, forgive_time=NOW),
+    KEY,
+    knit.KeyChange(key="k", current=KEY, previous=None, revision=7),
+    RESULT,
+    knit.TransactionResult(succeeded=True, results=(RESULT,), revision=7),
     knit.LogFile("stdout", 8),
     knit.LogLine("worker", 1, 2, CONTAINER, "stdout", 3, b"line\n"),
     knit.NodeReport(

@@ -41,7 +41,7 @@ def staging(hadoop: FakeCluster, tmp_path: Path) -> Iterator[Staging]:
 
 
 def record(hadoop: FakeCluster) -> Any:
-    return json.loads(hadoop.file_system.entries[RECORD].data)
+    return json.loads(hadoop.file_system.entries[RECORD].data or b"")
 
 
 def test_the_files_are_there_and_noted_as_in_use(

@@ -26,7 +26,7 @@ class Refused(grpc.RpcError):
     def details(self) -> str:
         return "It is refused."
 
-    def trailing_metadata(self) -> tuple[tuple[str, Any], ...]:
+    def trailing_metadata(self) -> Any:
         others = ("x", "y"), ("other-bin", b"\xff")
         return others if self._details is None else (*others, (DETAILS_KEY, self._details))
 

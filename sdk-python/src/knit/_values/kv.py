@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 Key: TypeAlias = str | bytes
 """A key, or a prefix of keys, as text or as the bytes it is."""
 
-LARGEST_KEY_BYTES = 1024
-"""Of a key, by the contract."""
-LARGEST_VALUE_BYTES = 8 * 1024 * 1024
-"""Of a value, by the contract."""
-
 
 def key_to_bytes(key: Key) -> bytes:
     """

@@ -111,6 +111,7 @@ def test_a_submission_carries_what_the_application_master_needs(
     assert submission["max-app-attempts"] == 2
     secrets = secrets_of(cluster, application.application_id)
     keys = {"knit.tls.ca", "knit.tls.cert", "knit.tls.key"}
+    keys |= {"knit.container.cert", "knit.container.key", "knit.token.key"}
     assert set(secrets) == {"knit.application", "knit.launch", *keys}
     message = application_pb2.ApplicationSpec.FromString(secrets["knit.application"])
     assert message.user_name == "alice"
@@ -131,10 +132,12 @@ def test_keys_are_for_their_user_only_and_nowhere_else(
     assert (path.rpartition("/")[2], entry.permission) == ("application.json", "600")
     assert entry.data is not None
     stored = json.loads(entry.data)
-    assert set(stored["tls"]) == {"ca", "client_cert", "client_key"}
+    assert set(stored["tls"]) == {"ca", "client_cert", "client_key", "others"}
+    assert set(stored["tls"]["others"]) == {"operator", "viewer"}
     secrets = secrets_of(cluster, application.application_id)
     assert stored["tls"]["ca"].encode() == secrets["knit.tls.ca"]
-    assert secrets["knit.tls.key"] not in entry.data
+    for name in ("knit.tls.key", "knit.container.key", "knit.token.key"):
+        assert secrets[name] not in entry.data, name
     body = json.dumps(cluster.resource_manager.submissions[application.application_id])
     assert "PRIVATE KEY" not in body
     assert "hunter2" not in body
@@ -163,7 +166,8 @@ def test_submitter_and_others_reach_the_application(cluster: FakeCluster, client
                     ca=secrets["knit.tls.ca"],
                     cert=secrets["knit.tls.cert"],
                     key=secrets["knit.tls.key"],
-                    client=fake.tls.client,
+                    clients=fake.tls.clients,
+                    token_key=fake.tls.token_key,
                 ),
             )
             fake.start()

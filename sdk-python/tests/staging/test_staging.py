@@ -16,7 +16,7 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._staging.staging import _PARALLEL_UPLOADS, Staging
-from knit._staging.values import ConnectionKeys, LocalResource, StagedFile, StagingProgress
+from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StagedFile, StagingProgress
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
@@ -29,7 +29,9 @@ from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, Request
 
 ROOT = "/user/alice/.knit"
-KEYS = ConnectionKeys(ca="CA", client_cert="CERT", client_key="KEY")
+KEYS = ConnectionKeys(
+    ca="CA", client_cert="CERT", client_key="KEY", others={"viewer": KeyPair(cert="C", key="K")}
+)
 APPLICATION = "application_1700000000000_0001"
 
 
@@ -399,8 +401,14 @@ class TestApplications:
             "version": 1,
             "cache": [],
             "resource_manager": "rm.example:8032",
-            "tls": {"ca": "CA", "client_cert": "CERT", "client_key": "KEY"},
+            "tls": {
+                "ca": "CA",
+                "client_cert": "CERT",
+                "client_key": "KEY",
+                "others": {"viewer": {"cert": "C", "key": "K"}},
+            },
         }
+        assert staging.records.read(APPLICATION).keys == KEYS
         assert staging.directory.url_of_application(
             APPLICATION
         ) == f"hdfs://127.0.0.1:8020{ROOT}/applications/" + (APPLICATION)

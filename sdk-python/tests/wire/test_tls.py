@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from knit._wire.tls import SERVER_NAME, ApplicationTls
+from knit._wire.tls import ROLES, SERVER_NAME, ApplicationTls
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +18,16 @@ def tls() -> ApplicationTls:
     return ApplicationTls.generate()
 
 
-def test_both_certificates_are_signed_by_the_authority(tls: ApplicationTls) -> None:
+def certs(tls: ApplicationTls) -> list[bytes]:
+    """The Application Master's certificate, and its clients'."""
+    return [tls.cert, *(client.cert for client in tls.clients.values())]
+
+
+def test_all_certificates_are_signed_by_the_authority(tls: ApplicationTls) -> None:
     ca = x509.load_pem_x509_certificate(tls.ca)
-    for cert in (tls.cert, tls.client.cert):
+    for cert in certs(tls):
         x509.load_pem_x509_certificate(cert).verify_directly_issued_by(ca)
-    assert tls.client.ca == tls.ca
+    assert {client.ca for client in tls.clients.values()} == {tls.ca}
     assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
@@ -33,9 +38,23 @@ def test_each_certificate_serves_its_side_only(tls: ApplicationTls) -> None:
             .extensions.get_extension_for_class(x509.ExtendedKeyUsage)
             .value
         )
-        for cert in (tls.cert, tls.client.cert)
+        for cert in certs(tls)
     ]
-    assert usages == [[ExtendedKeyUsageOID.SERVER_AUTH], [ExtendedKeyUsageOID.CLIENT_AUTH]]
+    clients = [[ExtendedKeyUsageOID.CLIENT_AUTH]] * len(ROLES)
+    assert usages == [[ExtendedKeyUsageOID.SERVER_AUTH], *clients]
+
+
+def test_a_clients_certificate_says_its_role_and_no_name_of_a_host(tls: ApplicationTls) -> None:
+    assert list(tls.clients) == ["owner", "operator", "viewer", "container"]
+    for role, client in tls.clients.items():
+        names = x509.load_pem_x509_certificate(client.cert).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        assert list(names.value) == [x509.UniformResourceIdentifier(f"knit:role/{role}")]
+    assert tls.client is tls.clients["owner"]
+    keys = {tls.key, *(client.key for client in tls.clients.values())}
+    assert len(keys) == 1 + len(ROLES), "no key serves two"
+    assert len(tls.token_key) == 32
 
 
 def test_the_server_is_named_whatever_node_it_runs_on(tls: ApplicationTls) -> None:
@@ -48,7 +67,7 @@ def test_the_server_is_named_whatever_node_it_runs_on(tls: ApplicationTls) -> No
 
 def test_certificates_hold_whatever_a_clock_says(tls: ApplicationTls) -> None:
     """One that lost its battery begins at 1970."""
-    for cert in (tls.ca, tls.cert, tls.client.cert):
+    for cert in (tls.ca, *certs(tls)):
         loaded = x509.load_pem_x509_certificate(cert)
         assert loaded.not_valid_before_utc <= datetime(1970, 1, 1, tzinfo=timezone.utc)
         assert loaded.not_valid_after_utc >= datetime(9999, 12, 31, tzinfo=timezone.utc)

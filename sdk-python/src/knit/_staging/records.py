@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from knit._staging.directory import DIRECTORY_PERMISSION, FILE_PERMISSION, StagingDirectory
-from knit._staging.values import ConnectionKeys, LocalResource, StoredApplication
+from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StoredApplication
 from knit._values.deadlines import Deadline
 from knit.exceptions import ApplicationNotFoundError, ClusterFileNotFoundError, ClusterResponseError
 
@@ -139,6 +139,10 @@ def _stored(data: Mapping[str, Any], path: str) -> StoredApplication:
                 ca=str(tls["ca"]),
                 client_cert=str(tls["client_cert"]),
                 client_key=str(tls["client_key"]),
+                others={
+                    str(role): KeyPair(cert=str(pair["cert"]), key=str(pair["key"]))
+                    for role, pair in tls.get("others", {}).items()
+                },
             ),
             resource_manager=data.get("resource_manager"),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -63,12 +63,23 @@ ProgressCallback = Callable[[StagingProgress], None]
 
 
 @attrs.frozen(kw_only=True)
+class KeyPair:
+    """A certificate and its private key, as PEM texts."""
+
+    cert: str
+    key: str = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
 class ConnectionKeys:
     """PEM texts with which a client of an application proves that it is one."""
 
     ca: str
     client_cert: str
+    """The owner's."""
     client_key: str = attrs.field(repr=False)
+    others: Mapping[str, KeyPair] = attrs.field(factory=dict)
+    """What the owner may give to others, by role."""
 
 
 @attrs.frozen(kw_only=True)

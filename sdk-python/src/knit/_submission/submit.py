@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit._staging.staging import Staging
-from knit._staging.values import ConnectionKeys, LocalResource, StagedFile, StagingProgress
+from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StagedFile, StagingProgress
 from knit._submission.am_container import SPEC_SECRET, AmSubmission
 from knit._submission.checks import explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
@@ -168,11 +168,17 @@ class Submitter:
             # With Kerberos containers are who their tokens say.
             user_name="" if self._cluster.config.kerberos else self._cluster.user,
         )
-        client = tls.client
+        client, container = tls.client, tls.clients["container"]
         keys = ConnectionKeys(
             ca=client.ca.decode(),
             client_cert=client.cert.decode(),
             client_key=client.key.decode(),
+            # A container's are of no use without a token, which the Application Master makes.
+            others={
+                role: KeyPair(cert=other.cert.decode(), key=other.key.decode())
+                for role, other in tls.clients.items()
+                if other not in (client, container)
+            },
         )
         submission = AmSubmission(
             application_id=new.application_id,
@@ -189,6 +195,9 @@ class Submitter:
                 "knit.tls.ca": tls.ca,
                 "knit.tls.cert": tls.cert,
                 "knit.tls.key": tls.key,
+                "knit.container.cert": container.cert,
+                "knit.container.key": container.key,
+                "knit.token.key": tls.token_key,
             },
             application_type=spec.type,
             tags=spec.tags,

@@ -1,13 +1,19 @@
 """
 The certificates of one application.
 
-Each application has an authority of its own, made at submission. It signs two certificates, the
-Application Master's and the clients', and its key is then forgotten, so that nobody can sign a
-third one.
+Each application has an authority of its own, made at submission. It signs the Application
+Master's certificate and one for each role of its clients, and its key is then forgotten, so that
+nobody can sign another one.
+
+A client's certificate says its role as a URI among its alternative names, `knit:role/viewer`.
+There, and not in the subject, for a subject is made for people and is spelled in as many ways as
+there are programs that print it, while an alternative name is compared byte by byte.
 """
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -20,6 +26,12 @@ if TYPE_CHECKING:
 
 SERVER_NAME = "knit-application-master"
 """What the Application Master's certificate names, whichever node it runs on."""
+
+OWNER = "owner"
+ROLES = (OWNER, "operator", "viewer", "container")
+"""What a client may be. Containers have a token of their own beside the certificate."""
+
+TOKEN_KEY_BYTES = 32
 
 #: Keys are always new and nothing outlives its application, so dates tell nothing; a client's or
 #: a node's clock that is days or years off must not matter.
@@ -37,6 +49,8 @@ class ClientTls:
     """The client's certificate."""
     key: bytes = attrs.field(repr=False)
     """The client's private key."""
+    token: str | None = attrs.field(default=None, repr=False)
+    """By which a container says which one it is; sent as `knit-token` with each call."""
 
 
 @attrs.frozen(kw_only=True)
@@ -49,8 +63,15 @@ class ApplicationTls:
     """The Application Master's certificate."""
     key: bytes = attrs.field(repr=False)
     """The Application Master's private key, PKCS#8."""
-    client: ClientTls = attrs.field(repr=False)
-    """The clients' part."""
+    clients: Mapping[str, ClientTls] = attrs.field(repr=False)
+    """The clients' part, by role."""
+    token_key: bytes = attrs.field(repr=False)
+    """With which the Application Master makes the tokens of containers."""
+
+    @property
+    def client(self) -> ClientTls:
+        """The owner's part, with which everything may be done."""
+        return self.clients[OWNER]
 
     @classmethod
     def generate(cls) -> ApplicationTls:
@@ -68,12 +89,25 @@ class ApplicationTls:
             .sign(ca_key, _hash())
         )
         ca = _pem(ca_cert)
-        cert, key = _signed(ca_cert, ca_key, SERVER_NAME, ExtendedKeyUsageOID.SERVER_AUTH)
-        client_cert, client_key = _signed(
-            ca_cert, ca_key, "knit-client", ExtendedKeyUsageOID.CLIENT_AUTH
+        cert, key = _signed(
+            ca_cert,
+            ca_key,
+            SERVER_NAME,
+            ExtendedKeyUsageOID.SERVER_AUTH,
+            x509.DNSName(SERVER_NAME),
         )
-        client = ClientTls(ca=ca, cert=client_cert, key=client_key)
-        return cls(ca=ca, cert=cert, key=key, client=client)
+        clients = {}
+        for role in ROLES:
+            client_cert, client_key = _signed(
+                ca_cert,
+                ca_key,
+                f"knit-{role}",
+                ExtendedKeyUsageOID.CLIENT_AUTH,
+                x509.UniformResourceIdentifier(f"knit:role/{role}"),
+            )
+            clients[role] = ClientTls(ca=ca, cert=client_cert, key=client_key)
+        token_key = secrets.token_bytes(TOKEN_KEY_BYTES)
+        return cls(ca=ca, cert=cert, key=key, clients=clients, token_key=token_key)
 
 
 def _signed(
@@ -81,6 +115,7 @@ def _signed(
     ca_key: ec.EllipticCurvePrivateKey,
     name: str,
     usage: x509.ObjectIdentifier,
+    alternative_name: x509.GeneralName,
 ) -> tuple[bytes, bytes]:
     """Returns a new certificate of this authority, and its key."""
     from cryptography import x509
@@ -93,7 +128,7 @@ def _signed(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([alternative_name]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False
         )

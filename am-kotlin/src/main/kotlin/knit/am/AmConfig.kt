@@ -1,6 +1,8 @@
 package knit.am
 
 import knit.am.core.ServiceSpec
+import knit.am.security.ClientGrant
+import knit.am.security.ContainerKeys
 import knit.am.security.Tls
 import org.apache.hadoop.yarn.api.records.ContainerId
 import java.nio.file.Path
@@ -20,6 +22,8 @@ data class Submission(
   val userName: String?,
   /** The ports it may listen on, the first that is free; null for any that the operating system gives. */
   val masterPorts: IntRange? = null,
+  /** Further clients, by their certificates. */
+  val clientGrants: List<ClientGrant> = emptyList(),
   /** Why it cannot be run as it was written, in a sentence for people; null if nothing is wrong but perhaps the services. */
   val problem: String? = null,
 ) {
@@ -38,6 +42,7 @@ class AmConfig(
   val host: String,
   val submission: Submission,
   val tls: Tls,
+  val containerKeys: ContainerKeys,
   /** Where YARN keeps this process's log files; null where it names no place. */
   val logDirectory: Path?,
   /** Names what this attempt remembers, which no other one does. */
@@ -49,6 +54,7 @@ class AmConfig(
       environment: Map<String, String>,
       submission: Submission,
       tls: Tls,
+      containerKeys: ContainerKeys,
     ): AmConfig {
       val containerId = environment.required("CONTAINER_ID")
       val attempt = ContainerId.fromString(containerId).applicationAttemptId
@@ -58,6 +64,7 @@ class AmConfig(
         host = environment.required("NM_HOST"),
         submission = submission,
         tls = tls,
+        containerKeys = containerKeys,
         logDirectory = environment["LOG_DIRS"]?.substringBefore(',')?.let { Paths.get(it) },
       )
     }

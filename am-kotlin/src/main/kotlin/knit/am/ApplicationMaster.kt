@@ -9,6 +9,7 @@ import knit.am.core.Unregistered
 import knit.am.core.problemIn
 import knit.am.grpc.AmServer
 import knit.am.grpc.ApplicationGrpcService
+import knit.am.grpc.CallerInterceptor
 import knit.am.grpc.ClientActivity
 import knit.am.grpc.ContainerGrpcService
 import knit.am.grpc.LogGrpcService
@@ -16,6 +17,10 @@ import knit.am.grpc.NoFreePortException
 import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
+import knit.am.security.ClientRoles
+import knit.am.security.ContainerCredentials
+import knit.am.security.ContainerTokens
+import knit.am.security.roleOf
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.NodeCalls
@@ -57,6 +62,10 @@ internal class ApplicationMaster(
   private val released = CompletableDeferred<Unit>()
   private val activity = ClientActivity(nowMillis)
 
+  private val tokens = ContainerTokens(config.containerKeys.tokenKey, config.historyId)
+
+  private val credentials = ContainerCredentials(config.applicationId, config.tls, config.containerKeys, tokens)
+
   private val departure = Departure(resourceManager, activity, nowMillis)
 
   /**
@@ -74,7 +83,7 @@ internal class ApplicationMaster(
           runCatching { resourceManager.nodes() }
         }
       val variables = CompletableDeferred<ApplicationVariables>()
-      val effects = ClusterEffects(this, variables, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, NodeCalls(nowMillis), index)
       val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
@@ -126,7 +135,14 @@ internal class ApplicationMaster(
         LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource)),
       )
     return try {
-      AmServer(config.tls.serverCredentials(), services, activity, config.submission.masterPorts ?: AmServer.ANY_PORT).start()
+      AmServer(
+        credentials = config.tls.serverCredentials(config.submission.clientGrants.mapTo(mutableSetOf()) { it.fingerprint }),
+        services = services,
+        activity = activity,
+        callers = CallerInterceptor(tokens) { holder -> loop.snapshots.value.roleOf(holder) },
+        roles = ClientRoles(config.submission.clientGrants),
+        ports = config.submission.masterPorts ?: AmServer.ANY_PORT,
+      ).start()
     } catch (none: NoFreePortException) {
       log.error(none.message)
       loop.post(EndApplication(FinalStatus.FAILED, none.message.orEmpty()))

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.ContainerRef
 import knit.am.core.Effect
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
@@ -12,6 +13,7 @@ import knit.am.core.Started
 import knit.am.core.StopContainer
 import knit.am.core.Unregister
 import knit.am.log.ContainerIndex
+import knit.am.security.TokenHolder
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.LaunchSpec
 import knit.am.yarn.NodeCalls
@@ -35,10 +37,12 @@ import java.util.concurrent.ConcurrentHashMap
  * What is to be done for different containers runs side by side, for one container one after the other.
  *
  * @param variables known once the Application Master serves
+ * @param credentials the files by which a container reaches the Application Master, which serves at this address
  */
 internal class ClusterEffects(
   private val scope: CoroutineScope,
   private val variables: Deferred<ApplicationVariables>,
+  private val credentials: (TokenHolder, String) -> Map<String, String>,
   private val resourceManager: ResourceManager,
   private val nodeManager: NodeManager,
   private val nodeCalls: NodeCalls,
@@ -153,11 +157,14 @@ internal class ClusterEffects(
     wakeAllocator()
   }
 
-  private suspend fun Launch.toSpec() =
-    LaunchSpec(
+  private suspend fun Launch.toSpec(): LaunchSpec {
+    val variables = variables.await()
+    return LaunchSpec(
       command = spec.command,
-      environment = variables.await().ofContainer(key, lease, spec.environment + environment),
+      environment = variables.ofContainer(key, lease, spec.environment + environment),
       described = spec.localResources,
       pythonEnvironment = spec.pythonEnvironment,
+      credentials = credentials(TokenHolder(ContainerRef(key.place.serviceName, ordinal), key.attemptNumber), variables.masterAddress),
     )
+  }
 }

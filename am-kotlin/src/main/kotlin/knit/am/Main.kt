@@ -7,6 +7,7 @@ import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
 import knit.am.security.Secrets
+import knit.am.security.containerKeys
 import knit.am.security.forContainers
 import knit.am.security.ownCredentials
 import knit.am.security.secret
@@ -74,7 +75,13 @@ private suspend fun start() =
     val configuration = lazy { YarnConfiguration().also(UserGroupInformation::setConfiguration) }
     launch(Dispatchers.IO) { configuration.value }
     val credentials = ownCredentials(System.getenv())
-    val config = AmConfig.of(System.getenv(), submissionOf(credentials.secret(Secrets.APPLICATION)), credentials.tls())
+    val config =
+      AmConfig.of(
+        System.getenv(),
+        submissionOf(credentials.secret(Secrets.APPLICATION)),
+        credentials.tls(),
+        credentials.containerKeys(),
+      )
     val staging = HdfsStaging(configuration, config.applicationId, config.submission.stagingUrl, Dispatchers.IO)
     applicationMaster(config, configuration, credentials, staging).run()
     staging.remove()

@@ -1,5 +1,7 @@
 package knit.client
 
+import knit.am.core.Role
+
 /** The file by which any process of the user connects to a running application, in the form that the Python SDK reads and writes. */
 internal object ApplicationRecord {
   const val FILE_NAME = "application.json"
@@ -18,9 +20,19 @@ internal object ApplicationRecord {
     resourceManager: String,
   ): String {
     val names = cacheNames.distinct().sorted().joinToString(", ", "[", "]", transform = ::quoted)
+    // Containers' own is of no use without a token.
+    val others =
+      listOf(Role.OPERATOR, Role.VIEWER).map { role ->
+        val pair = keys.clients.getValue(role)
+        role.name.lowercase() to listOf("cert" to pair.certificate, "key" to pair.key).toJson { quoted(it) }
+      }
     val tls =
-      listOf("ca" to keys.authority, "client_cert" to keys.client.certificate, "client_key" to keys.client.key)
-        .joinToString(", ", "{", "}") { (name, pem) -> "${quoted(name)}: ${quoted(pem)}" }
+      listOf(
+        "ca" to quoted(keys.authority),
+        "client_cert" to quoted(keys.client.certificate),
+        "client_key" to quoted(keys.client.key),
+        "others" to others.toJson { it },
+      ).toJson { it }
     return "{\"version\": 1, \"resource_manager\": ${quoted(resourceManager)}, \"cache\": $names, \"tls\": $tls}"
   }
 
@@ -30,6 +42,9 @@ internal object ApplicationRecord {
 
   /** Whose application it is, as [Yarn.identity] has it; null in records of older clients, which did not say. */
   fun resourceManager(record: String): String? = resourceManagerPattern.find(record)?.groupValues?.get(1)
+
+  private fun List<Pair<String, String>>.toJson(value: (String) -> String): String =
+    joinToString(", ", "{", "}") { (name, content) -> "${quoted(name)}: ${value(content)}" }
 
   /** Enough of JSON for names in the cache, addresses and PEM. */
   private fun quoted(text: String): String {

@@ -1,5 +1,7 @@
 package knit.client
 
+import knit.am.core.Role
+import knit.am.security.ClientRoles
 import java.math.BigInteger
 import java.security.GeneralSecurityException
 import java.security.KeyPair
@@ -16,8 +18,8 @@ import java.util.Base64
 /**
  * The certificates of one application, each as PEM: the same as those the Python SDK makes.
  *
- * Each application has an authority of its own. It signs two certificates, the Application Master's and the clients', and
- * its key is then forgotten, so that nobody can sign a third one.
+ * Each application has an authority of its own. It signs the Application Master's certificate and one for each role of its
+ * clients, and its key is then forgotten, so that nobody can sign another one.
  *
  * Written here and not taken from a library: what Java has is not public, and Bouncy Castle is as large as all of knit.
  */
@@ -26,9 +28,15 @@ internal class Keys private constructor(
   val authority: String,
   /** The Application Master's certificate and private key. */
   val server: KeyedCertificate,
-  /** The clients'. */
-  val client: KeyedCertificate,
+  /** The clients', by what they may do. */
+  val clients: Map<Role, KeyedCertificate>,
+  /** With which the Application Master makes the tokens of containers. */
+  val tokenKey: ByteArray,
 ) {
+  /** The owner's, with which everything may be done. */
+  val client: KeyedCertificate
+    get() = clients.getValue(Role.OWNER)
+
   /** A certificate and its private key, as PKCS #8. */
   class KeyedCertificate(
     val certificate: String,
@@ -39,7 +47,11 @@ internal class Keys private constructor(
     /** What the Application Master's certificate names, whichever node it runs on. */
     const val SERVER_NAME = "knit-application-master"
 
-    private const val CLIENT_NAME = "knit-client"
+    private const val TOKEN_KEY_BYTES = 32
+
+    // Kinds of alternative names, by their numbers in X.509.
+    private const val DNS_NAME = 2
+    private const val URI = 6
     private const val AUTHORITY_NAME = "knit application authority"
     private const val SERVER_AUTHENTICATION = "1.3.6.1.5.5.7.3.1"
     private const val CLIENT_AUTHENTICATION = "1.3.6.1.5.5.7.3.2"
@@ -52,19 +64,28 @@ internal class Keys private constructor(
         Keys(
           authority = pem("CERTIFICATE", certificates.ofAuthority()),
           server = signed(certificates, SERVER_NAME, SERVER_AUTHENTICATION),
-          client = signed(certificates, CLIENT_NAME, CLIENT_AUTHENTICATION),
+          clients =
+            Role.entries.associateWith { role ->
+              signed(certificates, nameOf(role), CLIENT_AUTHENTICATION, ClientRoles.uriOf(role))
+            },
+          tokenKey = ByteArray(TOKEN_KEY_BYTES).also(SecureRandom()::nextBytes),
         )
       } catch (unable: GeneralSecurityException) {
         throw RefusedException("This Java cannot make keys of the curve P-256 (${unable.message}): use another one.", unable)
       }
 
+    private fun nameOf(role: Role) = "knit-${role.name.lowercase()}"
+
+    /** With [uri] as its alternative name if there is one, else with [name]. */
     private fun signed(
       certificates: CertificateWriter,
       name: String,
       usage: String,
+      uri: String? = null,
     ): KeyedCertificate {
       val keys = newKeys()
-      return KeyedCertificate(pem("CERTIFICATE", certificates.of(name, keys, usage)), pem("PRIVATE KEY", keys.private.encoded))
+      val alternative = if (uri == null) Der.implicit(DNS_NAME, name.toByteArray()) else Der.implicit(URI, uri.toByteArray())
+      return KeyedCertificate(pem("CERTIFICATE", certificates.of(name, keys, usage, alternative)), pem("PRIVATE KEY", keys.private.encoded))
     }
 
     private fun newKeys(): KeyPair =
@@ -98,6 +119,7 @@ private class CertificateWriter(
     name: String,
     keys: KeyPair,
     usage: String,
+    alternativeName: ByteArray,
   ): ByteArray =
     certificate(
       name,
@@ -105,7 +127,7 @@ private class CertificateWriter(
       basicConstraints(),
       extension(KEY_USAGE, Der.bits(byteArrayOf(SIGNS_MESSAGES), unused = 7), critical = true),
       extension(EXTENDED_KEY_USAGE, Der.sequence(Der.oid(usage))),
-      extension(SUBJECT_ALTERNATIVE_NAME, Der.sequence(Der.implicit(2, name.toByteArray()))),
+      extension(SUBJECT_ALTERNATIVE_NAME, Der.sequence(alternativeName)),
       extension(AUTHORITY_KEY_IDENTIFIER, Der.sequence(Der.implicit(0, identifier(authority)))),
     )
 

@@ -5,6 +5,7 @@ import com.google.protobuf.Timestamp
 import knit.am.Submission.Companion.DEFAULT_LINGER
 import knit.am.core.LocalResource
 import knit.am.core.Resource
+import knit.am.core.Role
 import knit.am.security.RM_TOKEN_KIND
 import knit.am.security.Secrets
 import knit.am.security.forApplications
@@ -159,6 +160,10 @@ internal fun secretsOf(
     addSecretKey(Text(Secrets.TLS_AUTHORITY), keys.authority.toByteArray())
     addSecretKey(Text(Secrets.TLS_CERTIFICATE), keys.server.certificate.toByteArray())
     addSecretKey(Text(Secrets.TLS_KEY), keys.server.key.toByteArray())
+    val container = keys.clients.getValue(Role.CONTAINER)
+    addSecretKey(Text(Secrets.CONTAINER_CERTIFICATE), container.certificate.toByteArray())
+    addSecretKey(Text(Secrets.CONTAINER_KEY), container.key.toByteArray())
+    addSecretKey(Text(Secrets.TOKEN_KEY), keys.tokenKey)
   }
 
 /**

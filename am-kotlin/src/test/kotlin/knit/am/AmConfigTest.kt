@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.security.ContainerKeys
 import knit.am.security.Tls
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNotEquals
@@ -15,7 +16,12 @@ class AmConfigTest {
     mapOf("CONTAINER_ID" to "container_e17_1410901177871_0005_02_000001", "NM_HOST" to "node1", "LOG_DIRS" to "/logs/a,/logs/b")
 
   private fun config(environment: Map<String, String>) =
-    AmConfig.of(environment, Submission("demo", emptyMap(), Duration.ZERO, null, null), Tls(ByteArray(0), ByteArray(0), ByteArray(0)))
+    AmConfig.of(
+      environment,
+      Submission("demo", emptyMap(), Duration.ZERO, null, null),
+      Tls(ByteArray(0), ByteArray(0), ByteArray(0)),
+      ContainerKeys(ByteArray(0), ByteArray(0), ByteArray(32)),
+    )
 
   @Test
   fun whatYarnSaysIsRead() {

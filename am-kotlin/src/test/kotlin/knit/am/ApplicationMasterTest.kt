@@ -15,10 +15,14 @@ import io.grpc.reflection.v1.ServerReflectionRequest
 import io.grpc.reflection.v1.ServerReflectionResponse
 import io.grpc.stub.StreamObserver
 import knit.am.core.HISTORY
+import knit.am.core.Role
 import knit.am.core.ServiceSpec
 import knit.am.core.service
 import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
+import knit.am.security.ClientGrant
+import knit.am.security.ContainerKeys
+import knit.am.security.Fingerprint
 import knit.am.security.Tls
 import knit.am.yarn.FakeNodeManager
 import knit.am.yarn.FakeResourceManager
@@ -56,6 +60,8 @@ import org.junit.jupiter.api.io.TempDir
 import java.io.IOException
 import java.net.ServerSocket
 import java.nio.file.Path
+import java.security.cert.CertificateFactory
+import java.security.cert.X509Certificate
 import java.time.Clock
 import java.time.Duration
 import java.util.concurrent.TimeUnit
@@ -80,6 +86,9 @@ class ApplicationMasterTest {
 
   private fun resource(name: String) = checkNotNull(javaClass.getResourceAsStream("/tls/$name")) { name }
 
+  private fun certificate(name: String) =
+    CertificateFactory.getInstance("X.509").generateCertificate(resource("$name.pem")) as X509Certificate
+
   private fun master(
     spec: ServiceSpec,
     linger: Duration,
@@ -91,10 +100,22 @@ class ApplicationMasterTest {
         applicationId = "application_1_0001",
         attemptNumber = 1,
         host = "localhost",
-        submission = Submission("demo", mapOf("worker" to spec), linger, null, "ann", masterPorts, problem),
+        submission =
+          Submission(
+            "demo",
+            mapOf("worker" to spec),
+            linger,
+            null,
+            "ann",
+            masterPorts,
+            // It says no role itself, as those of other programs.
+            listOf(ClientGrant(Fingerprint.of(certificate("client")), Role.OWNER)),
+            problem,
+          ),
         logDirectory = logDirectory,
         historyId = HISTORY,
         tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
+        containerKeys = ContainerKeys(resource("client.pem").readBytes(), resource("client.key").readBytes(), ByteArray(32)),
       ),
     resourceManager = resourceManager,
     nodeManager = nodeManager,

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.ContainerRef
 import knit.am.core.FinalStatus
 import knit.am.core.Input
 import knit.am.core.Launch
@@ -16,6 +17,7 @@ import knit.am.core.key
 import knit.am.core.lease
 import knit.am.core.service
 import knit.am.log.ContainerIndex
+import knit.am.security.TokenHolder
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.FakeNodeManager
 import knit.am.yarn.FakeResourceManager
@@ -46,11 +48,16 @@ class ClusterEffectsTest {
     val index = ContainerIndex(null, StandardTestDispatcher(testScheduler), warn = {})
     val calls = NodeCalls({ currentTime })
     val variables = CompletableDeferred(ApplicationVariables("application_1_0001", "history-1", "am:50100", "ann"))
-    return ClusterEffects(backgroundScope, variables, resourceManager, nodeManager, calls, index).apply {
+    return ClusterEffects(backgroundScope, variables, ::credentials, resourceManager, nodeManager, calls, index).apply {
       post = events::add
       wakeAllocator = { wakes++ }
     }
   }
+
+  private fun credentials(
+    holder: TokenHolder,
+    masterAddress: String,
+  ) = mapOf("token" to "$holder at $masterAddress")
 
   private fun launch(
     number: Int,
@@ -64,6 +71,8 @@ class ClusterEffectsTest {
       runCurrent()
       assertEquals(listOf<Input>(Started(id(1))), events)
       assertEquals("1", nodeManager.launched.getValue(id(1)).environment["KNIT_RANK"])
+      val holder = TokenHolder(ContainerRef("worker", 1), launch(1).key.attemptNumber)
+      assertEquals(credentials(holder, "am:50100"), nodeManager.launched.getValue(id(1)).credentials)
     }
 
   @Test

@@ -1,8 +1,10 @@
 package knit.client
 
+import knit.am.security.ClientRoles
+import knit.am.security.word
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
-import org.junit.jupiter.api.Assertions.assertNotEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Assumptions.assumeTrue
@@ -29,7 +31,7 @@ class KeysTest {
   private val keys = Keys.generate()
   private val authority = certificate(keys.authority)
   private val server = certificate(keys.server.certificate)
-  private val client = certificate(keys.client.certificate)
+  private val clients = keys.clients.mapValues { certificate(it.value.certificate) }
 
   private fun certificate(pem: String) =
     CertificateFactory.getInstance("X.509").generateCertificate(pem.byteInputStream()) as X509Certificate
@@ -51,9 +53,9 @@ class KeysTest {
       )
 
   @Test
-  fun bothAreTrustedByTheirAuthorityAndByNoOther() {
+  fun allAreTrustedByTheirAuthorityAndByNoOther() {
     val factory = CertificateFactory.getInstance("X.509")
-    for (each in listOf(server, client)) {
+    for (each in clients.values + server) {
       val path = factory.generateCertPath(listOf(each))
       val trusted = PKIXParameters(setOf(TrustAnchor(authority, null))).apply { isRevocationEnabled = false }
       CertPathValidator.getInstance("PKIX").validate(path, trusted)
@@ -61,17 +63,33 @@ class KeysTest {
     }
   }
 
+  private data class Said(
+    val certificate: X509Certificate,
+    val name: String,
+    val alternativeName: List<Any>,
+    val usage: String,
+  )
+
+  @Test
+  fun theirRolesAreThoseThatAnApplicationMasterReads() {
+    for ((role, certificate) in clients) assertEquals(role, ClientRoles().of(certificate))
+    assertEquals(null, ClientRoles().of(server))
+    assertEquals(32, keys.tokenKey.size)
+    assertFalse(keys.tokenKey.contentEquals(Keys.generate().tokenKey))
+  }
+
   @Test
   fun theySayWhatTheyAreFor() {
     assertEquals("CN=knit application authority", authority.subjectX500Principal.name)
     assertEquals(0, authority.basicConstraints)
     assertEquals(listOf(5, 6), authority.keyUsage.indices.filter { authority.keyUsage[it] })
-    val table = mapOf(server to ("knit-application-master" to "1.3.6.1.5.5.7.3.1"), client to ("knit-client" to "1.3.6.1.5.5.7.3.2"))
-    for ((certificate, said) in table) {
-      val (name, usage) = said
+    val ofClients = clients.map { (role, it) -> Said(it, "knit-${role.word}", listOf(6, "knit:role/${role.word}"), "1.3.6.1.5.5.7.3.2") }
+    val table = ofClients + Said(server, "knit-application-master", listOf(2, "knit-application-master"), "1.3.6.1.5.5.7.3.1")
+    assertEquals(setOf("owner", "operator", "viewer", "container"), clients.keys.map { it.word }.toSet())
+    for ((certificate, name, alternativeName, usage) in table) {
       assertEquals("CN=$name", certificate.subjectX500Principal.name)
       assertEquals(authority.subjectX500Principal, certificate.issuerX500Principal)
-      assertEquals(listOf(listOf(2, name)), certificate.subjectAlternativeNames.toList())
+      assertEquals(listOf(alternativeName), certificate.subjectAlternativeNames.toList())
       assertEquals(listOf(usage), certificate.extendedKeyUsage)
       assertEquals(listOf(0), certificate.keyUsage.indices.filter { certificate.keyUsage[it] })
       assertEquals(-1, certificate.basicConstraints)
@@ -82,7 +100,7 @@ class KeysTest {
         certificate.getExtensionValue("2.5.29.35").takeLast(20).toByteArray(),
       )
     }
-    for (each in listOf(authority, server, client)) {
+    for (each in clients.values + authority + server) {
       assertEquals(3, each.version)
       assertEquals("SHA256withECDSA", each.sigAlgName)
       assertEquals(256, (each.publicKey as ECPublicKey).params.order.bitLength())
@@ -95,7 +113,7 @@ class KeysTest {
 
   @Test
   fun eachPrivateKeyBelongsToItsCertificate() {
-    for ((pair, certificate) in mapOf(keys.server to server, keys.client to client)) {
+    for ((pair, certificate) in keys.clients.map { (role, pair) -> pair to clients.getValue(role) } + (keys.server to server)) {
       val signature =
         Signature.getInstance("SHA256withECDSA").run {
           initSign(privateKey(pair.key))
@@ -110,7 +128,7 @@ class KeysTest {
         }
       assertTrue(verified)
     }
-    assertNotEquals(keys.server.key, keys.client.key)
+    assertEquals(5, (keys.clients.values + keys.server).distinctBy { it.key }.size)
   }
 
   @Test

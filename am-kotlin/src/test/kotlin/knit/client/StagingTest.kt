@@ -1,6 +1,7 @@
 package knit.client
 
 import knit.am.core.LocalResource
+import knit.am.core.Role
 import org.apache.hadoop.fs.FileSystem
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -154,12 +155,14 @@ class StagingTest {
     val keys = Keys.generate()
     val text = ApplicationRecord.of(listOf("b.zip", "a", "b.zip"), keys, "rm1:8032,rm2:8032")
 
-    fun escaped(pem: String) = pem.replace("\n", "\\n")
+    fun quoted(pem: String) = "\"" + pem.replace("\n", "\\n") + "\""
+
+    fun pair(role: Role) = keys.clients.getValue(role).let { "{\"cert\": ${quoted(it.certificate)}, \"key\": ${quoted(it.key)}}" }
     assertEquals(
-      "{\"version\": 1, \"resource_manager\": \"rm1:8032,rm2:8032\", \"cache\": [\"a\", \"b.zip\"], \"tls\": {\"ca\": \"${escaped(
-        keys.authority,
-      )}\", " +
-        "\"client_cert\": \"${escaped(keys.client.certificate)}\", \"client_key\": \"${escaped(keys.client.key)}\"}}",
+      "{\"version\": 1, \"resource_manager\": \"rm1:8032,rm2:8032\", \"cache\": [\"a\", \"b.zip\"], " +
+        "\"tls\": {\"ca\": ${quoted(keys.authority)}, " +
+        "\"client_cert\": ${quoted(keys.client.certificate)}, \"client_key\": ${quoted(keys.client.key)}, " +
+        "\"others\": {\"operator\": ${pair(Role.OPERATOR)}, \"viewer\": ${pair(Role.VIEWER)}}}}",
       text,
     )
     assertEquals(listOf("a", "b.zip"), ApplicationRecord.cacheNames(text))

@@ -1,5 +1,6 @@
 package knit.client
 
+import knit.am.core.Role
 import knit.am.grpc.submissionOf
 import knit.am.security.forApplications
 import knit.am.security.forContainers
@@ -92,7 +93,11 @@ class SubmitterTest {
     assertEquals(submitted.keys.server.key, String(secrets.secret("knit.tls.key")))
     val script = String(Base64.getDecoder().decode(String(secrets.secret("knit.launch")).trim().removePrefix("knit-launch:")))
     assertEquals(LaunchScript.of(512, defaults(script), user), script)
-    assertEquals(5, secrets.numberOfSecretKeys())
+    val ofContainers = submitted.keys.clients.getValue(Role.CONTAINER)
+    assertEquals(ofContainers.certificate, String(secrets.secret("knit.container.cert")))
+    assertEquals(ofContainers.key, String(secrets.secret("knit.container.key")))
+    assertEquals(32, secrets.secret("knit.token.key").size)
+    assertEquals(8, secrets.numberOfSecretKeys())
     val spec = ApplicationSpec.parseFrom(secrets.secret("knit.application"))
     val service = spec.servicesMap.getValue("worker")
     assertEquals("echo \$X", service.command)

@@ -47,6 +47,13 @@ sealed class AmException(
     facts: Map<String, String> = emptyMap(),
   ) : AmException(message, reason, facts)
 
+  /** It is not known who calls. */
+  class Unauthenticated(
+    message: String,
+    reason: Reason,
+    facts: Map<String, String> = emptyMap(),
+  ) : AmException(message, reason, facts)
+
   /** More than YARN grants, or than the Application Master keeps. */
   class ResourceExhausted(
     message: String,

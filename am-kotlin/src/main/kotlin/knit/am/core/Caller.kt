@@ -36,3 +36,21 @@ data class Caller(
   /** The container that asks; null: a client from outside. Its [role] is more than [Role.CONTAINER] where its service says so. */
   val container: ContainerRef? = null,
 )
+
+/**
+ * Throws unless the caller may deal with [containers]: where it is no more than a container, with itself only.
+ *
+ * @param what what it wants to do with them, as in "stop"
+ */
+internal fun Caller.refuseOthers(
+  containers: Iterable<ContainerRef>,
+  what: String,
+) {
+  if (role != Role.CONTAINER) return
+  val other = containers.firstOrNull { it != container } ?: return
+  throw AmException.PermissionDenied(
+    "A container may $what itself only: this is $container, and not $other. Submit its service with the access operator, and it may $what any.",
+    Reason.NOT_YOURSELF,
+    mapOf("service_name" to other.serviceName, "ordinal" to "${other.ordinal}"),
+  )
+}

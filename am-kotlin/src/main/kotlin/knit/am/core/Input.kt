@@ -88,6 +88,8 @@ data class AddContainers(
 data class StopContainers(
   val containerIds: List<String>,
   val places: List<PlaceKey>,
+  /** Who wants it; a container may stop itself only. */
+  val caller: Caller = Caller(Role.OWNER),
 ) : Command<List<Container>>
 
 /** A client ends the application; the answer is the application as it is afterwards. */

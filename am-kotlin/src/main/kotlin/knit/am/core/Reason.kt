@@ -40,6 +40,9 @@ enum class Reason {
 
   /** Nothing in the container could do this yet. */
   NEEDS_AGENT,
+
+  /** The caller's certificate stands for no role. */
+  NO_ROLE,
   NO_SUCH_CONTAINER,
   NO_SUCH_KEY,
   NO_SUCH_LEASE,
@@ -47,6 +50,9 @@ enum class Reason {
 
   /** No update is under way. */
   NO_UPDATE,
+
+  /** A container may do this with itself only. */
+  NOT_YOURSELF,
 
   /** A file that grows no more is shorter than that. */
   OFFSET_PAST_END,
@@ -73,6 +79,12 @@ enum class Reason {
 
   /** The key-value store holds as much as it may. */
   STORE_FULL,
+
+  /** A container's certificate comes without a token. */
+  TOKEN_MISSING,
+
+  /** A token is none of this Application Master's. */
+  TOKEN_REFUSED,
   TOO_MANY_CONTAINERS,
   TOO_MANY_FILES,
   TOO_MANY_LEASES,

@@ -74,7 +74,9 @@ internal fun Turn.stop(request: StopContainers): () -> List<Container> {
       latest.key
     }
   val keys = (byId + byPlace).distinct()
-  keys.mapNotNull { application.container(it) }.forEach { stop(it, ExitReason.STOPPED) }
+  val containers = keys.mapNotNull { application.container(it) }
+  request.caller.refuseOthers(containers.map { it.ref }, "stop")
+  containers.forEach { stop(it, ExitReason.STOPPED) }
   return { keys.mapNotNull { application.container(it) } }
 }
 

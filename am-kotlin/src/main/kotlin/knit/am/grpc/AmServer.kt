@@ -15,6 +15,7 @@ import io.netty.channel.EventLoopGroup
 import io.netty.channel.MultiThreadIoEventLoopGroup
 import io.netty.channel.nio.NioIoHandler
 import io.netty.util.concurrent.DefaultThreadFactory
+import knit.am.security.ClientRoles
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.asExecutor
 import java.io.IOException
@@ -35,12 +36,16 @@ internal class NoFreePortException(
  * on one, the size of messages and headers, the threads that serve them. What a client does not read waits where it is made:
  * gRPC tells a call that it is ready once the socket has taken what it sent before.
  *
+ * @param callers knows who calls, and stands before each service
+ * @param roles which role a client's certificate stands for
  * @param ports where to listen: the first that is free
  */
 internal class AmServer(
   private val credentials: ServerCredentials,
   private val services: List<BindableService>,
   private val activity: ClientActivity,
+  private val callers: CallerInterceptor,
+  private val roles: ClientRoles,
   private val ports: IntRange = ANY_PORT,
 ) {
   private val health = HealthStatusManager()
@@ -101,6 +106,7 @@ internal class AmServer(
         .workerEventLoopGroup(serving)
         .channelFactory { LimitedServerChannel(connections) }
         .addTransportFilter(connections)
+        .addTransportFilter(PeerRoles(roles))
         .withOption(ChannelOption.SO_BACKLOG, BACKLOG)
         .withChildOption(ChannelOption.ALLOCATOR, BUFFERS)
         .executor(Dispatchers.Default.asExecutor())
@@ -115,12 +121,12 @@ internal class AmServer(
         .maxInboundMetadataSize(MAX_METADATA_BYTES)
         .flowControlWindow(WINDOW_BYTES)
     services.forEach {
-      builder.addService(guard.around(ServerInterceptors.intercept(it, ErrorStatusInterceptor(), activity)))
+      builder.addService(guard.around(ServerInterceptors.intercept(it, callers, ErrorStatusInterceptor(), activity)))
     }
     // Python's reflection client and older tools know the first version only.
     @Suppress("DEPRECATION")
     val others = listOf(health.healthService, ProtoReflectionServiceV1.newInstance(), ProtoReflectionService.newInstance())
-    others.forEach { builder.addService(guard.around(it.bindService())) }
+    others.forEach { builder.addService(guard.around(ServerInterceptors.intercept(it, callers, ErrorStatusInterceptor()))) }
     return builder.build()
   }
 

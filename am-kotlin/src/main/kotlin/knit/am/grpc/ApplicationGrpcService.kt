@@ -3,9 +3,13 @@ package knit.am.grpc
 import knit.am.ApplicationLoop
 import knit.am.Submission
 import knit.am.core.AmException
+import knit.am.core.Caller
 import knit.am.core.Phase
 import knit.am.core.Reason
+import knit.am.core.Role
 import knit.am.core.WaitingReason
+import knit.am.security.callerOf
+import knit.am.security.word
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
@@ -19,7 +23,7 @@ import knit.v1.ShutdownResponse
  * @param release called when a client needs nothing more of an application that has ended
  */
 internal class ApplicationGrpcService(
-  submission: Submission,
+  private val submission: Submission,
   private val loop: ApplicationLoop,
   private val waitingReasons: () -> List<WaitingReason>,
   private val release: () -> Unit,
@@ -27,6 +31,7 @@ internal class ApplicationGrpcService(
   private val spec = submission.toMessage()
 
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
+    val caller = callerOf()
     val application = loop.snapshots.value
     if (application.startTime == null) {
       throw AmException.Unavailable(
@@ -37,11 +42,23 @@ internal class ApplicationGrpcService(
     return GetApplicationResponse
       .newBuilder()
       .setApplication(application.toMessage())
-      .setSpec(spec)
+      .setSpec(if (request.withValues) submission.toMessage(valuesFor(caller)) else spec)
+      .setCallerRole(caller.role.toMessage())
       .setHistoryId(application.historyId)
       .setSequence(application.sequence)
       .addAllWaitingReasons(waitingReasons().map { it.toMessage() })
       .build()
+  }
+
+  /** Of which services [caller] may see the values of variables. */
+  private fun valuesFor(caller: Caller): (String) -> Boolean {
+    if (caller.role == Role.OWNER) return { true }
+    val own =
+      caller.container?.serviceName ?: throw AmException.PermissionDenied(
+        "Values of variables and annotations are for owners only, and for containers of their own service. Ask without with_values.",
+        facts = mapOf("role" to caller.role.word, "needed" to Role.OWNER.word),
+      )
+    return { it == own }
   }
 
   override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {

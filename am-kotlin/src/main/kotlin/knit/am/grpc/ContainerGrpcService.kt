@@ -6,6 +6,7 @@ import knit.am.core.Application
 import knit.am.core.Container
 import knit.am.core.Reason
 import knit.am.core.noSuchService
+import knit.am.security.callerOf
 import knit.v1.AddContainersRequest
 import knit.v1.AddContainersResponse
 import knit.v1.ContainerServiceGrpcKt
@@ -26,7 +27,7 @@ internal class ContainerGrpcService(
   }
 
   override suspend fun stopContainers(request: StopContainersRequest): StopContainersResponse {
-    val stopped = loop.request(request.toDomain())
+    val stopped = loop.request(request.toDomain(callerOf()))
     return StopContainersResponse.newBuilder().addAllContainers(stopped.withinOneAnswer()).build()
   }
 }

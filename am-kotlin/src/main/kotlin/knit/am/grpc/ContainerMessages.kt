@@ -1,6 +1,7 @@
 package knit.am.grpc
 
 import knit.am.core.AddContainers
+import knit.am.core.Caller
 import knit.am.core.Container
 import knit.am.core.ContainerExit
 import knit.am.core.ContainerState
@@ -31,9 +32,9 @@ internal fun AddContainersRequest.toDomain(): AddContainers {
   )
 }
 
-internal fun StopContainersRequest.toDomain(): StopContainers {
+internal fun StopContainersRequest.toDomain(caller: Caller): StopContainers {
   refuseIfUnknown()
-  return StopContainers(containerIdsList.toList(), placesList.map { it.toDomain() })
+  return StopContainers(containerIdsList.toList(), placesList.map { it.toDomain() }, caller)
 }
 
 internal fun Container.toMessage(): ContainerMessage {

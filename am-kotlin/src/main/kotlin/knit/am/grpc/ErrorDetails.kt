@@ -29,6 +29,7 @@ internal fun AmException.toStatus(): Status =
     is AmException.InvalidArgument -> Status.INVALID_ARGUMENT
     is AmException.FailedPrecondition -> Status.FAILED_PRECONDITION
     is AmException.PermissionDenied -> Status.PERMISSION_DENIED
+    is AmException.Unauthenticated -> Status.UNAUTHENTICATED
     is AmException.ResourceExhausted -> Status.RESOURCE_EXHAUSTED
     is AmException.OutOfRange -> Status.OUT_OF_RANGE
     is AmException.Unavailable -> Status.UNAVAILABLE

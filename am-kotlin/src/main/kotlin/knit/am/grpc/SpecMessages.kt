@@ -38,21 +38,26 @@ internal fun ApplicationSpec.toDomain(): Submission {
     stagingUrl = stagingUrl.ifEmpty { null },
     userName = userName.ifEmpty { null },
     masterPorts = if (hasMasterPorts() && problem == null) masterPorts.first..masterPorts.last else null,
+    clientGrants = if (problem == null) clientGrantsList.map { it.toDomain() } else emptyList(),
     problem = problem,
   )
 }
 
-/** The submission as clients may see it: the values of variables may be secret, and are left out. */
-internal fun Submission.toMessage(): ApplicationSpec {
+/**
+ * The submission as clients may see it: the values of variables may be secret, and are left out but for those of services that
+ * [showsValuesOf].
+ */
+internal fun Submission.toMessage(showsValuesOf: (String) -> Boolean = { false }): ApplicationSpec {
   val message =
     ApplicationSpec
       .newBuilder()
       .setName(name)
-      .putAllServices(services.mapValues { it.value.toMessage() })
+      .putAllServices(services.mapValues { (name, service) -> service.toMessage(showsValuesOf(name)) })
       .setLinger(linger.toMessage())
       .setStagingUrl(stagingUrl.orEmpty())
       .setUserName(userName.orEmpty())
   masterPorts?.let { message.setMasterPorts(it.toMessage()) }
+  message.addAllClientGrants(clientGrants.map { it.toMessage() })
   return message.build()
 }
 
@@ -90,9 +95,9 @@ internal fun ServiceSpecMessage.toDomain() =
     scaleDownOrder = scaleDownOrder.toDomain(),
   )
 
-/** As clients may see it: without the values of variables. */
-internal fun ServiceSpec.toMessage(): ServiceSpecMessage {
-  val message = toBasicMessage()
+/** As clients may see it: without the values of variables unless [showsValues]. */
+internal fun ServiceSpec.toMessage(showsValues: Boolean = false): ServiceSpecMessage {
+  val message = toBasicMessage(showsValues)
   message
     .addAllDepends(depends.map { it.toMessage() })
     .addAllRestartBudgets(restartBudgets.map { it.toMessage() })
@@ -108,13 +113,13 @@ internal fun ServiceSpec.toMessage(): ServiceSpecMessage {
   return message.build()
 }
 
-private fun ServiceSpec.toBasicMessage(): ServiceSpecMessage.Builder =
+private fun ServiceSpec.toBasicMessage(showsValues: Boolean): ServiceSpecMessage.Builder =
   ServiceSpecMessage
     .newBuilder()
     .setCommand(command)
     .setInstances(instances)
     .setResource(resource.toMessage())
-    .putAllEnvironment(environment.mapValues { "" })
+    .putAllEnvironment(if (showsValues) environment else environment.mapValues { "" })
     .putAllLocalResources(localResources.mapValues { it.value.toMessage() })
     .setFailurePolicy(
       when (failurePolicy) {

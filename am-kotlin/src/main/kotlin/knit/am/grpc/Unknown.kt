@@ -42,7 +42,8 @@ internal fun ApplicationSpec.problem(): String? {
     unknownField("the specification")
       ?: problemInLinger()
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } }
-      ?: if (hasMasterPorts()) problemInPorts() else null
+      ?: (if (hasMasterPorts()) problemInPorts() else null)
+      ?: problemInGrants()
   return problem?.let { "The specification cannot be carried out: $it." }
 }
 

@@ -17,6 +17,11 @@ object Secrets {
   const val TLS_CERTIFICATE = "knit.tls.cert"
   const val TLS_KEY = "knit.tls.key"
 
+  /** With which containers are let in, together with a token of their own; as PEM, and the key of the tokens' HMAC. */
+  const val CONTAINER_CERTIFICATE = "knit.container.cert"
+  const val CONTAINER_KEY = "knit.container.key"
+  const val TOKEN_KEY = "knit.token.key"
+
   /** What a container runs, in the form that its launch command looks for: the only one that each container has too, its own. */
   const val LAUNCH = "knit.launch"
 
@@ -49,6 +54,10 @@ fun Credentials.secret(name: String): ByteArray =
 
 /** Returns the application's keys. */
 fun Credentials.tls(): Tls = Tls(secret(Secrets.TLS_AUTHORITY), secret(Secrets.TLS_CERTIFICATE), secret(Secrets.TLS_KEY))
+
+/** Returns what containers are let in with. */
+fun Credentials.containerKeys(): ContainerKeys =
+  ContainerKeys(secret(Secrets.CONTAINER_CERTIFICATE), secret(Secrets.CONTAINER_KEY), secret(Secrets.TOKEN_KEY))
 
 /**
  * Returns what containers are given: the user's delegation tokens, so that a program can read HDFS.

@@ -20,21 +20,28 @@ import javax.net.ssl.SSLEngine
 
 /** The keys of one application: its certificate authority, and the Application Master's certificate and key, as PEM. */
 class Tls(
-  private val authority: ByteArray,
+  val authority: ByteArray,
   private val certificate: ByteArray,
   private val key: ByteArray,
 ) {
+  /** The name in the Application Master's certificate, by which clients know it wherever it runs. */
+  val serverName: String by lazy {
+    val names = certificatesOf(certificate).first().subjectAlternativeNames.orEmpty()
+    names.firstOrNull { it[0] == DNS_NAME }?.get(1)?.toString() ?: SERVER_NAME
+  }
+
   /**
-   * What a server needs for mutual TLS: whoever has no certificate of this application's authority gets no answer.
+   * What a server needs for mutual TLS: whoever has no certificate of this application's authority gets no answer, nor one of those
+   * that are [pinned].
    *
    * The keys never touch a disk.
    */
-  fun serverCredentials(): ServerCredentials {
+  fun serverCredentials(pinned: Set<Fingerprint> = emptySet()): ServerCredentials {
     // Read by the JDK: netty's own reader would look for BouncyCastle, of which clusters have many versions.
     val builder =
       SslContextBuilder
         .forServer(privateKeyOf(key), *certificatesOf(certificate))
-        .trustManager(*certificatesOf(authority))
+        .trustManager(PinnedTrust(certificatesOf(authority), pinned))
         .clientAuth(ClientAuth.REQUIRE)
     val context =
       GrpcSslContexts
@@ -55,6 +62,10 @@ class Tls(
   }
 
   private companion object {
+    const val SERVER_NAME = "knit-application-master"
+
+    /** The kind of alternative name, by its number in X.509. */
+    const val DNS_NAME = 2
     const val TLS_1_3 = "TLSv1.3"
 
     /** Java 8 has TLS 1.3 since 8u261. */

@@ -11,12 +11,14 @@ internal data class LaunchSpec(
   val environment: Map<String, String>,
   private val described: Map<String, LocalResource>,
   val pythonEnvironment: String? = null,
+  /** What the program reaches the Application Master with, by the name of the file; none where it is not to. */
+  val credentials: Map<String, String> = emptyMap(),
 ) {
   /** As YARN is asked for them: it leaves an environment in a tar archive packed. */
   val localResources: Map<String, LocalResource> =
     described.mapValues { (name, resource) -> if (name == pythonEnvironment) resource.asUnpackedByContainers() else resource }
 
-  /** Without [command] and the values of [environment], which may be secret. */
+  /** Without [command], the values of [environment] and the contents of [credentials], which may be secret. */
   override fun toString(): String = "LaunchSpec(environment=${environment.keys}, localResources=${localResources.keys})"
 }
 
@@ -54,15 +56,35 @@ internal fun LaunchSpec.script(): String =
     links().joinToString("") { (name, other) -> "ln -s -- ${quoted(other)} ${quoted(name)}\n" } +
     localResources.filterValues { it.memberNames.isNotEmpty() }.keys.joinToString("", transform = ::linksInto) +
     (if (HOME in environment) "" else OWN_HOME) +
+    credentialFiles() +
     "set -- ${quoted(command)}\n" +
     pythonEnvironment?.let(::activationOf).orEmpty() +
-    environment.entries.joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
+    environment.entries
+      .filter {
+        it.key != CREDENTIALS || credentials.isEmpty()
+      }.joinToString("") { (name, value) -> "export $name=${quoted(value)}\n" } +
     "exec /bin/bash -c \"\$1\"\n"
 
 private const val HOME = "HOME"
 
 /** YARN's own is `/home/` by default, where nobody may write. */
 private const val OWN_HOME = "mkdir -p .home && export HOME=\"\$PWD/.home\"\n"
+
+/** Where a program finds its credentials. */
+private const val CREDENTIALS = "KNIT_CREDENTIALS"
+private const val CREDENTIALS_FOLDER = ".knit-credentials"
+
+/**
+ * Shell that writes the credentials into files that only the container's user may read, and says where they are.
+ *
+ * `printf` is the shell's own: what it prints is in no list of processes.
+ */
+private fun LaunchSpec.credentialFiles(): String {
+  if (credentials.isEmpty()) return ""
+  val files = credentials.entries.joinToString("") { (name, content) -> " && printf %s ${quoted(content)} > ${quoted(name)}" }
+  return "(umask 077 && mkdir $CREDENTIALS_FOLDER && cd $CREDENTIALS_FOLDER$files) || exit\n" +
+    "export $CREDENTIALS=\"\$PWD/$CREDENTIALS_FOLDER\"\n"
+}
 
 /**
  * Shell that links what an unpacked archive holds at its top into the working directory.

@@ -12,6 +12,11 @@ import io.grpc.netty.NettyChannelBuilder
 import io.grpc.stub.ClientCallStreamObserver
 import io.grpc.stub.ClientCalls
 import io.grpc.stub.ClientResponseObserver
+import knit.am.core.Role
+import knit.am.security.ClientGrant
+import knit.am.security.ClientRoles
+import knit.am.security.ContainerTokens
+import knit.am.security.Fingerprint
 import knit.am.security.Tls
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase
 import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineImplBase
@@ -43,6 +48,7 @@ import java.nio.channels.SocketChannel
 import java.security.KeyFactory
 import java.security.KeyStore
 import java.security.cert.CertificateFactory
+import java.security.cert.X509Certificate
 import java.security.spec.PKCS8EncodedKeySpec
 import java.util.Base64
 import java.util.concurrent.TimeUnit
@@ -89,7 +95,10 @@ class AmServerTest {
 
   private fun server(ports: IntRange): AmServer {
     val tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes())
-    return AmServer(tls.serverCredentials(), listOf(applications, containers, logs), activity, ports)
+    val certificate = CertificateFactory.getInstance("X.509").generateCertificate(resource("client.pem")) as X509Certificate
+    val roles = ClientRoles(listOf(ClientGrant(Fingerprint.of(certificate), Role.OWNER)))
+    val callers = CallerInterceptor(ContainerTokens(ByteArray(32), "history")) { null }
+    return AmServer(tls.serverCredentials(), listOf(applications, containers, logs), activity, callers, roles, ports)
   }
 
   private fun resource(name: String): InputStream = checkNotNull(javaClass.getResourceAsStream("/tls/$name")) { name }

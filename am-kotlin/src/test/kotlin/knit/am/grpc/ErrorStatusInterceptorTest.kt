@@ -72,6 +72,7 @@ class ErrorStatusInterceptorTest {
         AmException.InvalidArgument("x") to Status.Code.INVALID_ARGUMENT,
         AmException.FailedPrecondition("x", Reason.APPLICATION_ENDING) to Status.Code.FAILED_PRECONDITION,
         AmException.PermissionDenied("x") to Status.Code.PERMISSION_DENIED,
+        AmException.Unauthenticated("x", Reason.NO_ROLE) to Status.Code.UNAUTHENTICATED,
         AmException.ResourceExhausted("x", Reason.STORE_FULL) to Status.Code.RESOURCE_EXHAUSTED,
         AmException.OutOfRange("x", Reason.HISTORY_LOST) to Status.Code.OUT_OF_RANGE,
         AmException.Unavailable("x", Reason.APPLICATION_LEAVING) to Status.Code.UNAVAILABLE,

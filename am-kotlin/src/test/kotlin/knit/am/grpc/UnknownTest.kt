@@ -5,8 +5,10 @@ import com.google.protobuf.Duration
 import com.google.protobuf.Timestamp
 import com.google.protobuf.UnknownFieldSet
 import knit.am.core.AmException
+import knit.am.core.Caller
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
+import knit.am.core.Role
 import knit.v1.AddContainersRequest
 import knit.v1.ApplicationSpec
 import knit.v1.ListContainersRequest
@@ -74,14 +76,14 @@ class UnknownTest {
             .newBuilder()
             .setUnknownFields(newer)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "places has a field with number 99" to {
           StopContainersRequest
             .newBuilder()
             .addPlaces(place)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "states is 42" to {
           ListContainersRequest

@@ -103,6 +103,32 @@ class LaunchSpecTest {
     }
   }
 
+  @Test
+  fun credentialsAreFilesForTheProgramsUserAlone() {
+    val files = mapOf("token" to "worker/0/1/x", "key.pem" to "-----BEGIN\n'it's' \$HOME `date` \\n%s\n", "empty" to "")
+    val command =
+      "stat -c '%a %n' \"\$KNIT_CREDENTIALS\" \"\$KNIT_CREDENTIALS\"/*; cd / && cat \"\$KNIT_CREDENTIALS\"/key.pem; " +
+        "umask; env"
+    val ran = run(LaunchSpec(command, mapOf("KNIT_CREDENTIALS" to "/elsewhere", "PWD" to "/elsewhere"), emptyMap(), null, files))
+    val folder = directory.toRealPath().resolve(".knit-credentials")
+    assertEquals(0 to "", ran.exitCode to ran.stderr)
+    val modes = listOf("700 $folder", "600 $folder/empty", "600 $folder/key.pem", "600 $folder/token").joinToString("\n", postfix = "\n")
+    assertTrue(ran.stdout.startsWith(modes + files.getValue("key.pem")), ran.stdout)
+    val rest = ran.stdout.removePrefix(modes + files.getValue("key.pem"))
+    assertFalse(rest.startsWith("0077"), "the program's own files are as ever")
+    assertTrue("\nKNIT_CREDENTIALS=$folder\n" in rest, rest)
+    for (content in files.values.filter { it.isNotEmpty() }) assertFalse(content in rest, "no variable has it")
+    assertFalse("PRIVATE" in LaunchSpec("", emptyMap(), emptyMap(), null, mapOf("key.pem" to "PRIVATE")).toString())
+  }
+
+  @Test
+  fun credentialsThatCannotBeWrittenKeepTheProgramFromBeginning() {
+    Files.createFile(directory.resolve(".knit-credentials"))
+    val ran = run(LaunchSpec("echo begun", emptyMap(), emptyMap(), null, mapOf("token" to "x")))
+    assertEquals("", ran.stdout)
+    assertTrue(ran.exitCode != 0 && ".knit-credentials" in ran.stderr, ran.stderr)
+  }
+
   /** More than are linked at once, and with names that a shell would like to take apart. */
   @Test
   fun theMembersOfAnArchiveLieBesideTheCommand() {

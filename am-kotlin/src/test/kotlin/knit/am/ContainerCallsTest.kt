@@ -1,0 +1,224 @@
+package knit.am
+
+import com.google.rpc.ErrorInfo
+import io.grpc.Channel
+import io.grpc.ClientInterceptors
+import io.grpc.Grpc
+import io.grpc.ManagedChannel
+import io.grpc.Metadata
+import io.grpc.Status
+import io.grpc.StatusException
+import io.grpc.TlsChannelCredentials
+import io.grpc.stub.MetadataUtils
+import knit.am.core.Access
+import knit.am.core.ServiceSpec
+import knit.am.core.service
+import knit.am.log.ContainerIndex
+import knit.am.log.FakeLogSource
+import knit.am.security.ContainerKeys
+import knit.am.security.Tls
+import knit.am.yarn.FakeNodeManager
+import knit.am.yarn.FakeResourceManager
+import knit.am.yarn.LaunchSpec
+import knit.client.Keys
+import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineStub
+import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineStub
+import knit.v1.ContainerState
+import knit.v1.GetApplicationRequest
+import knit.v1.GetApplicationResponse
+import knit.v1.ListContainersRequest
+import knit.v1.Role
+import knit.v1.ShutdownRequest
+import knit.v1.StopContainersRequest
+import kotlinx.coroutines.CompletableDeferred
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.async
+import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
+import kotlinx.coroutines.runBlocking
+import kotlinx.coroutines.withTimeout
+import org.junit.jupiter.api.AfterEach
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.Timeout
+import org.junit.jupiter.api.io.TempDir
+import java.nio.file.Path
+import java.time.Clock
+import java.time.Duration
+import java.util.concurrent.TimeUnit
+import com.google.rpc.Status as StatusMessage
+
+/** What a container may, with nothing but the files that its launch writes: the whole Application Master over real mutual TLS. */
+@Timeout(60)
+class ContainerCallsTest {
+  @TempDir
+  lateinit var logDirectory: Path
+
+  private val keys = Keys.generate()
+  private val resourceManager = FakeResourceManager().apply { isGenerous = true }
+  private val nodeManager = FakeNodeManager()
+  private val published = CompletableDeferred<String>()
+  private val channels = ArrayList<ManagedChannel>()
+  private val staging =
+    object : Staging {
+      override suspend fun publish(address: String) {
+        published.complete(address)
+      }
+
+      override suspend fun remove() = Unit
+    }
+
+  private fun master(services: Map<String, ServiceSpec>): ApplicationMaster {
+    val container = keys.clients.getValue(knit.am.core.Role.CONTAINER)
+    return ApplicationMaster(
+      config =
+        AmConfig(
+          applicationId = "application_1_0001",
+          attemptNumber = 1,
+          host = "localhost",
+          submission = Submission("demo", services, Duration.ZERO, null, "ann"),
+          logDirectory = logDirectory,
+          tls = Tls(keys.authority.toByteArray(), keys.server.certificate.toByteArray(), keys.server.key.toByteArray()),
+          containerKeys = ContainerKeys(container.certificate.toByteArray(), container.key.toByteArray(), keys.tokenKey),
+        ),
+      resourceManager = resourceManager,
+      nodeManager = nodeManager,
+      logSource = FakeLogSource(),
+      index = ContainerIndex(logDirectory, Dispatchers.IO.limitedParallelism(1)),
+      staging = staging,
+      clock = Clock.systemUTC(),
+      nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+    )
+  }
+
+  @AfterEach
+  fun close() = channels.forEach { it.shutdownNow() }
+
+  /** What a program in any language does with the files. */
+  private fun connect(files: Map<String, String>): Channel {
+    val credentials =
+      TlsChannelCredentials
+        .newBuilder()
+        .trustManager(files.getValue("ca.pem").byteInputStream())
+        .keyManager(files.getValue("cert.pem").byteInputStream(), files.getValue("key.pem").byteInputStream())
+        .build()
+    val (host, port) = files.getValue("address").split(':')
+    val channel = Grpc.newChannelBuilderForAddress(host, port.toInt(), credentials).overrideAuthority(files.getValue("server_name")).build()
+    channels += channel
+    val headers = Metadata().apply { put(Metadata.Key.of("knit-token", Metadata.ASCII_STRING_MARSHALLER), files.getValue("token")) }
+    return ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers))
+  }
+
+  private suspend fun refusal(call: suspend () -> Any): Pair<Status.Code, String> =
+    try {
+      call()
+      Status.Code.OK to ""
+    } catch (refused: StatusException) {
+      val details = checkNotNull(refused.trailers?.get(Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER)))
+      refused.status.code to
+        StatusMessage
+          .parseFrom(details)
+          .getDetails(0)
+          .unpack(ErrorInfo::class.java)
+          .reason
+    }
+
+  private suspend fun Channel.application(withValues: Boolean = false): GetApplicationResponse =
+    ApplicationServiceCoroutineStub(this).getApplication(GetApplicationRequest.newBuilder().setWithValues(withValues).build())
+
+  private suspend fun Channel.stop(containerId: String) =
+    ContainerServiceCoroutineStub(this).stopContainers(StopContainersRequest.newBuilder().addContainerIds(containerId).build())
+
+  private fun with(
+    services: Map<String, ServiceSpec>,
+    test: suspend (Map<String, LaunchSpec>) -> Unit,
+  ) = runBlocking(Dispatchers.Default) {
+    coroutineScope {
+      val outcome = async { master(services).run() }
+      try {
+        published.await()
+        val count = services.values.sumOf { it.instances }
+        withTimeout(20_000) { while (nodeManager.launched.size < count) delay(20) }
+        test(nodeManager.launched.toMap())
+      } finally {
+        outcome.cancel()
+      }
+    }
+  }
+
+  @Test
+  fun aContainerLooksAndStopsItselfAndNothingElse() =
+    with(
+      mapOf("worker" to service(instances = 2), "other" to service(instances = 1).copy(environment = mapOf("SECRET" to "hunter2"))),
+    ) { launched ->
+      val (own, other) = launched.entries.filter { it.value.environment["KNIT_SERVICE_NAME"] == "worker" }.toList()
+      val container = connect(own.value.credentials)
+      val description = container.application()
+      assertEquals(Role.ROLE_CONTAINER, description.callerRole)
+      assertEquals("application_1_0001", own.value.credentials["application_id"])
+      val listed = ContainerServiceCoroutineStub(container).listContainers(ListContainersRequest.getDefaultInstance())
+      assertEquals(3, listed.containersCount)
+
+      val shutdown = refusal { ApplicationServiceCoroutineStub(container).shutdown(ShutdownRequest.getDefaultInstance()) }
+      assertEquals(Status.Code.PERMISSION_DENIED to "PERMISSION_DENIED", shutdown)
+      assertEquals(Status.Code.PERMISSION_DENIED to "NOT_YOURSELF", refusal { container.stop(other.key) })
+      val shown = container.application(withValues = true).spec
+      assertEquals(mapOf("SECRET" to ""), shown.servicesMap.getValue("other").environmentMap)
+
+      val stopped = container.stop(own.key).getContainers(0)
+      assertEquals(ContainerState.CONTAINER_STATE_STOPPING, stopped.state)
+      resourceManager.complete(own.key)
+      withTimeout(20_000) { while (refusal { container.application() } != Status.Code.UNAUTHENTICATED to "CONTAINER_ENDED") delay(20) }
+      assertEquals(Role.ROLE_CONTAINER, connect(other.value.credentials).application().callerRole)
+    }
+
+  @Test
+  fun whatAServiceGivesItsContainersTheyMay() =
+    with(
+      mapOf(
+        "plain" to service(instances = 1).copy(environment = mapOf("SECRET" to "hunter2")),
+        "boss" to service(instances = 1).copy(access = Access.OWNER),
+        "deputy" to service(instances = 1).copy(access = Access.OPERATOR),
+      ),
+    ) { launched ->
+      val byService = launched.values.associateBy { it.environment.getValue("KNIT_SERVICE_NAME") }
+      val idOf = launched.entries.associate { it.value.environment.getValue("KNIT_SERVICE_NAME") to it.key }
+      val (plain, deputy, boss) = listOf("plain", "deputy", "boss").map { connect(byService.getValue(it).credentials) }
+      assertEquals(Role.ROLE_OPERATOR, deputy.application().callerRole)
+      assertEquals(Role.ROLE_OWNER, boss.application().callerRole)
+      // Its own service's values, and no more; an owner's are all.
+      assertEquals(
+        "hunter2",
+        plain
+          .application(withValues = true)
+          .spec.servicesMap
+          .getValue("plain")
+          .environmentMap["SECRET"],
+      )
+      assertEquals(
+        "",
+        deputy
+          .application(withValues = true)
+          .spec.servicesMap
+          .getValue("plain")
+          .environmentMap["SECRET"],
+      )
+      assertEquals(
+        "hunter2",
+        boss
+          .application(withValues = true)
+          .spec.servicesMap
+          .getValue("plain")
+          .environmentMap["SECRET"],
+      )
+      assertTrue(deputy.stop(idOf.getValue("plain")).containersCount == 1)
+      assertEquals(
+        Status.Code.PERMISSION_DENIED,
+        refusal {
+          ApplicationServiceCoroutineStub(deputy).shutdown(ShutdownRequest.getDefaultInstance())
+        }.first,
+      )
+      assertEquals(Status.Code.OK, refusal { ApplicationServiceCoroutineStub(boss).shutdown(ShutdownRequest.getDefaultInstance()) }.first)
+    }
+}

@@ -12,6 +12,7 @@ import knit
 from knit._values.documents import read_file as read_yaml
 
 PAGE = Path(__file__).parents[2] / "docs" / "specification.md"
+EXAMPLES = sorted((PAGE.parents[1] / "examples").glob("*.yaml"))
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # The page lies beside the repository's sources, not in what is built of them.
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="no documentation beside these tests")
@@ -32,9 +33,32 @@ def test_every_example_is_a_specification(block: str, tmp_path: Path) -> None:
     assert knit.ApplicationSpec.from_yaml(path) == spec
 
 
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_beside_it_is_one_and_is_well(
+    path: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from knit.cli import main
+
+    assert main(["validate", str(path)]) == 0, capfd.readouterr().err
+    spec = knit.ApplicationSpec.from_file(path)
+    for name, text in (("a.yaml", spec.to_yaml()), ("a.json", spec.to_json())):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        assert knit.ApplicationSpec.from_file(tmp_path / name) == spec
+
+
 def test_every_key_is_on_the_page() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    for kind in (knit.ApplicationSpec, knit.Service, knit.File):
+    kinds = (
+        knit.ApplicationSpec,
+        knit.Service,
+        knit.File,
+        knit.RestartBudget,
+        knit.Placement,
+        knit.Readiness,
+        knit.Driver,
+        knit.ClientGrant,
+    )
+    for kind in kinds:
         for field in attrs.fields(kind):
             assert f"\n| `{field.name}` |" in page, f"{kind.__name__}.{field.name} is not described"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def test_each_option_finds_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
             "0",
         ],
         *["--finish-others", "--name", "demo", "--queue", "q", "--tag", "a", "--tag", "b"],
+        *["--priority", "0", "--lifetime", "2h", "--node-label", "gpu", "--type", "batch"],
         *["--max-attempts", "2", "--am-memory", "1g", "./train.sh"],
     )
     service = spec.services["trainer"]
@@ -78,6 +80,8 @@ def test_each_option_finds_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert service.failure_policy is knit.FailurePolicy.FINISH_OTHERS
     assert (spec.name, spec.queue, spec.tags, spec.max_attempts) == ("demo", "q", ("a", "b"), 2)
     assert spec.application_master.memory_mib == 1024
+    assert (spec.priority, spec.node_label, spec.type) == (0, "gpu", "batch")
+    assert spec.lifetime == timedelta(hours=2)
 
 
 @pytest.mark.parametrize(

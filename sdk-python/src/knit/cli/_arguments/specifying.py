@@ -35,7 +35,8 @@ _OF_A_SERVICE = {
 """What a file given by --spec says itself."""
 OWN_OPTIONS = ("--instances", "--memory", "--vcores", "--file", "--archive", "--python-env",
                "--env", "--env-file", "--queue", "--detach", "--am-memory", "--max-restarts",
-               "--max-attempts", "--master-ports", "--dry-run")  # fmt: skip
+               "--max-attempts", "--master-ports", "--dry-run", "--lifetime",
+               "--node-label")  # fmt: skip
 """
 Those that a command hardly means itself when they stand behind it. (--name, --timeout and
 --verbose are anybody's.)
@@ -94,6 +95,29 @@ def spec_options(function: F) -> F:
         click.option("--queue", metavar="QUEUE", help="Queue to submit to.  [default: default]"),
         click.option("--tag", "tags", multiple=True, metavar="WORD", help="A tag; repeatable."),
         click.option(
+            "--priority",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Within the queue: higher first.  [default: the queue's]",
+        ),
+        click.option(
+            "--lifetime",
+            type=values.duration,
+            metavar="TIME",
+            help="YARN ends it after this long, whether you are there or not: 90s, 5m, 2d.  "
+            "[default: the queue's, else never]",
+        ),
+        click.option(
+            "--node-label",
+            metavar="LABEL",
+            help="Only nodes with this label.  [default: the queue's]",
+        ),
+        click.option(
+            "--type",
+            metavar="WORD",
+            help="YARN's application type, by which lists are filtered.  [default: knit]",
+        ),
+        click.option(
             "--service",
             metavar="NAME",
             help=f"What the containers are called in the logs.  [default: {DEFAULT_SERVICE}]",
@@ -129,7 +153,7 @@ def spec_options(function: F) -> F:
         click.option(
             "--spec",
             metavar="FILE",
-            help="Run the application that this YAML file describes, instead of a command.",
+            help="Run the application that this file of YAML or JSON describes, not a command.",
         ),
     ]
     for option in reversed(options):
@@ -169,7 +193,9 @@ def make_spec(
     else:
         spec = _of_command(words, given, note)
     changes: dict[str, Any] = {
-        name: given[name] for name in ("name", "queue", "max_attempts") if name in given
+        name: given[name]
+        for name in ("name", "queue", "max_attempts", "priority", "lifetime", "node_label", "type")
+        if name in given
     }
     if "tags" in given:
         changes["tags"] = (*spec.tags, *given["tags"])

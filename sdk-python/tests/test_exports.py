@@ -11,15 +11,18 @@ import knit
 import knit.testing
 
 MODELS = """
-    AggregatedLogs Application ApplicationDescription ApplicationOutcome ApplicationReport
-    ApplicationSpec ApplicationState ApplicationStatus BudgetAccount CheckResult Client
-    ClusterConfig Container ContainerExit ContainerLogs ContainerRef ContainerState Endpoint Event
-    EventKind ExitReason FailurePolicy File FinalStatus KeyChange KeyValue KeyValueStore KillResult
-    Knit Lease LogChunk LogEnd LogFile LogLine LogStream NodeReport NodeStanding NodeState Notice
-    NoticeSeverity OperationResult PackingProgress Position QueueReport QueueState
-    RUNNING_ENVIRONMENT ReasonSource ResourceAmount Resources Scaled SchedulerType Service
-    ServiceCondition ServiceStatus ServiceUpdate Snapshot StagingProgress TransactionResult
-    UpdateState Visibility WaitingCause WaitingReason Watch YarnState create_env pack_environment
+    Access AccessControl AggregatedLogs AllocationPolicy Application ApplicationDescription
+    ApplicationOutcome ApplicationReport ApplicationSpec ApplicationState ApplicationStatus
+    AttemptPolicy BackOff BudgetAccount CheckResult Client ClientGrant ClusterConfig Container
+    ContainerExit ContainerLogs ContainerRef ContainerState DependencyCondition Driver Endpoint
+    Event EventKind ExitReason FailurePolicy File FinalStatus HttpCheck KeyChange KeyValue
+    KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine LogStream
+    NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult PackingProgress
+    Placement Position Probe QueuePartition QueueReport QueueState RUNNING_ENVIRONMENT Readiness
+    ReasonSource ResourceAmount Resources RestartBudget RestartScope Role ScaleDownOrder Scaled
+    SchedulerType Service ServiceCondition ServiceStatus ServiceUpdate Snapshot Spread
+    StagingProgress TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState Visibility
+    WaitingCause WaitingReason Watch YarnState create_env pack_environment
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
@@ -27,11 +30,10 @@ ERRORS = """
     ClusterFileNotFoundError ClusterResponseError ClusterTimeoutError ClusterUnreachableError
     CondaException ConfigurationError ConfigurationNotFoundError ConnectionLostError
     ContainerNotFoundError DuplicateFileError EventsForgottenError FileMissingError
-    HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError
-    KeyNotFoundError KnitError KnitException LeaseEndedError LogAggregationDisabledError
-    LogFormatError LogsNotFoundError LogsUnavailableError NeedsAgentError NotPermittedError
-    PackageListError PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError
-    QueueStoppedError
+    HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError KeyNotFoundError
+    KnitError KnitException LeaseEndedError LogAggregationDisabledError LogFormatError
+    LogsNotFoundError LogsUnavailableError NeedsAgentError NotPermittedError PackageListError
+    PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError
     WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException

@@ -122,6 +122,7 @@ VALUES = [
         total=knit.ResourceAmount(8192, 8, {"yarn.io/gpu": 2}),
     ),
     knit.PackingProgress(environment="env", packed_bytes=1, total_bytes=2, cached=False),
+    knit.QueuePartition(label="fast", used=knit.ResourceAmount(512, 1)),
     knit.QueueReport(path="root.a", state=knit.QueueState.STOPPED, node_labels=("fast",)),
     knit.ResourceAmount(512, 1, {"yarn.io/gpu": 1}),
     knit.StagingProgress(file="data.csv", sent_bytes=1, total_bytes=2, cached=False),

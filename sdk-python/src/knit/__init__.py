@@ -52,7 +52,12 @@ if TYPE_CHECKING:
     from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
     from knit._values.nodes import NodeReport, NodeState
     from knit._values.placement import Placement, Spread
-    from knit._values.queues import QueueReport, QueueState, SchedulerType
+    from knit._values.queues import (
+        QueuePartition,
+        QueueReport,
+        QueueState,
+        SchedulerType,
+    )
     from knit._values.readiness import HttpCheck, Probe, Readiness
     from knit._values.references import ContainerRef, Position
     from knit._values.reports import ApplicationReport
@@ -138,6 +143,7 @@ __all__ = [
     "Placement",
     "Position",
     "Probe",
+    "QueuePartition",
     "QueueReport",
     "QueueState",
     "Readiness",
@@ -206,7 +212,7 @@ _MODULES = {
     "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
     "_values.nodes": ("NodeReport", "NodeState"),
     "_values.placement": ("Placement", "Spread"),
-    "_values.queues": ("QueueReport", "QueueState", "SchedulerType"),
+    "_values.queues": ("QueuePartition", "QueueReport", "QueueState", "SchedulerType"),
     "_values.readiness": ("HttpCheck", "Probe", "Readiness"),
     "_values.references": ("ContainerRef", "Position"),
     "_values.reports": ("ApplicationReport",),

@@ -37,6 +37,26 @@ class SchedulerType(enum.Enum):
 
 
 @attrs.frozen(kw_only=True)
+class QueuePartition:
+    """What a queue has of the nodes with one label. What is not told is None."""
+
+    label: str
+    """The node label; empty for the default partition, the nodes without one."""
+    absolute_capacity: float | None = None
+    """What it is promised, as a share of those nodes."""
+    absolute_max_capacity: float | None = None
+    """What it may take, as a share of those nodes."""
+    absolute_used_capacity: float | None = None
+    """What it uses, as a share of those nodes."""
+    used: ResourceAmount | None = None
+    """What its containers on those nodes were granted. None for queues that hold others."""
+    max_resources: ResourceAmount | None = None
+    """What it may take, as many nodes as there are now. None before Hadoop 3."""
+    am_limit: ResourceAmount | None = None
+    """What all Application Masters there may have. None for queues that hold others."""
+
+
+@attrs.frozen(kw_only=True)
 class QueueReport:
     """
     A snapshot of a queue, from the ResourceManager.
@@ -99,6 +119,8 @@ class QueueReport:
 
     node_labels: tuple[str, ...] | None = None
     """The node labels it may use, sorted; `*` for all. None for Fair and FIFO."""
+    partitions: tuple[QueuePartition, ...] = ()
+    """The same by node label, the default partition first. Capacity only."""
     default_node_label: str | None = None
     """The label that applications get which ask for none. None: the default partition."""
 

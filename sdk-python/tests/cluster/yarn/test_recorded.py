@@ -118,6 +118,31 @@ class TestCapacityScheduler:
         # 2**63 - 1 of them is no limit, and is not told as one.
         assert found["root.default"].max_container == ResourceAmount(8192, 4)
 
+    def test_what_it_has_of_the_nodes_with_each_label(self) -> None:
+        default = queues("capacity-scheduler-with-labels")["root.default"]
+        bare, fast = default.partitions
+        assert (bare.label, fast.label) == ("", "fast")
+        assert (bare.absolute_capacity, bare.absolute_used_capacity) == (0.9, 0.75)
+        assert (fast.absolute_capacity, fast.absolute_used_capacity) == (1.0, 0.0)
+        assert (bare.used, fast.used) == (
+            ResourceAmount(1536, 6, {GPU: 0}),
+            ResourceAmount(named={GPU: 0}),
+        )
+        assert fast.max_resources == ResourceAmount(8192, 8, {GPU: 2})
+        assert bare.am_limit == ResourceAmount(6592, 7, {GPU: 2})
+        small = queues("capacity-scheduler-with-labels")["root.small"]
+        assert [partition.label for partition in small.partitions] == [""]
+        root = queues("capacity-scheduler-with-labels")["root"]
+        assert [partition.label for partition in root.partitions] == ["", "fast"]
+        assert (root.partitions[0].used, root.partitions[0].am_limit) == (None, None)
+        [old] = queues("capacity-scheduler-2.10.2")["root.default"].partitions
+        assert (old.absolute_capacity, old.used, old.max_resources) == (
+            0.9,
+            ResourceAmount(512, 1),
+            None,
+        )
+        assert queues("fair-scheduler")["root"].partitions == ()
+
     def test_lifetimes_labels_and_made_queues(self) -> None:
         leaf = {
             "type": "capacitySchedulerLeafQueueInfo",

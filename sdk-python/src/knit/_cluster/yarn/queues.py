@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from knit._cluster.yarn.json import (
     told_int,
 )
 from knit._values.amounts import ResourceAmount
-from knit._values.queues import QueueReport, QueueState, SchedulerType
+from knit._values.queues import QueuePartition, QueueReport, QueueState, SchedulerType
 
 _NO_LIMIT = 2**31 - 1
 """What YARN writes where a number of applications has no limit."""
@@ -46,14 +46,8 @@ def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterator[QueueRepor
         not children and path != "root"
     )
     # Of the root, shares of the cluster stand here alone.
-    partition: dict[str, Any] = next(
-        (
-            found
-            for found in objects_in(object_in(queue, "capacities"), "queueCapacitiesByPartition")
-            if not found.get("partitionName")
-        ),
-        {},
-    )
+    capacities = objects_in(object_in(queue, "capacities"), "queueCapacitiesByPartition")
+    partition: dict[str, Any] = next((c for c in capacities if not c.get("partitionName")), {})
     shares = {**partition, **queue}
     used = amount_in(queue, "resourcesUsed")
     if used is None and below:
@@ -89,6 +83,7 @@ def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterator[QueueRepor
         node_labels=tuple(sorted(texts_in(queue, "nodeLabels")))
         if is_leaf or "nodeLabels" in queue
         else None,
+        partitions=tuple(_partitions(queue, capacities)),
         default_node_label=str(queue.get("defaultNodeLabelExpression") or "").strip() or None,
         running_applications=_applications(
             queue, "numActiveApplications", below, "running_applications"
@@ -108,6 +103,27 @@ def _capacity_queues(queue: Mapping[str, Any], path: str) -> Iterator[QueueRepor
     )
     for reports in below:
         yield from reports
+
+
+def _partitions(
+    queue: Mapping[str, Any], capacities: Iterable[Mapping[str, Any]]
+) -> Iterator[QueuePartition]:
+    usages: dict[str, Mapping[str, Any]] = {
+        str(usage.get("partitionName") or ""): usage
+        for usage in objects_in(object_in(queue, "resources"), "resourceUsagesByPartition")
+    }
+    by_label = {str(found.get("partitionName") or ""): found for found in capacities}
+    for label, found in sorted(by_label.items()):
+        usage = usages.get(label, {})
+        yield QueuePartition(
+            label=label,
+            absolute_capacity=share_in(found, "absoluteCapacity"),
+            absolute_max_capacity=share_in(found, "absoluteMaxCapacity"),
+            absolute_used_capacity=share_in(found, "absoluteUsedCapacity"),
+            used=amount_in(usage, "used"),
+            max_resources=amount_in(found, "effectiveMaxResource"),
+            am_limit=amount_in(usage, "amLimit"),
+        )
 
 
 def _applications(

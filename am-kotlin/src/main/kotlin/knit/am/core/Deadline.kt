@@ -24,6 +24,9 @@ internal data class Deadline(
     /** [Container.dueTime]. */
     CONTAINER,
 
+    /** [ServiceUpdate.readyDeadline]. */
+    UPDATE,
+
     /** [Service.allocationDeadline]. */
     ALLOCATION,
 
@@ -51,6 +54,8 @@ internal data class Deadline(
       }
 
     fun of(service: Service): Deadline? = service.allocationDeadline?.let { Deadline(it, Kind.ALLOCATION, service.name) }
+
+    fun ofUpdate(service: Service): Deadline? = service.update?.readyDeadline?.let { Deadline(it, Kind.UPDATE, service.name) }
 
     fun of(node: Node) = Deadline(node.forgiveTime, Kind.FORGIVENESS, node.nodeId)
   }

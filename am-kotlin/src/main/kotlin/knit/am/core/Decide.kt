@@ -64,6 +64,10 @@ private fun Turn.carryOut(command: Command<*>): () -> Any =
     is AddContainers -> add(command)
     is StopContainers -> stop(command)
     is EndApplication -> end(command)
+    is ScaleService -> scale(command)
+    is AddServices -> addServices(command)
+    is RemoveServices -> removeServices(command)
+    is UpdateService -> update(command)
   }
 
 /** Does what the times that have passed were for; each of them moves or clears its own. */
@@ -74,7 +78,8 @@ private fun Turn.due() {
     when (deadline.kind) {
       Deadline.Kind.FORGIVENESS -> forgiveInTime(deadline.name)
       Deadline.Kind.CONTAINER -> due(checkNotNull(application.container(deadline.key)))
-      Deadline.Kind.ALLOCATION -> put(ServiceChanged(application.services.getValue(deadline.name).copy(allocationDeadline = null)))
+      Deadline.Kind.UPDATE -> tookTooLong(deadline.name)
+      Deadline.Kind.ALLOCATION -> waitedTooLong(deadline.name)
       Deadline.Kind.ENDING -> ended()
     }
     check(deadline !in application.index.deadlines) { "$deadline has passed and stays" }
@@ -86,12 +91,20 @@ private fun Turn.due(container: Container) =
   when (container.state) {
     ContainerState.PENDING -> request(container)
 
+    ContainerState.HELD -> giveBack(container.key.place.serviceName)
+
     // Whoever is asked to end a process by force has been asked to end it gently, and does both.
     else -> put(container.copy(dueTime = null))
   }
 
 /** What every turn ends with, whatever began it. Costs in proportion to what the turn has changed. */
 private fun Turn.settle() {
+  val services = changes.mapNotNullTo(java.util.TreeSet()) { it.serviceName }
+  if (application.phase == Phase.RUNNING) {
+    services.forEach { goOnUpdating(it) }
+    services.forEach { startTogether(it) }
+    services.forEach { limitWaiting(it) }
+  }
   waitOn()
   endIfDone()
   forget()

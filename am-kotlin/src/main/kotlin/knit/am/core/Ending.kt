@@ -52,11 +52,17 @@ internal fun Turn.waitOn() {
 
 internal fun Turn.endIfDone() {
   if (application.isDone || application.openCount > 0) return
-  if (application.phase == Phase.RUNNING && application.size == 0) return
+  if (application.phase == Phase.RUNNING && application.waitsForClients) return
   val outcome = application.outcome ?: application.naturalOutcome()
   put(application.header.copy(phase = Phase.REPORTING, outcome = outcome, endDeadline = null))
   effect(Unregister(outcome))
 }
+
+/** Whether somebody has to say first what is to be: there are no ranks, of services that could have some, or an update is paused. */
+private val Application.waitsForClients: Boolean
+  get() =
+    services.values.any { it.update?.failedRanks?.isNotEmpty() == true } ||
+      (services.values.any { !it.isRemoved } && services.keys.all { tally(it).ranks == 0 })
 
 internal fun Turn.unregistered() {
   if (application.phase == Phase.REPORTING) put(application.header.copy(phase = Phase.ENDED))

@@ -127,6 +127,8 @@ private class Edit(
         pastLeases = pastLeases.remove(change.lease.containerId)
       }
 
+      is Noticed -> {}
+
       is RequestAnswered -> {
         answers = answers.put(change.answered.requestId, change.answered)
       }

@@ -4,6 +4,8 @@ package knit.am.core
 internal fun Turn.register(report: Registered) {
   val header = application.header
   put(header.copy(maxResource = report.maxResource, startTime = header.startTime ?: now))
+  // Their first containers were there before there was anybody to ask.
+  application.serviceNames.forEach { limitWaiting(it) }
   val problem = header.problem ?: application.tooLarge(report.maxResource) ?: return
   end(Outcome(FinalStatus.FAILED, problem, 1))
 }
@@ -23,7 +25,7 @@ internal fun Turn.grant(report: Granted) {
     effect(Release(containerId))
     return
   }
-  launch(container, report.lease)
+  if (application.holdsGrants(container.key.place.serviceName)) hold(container, report.lease) else launch(container, report.lease)
 }
 
 /** [container] is to be started on [lease], which it has or is given here. */

@@ -67,6 +67,7 @@ internal data class Index(
             application.nodes.values.map { Deadline.of(it) } +
               listOfNotNull(Deadline.of(application.header)) +
               application.services.values.mapNotNull { Deadline.of(it) } +
+              application.services.values.mapNotNull { Deadline.ofUpdate(it) } +
               containers.mapNotNull { Deadline.of(it) },
           ),
         followed = Line.of(slots.flatMap { it.earlier }.filter { it.state.isFinal }.map { Ended.of(it) }),
@@ -199,7 +200,10 @@ internal class IndexEdit(
   fun moved(
     old: Service?,
     new: Service,
-  ) = move(old?.let { Deadline.of(it) }, Deadline.of(new))
+  ) {
+    move(old?.let { Deadline.of(it) }, Deadline.of(new))
+    move(old?.let { Deadline.ofUpdate(it) }, Deadline.ofUpdate(new))
+  }
 
   /** Another attempt has come after [container]. */
   fun followed(container: Container) {

@@ -22,22 +22,28 @@ internal fun Turn.start(report: Started) {
 internal fun Turn.launchFailed(report: LaunchFailed) {
   val container = application.container(report.containerId) ?: return
   // A failure after the start was confirmed is that of a second try to launch the same container.
-  if (!container.state.isLeased || container.startTime != null) return
+  if (!container.state.isLeased || container.startTime != null || container.state == ContainerState.HELD) return
   effect(Release(report.containerId))
   finish(container, ContainerExit(ExitReason.LAUNCH_FAILED, null, now, bounded(report.diagnostics)), report.fault)
 }
 
 internal fun Turn.complete(report: Completed) {
   val container = application.container(report.containerId) ?: return
-  if (!container.state.isLeased) return
-  finish(container, exitOf(report.exitStatus, report.diagnostics, now))
+  when {
+    container.state == ContainerState.HELD -> loseHeld(container)
+    container.state.isLeased -> finish(container, exitOf(report.exitStatus, report.diagnostics, now))
+  }
 }
 
 /** All of them are marked first: what one failure leads to must not stop a container that is gone already. */
 internal fun Turn.loseNode(report: NodeLost) {
   val exit = ContainerExit(ExitReason.NODE_LOST, null, now, "Node ${report.nodeId} was lost.")
   val keys = application.index.byNode[report.nodeId].orEmpty()
-  val lost = keys.sorted().mapNotNull { application.container(it) }
+  val (held, lost) = keys.sorted().mapNotNull { application.container(it) }.partition { it.state == ContainerState.HELD }
+  for (container in held) {
+    loseHeld(container)
+    effect(Release(checkNotNull(container.lease).containerId))
+  }
   val ended = lost.map { container -> container.endedWith(exit).also { put(it) } }
   lost.forEach { container -> container.lease?.let { effect(Release(it.containerId)) } }
   ended.forEach { followUp(it) }
@@ -85,9 +91,15 @@ private fun Turn.followUp(
   val latest = checkNotNull(application.latest(ended.key.place))
   when {
     // It was followed while it was on its way out.
-    latest.key != ended.key -> if (latest.waitsForPlace) request(latest)
+    latest.key != ended.key -> {
+      if (latest.waitsForPlace) request(latest)
+    }
 
-    ended.state == ContainerState.FAILED -> restartOrGiveUp(ended, fault)
+    application.slot(ended.key.place)?.isRetired == true -> {}
+
+    ended.state == ContainerState.FAILED -> {
+      restartOrGiveUp(ended, fault)
+    }
   }
 }
 

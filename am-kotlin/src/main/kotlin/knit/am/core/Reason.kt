@@ -88,6 +88,10 @@ enum class Reason {
   TOO_MANY_CONTAINERS,
   TOO_MANY_FILES,
   TOO_MANY_LEASES,
+
+  /** Containers of too many revisions of a service are there. */
+  TOO_MANY_REVISIONS,
+  TOO_MANY_SERVICES,
   TOO_MANY_STREAMS,
 
   /** The request has a field or value that this Application Master does not know. */

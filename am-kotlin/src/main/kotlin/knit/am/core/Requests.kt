@@ -18,6 +18,7 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   val resource = request.resource ?: spec.resource
   request.refuseIfMalformed(spec, resource)
   application.refuseIfEnding()
+  service.refuseIfRemoved()
   application.refuseIfTooMuch(resource, request.count)
 
   val variant = variant(resource, request.environment)
@@ -31,7 +32,7 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
 }
 
 /** Returns the variant of these, which may be new. */
-private fun Turn.variant(
+internal fun Turn.variant(
   resource: Resource,
   environment: Map<String, String>,
 ): Variant {
@@ -129,7 +130,7 @@ private fun AddContainers.refuseIfMalformed(
   if (problem != null) throw AmException.InvalidArgument("No containers can be added: $problem.")
 }
 
-private fun Application.refuseIfEnding() {
+internal fun Application.refuseIfEnding() {
   if (phase == Phase.RUNNING) return
   val state = if (phase == Phase.ENDED) "has ended" else "is ending"
   throw AmException.FailedPrecondition(
@@ -138,7 +139,7 @@ private fun Application.refuseIfEnding() {
   )
 }
 
-private fun Application.refuseIfTooMuch(
+internal fun Application.refuseIfTooMuch(
   resource: Resource,
   count: Int,
 ) {

@@ -16,6 +16,7 @@ internal fun Turn.restartOrGiveUp(
 ) {
   val name = failed.key.place.serviceName
   val spec = application.spec(name)
+  if (failedInUpdate(failed, fault)) return
   if (fault != LaunchFault.SPECIFICATION && charge(failed, spec)) {
     rest(failed, spec.backOff)
     return
@@ -91,20 +92,33 @@ private fun Turn.rest(
   }
 }
 
-/** What is to follow [container] at its place, asked for at once: of the service's present revision. */
-internal fun Turn.nextAttempt(container: Container): Container {
-  val name = container.key.place.serviceName
-  return Container(
-    key = container.key.copy(attemptNumber = container.key.attemptNumber + 1),
-    state = ContainerState.REQUESTED,
-    ordinal = application.tally(name).total,
-    revision = application.services.getValue(name).revision,
-    variant = container.variant,
-    requestTime = now,
-    hadStarted = container.hadStarted || container.startTime != null,
-    hadBeenReady = container.hadBeenReady || container.readyTime != null,
-  )
+/**
+ * What is to follow [failed] at its place, asked for at once: of its own revision while another one is to take its place, for that
+ * has to show first that it works, and of the present one else.
+ */
+internal fun Turn.nextAttempt(failed: Container): Container {
+  val service = application.services.getValue(failed.key.place.serviceName)
+  val isOnItsWay = service.update != null && service.update.state != UpdateState.ROLLING_BACK
+  if (!service.isPresent(failed.revision) && !isOnItsWay) return nextOfPresentRevision(failed)
+  val revision = if (service.isPresent(failed.revision)) service.revision else failed.revision
+  return next(failed, revision, application.tally(service.name).total)
 }
+
+/** What comes after [container] at its place, asked for at once. */
+internal fun Turn.next(
+  container: Container,
+  revision: Int,
+  ordinal: Int,
+) = Container(
+  key = container.key.copy(attemptNumber = container.key.attemptNumber + 1),
+  state = ContainerState.REQUESTED,
+  ordinal = ordinal,
+  revision = revision,
+  variant = container.variant,
+  requestTime = now,
+  hadStarted = container.hadStarted || container.startTime != null,
+  hadBeenReady = container.hadBeenReady || container.readyTime != null,
+)
 
 /** [container] waits for nothing more before YARN is asked for it. */
 internal fun Turn.request(container: Container) = put(container.copy(state = ContainerState.REQUESTED, requestTime = now, dueTime = null))

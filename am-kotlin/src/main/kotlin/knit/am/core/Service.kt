@@ -44,20 +44,41 @@ data class Service(
   /** What its containers wait for. */
   val waits: List<WaitingReason> = emptyList(),
   val update: ServiceUpdate? = null,
+  /** The last number that was given to a specification: what is rolled back has one too. */
+  val newestRevision: Int = revision,
+  /** The first revision whose containers are as the present one wants them: those after it changed policies only. */
+  val sameSince: Int = revision,
+  /** Whether its containers have started together, where that is what it wants: those that come later start as they come. */
+  val hasStartedTogether: Boolean = false,
   /** Until when its containers may wait for YARN; null: none waits, or without end. */
   val allocationDeadline: Instant? = null,
+  /** Whether that has passed, and something waits still. */
+  val hasWaitedTooLong: Boolean = false,
   val isRemoved: Boolean = false,
-)
+) {
+  /** Whether a container of this revision is as the present one wants it. */
+  fun isPresent(revision: Int): Boolean = revision in sameSince..this.revision
+}
 
 /** A service on its way from one revision to another. */
 data class ServiceUpdate(
+  /** What is brought back if it is rolled back. */
   val fromRevision: Int,
+  /** [Service.sameSince] of that one, and of the one to come. */
+  val fromSince: Int,
   val toRevision: Int,
+  val newSince: Int,
   val state: UpdateState = UpdateState.UPDATING,
   /** How many containers of the new revision have failed, or were not ready in time. */
   val failures: Int = 0,
   /** For people: why it is paused or rolled back. */
   val explanation: String = "",
+  /** Ranks beyond the service's own, filled for the time of the update. */
+  val surgeRanks: Set<Int> = emptySet(),
+  /** Ranks whose container of the new revision has failed, and that are filled again as soon as it goes on. */
+  val failedRanks: Set<Int> = emptySet(),
+  /** Until when the first of those on their way has to be ready; null: none is. */
+  val readyDeadline: Instant? = null,
 )
 
 enum class UpdateState { UPDATING, PAUSED, ROLLING_BACK }

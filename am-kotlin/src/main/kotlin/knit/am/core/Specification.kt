@@ -76,7 +76,7 @@ internal fun problemIn(services: Map<String, ServiceSpec>): String? {
   return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
 }
 
-private fun problemIn(service: ServiceSpec): String? =
+internal fun problemIn(service: ServiceSpec): String? =
   when {
     service.instances < 0 -> "instances is ${service.instances}; it must be 0 or more"
     else -> service.resource.problem()

@@ -1,0 +1,103 @@
+package knit.am.core
+
+/** A client wants further services; all or none. The answer is these as they begin, by name. */
+data class AddServices(
+  val services: Map<String, ServiceSpec>,
+  val requestId: String = "",
+  val historyId: String = "",
+) : Command<List<Service>> {
+  /** Without what is in the specifications, which may be secret. */
+  override fun toString(): String = "AddServices(${services.keys}, '$requestId')"
+}
+
+/** A client wants services to go. The answer is these as they are then, by name. */
+data class RemoveServices(
+  val serviceNames: List<String>,
+  val requestId: String = "",
+  val historyId: String = "",
+) : Command<List<Service>>
+
+/** How many services an application may have, removed ones included: each stays listed to the end. */
+internal const val MAX_SERVICES = 1_000
+
+internal fun Turn.addServices(request: AddServices): () -> List<Service> {
+  application.refuseIfEnding()
+  if (request.services.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
+  for (name in request.services.keys.sorted()) {
+    if (name !in application.services) continue
+    throw AmException.AlreadyExists(
+      "There is a service '$name', or was: names are not given again. Call it otherwise, or update it.",
+      Reason.SERVICE_EXISTS,
+      mapOf("service_name" to name),
+    )
+  }
+  val present = application.serviceNames.associateWith { application.spec(it) }
+  problemIn(present + request.services)?.let { throw AmException.InvalidArgument(it) }
+  application.refuseTooManyServices(request.services)
+  for (name in request.services.keys.sorted()) beginService(name, request.services.getValue(name))
+  return {
+    request.services.keys
+      .sorted()
+      .map { application.services.getValue(it) }
+  }
+}
+
+private fun Application.refuseTooManyServices(added: Map<String, ServiceSpec>) {
+  val count = services.size + added.size
+  if (count > MAX_SERVICES) {
+    throw AmException.ResourceExhausted(
+      "The application would have $count services, removed ones included: $MAX_SERVICES is the most.",
+      Reason.TOO_MANY_SERVICES,
+      mapOf("count" to "$count", "max_count" to "$MAX_SERVICES"),
+    )
+  }
+  val instances = added.values.sumOf { it.instances.toLong() }
+  added.values.forEach { refuseIfTooMuch(it.resource, 0) }
+  refuseIfTooMuch(added.values.first().resource, instances.coerceAtMost(Int.MAX_VALUE.toLong()).toInt())
+}
+
+/** Removes services with all that is in them. To remove one twice is safe. */
+internal fun Turn.removeServices(request: RemoveServices): () -> List<Service> {
+  if (request.serviceNames.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
+  val names = request.serviceNames.toSortedSet()
+  names.forEach { application.serviceOrRefuse(it) }
+  names.forEach { application.refuseIfNeeded(it, names) }
+  names.forEach { removeService(it) }
+  return { names.map { application.services.getValue(it) } }
+}
+
+private fun Application.refuseIfNeeded(
+  name: String,
+  going: Set<String>,
+) {
+  val waiting =
+    serviceNames.firstOrNull { other ->
+      val service = services.getValue(other)
+      other !in going && !service.isRemoved && !service.hasBegun && spec(other).depends.any { it.serviceName == name }
+    } ?: return
+  throw AmException.FailedPrecondition(
+    "Service $waiting waits for $name. Remove both, or wait until $waiting has begun.",
+    Reason.SERVICE_NEEDED,
+    mapOf("service_name" to name, "needed_by" to waiting),
+  )
+}
+
+/** Asks for what a service begins with. */
+private fun Turn.beginService(
+  name: String,
+  spec: ServiceSpec,
+) {
+  put(SpecAdded(name, 1, spec))
+  put(ServiceChanged(Service(name, 1, spec.instances)))
+  requested(name, 0, spec.instances, 0, 1, variant(spec.resource, emptyMap()), now).forEach { put(it) }
+}
+
+private fun Turn.removeService(name: String) {
+  val service = application.services.getValue(name)
+  if (service.isRemoved) return
+  put(ServiceChanged(service.copy(target = 0, isRemoved = true, update = null, allocationDeadline = null, hasWaitedTooLong = false)))
+  for (slot in application.slots.getValue(name).filter { !it.isRetired }) {
+    put(PlaceChanged((slot.place ?: Place(slot.latest.key.place)).copy(isRetired = true)))
+    slot.open.forEach { stop(it, ExitReason.STOPPED) }
+  }
+}

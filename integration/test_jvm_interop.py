@@ -69,6 +69,10 @@ def test_its_record_and_certificates_are_as_the_python_sides(
 
     ours, theirs = record["tls"], ApplicationTls.generate()
     pairs = [(ours["ca"].encode(), theirs.ca), (ours["client_cert"].encode(), theirs.client.cert)]
+    assert ours["others"].keys() == {"operator", "viewer"}
+    pairs += [
+        (pair["cert"].encode(), theirs.clients[role].cert) for role, pair in ours["others"].items()
+    ]
     for from_jvm, from_python in pairs:
         one, other = (x509.load_pem_x509_certificate(pem) for pem in (from_jvm, from_python))
         assert (one.subject, one.issuer) == (other.subject, other.issuer)

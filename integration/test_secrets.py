@@ -44,13 +44,20 @@ SECRETS = {
 # A long one travels otherwise than a short one where somebody thought of arguments.
 SECRETS["LONG"] = hashlib.sha512(b"LONG").hexdigest() * 500
 
+ANY_TOKEN = "a container's token"
+#: As the tokens of one of the containers begin; how they go on nobody knows beforehand. In two
+#: parts, for this file lies where everybody may read it.
+TOKEN_MARK = "short/" + "0/1/"
 ANY_KEY = "a private key"
 KEY_MARK = "-----BEGIN PRIVATE KEY-----"
 
 LOG_FILES = ("stdout", "stderr", "launch_container.sh", "directory.info", "prelaunch.out")
 """What nodes keep for each container by default, the last three of their own making."""
 
-SHOW_DIGEST = 'printf %s "$SECRET" | sha256sum; sleep 2'
+SHOW_DIGEST = (
+    'test -s "$KNIT_CREDENTIALS/token" -a -s "$KNIT_CREDENTIALS/key.pem" || exit 9; '
+    'printf %s "$SECRET" | sha256sum; sleep 2'
+)
 
 
 def service(secret: str, **fields: Any) -> knit.Service:
@@ -120,7 +127,7 @@ def looked(
         )
     # The key that clients hold: it lies in HDFS, and nowhere else.
     [line, *_] = [line for line in keys.key.decode().splitlines() if "-----" not in line]
-    needles = {**SECRETS, "key": line, ANY_KEY: KEY_MARK}
+    needles = {**SECRETS, "key": line, ANY_KEY: KEY_MARK, ANY_TOKEN: TOKEN_MARK}
     own = str(cluster.directory)
     finds = [
         each for each in watch.finds if each["what"] != ANY_KEY or each["where"].startswith(own)
@@ -132,7 +139,10 @@ class Watch:
     """Another user who looks at processes and files, for as long as the `with` block takes."""
 
     def __init__(self, needles: dict[str, str], places: list[str]) -> None:
-        self._given = {"needles": {**needles, ANY_KEY: KEY_MARK}, "places": places}
+        self._given = {
+            "needles": {**needles, ANY_KEY: KEY_MARK, ANY_TOKEN: TOKEN_MARK},
+            "places": places,
+        }
         self.finds: list[dict[str, str]] = []
         self.processes = 0
         self.files: list[str] = []

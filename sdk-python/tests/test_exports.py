@@ -23,16 +23,18 @@ MODELS = """
     SchedulerType Service ServiceCondition ServiceStatus ServiceUpdate Snapshot Spread
     StagingProgress TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState Visibility
     WaitingCause WaitingReason Watch YarnState create_env pack_environment
+    Current CurrentContainer connect current
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
     ApplicationNotRunningError ChangeRefusedError ClusterError ClusterFileExistsError
     ClusterFileNotFoundError ClusterResponseError ClusterTimeoutError ClusterUnreachableError
     CondaException ConfigurationError ConfigurationNotFoundError ConnectionLostError
-    ContainerNotFoundError DuplicateFileError EventsForgottenError FileMissingError
+    ContainerNotFoundError CredentialsError DuplicateFileError EventsForgottenError FileMissingError
     HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError KeyNotFoundError
     KnitError KnitException LeaseEndedError LogAggregationDisabledError LogFormatError
-    LogsNotFoundError LogsUnavailableError NeedsAgentError NotPermittedError PackageListError
+    LogsNotFoundError LogsUnavailableError NeedsAgentError NotInApplicationError
+    NotPermittedError PackageListError
     PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError

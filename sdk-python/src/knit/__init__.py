@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from knit._environments import PackingProgress, create_env, pack_environment
     from knit._handles.application import Application
     from knit._handles.client import Client
+    from knit._handles.connecting import connect
     from knit._handles.container import Container
+    from knit._handles.current import Current, CurrentContainer, current
     from knit._handles.events import Event, Snapshot
     from knit._handles.kv import KeyValueStore
     from knit._handles.lease import Lease
@@ -111,6 +113,8 @@ __all__ = [
     "ContainerLogs",
     "ContainerRef",
     "ContainerState",
+    "Current",
+    "CurrentContainer",
     "DependencyCondition",
     "Driver",
     "Endpoint",
@@ -172,7 +176,9 @@ __all__ = [
     "WaitingReason",
     "Watch",
     "YarnState",
+    "connect",
     "create_env",
+    "current",
     "pack_environment",
 ]
 __all__ += _exceptions.__all__
@@ -184,7 +190,9 @@ _MODULES = {
     "_environments": ("PackingProgress", "create_env", "pack_environment"),
     "_handles.application": ("Application",),
     "_handles.client": ("Client",),
+    "_handles.connecting": ("connect",),
     "_handles.container": ("Container",),
+    "_handles.current": ("Current", "CurrentContainer", "current"),
     "_handles.events": ("Event", "Snapshot"),
     "_handles.kv": ("KeyValueStore",),
     "_handles.lease": ("Lease",),

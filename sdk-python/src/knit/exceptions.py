@@ -6,6 +6,8 @@ Everything this package raises on purpose.
     - ConfigurationNotFoundError      none was found
     - HDFSConfigException             it names another cluster than the arguments of `Knit` do
   + KerberosRequiredError           the cluster wants Kerberos, which this client does not speak
+  + CredentialsError                a directory holds no credentials of an application
+  + NotInApplicationError           this program was not started by knit
   + SpecError                       the specification can run on no cluster (ValueError)
     - FileMissingError                a file named in it does not exist (FileNotFoundError)
     - DuplicateFileError              two files would get the same name
@@ -89,6 +91,7 @@ __all__ = [
     "ConfigurationNotFoundError",
     "ConnectionLostError",
     "ContainerNotFoundError",
+    "CredentialsError",
     "DuplicateFileError",
     "EventsForgottenError",
     "FileMissingError",
@@ -105,6 +108,7 @@ __all__ = [
     "LogsNotFoundError",
     "LogsUnavailableError",
     "NeedsAgentError",
+    "NotInApplicationError",
     "NotPermittedError",
     "PackageListError",
     "PositionOutOfRangeError",
@@ -177,6 +181,14 @@ class ConfigurationError(KnitError):
 
 class ConfigurationNotFoundError(ConfigurationError):
     """No Hadoop configuration was found."""
+
+
+class CredentialsError(KnitError):
+    """A directory that should hold credentials of an application does not."""
+
+
+class NotInApplicationError(KnitError):
+    """This program was not started by knit, or runs in no container where only that will do."""
 
 
 class HDFSConfigException(ConfigurationError):  # noqa: N818 - a name of knit 0.1.1

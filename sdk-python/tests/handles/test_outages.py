@@ -30,6 +30,7 @@ from knit import (
 )
 from knit._handles import locating, log_stream
 from knit._values import deadlines
+from knit._values.access import Role
 from knit._values.deadlines import Deadline
 from knit._wire import connection
 from knit._wire.calls.application import get_application
@@ -79,7 +80,9 @@ class Yarn:
     def archive(self, application_id: str) -> object:
         raise AssertionError("nothing is read from there")
 
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
+    def credentials(
+        self, application_id: str, timeout: timedelta, *, role: Role = Role.OWNER
+    ) -> ClientTls:
         if self.keys:
             raise self.keys.pop(0)
         return self.fake.tls.client

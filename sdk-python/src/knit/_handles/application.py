@@ -14,12 +14,14 @@ from knit._handles.collected import Collected
 from knit._handles.container import ContainerLike, id_of, to_containers
 from knit._handles.containers import ContainerControl
 from knit._handles.event_control import EventControl
+from knit._handles.given import Given, GivenLocator
 from knit._handles.kv import KeyValueStore
 from knit._handles.locating import Locator, waited
 from knit._handles.log_stream import LogStream
 from knit._handles.services import ServiceControl, several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
+from knit._values.access import Role
 from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
 from knit._values.deadlines import Deadline, pauses
 from knit._values.logs import LogFile
@@ -79,12 +81,17 @@ class Application(ServiceControl, ContainerControl, EventControl):
         tls: ClientTls | None = None,
         timeout: timedelta = timedelta(seconds=30),
         kill_on_error: bool = False,
+        given: Given | None = None,
     ) -> None:
         self._yarn = yarn
         self._application_id = application_id
         self._timeout = timeout
         self._kill_on_error = kill_on_error
-        self._locator = Locator(yarn, application_id, tls=tls, timeout=timeout)
+        self._locator = (
+            Locator(yarn, application_id, tls=tls, timeout=timeout)
+            if given is None
+            else GivenLocator(yarn, application_id, given=given, timeout=timeout)
+        )
         self._connection = Connection(self._locator.master)
         self._session = Session(application_id, self._connection, timeout)
         self._collected = Collected(yarn, application_id, timeout)
@@ -149,17 +156,27 @@ class Application(ServiceControl, ContainerControl, EventControl):
         """
         return self.describe(timeout=timeout)
 
-    def endpoint(self, *, timeout: timedelta | None = None) -> Endpoint:
+    def endpoint(self, *, role: Role = Role.OWNER, timeout: timedelta | None = None) -> Endpoint:
         """
         Waits until the Application Master has an address, and says how any client reaches it.
+
+        Args:
+            role: What that client may do: `OWNER` (or, where this handle is itself by given
+                credentials, what those may), `OPERATOR` or `VIEWER`.
+            timeout: Default: the client's.
 
         Raises:
             WaitTimeoutError: It has not started in time: the queue may be full.
             ApplicationNotRunningError: The application has ended.
+            CredentialsError: There are none of that role, or they are not this handle's to give.
         """
         from knit._wire.endpoint import Endpoint
 
-        return Endpoint._of(*self._locator.master(self._within(timeout), 0, time.sleep))
+        deadline = self._within(timeout)
+        address, tls = self._locator.master(deadline, 0, time.sleep)
+        if role is not Role.OWNER:
+            tls = self._locator.credentials_of(role, deadline)
+        return Endpoint._of(self._application_id, address, tls)
 
     def describe(self, *, timeout: timedelta | None = None) -> ApplicationDescription:
         """Asks the Application Master what the application consists of and how it is doing."""

@@ -15,6 +15,7 @@ from knit._cluster.configuration.config import ClusterConfig
 from knit._handles.application import Application
 from knit._handles.cluster_calls import ClusterCalls
 from knit._handles.cluster_yarn import ClusterYarn
+from knit._handles.given import Given
 from knit._handles.killing import check_id
 from knit._values.reports import ApplicationReport
 from knit._wire.tls import ClientTls
@@ -43,6 +44,9 @@ class Client(ClusterCalls):
         config: Where the cluster is.
         user: Who we are. Default: `$HADOOP_USER_NAME`, else the system's user.
         timeout: For each call that is given no other.
+        credentials: A directory of credentials of one application, as `knit credentials` writes
+            it: with these this client talks to that application, instead of with those that its
+            user finds on the cluster.
 
     Raises:
         KerberosRequiredError: The cluster authenticates with Kerberos.
@@ -55,6 +59,7 @@ class Client(ClusterCalls):
         *,
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=30),
+        credentials: str | os.PathLike[str] | None = None,
     ) -> None:
         from knit._cluster.cluster import Cluster
         from knit._staging.sweep import Sweeping
@@ -62,6 +67,7 @@ class Client(ClusterCalls):
         self._config = config
         self._user = user
         self._timeout = timeout
+        self._given = None if credentials is None else Given(os.fspath(credentials))
         self._cluster = Cluster(config, user=user, timeout=timeout)
         self._yarn = ClusterYarn(self._cluster)
         # A handle that nobody holds any more closes by itself.
@@ -78,6 +84,7 @@ class Client(ClusterCalls):
         properties: Mapping[str, object] | None = None,
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=30),
+        credentials: str | os.PathLike[str] | None = None,
     ) -> Client:
         """
         Makes a client of the cluster that a configuration describes.
@@ -88,6 +95,7 @@ class Client(ClusterCalls):
             properties: Properties that are to hold instead of, or in addition to, the files'.
             user: Who we are.
             timeout: For each call that is given no other.
+            credentials: A directory of credentials of one application.
 
         Raises:
             ConfigurationNotFoundError: There is no configuration.
@@ -101,7 +109,7 @@ class Client(ClusterCalls):
             config = ClusterConfig.from_properties(properties)
         else:
             config = ClusterConfig.from_environment()
-        return cls(config, user=user, timeout=timeout)
+        return cls(config, user=user, timeout=timeout, credentials=credentials)
 
     @property
     def config(self) -> ClusterConfig:
@@ -131,7 +139,8 @@ class Client(ClusterCalls):
 
     def __reduce__(self) -> tuple[object, ...]:
         # A copy opens connections of its own when it is used.
-        return _restored, (type(self), self._config, self._user, self._timeout)
+        directory = None if self._given is None else self._given.directory
+        return _restored, (type(self), self._config, self._user, self._timeout, directory)
 
     def check(self, spec: ApplicationSpec) -> list[str]:
         """
@@ -270,12 +279,19 @@ class Client(ClusterCalls):
         return diagnose(self._config, user=self._user, queue=queue, timeout=self._timeout)
 
     def _handle(self, application_id: str, tls: ClientTls | None) -> Application:
+        given = self._given
+        # Of an application that was submitted just now, or is another one, they are not.
+        if given is not None and (
+            tls is not None or given.endpoint().application_id != application_id
+        ):
+            given = None
         application = Application(
             self._yarn,
             application_id,
             tls=tls,
             timeout=self._timeout,
             kill_on_error=tls is not None,
+            given=given,
         )
         with self._handles_lock:
             self._handles.add(application)
@@ -305,6 +321,10 @@ class Client(ClusterCalls):
 
 
 def _restored(
-    kind: type[Client], config: ClusterConfig, user: str | None, timeout: timedelta
+    kind: type[Client],
+    config: ClusterConfig,
+    user: str | None,
+    timeout: timedelta,
+    credentials: str | None,
 ) -> Client:
-    return kind(config, user=user, timeout=timeout)
+    return kind(config, user=user, timeout=timeout, credentials=credentials)

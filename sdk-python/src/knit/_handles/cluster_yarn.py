@@ -8,11 +8,12 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from knit._values.access import Role
 from knit._values.deadlines import Deadline
 from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
 from knit._wire.tls import ClientTls
-from knit.exceptions import ApplicationError, ClusterError, ConfigurationError
+from knit.exceptions import ApplicationError, ClusterError, ConfigurationError, CredentialsError
 
 if TYPE_CHECKING:
     from knit._cluster.cluster import Cluster
@@ -66,13 +67,23 @@ class ClusterYarn:
 
         return stage_services(self.staging, application_id, services)
 
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
+    def credentials(
+        self, application_id: str, timeout: timedelta, *, role: Role = Role.OWNER
+    ) -> ClientTls:
         keys = self.staging.records.read(application_id, timeout=timeout).keys
         if keys is None:
             raise ApplicationError(
                 f"{application_id} was submitted without keys for other clients. Talk to it from "
                 "the program that submitted it."
             )
-        return ClientTls(
-            ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
-        )
+        if role is Role.OWNER:
+            return ClientTls(
+                ca=keys.ca.encode(), cert=keys.client_cert.encode(), key=keys.client_key.encode()
+            )
+        pair = keys.others.get(role.name.lower())
+        if pair is None:
+            raise CredentialsError(
+                f"There are no credentials of the role {role.name.lower()} for {application_id}: "
+                f"its submission made some for owner{''.join(f', {name}' for name in keys.others)}."
+            )
+        return ClientTls(ca=keys.ca.encode(), cert=pair.cert.encode(), key=pair.key.encode())

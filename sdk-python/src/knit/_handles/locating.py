@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from knit._handles.yarn import Yarn
+from knit._values.access import Role
 from knit._values.deadlines import Deadline, Pause, pauses
 from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
@@ -222,6 +223,16 @@ class Locator:
             if deadline.is_over:
                 raise waited(deadline, f"{what}; {why}")
             pause(min(next(steps), deadline.remaining_seconds))
+
+    def credentials_of(self, role: Role, deadline: Deadline) -> ClientTls:
+        """
+        What another client is let in by.
+
+        Raises:
+            CredentialsError: There is nothing for that role.
+        """
+        timeout = self._for_a_question(deadline)
+        return self._yarn.credentials(self._application_id, timeout, role=role)
 
     def _credentials(self, report: ApplicationReport, timeout: timedelta) -> ClientTls:
         if self._tls is None:

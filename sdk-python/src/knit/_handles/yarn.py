@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
+from knit._values.access import Role
 from knit._values.reports import ApplicationReport
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ class Yarn(Protocol):
         They are written down as in use by it before this returns, so that nothing removes them.
         """
 
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        """What the Application Master lets its clients in by."""
+    def credentials(
+        self, application_id: str, timeout: timedelta, *, role: Role = Role.OWNER
+    ) -> ClientTls:
+        """What the Application Master lets a client of that role in by."""
 
 
 class Archive(Protocol):

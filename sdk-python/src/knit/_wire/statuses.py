@@ -70,8 +70,6 @@ _ADVICE = {
     "CANCELLED": "Try again.",
     "DEADLINE_EXCEEDED": "It may have been done all the same; look before you repeat it.",
     "INTERNAL": "The Application Master's log may say more.",
-    "PERMISSION_DENIED": "Use the credentials the application was submitted with.",
-    "UNAUTHENTICATED": "Use the credentials the application was submitted with.",
     "UNAVAILABLE": "Check that its node can be reached from here, and try again.",
     "UNIMPLEMENTED": "The application was submitted by an older knit, which cannot do this.",
     "UNKNOWN": "The Application Master's log may say more.",

@@ -51,6 +51,8 @@ class ClientTls:
     """The client's private key."""
     token: str | None = attrs.field(default=None, repr=False)
     """By which a container says which one it is; sent as `knit-token` with each call."""
+    server_name: str = attrs.field(default=SERVER_NAME, repr=False)
+    """The name that the Application Master's certificate must have."""
 
 
 @attrs.frozen(kw_only=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from knit._handles.application import Application
 from knit._handles.container import Container
+from knit._values.access import Role
 from knit._values.containers import ExitReason
 from knit._values.events import NoticeSeverity
 from knit._values.reports import ApplicationReport
@@ -367,8 +368,10 @@ class _FakeYarn:
 
         return {name: as_if_staged(service) for name, service in services.items()}
 
-    def credentials(self, application_id: str, timeout: timedelta) -> ClientTls:
-        return self._fake.tls.client
+    def credentials(
+        self, application_id: str, timeout: timedelta, *, role: Role = Role.OWNER
+    ) -> ClientTls:
+        return self._fake.tls.clients[role.name.lower()]
 
 
 def _known(container_id: str | None) -> str:

@@ -31,7 +31,7 @@ BELOW_A_FILE = "/etc/hostname/x"
         ["list", "--conf", "{}"],
         ["validate", "{}"],
         ["env", "pack", "{}"],
-        ["credentials", APP, "{}"],
+        ["credentials", APP, "--out", "{}"],
     ],
     ids=lambda arguments: " ".join(arguments[:3]).replace("{}", "").strip(),
 )

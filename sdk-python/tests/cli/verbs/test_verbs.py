@@ -516,20 +516,3 @@ def test_a_cluster_that_is_not_there_is_one_sentence(
     err = capfd.readouterr().err
     assert str(cluster.resource_manager.port) in err
     assert err.count("\n") == 1
-
-
-def test_credentials_saves_what_a_client_in_another_language_needs_for_us_alone(
-    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    directory = tmp_path / "new" / "keys"
-    assert main(["credentials", fake.application_id, str(directory), "--json"]) == 0
-    answer = as_json(capfd)
-    assert answer["directory"] == str(directory)
-    assert (directory / "address").read_text() == answer["address"]
-    assert (directory / "server_name").read_text() == "knit-application-master"
-    assert directory.stat().st_mode & 0o777 == 0o700
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        assert (directory / name).stat().st_mode & 0o777 == 0o600
-    key = (directory / "key.pem").read_text()
-    assert key.startswith("-----BEGIN PRIVATE KEY-----")
-    assert "PRIVATE" not in json.dumps(answer)

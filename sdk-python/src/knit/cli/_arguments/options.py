@@ -37,12 +37,18 @@ class Cluster:
     user: str | None
     timeout: timedelta
     """Of one call."""
+    credentials: str | None = None
+    """A directory of credentials of one application, for that one."""
 
     def configuration(self) -> knit.ClusterConfig:
         """Read where the cluster is."""
         import knit
 
         if self.conf is None:
+            if self.credentials is not None:
+                from knit._cluster.configuration.nowhere import config_or_nowhere
+
+                return config_or_nowhere()
             return knit.ClusterConfig.from_environment()
         return knit.ClusterConfig.from_directory(self.conf)
 
@@ -50,7 +56,12 @@ class Cluster:
         """Open a client; leaving its `with` closes it."""
         import knit
 
-        return knit.Client(self.configuration(), user=self.user, timeout=self.timeout)
+        return knit.Client(
+            self.configuration(),
+            user=self.user,
+            timeout=self.timeout,
+            credentials=self.credentials,
+        )
 
 
 def _be_verbose(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -74,7 +85,7 @@ verbose_option = click.option(
 
 def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
     """
-    Adds --conf, --user, --timeout and -v to a verb, which gets them as one `cluster: Cluster`.
+    Adds --conf, --user, --timeout, --credentials and -v to a verb, as one `cluster: Cluster`.
 
     Args:
         timeout: False where --timeout limits not a call but the whole, which the verb then
@@ -83,9 +94,12 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
-        def wrapper(*args: Any, conf: str | None, user: str | None, **kwargs: Any) -> Any:
+        def wrapper(
+            *args: Any, conf: str | None, user: str | None, credentials: str | None, **kwargs: Any
+        ) -> Any:
             patience = kwargs.pop("timeout" if timeout else "call_timeout")
-            return function(*args, cluster=Cluster(conf, user, patience), **kwargs)
+            cluster = Cluster(conf, user, patience, credentials)
+            return function(*args, cluster=cluster, **kwargs)
 
         options = [
             click.option(
@@ -95,6 +109,14 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
             ),
             click.option(
                 "--user", metavar="NAME", help="Act as this user.  [default: who you are here]"
+            ),
+            click.option(
+                "--credentials",
+                metavar="DIR",
+                type=click.Path(file_okay=False),
+                envvar="KNIT_CREDENTIALS",
+                help="Directory of credentials of an application, from `knit credentials`.  "
+                "[default: KNIT_CREDENTIALS, which containers have]",
             ),
             verbose_option,
         ]

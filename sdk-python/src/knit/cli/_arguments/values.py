@@ -165,9 +165,21 @@ def split_file(text: str) -> tuple[str, str | None]:
     return path, name
 
 
+CURRENT = "current"
+"""In the place of an application's ID: the one whose container this is."""
+
+
 def application_id(text: str) -> str:
-    """An application's ID in YARN's own form."""
+    """An application's ID in YARN's own form; `current` is the one that this program is in."""
     text = text.strip()
+    if text == CURRENT:
+        own = os.environ.get("KNIT_APPLICATION_ID", "")
+        if not TYPED_APPLICATION_ID.fullmatch(own):
+            raise BadParameter(
+                "current is the application that this program is a part of, and it is a part of "
+                "none: KNIT_APPLICATION_ID, which containers have, is not set. Give an ID."
+            )
+        return own
     if TYPED_APPLICATION_ID.fullmatch(text):
         return text
     if match := TYPED_CONTAINER_ID.fullmatch(text):

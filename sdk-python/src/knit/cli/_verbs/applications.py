@@ -214,31 +214,58 @@ def wait(*, cluster: Cluster, application_id: str, limit: timedelta | None, as_j
 
 @verb(
     "credentials",
-    short="Save what a client in another language needs.",
-    example="knit credentials application_1700000000000_0001 ./keys",
+    short="Save what another client, or somebody else, needs.",
+    example="knit credentials application_1700000000000_0001 --role viewer --out keys",
 )
 @application_argument
-@click.argument("directory", type=click.Path(file_okay=False))
+@click.option(
+    "--role",
+    type=click.Choice(["owner", "operator", "viewer"], case_sensitive=False),
+    default="owner",
+    show_default=True,
+    help="What whoever has them may do: everything; everything but to see values of variables "
+    "and to end the application; look.",
+)
+@click.option(
+    "--out",
+    "directory",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="Where to save them; not over others.  [default: APPLICATION-ROLE]",
+)
 @json_option
 @cluster_options()
-def credentials(*, cluster: Cluster, application_id: str, directory: str, as_json: bool) -> None:
+def credentials(
+    *, cluster: Cluster, application_id: str, role: str, directory: str | None, as_json: bool
+) -> None:
     """
-    Save the address and the certificates of a running application in DIRECTORY.
+    Save the address of a running application and the certificates of a role, for a client in
+    another language or for somebody else.
 
-    It will hold address, server_name, ca.pem, cert.pem and key.pem, for you alone to read.
-    Whoever has key.pem controls the application.
+    The directory will hold application_id, address, server_name, ca.pem, cert.pem and key.pem,
+    for you alone to read. Whoever has key.pem may what the role may, until the application ends:
+    with `--credentials DIR`, or knit.connect(DIR) in Python.
     """
+    import knit
+
+    directory = directory or f"{application_id}-{role}"
     with cluster.client() as client, client.application(application_id) as app:
-        endpoint = app.endpoint()
-    saved = endpoint.save(directory)
+        endpoint = app.endpoint(role=knit.Role[role.upper()])
+    try:
+        saved = endpoint.save(directory, replace=False)
+    except FileExistsError as error:
+        raise click.ClickException(
+            f"{error} Save these elsewhere with --out, or remove that directory first."
+        ) from error
     if as_json:
         print_json(
             {
                 "application_id": application_id,
+                "role": role,
                 "address": endpoint.address,
                 "server_name": endpoint.server_name,
                 "directory": str(saved),
             }
         )
     else:
-        say(f"{endpoint.address} (certificates in {saved})")
+        say(f"{endpoint.address} (certificates of the role {role} in {saved})")

@@ -10,7 +10,7 @@ internal const val MAX_ADDED_ENVIRONMENT_BYTES = 32L * 1024 * 1024
 
 /** Adds containers; a request that is repeated is answered with what it added, as it was then. */
 internal fun Turn.add(request: AddContainers): () -> List<Container> {
-  application.refuseAnotherHistory(request)
+  application.refuseAnotherHistory(request.historyId)
   val known = application.answers[request.requestId]
   if (known != null) return known::containers
   val service = application.serviceOrRefuse(request.serviceName)
@@ -81,10 +81,10 @@ internal fun Turn.stop(request: StopContainers): () -> List<Container> {
   return { keys.mapNotNull { application.container(it) } }
 }
 
-private fun Application.refuseAnotherHistory(request: AddContainers) {
-  if (request.historyId.isEmpty() || request.historyId == historyId) return
+internal fun Application.refuseAnotherHistory(believed: String) {
+  if (believed.isEmpty() || believed == historyId) return
   throw AmException.OutOfRange(
-    "The Application Master has been replaced: this is history $historyId, and the request belongs to ${request.historyId}, whose " +
+    "The Application Master has been replaced: this is history $historyId, and the request belongs to $believed, whose " +
       "Application Master may have carried it out. List the containers, then decide.",
     Reason.HISTORY_LOST,
     mapOf("history_id" to historyId),

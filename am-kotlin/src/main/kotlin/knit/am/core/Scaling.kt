@@ -36,6 +36,7 @@ class Scaled(
 
 /** Retires ranks, or fills free ones. */
 internal fun Turn.scale(request: ScaleService): () -> Scaled {
+  application.refuseAnotherHistory(request.historyId)
   val service = application.serviceOrRefuse(request.serviceName)
   application.refuseIfEnding()
   service.refuseIfRemoved()

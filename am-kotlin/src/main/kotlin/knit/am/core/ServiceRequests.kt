@@ -21,6 +21,7 @@ data class RemoveServices(
 internal const val MAX_SERVICES = 1_000
 
 internal fun Turn.addServices(request: AddServices): () -> List<Service> {
+  application.refuseAnotherHistory(request.historyId)
   application.refuseIfEnding()
   if (request.services.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   for (name in request.services.keys.sorted()) {
@@ -58,6 +59,7 @@ private fun Application.refuseTooManyServices(added: Map<String, ServiceSpec>) {
 
 /** Removes services with all that is in them. To remove one twice is safe. */
 internal fun Turn.removeServices(request: RemoveServices): () -> List<Service> {
+  application.refuseAnotherHistory(request.historyId)
   if (request.serviceNames.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   val names = request.serviceNames.toSortedSet()
   names.forEach { application.serviceOrRefuse(it) }

@@ -31,6 +31,7 @@ sealed interface UpdateAction {
 internal const val MAX_SPECS = 8
 
 internal fun Turn.update(request: UpdateService): () -> Service {
+  application.refuseAnotherHistory(request.historyId)
   val service = application.serviceOrRefuse(request.serviceName)
   application.refuseIfEnding()
   service.refuseIfRemoved()

@@ -295,3 +295,9 @@ internal fun Application.isSurge(place: PlaceKey): Boolean =
 
 internal val ContainerState.isAlive: Boolean
   get() = this == ContainerState.LAUNCHING || this == ContainerState.RUNNING || this == ContainerState.STOPPING
+
+/** How many of the service's own ranks have a container of the revision to come that is ready. */
+internal fun Application.updatedCount(
+  service: Service,
+  update: ServiceUpdate,
+): Int = regularSlots(service.name).count { it.latest.isReady && it.latest.revision in update.newSince..update.toRevision }

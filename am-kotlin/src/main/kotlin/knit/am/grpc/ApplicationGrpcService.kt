@@ -10,14 +10,22 @@ import knit.am.core.Role
 import knit.am.core.WaitingReason
 import knit.am.security.callerOf
 import knit.am.security.word
+import knit.v1.AddServicesRequest
+import knit.v1.AddServicesResponse
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
+import knit.v1.RemoveServicesRequest
+import knit.v1.RemoveServicesResponse
+import knit.v1.ScaleServiceRequest
+import knit.v1.ScaleServiceResponse
 import knit.v1.ShutdownRequest
 import knit.v1.ShutdownResponse
+import knit.v1.UpdateServiceRequest
+import knit.v1.UpdateServiceResponse
 
 /**
- * Describes the application and ends it.
+ * Describes the application, changes its services, and ends it.
  *
  * @param waitingReasons why containers that are wanted have not been granted
  * @param release called when a client needs nothing more of an application that has ended
@@ -68,5 +76,46 @@ internal class ApplicationGrpcService(
     val response = ShutdownResponse.newBuilder().setState(application.phase.toMessage())
     application.outcome?.let { response.setOutcome(it.toMessage()) }
     return response.build()
+  }
+
+  override suspend fun scaleService(request: ScaleServiceRequest): ScaleServiceResponse {
+    val scaled = loop.request(request.toDomain())
+    return ScaleServiceResponse
+      .newBuilder()
+      .setService(loop.snapshots.value.serviceMessage(scaled.service.name))
+      .addAllAdded(scaled.added.map { it.toMessage() })
+      .addAllStopped(scaled.stopped.withinOneAnswer())
+      .setSequence(scaled.sequence)
+      .build()
+  }
+
+  override suspend fun addServices(request: AddServicesRequest): AddServicesResponse {
+    val names = loop.request(request.toDomain()).map { it.name }
+    val application = loop.snapshots.value
+    return AddServicesResponse
+      .newBuilder()
+      .addAllServices(names.map { application.serviceMessage(it) })
+      .setSequence(application.sequence)
+      .build()
+  }
+
+  override suspend fun removeServices(request: RemoveServicesRequest): RemoveServicesResponse {
+    val names = loop.request(request.toDomain()).map { it.name }
+    val application = loop.snapshots.value
+    return RemoveServicesResponse
+      .newBuilder()
+      .addAllServices(names.map { application.serviceMessage(it) })
+      .setSequence(application.sequence)
+      .build()
+  }
+
+  override suspend fun updateService(request: UpdateServiceRequest): UpdateServiceResponse {
+    val name = loop.request(request.toDomain()).name
+    val application = loop.snapshots.value
+    return UpdateServiceResponse
+      .newBuilder()
+      .setService(application.serviceMessage(name))
+      .setSequence(application.sequence)
+      .build()
   }
 }

@@ -6,6 +6,7 @@ import com.google.protobuf.Timestamp
 import knit.am.core.AmException
 import knit.am.core.Reason
 import knit.v1.AddContainersRequest
+import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
 import knit.v1.ContainerState
 import knit.v1.FailurePolicy
@@ -13,8 +14,12 @@ import knit.v1.FinalStatus
 import knit.v1.ListContainersRequest
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.RemoveServicesRequest
+import knit.v1.ScaleDownOrder
+import knit.v1.ScaleServiceRequest
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
+import knit.v1.UpdateServiceRequest
 
 // What a newer client may say and this Application Master does not understand: doing the rest of it would be another wish.
 // By hand rather than by reflection, which takes as long to load as the Application Master to start.
@@ -24,6 +29,24 @@ internal fun AddContainersRequest.refuseIfUnknown() =
 
 internal fun StopContainersRequest.refuseIfUnknown() =
   refuse(unknownField("request") ?: placesList.firstNotNullOfOrNull { it.unknownField("places") })
+
+internal fun ScaleServiceRequest.refuseIfUnknown() =
+  refuse(
+    unknownField("request")
+      ?: unknownValue("order", orderValue, order == ScaleDownOrder.UNRECOGNIZED)
+      ?: victimsList.firstNotNullOfOrNull { it.unknownField("victims") },
+  )
+
+internal fun AddServicesRequest.refuseIfUnknown() =
+  refuse(
+    unknownField("request")
+      ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } },
+  )
+
+internal fun RemoveServicesRequest.refuseIfUnknown() = refuse(unknownField("request"))
+
+internal fun UpdateServiceRequest.refuseIfUnknown() =
+  refuse(unknownField("request") ?: if (hasSpec()) spec.problem()?.let { "spec: $it" } else null)
 
 internal fun ShutdownRequest.refuseIfUnknown() =
   refuse(

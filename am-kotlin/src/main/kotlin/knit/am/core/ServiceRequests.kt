@@ -32,9 +32,10 @@ internal fun Turn.addServices(request: AddServices): () -> List<Service> {
       mapOf("service_name" to name),
     )
   }
+  application.refuseTooManyServices(request.services.size)
   val present = application.serviceNames.associateWith { application.spec(it) }
   problemIn(present + request.services)?.let { throw AmException.InvalidArgument(it) }
-  application.refuseTooManyServices(request.services)
+  application.refuseTooMuch(request.services)
   for (name in request.services.keys.sorted()) beginService(name, request.services.getValue(name))
   return {
     request.services.keys
@@ -43,15 +44,17 @@ internal fun Turn.addServices(request: AddServices): () -> List<Service> {
   }
 }
 
-private fun Application.refuseTooManyServices(added: Map<String, ServiceSpec>) {
-  val count = services.size + added.size
-  if (count > MAX_SERVICES) {
-    throw AmException.ResourceExhausted(
-      "The application would have $count services, removed ones included: $MAX_SERVICES is the most.",
-      Reason.TOO_MANY_SERVICES,
-      mapOf("count" to "$count", "max_count" to "$MAX_SERVICES"),
-    )
-  }
+private fun Application.refuseTooManyServices(added: Int) {
+  val count = services.size + added
+  if (count <= MAX_SERVICES) return
+  throw AmException.ResourceExhausted(
+    "The application would have $count services, removed ones included: $MAX_SERVICES is the most.",
+    Reason.TOO_MANY_SERVICES,
+    mapOf("count" to "$count", "max_count" to "$MAX_SERVICES"),
+  )
+}
+
+private fun Application.refuseTooMuch(added: Map<String, ServiceSpec>) {
   val instances = added.values.sumOf { it.instances.toLong() }
   added.values.forEach { refuseIfTooMuch(it.resource, 0) }
   refuseIfTooMuch(added.values.first().resource, instances.coerceAtMost(Int.MAX_VALUE.toLong()).toInt())

@@ -438,7 +438,8 @@ class StoreLimitError(ResourceExhaustedError):
     """
     A key, a value or the whole key-value store would be larger than it may.
 
-    `reason` says which (`KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `STORE_FULL`), `facts` the numbers.
+    `reason` says which (`KEY_TOO_LARGE`, `VALUE_TOO_LARGE`, `STORE_FULL`), `facts` the numbers,
+    `bytes` and `max_bytes`.
     """
 
 

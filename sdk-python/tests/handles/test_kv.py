@@ -107,7 +107,7 @@ def test_limits_answer_with_their_numbers(store: KeyValueStore) -> None:
     with pytest.raises(StoreLimitError) as caught:
         store["k" * 1025] = b""
     assert caught.value.reason == "KEY_TOO_LARGE"
-    assert (caught.value.facts["key_bytes"], caught.value.facts["limit_bytes"]) == ("1025", "1024")
+    assert (caught.value.facts["bytes"], caught.value.facts["max_bytes"]) == ("1025", "1024")
     store["v"] = bytes(8 << 20)
     with pytest.raises(StoreLimitError) as caught:
         store["w"] = bytes((8 << 20) + 1)
@@ -117,7 +117,7 @@ def test_limits_answer_with_their_numbers(store: KeyValueStore) -> None:
     with pytest.raises(StoreLimitError) as caught:
         store["last"] = bytes(8 << 20)
     assert caught.value.reason == "STORE_FULL"
-    assert int(caught.value.facts["store_bytes"]) > int(caught.value.facts["limit_bytes"])
+    assert int(caught.value.facts["bytes"]) > int(caught.value.facts["max_bytes"])
     with pytest.raises(InvalidRequestError, match="1,024"):
         store.transaction([], [kv.get("a")] * 1025)
 

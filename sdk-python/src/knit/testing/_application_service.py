@@ -80,7 +80,7 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
                     "RESOURCE_EXHAUSTED",
                     "ANNOTATIONS_TOO_LARGE",
                     "The annotations would have more than 64 KiB.",
-                    {"annotations_bytes": size, "limit_bytes": _LARGEST_ANNOTATIONS_BYTES},
+                    {"bytes": size, "max_bytes": _LARGEST_ANNOTATIONS_BYTES},
                 )
             state.annotations = wanted
             return pb.UpdateApplicationResponse()

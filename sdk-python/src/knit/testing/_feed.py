@@ -68,7 +68,7 @@ class Feed:
                 "OUT_OF_RANGE",
                 "EVENTS_FORGOTTEN",
                 f"What follows {sequence} is kept no more: the oldest event kept is {first}.",
-                {"after_sequence": sequence, "first_sequence": first},
+                {"after_sequence": sequence, "sequence": self.sequence},
             )
         # Numbers grow by one, so the place is known.
         return [self._events[n] for n in range(sequence + 1 - first, len(self._events))]

@@ -171,7 +171,7 @@ class Store:
                 "RESOURCE_EXHAUSTED",
                 "VALUE_TOO_LARGE",
                 f"The value has {len(put.value):,} bytes, and may have {LARGEST_VALUE_BYTES:,}.",
-                {"value_bytes": len(put.value), "limit_bytes": LARGEST_VALUE_BYTES},
+                {"bytes": len(put.value), "max_bytes": LARGEST_VALUE_BYTES},
             )
         previous = self._by_key.get(put.key)
         new = key_value_pb2.KeyValue(key=put.key, create_revision=revision)
@@ -204,7 +204,7 @@ class Store:
                 "RESOURCE_EXHAUSTED",
                 "STORE_FULL",
                 f"The store would have {size:,} bytes, and may have {LARGEST_STORE_BYTES:,}.",
-                {"store_bytes": size, "limit_bytes": LARGEST_STORE_BYTES},
+                {"bytes": size, "max_bytes": LARGEST_STORE_BYTES},
             )
         self._change(put.key, new)
         return previous
@@ -272,7 +272,7 @@ def check_key(key: bytes) -> None:
             "RESOURCE_EXHAUSTED",
             "KEY_TOO_LARGE",
             f"The key has {len(key):,} bytes, and may have {LARGEST_KEY_BYTES:,}.",
-            {"key_bytes": len(key), "limit_bytes": LARGEST_KEY_BYTES},
+            {"bytes": len(key), "max_bytes": LARGEST_KEY_BYTES},
         )
 
 

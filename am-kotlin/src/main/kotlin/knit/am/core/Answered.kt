@@ -12,7 +12,8 @@ data class Answered(
   val revision: Int,
   val variant: Variant,
   val requestTime: Instant,
+  val hasBegun: Boolean,
 ) {
   /** The containers as they were when they were added. */
-  fun containers(): List<Container> = requested(serviceName, firstRank, count, firstOrdinal, revision, variant, requestTime)
+  fun containers(): List<Container> = requested(serviceName, firstRank, count, firstOrdinal, revision, variant, requestTime, hasBegun)
 }

@@ -67,6 +67,14 @@ class Application internal constructor(
   val openCount: Int
     get() = index.counts.open
 
+  /** How far it is, 0 to 1: as a program says, else the part of all ranks that has ended. */
+  val progress: Double
+    get() {
+      header.progress?.let { return it }
+      val ranks = index.tallies.values.sumOf { it.ranks }
+      return if (ranks == 0) 0.0 else index.tallies.values.sumOf { it.succeededRanks + it.failedRanks + it.stoppedRanks } / ranks.toDouble()
+    }
+
   /** How many containers hold a lease of YARN's. */
   val leasedCount: Int
     get() = index.counts.leased
@@ -178,14 +186,23 @@ internal fun beginning(
       .distinct()
       .withIndex()
       .associate { (number, size) -> size to Variant(number, size, emptyMap()) }
+  // With a problem nothing is looked at: the services may not even be there that others depend on.
+  val begun = asked.filterValues { spec -> spec.depends.all { asked[it.serviceName]?.instances == 0 } }.keys
   val changes =
     listOf(HeaderChanged(header)) +
       services.toSortedMap().flatMap { (name, spec) ->
-        listOf(SpecAdded(name, 1, spec), ServiceChanged(Service(name, 1, spec.instances)))
+        val hasBegun = name in begun || header.problem != null
+        val condition =
+          when {
+            !hasBegun -> ServiceCondition.PENDING
+            spec.instances > 0 && header.problem == null -> ServiceCondition.STARTING
+            else -> ServiceCondition.READY
+          }
+        listOf(SpecAdded(name, 1, spec), ServiceChanged(Service(name, 1, spec.instances, condition, hasBegun)))
       } +
       variants.values.map { VariantAdded(it) } +
       asked.flatMap { (name, spec) ->
-        requested(name, 0, spec.instances, 0, 1, variants.getValue(spec.resource), now).map { ContainerChanged(it) }
+        requested(name, 0, spec.instances, 0, 1, variants.getValue(spec.resource), now, name in begun).map { ContainerChanged(it) }
       }
   return ChangeSet(1, now, changes)
 }
@@ -199,11 +216,12 @@ internal fun requested(
   revision: Int,
   variant: Variant,
   now: Instant,
+  hasBegun: Boolean,
 ): List<Container> =
   List(count) {
     Container(
       ContainerKey(PlaceKey(serviceName, firstRank + it), 1),
-      ContainerState.REQUESTED,
+      if (hasBegun) ContainerState.REQUESTED else ContainerState.PENDING,
       firstOrdinal + it,
       revision,
       variant,

@@ -82,13 +82,3 @@ class ChangeSet(
 ) {
   override fun toString(): String = "ChangeSet($sequence, $time, $changes)"
 }
-
-/** The service whose life this may mean something for. */
-internal val Change.serviceName: String?
-  get() =
-    when (this) {
-      is ContainerChanged -> container.key.place.serviceName
-      is PlaceChanged -> place.key.serviceName
-      is ServiceChanged -> service.name
-      else -> null
-    }

@@ -63,6 +63,9 @@ private fun Turn.carryOut(command: Command<*>): () -> Any =
   when (command) {
     is AddContainers -> add(command)
     is StopContainers -> stop(command)
+    is RestartContainers -> restart(command)
+    is ReportReady -> report(command)
+    is ReportProgress -> report(command)
     is EndApplication -> end(command)
     is ScaleService -> scale(command)
     is AddServices -> addServices(command)
@@ -93,19 +96,52 @@ private fun Turn.due(container: Container) =
 
     ContainerState.HELD -> giveBack(container.key.place.serviceName)
 
+    ContainerState.RUNNING -> lookAt(container)
+
     // Whoever is asked to end a process by force has been asked to end it gently, and does both.
     else -> put(container.copy(dueTime = null))
   }
 
+/** The services that this turn has changed something of, from one of its changes on. */
+private fun Turn.servicesChangedFrom(first: Int): Set<String> {
+  val names = LinkedHashSet<String>()
+  for (position in first until changes.size) {
+    when (val change = changes[position]) {
+      is ContainerChanged -> {
+        names += change.container.key.place.serviceName
+      }
+
+      is PlaceChanged -> {
+        names += change.place.key.serviceName
+      }
+
+      is ServiceChanged -> {
+        names += change.service.name
+      }
+
+      else -> {}
+    }
+  }
+  return names
+}
+
 /** What every turn ends with, whatever began it. Costs in proportion to what the turn has changed. */
 private fun Turn.settle() {
-  val services = changes.mapNotNullTo(java.util.TreeSet()) { it.serviceName }
-  if (application.phase == Phase.RUNNING) {
-    services.forEach { goOnUpdating(it) }
-    services.forEach { startTogether(it) }
-    services.forEach { limitWaiting(it) }
+  var settled = 0
+  while (settled < changes.size) {
+    val touched = servicesChangedFrom(settled)
+    settled = changes.size
+    if (application.phase == Phase.RUNNING) {
+      beginDependents(touched)
+      touched.forEach { goOnUpdating(it) }
+      touched.forEach { startTogether(it) }
+      touched.forEach { limitWaiting(it) }
+    }
+    judge(touched)
+    if (settled == changes.size) {
+      waitOn()
+      endIfDone()
+    }
   }
-  waitOn()
-  endIfDone()
   forget()
 }

@@ -51,8 +51,10 @@ internal fun Turn.waitOn() {
 }
 
 internal fun Turn.endIfDone() {
-  if (application.isDone || application.openCount > 0) return
+  if (application.isDone) return
   if (application.phase == Phase.RUNNING && application.waitsForClients) return
+  if (application.phase == Phase.RUNNING && application.waitsInVain) end(application.vainOutcome())
+  if (application.openCount > 0) return
   val outcome = application.outcome ?: application.naturalOutcome()
   put(application.header.copy(phase = Phase.REPORTING, outcome = outcome, endDeadline = null))
   effect(Unregister(outcome))

@@ -37,6 +37,8 @@ data class Header(
   val endDeadline: Instant? = null,
   /** Whether what had not ended by the first [endDeadline] has been given back to YARN. */
   val isGivenBack: Boolean = false,
+  /** How far it is, 0 to 1, where a program says so. */
+  val progress: Double? = null,
   /** Why the specification cannot be run at all; it ends the application once there is an RM to tell. */
   val problem: String? = null,
 )

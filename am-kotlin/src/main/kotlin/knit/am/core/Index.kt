@@ -20,6 +20,8 @@ internal data class Index(
   val byContainerId: PersistentMap<String, ContainerKey> = persistentHashMapOf(),
   /** By what it is called, where its ordinal is not its rank: of those that began a service it is. */
   val byOrdinal: PersistentMap<ContainerRef, ContainerKey> = persistentHashMapOf(),
+  /** The services that have not begun, in order. */
+  val waitingServices: Line<String> = Line.empty(),
   /** The containers that hold a lease, by node. */
   val byNode: PersistentMap<String, PersistentSet<ContainerKey>> = persistentHashMapOf(),
   val deadlines: Line<Deadline> = Line.empty(),
@@ -55,6 +57,12 @@ internal data class Index(
         byOrdinal =
           persistentHashMapOf<ContainerRef, ContainerKey>().putAll(
             containers.filter { it.ordinal != it.key.place.rank }.associate { it.ref to it.key },
+          ),
+        waitingServices =
+          Line.of(
+            application.services.values
+              .filter { it.isWaiting }
+              .map { it.name },
           ),
         byNode =
           containers
@@ -164,6 +172,7 @@ internal class IndexEdit(
   private val counted = HashMap<String, TallyEdit>(2)
   private var byContainerId = from.byContainerId
   private var byOrdinal = from.byOrdinal
+  private var waitingServices = from.waitingServices
   private var byNode = from.byNode
   private var deadlines = from.deadlines
   private var followed = from.followed
@@ -203,6 +212,7 @@ internal class IndexEdit(
   ) {
     move(old?.let { Deadline.of(it) }, Deadline.of(new))
     move(old?.let { Deadline.ofUpdate(it) }, Deadline.ofUpdate(new))
+    waitingServices = if (new.isWaiting) waitingServices + new.name else waitingServices - new.name
   }
 
   /** Another attempt has come after [container]. */
@@ -319,6 +329,7 @@ internal class IndexEdit(
       talliesNow(),
       byContainerId,
       byOrdinal,
+      waitingServices,
       byNode,
       deadlines,
       followed,

@@ -84,13 +84,24 @@ data class AddContainers(
   override fun toString(): String = "AddContainers($count × $serviceName, $resource, environment=${environment.keys}, '$requestId')"
 }
 
-/** A client wants containers to stop: by YARN's identifier, or whatever fills a place. The answer is these as they are afterwards. */
+/**
+ * A client wants containers to stop: by YARN's identifier, by name, or whatever fills places and services. The answer is these
+ * as they are afterwards.
+ */
 data class StopContainers(
   val containerIds: List<String>,
   val places: List<PlaceKey>,
+  val containers: List<ContainerRef> = emptyList(),
+  val serviceNames: List<String> = emptyList(),
+  /** Empty: it is not asked for again. To stop what has been stopped changes nothing, so that it need not be remembered. */
+  val requestId: String = "",
+  val historyId: String = "",
   /** Who wants it; a container may stop itself only. */
   val caller: Caller = Caller(Role.OWNER),
-) : Command<List<Container>>
+) : Command<List<Container>> {
+  val named: Named
+    get() = Named(containerIds, places, containers, serviceNames)
+}
 
 /** A client ends the application; the answer is the application as it is afterwards. */
 data class EndApplication(

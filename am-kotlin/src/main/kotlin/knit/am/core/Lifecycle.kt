@@ -5,7 +5,7 @@ internal fun Turn.start(report: Started) {
   val started = container.copy(startTime = container.startTime ?: now)
   when (container.state) {
     ContainerState.LAUNCHING -> {
-      put(started.copy(state = ContainerState.RUNNING))
+      put(withReadiness(started.copy(state = ContainerState.RUNNING)))
       container.lease?.let { launchedOn(it.nodeId) }
     }
 
@@ -92,7 +92,7 @@ private fun Turn.followUp(
   when {
     // It was followed while it was on its way out.
     latest.key != ended.key -> {
-      if (latest.waitsForPlace) request(latest)
+      if (latest.waitsForPlace && application.services.getValue(latest.ref.serviceName).hasBegun) request(latest)
     }
 
     application.slot(ended.key.place)?.isRetired == true -> {}
@@ -121,6 +121,6 @@ internal fun Container.endedWith(exit: ContainerExit): Container {
   return copy(state = end, exit = exit.copy(reason = reason), isReady = false, dueTime = null)
 }
 
-/** Whether it waits for the attempt before it to end, and for nothing else. */
-private val Container.waitsForPlace: Boolean
+/** Whether it waits for its service to begin or for the attempt before it to end, and for no time. */
+internal val Container.waitsForPlace: Boolean
   get() = state == ContainerState.PENDING && dueTime == null

@@ -40,7 +40,7 @@ internal fun Application.requestedOutcome(request: EndApplication): Outcome {
   return Outcome(request.finalStatus, "$said First to fail: ${failure.sentence}", failure.exitCode)
 }
 
-internal fun Container.failure() = Failure(key, failureSentence(), exit?.exitCode ?: 1)
+internal fun Container.failure() = Failure(key, failureSentence(), exit?.exitCode?.takeIf { it != 0 } ?: 1)
 
 /** For example: `worker 3 failed: exit code 2 on node2:8041. ValueError: no such table`. */
 private fun Container.failureSentence(): String {

@@ -81,6 +81,9 @@ data class Readiness(
 ) {
   companion object {
     val DEFAULT_MIN_READY: Duration = Duration.ofSeconds(1)
+
+    /** While the service is updated: what ends soon after its start should not take the place of what works. */
+    val MIN_READY_IN_UPDATES: Duration = Duration.ofSeconds(10)
   }
 }
 

@@ -24,7 +24,8 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   val variant = variant(resource, request.environment)
   val firstRank = application.slots.getValue(request.serviceName).size
   val ordinal = application.tally(request.serviceName).total
-  val answered = Answered(request.requestId, request.serviceName, firstRank, request.count, ordinal, service.revision, variant, now)
+  val answered =
+    Answered(request.requestId, request.serviceName, firstRank, request.count, ordinal, service.revision, variant, now, service.hasBegun)
   put(ServiceChanged(service.copy(target = service.target + request.count)))
   answered.containers().forEach { put(it) }
   if (request.requestId.isNotEmpty()) put(RequestAnswered(answered))
@@ -56,28 +57,13 @@ internal fun Turn.variant(
   return Variant(application.variants.size, resource, kept).also { put(VariantAdded(it)) }
 }
 
-/** Stops all of the named containers, or none if one of them never was. */
+/** Stops all of the named containers, or none if one of them never was; the answer lists so many as a request may name. */
 internal fun Turn.stop(request: StopContainers): () -> List<Container> {
-  val named = request.containerIds.size + request.places.size
-  if (named == 0) throw AmException.InvalidArgument("No container was named. Give container_ids, places, or both.")
-  if (named > MAX_REQUESTED_CONTAINERS) {
-    throw AmException.InvalidArgument("$named containers are named, of at most $MAX_REQUESTED_CONTAINERS. Stop them in several calls.")
-  }
-  val byId =
-    request.containerIds.map { id ->
-      application.index.byContainerId[id]
-        ?: throw noSuchContainer(id)
-    }
-  val byPlace =
-    request.places.map { place ->
-      application.serviceOrRefuse(place.serviceName)
-      val latest = application.latest(place) ?: throw application.noSuchRank(place)
-      latest.key
-    }
-  val keys = (byId + byPlace).distinct()
-  val containers = keys.mapNotNull { application.container(it) }
-  request.caller.refuseOthers(containers.map { it.ref }, "stop")
-  containers.forEach { stop(it, ExitReason.STOPPED) }
+  application.refuseAnotherHistory(request.historyId)
+  val stopped = application.resolve(request.named)
+  request.caller.refuseOthers(stopped.map { it.ref }, "stop")
+  stopped.forEach { stop(it, ExitReason.STOPPED) }
+  val keys = stopped.take(MAX_REQUESTED_CONTAINERS).map { it.key }
   return { keys.mapNotNull { application.container(it) } }
 }
 
@@ -100,6 +86,13 @@ internal fun Application.noSuchService(name: String): AmException =
     mapOf("service_name" to name),
   )
 
+internal fun noSuchContainer(ref: ContainerRef): AmException =
+  AmException.NotFound(
+    "This application never had a container $ref, or it ended long ago. List the containers for those it has.",
+    Reason.NO_SUCH_CONTAINER,
+    mapOf("service_name" to ref.serviceName, "ordinal" to "${ref.ordinal}"),
+  )
+
 internal fun noSuchContainer(containerId: String): AmException =
   AmException.NotFound(
     "This application never held a container '$containerId', or it ended long ago. List the containers for those it holds.",
@@ -107,7 +100,7 @@ internal fun noSuchContainer(containerId: String): AmException =
     mapOf("container_id" to containerId),
   )
 
-private fun Application.noSuchRank(place: PlaceKey): AmException {
+internal fun Application.noSuchRank(place: PlaceKey): AmException {
   val ranks = slots.getValue(place.serviceName).size
   val has = if (ranks == 0) "no containers yet" else "ranks 0 to ${ranks - 1}"
   return AmException.NotFound(

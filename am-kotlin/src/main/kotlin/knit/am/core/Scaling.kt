@@ -184,9 +184,8 @@ internal fun Turn.fill(
     val place = checkNotNull(slot.place)
     put(PlaceChanged(Place(place.key, forgottenSucceeded = place.forgottenSucceeded, forgottenStopped = place.forgottenStopped)))
   }
-  val state = if (service.hasBegun) ContainerState.REQUESTED else ContainerState.PENDING
   val new =
-    requested(service.name, slots.size, count - free.size, ordinal, service.revision, variant, now).map { it.copy(state = state) }
+    requested(service.name, slots.size, count - free.size, ordinal, service.revision, variant, now, service.hasBegun)
   return (refilled + new).onEach { put(it) }
 }
 

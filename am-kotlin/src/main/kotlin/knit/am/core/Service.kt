@@ -58,6 +58,10 @@ data class Service(
 ) {
   /** Whether a container of this revision is as the present one wants it. */
   fun isPresent(revision: Int): Boolean = revision in sameSince..this.revision
+
+  /** Whether it waits for other services. */
+  internal val isWaiting: Boolean
+    get() = !hasBegun && !isRemoved
 }
 
 /** A service on its way from one revision to another. */

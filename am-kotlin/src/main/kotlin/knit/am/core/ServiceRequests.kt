@@ -17,9 +17,6 @@ data class RemoveServices(
   val historyId: String = "",
 ) : Command<List<Service>>
 
-/** How many services an application may have, removed ones included: each stays listed to the end. */
-internal const val MAX_SERVICES = 1_000
-
 internal fun Turn.addServices(request: AddServices): () -> List<Service> {
   application.refuseAnotherHistory(request.historyId)
   application.refuseIfEnding()
@@ -93,8 +90,9 @@ private fun Turn.beginService(
   spec: ServiceSpec,
 ) {
   put(SpecAdded(name, 1, spec))
-  put(ServiceChanged(Service(name, 1, spec.instances)))
-  requested(name, 0, spec.instances, 0, 1, variant(spec.resource, emptyMap()), now).forEach { put(it) }
+  val hasBegun = spec.depends.isEmpty()
+  put(ServiceChanged(Service(name, 1, spec.instances, hasBegun = hasBegun)))
+  requested(name, 0, spec.instances, 0, 1, variant(spec.resource, emptyMap()), now, hasBegun).forEach { put(it) }
 }
 
 private fun Turn.removeService(name: String) {

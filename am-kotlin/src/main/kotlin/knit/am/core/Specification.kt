@@ -57,23 +57,33 @@ internal const val MAX_ARGUMENT_BYTES = 128 * 1024 - 1
 internal const val MAX_LAUNCH_BYTES = 1024 * 1024
 
 private const val MAX_FILE_NAME_BYTES = 255
-private val serviceName = Regex("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+private val serviceName = Regex("[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+
+/** How many services an application may have, removed ones included. */
+internal const val MAX_SERVICES = 1_000
 private val environmentName = Regex("[A-Za-z_][A-Za-z0-9_]*")
 
 /** Why an application of these services cannot be run anywhere, in a sentence for people; null if it can. */
 internal fun problemIn(services: Map<String, ServiceSpec>): String? {
   if (services.isEmpty()) return "The specification names no service. Add at least one."
+  if (services.size >
+    MAX_SERVICES
+  ) {
+    return "The specification names ${services.size} services, of at most $MAX_SERVICES. Put like ones into one."
+  }
   for ((name, service) in services) {
     if (!serviceName.matches(name)) {
-      return "'${name.take(MAX_FILE_NAME_BYTES)}' cannot name a service: it must be 1 to 63 lower-case letters, digits and hyphens, " +
-        "and begin and end with none of the latter."
+      return "'${name.take(MAX_FILE_NAME_BYTES)}' cannot name a service: it must be 1 to 63 letters, digits, '-', '.' and '_', " +
+        "and begin and end with a letter or digit."
     }
     val problem = problemIn(service)
     if (problem != null) return "Service $name cannot be run: $problem."
   }
   val total = services.values.sumOf { it.instances.toLong() }
-  if (total <= MAX_CONTAINERS) return null
-  return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
+  if (total > MAX_CONTAINERS) {
+    return "The specification asks for $total containers; an application holds at most $MAX_CONTAINERS. Ask for fewer instances."
+  }
+  return problemInDependencies(services)
 }
 
 internal fun problemIn(service: ServiceSpec): String? =

@@ -116,7 +116,8 @@ internal class TallyEdit(
       ContainerState.STOPPED -> numbers[Tally.STOPPED_RANKS] += sign
       else -> if (latest.readyTime == null && !latest.hadBeenReady) numbers[Tally.NEVER_READY_RANKS] += sign
     }
-    if (latest.key.place.rank < instances && latest.startTime == null && !latest.hadStarted) numbers[Tally.NEVER_STARTED_RANKS] += sign
+    val hasStarted = latest.startTime != null || latest.hadStarted || latest.state == ContainerState.SUCCEEDED
+    if (latest.key.place.rank < instances && !hasStarted) numbers[Tally.NEVER_STARTED_RANKS] += sign
   }
 
   fun build() = Tally(numbers)

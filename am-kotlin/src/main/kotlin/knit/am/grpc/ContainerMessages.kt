@@ -4,6 +4,7 @@ import knit.am.core.AddContainers
 import knit.am.core.Caller
 import knit.am.core.Container
 import knit.am.core.ContainerExit
+import knit.am.core.ContainerRef
 import knit.am.core.ContainerState
 import knit.am.core.ExitReason
 import knit.am.core.PlaceKey
@@ -34,7 +35,15 @@ internal fun AddContainersRequest.toDomain(): AddContainers {
 
 internal fun StopContainersRequest.toDomain(caller: Caller): StopContainers {
   refuseIfUnknown()
-  return StopContainers(containerIdsList.toList(), placesList.map { it.toDomain() }, caller)
+  return StopContainers(
+    containerIdsList.toList(),
+    placesList.map { it.toDomain() },
+    containersList.map { ContainerRef(it.serviceName, it.ordinal) },
+    serviceNamesList.toList(),
+    requestId,
+    historyId,
+    caller,
+  )
 }
 
 internal fun Container.toMessage(): ContainerMessage {

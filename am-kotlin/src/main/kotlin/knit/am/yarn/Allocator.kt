@@ -114,7 +114,7 @@ internal class Allocator(
     round.asks(key.wanted.values.sum())
     val allocation =
       try {
-        resourceManager.allocate(Demand(asks, nodes.avoidable(application.excludedNodes), application.progress()))
+        resourceManager.allocate(Demand(asks, nodes.avoidable(application.excludedNodes), application.progress.toFloat()))
       } catch (gone: LeftBehindException) {
         throw gone
       } catch (
@@ -242,9 +242,4 @@ internal class Allocator(
   private companion object {
     const val SHRINK_AFTER_MILLIS = 60_000L
   }
-}
-
-private fun Application.progress(): Float {
-  val total = size
-  return if (total == 0) 0f else (total - openCount).toFloat() / total
 }

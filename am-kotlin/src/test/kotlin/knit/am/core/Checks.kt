@@ -149,9 +149,70 @@ internal class SeenTurns(
   }
 }
 
+/** When something of a container is due, from the records alone. */
+internal fun dueTimes(application: Application): List<Instant> = application.containers.mapNotNull { it.dueTime }.toList()
+
+/**
+ * Nobody waits in silence: each rank that is not at its goal is asked for, is on its way, or says what it waits for; what is due
+ * at a time is due later.
+ */
+internal fun checkWaits(
+  application: Application,
+  now: Instant,
+) {
+  if (application.phase != Phase.RUNNING) return
+  for (name in application.serviceNames) {
+    val service = application.services.getValue(name)
+    val reasons = application.ownReasons(name)
+    val latest = application.slots.getValue(name).map { it.latest }
+    val resting = latest.filter { it.state == ContainerState.PENDING && it.restartTime != null }
+    assertTrue(resting.all { now < it.restartTime }, "$name rests for too long: $resting at $now")
+    assertEquals(resting.size, reasons.filter { it.cause == WaitingCause.BACK_OFF }.sumOf { it.count }, "$name rests, and says: $reasons")
+    val waiting = latest.filter { it.state == ContainerState.PENDING && it.restartTime == null }
+    val (behind, first) = waiting.partition { container -> application.slot(container.key.place)!!.earlier.any { !it.state.isFinal } }
+    if (service.hasBegun) {
+      assertEquals(emptyList<Container>(), first, "$name has begun, and nothing is in the way of these")
+    } else {
+      assertTrue(application.unmet(name).isNotEmpty(), "$name waits for nothing")
+      assertEquals(
+        waiting.size,
+        reasons.filter { it.cause == WaitingCause.DEPENDENCY }.sumOf { it.count },
+        "$name waits, and says: $reasons",
+      )
+      assertTrue(latest.all { it.state == ContainerState.PENDING || it.state == ContainerState.STOPPED }, "$name has not begun: $latest")
+    }
+    assertTrue(behind.all { it.requestTime <= now })
+    assertEquals(application.conditionOf(service), service.condition, "the condition of $name")
+  }
+}
+
+/** Who is followed has failed or was started anew, and may still be on its way out. */
+internal fun checkFollowed(attempts: List<Container>) {
+  val followed = attempts.dropLast(1)
+  val isEach = followed.all { it.state == ContainerState.FAILED || it.state == ContainerState.SUCCEEDED || it.stopCause != null }
+  assertTrue(isEach, "who runs is not followed: $attempts")
+  val stopping = followed.count { it.state == ContainerState.STOPPING }
+  assertTrue(stopping <= 1, "several stop at one place: $attempts")
+  val isBehind = attempts.last().state == ContainerState.PENDING || attempts.last().state == ContainerState.STOPPED
+  assertTrue(stopping == 0 || isBehind, "the next does not wait: $attempts")
+}
+
+/** Every container has a number of its own in its service, and all numbers were given. */
+internal fun checkOrdinals(
+  application: Application,
+  seen: Collection<Container>,
+) {
+  for ((name, containers) in seen.groupBy { it.key.place.serviceName }) {
+    assertEquals((0 until containers.size).toList(), containers.map { it.ordinal }.sorted(), "ordinals of $name")
+    assertEquals(containers.size, application.tally(name).total)
+  }
+  for (container in application.containers) assertEquals(container.key, application.container(container.ref)?.key, "found by its ordinal")
+}
+
 /** What a container passes to that YARN reports to have ended with [exitStatus]. */
 internal fun Container.stateAfter(exitStatus: Int): ContainerState =
   when {
+    state == ContainerState.STOPPING && stopCause == ExitReason.UNHEALTHY -> ContainerState.FAILED
     state == ContainerState.STOPPING -> ContainerState.STOPPED
     exitStatus == 0 -> ContainerState.SUCCEEDED
     else -> ContainerState.FAILED
@@ -162,7 +223,7 @@ internal fun checkExits(application: Application) {
   for (container in application.containers) {
     assertEquals(container.state.isFinal, container.exit != null, "exit of $container")
     if (container.stopCause != null) {
-      assertTrue(container.state == ContainerState.STOPPING || container.state == ContainerState.STOPPED, "was to stop: $container")
+      assertTrue(container.state == ContainerState.STOPPING || container.state.isFinal, "was to stop: $container")
     }
   }
 }
@@ -181,11 +242,13 @@ internal fun checkCounts(
 /**
  * No rank is tried more often than its budgets allow, nor given up before.
  *
+ * @param restarted how often clients have asked for a rank to be started anew
  * @param isUnlaunchable whether it fails for good however often it is tried
  */
 internal fun checkBudgets(
   application: Application,
   seen: Collection<Container>,
+  restarted: Map<PlaceKey, Int> = emptyMap(),
   isUnlaunchable: (Container) -> Boolean = { false },
 ) {
   for ((place, attempts) in seen.groupBy { it.key.place }) {
@@ -195,10 +258,10 @@ internal fun checkBudgets(
       val limit = budget.limit ?: continue
       if (budget.scope != RestartScope.RANK || budget.window != null) continue
       val paid = attempts.dropLast(1).count { it.state == ContainerState.FAILED && spec.budgetFor(it) == budget }
-      assertTrue(paid <= limit, "$place was filled again $paid times after ${budget.reasons}")
+      assertTrue(paid <= limit + (restarted[place] ?: 0), "$place was filled again $paid times after ${budget.reasons}")
       val last = attempts.last()
       if (last.state != ContainerState.FAILED || isUnlaunchable(last) || spec.budgetFor(last) != budget) continue
-      assertTrue(paid == limit || application.phase != Phase.RUNNING, "$place had ${limit - paid} tries left")
+      assertTrue(paid >= limit || application.phase != Phase.RUNNING, "$place had ${limit - paid} tries left")
     }
     val isLost = failed.isNotEmpty() && attempts.last().state == ContainerState.FAILED
     if (isLost && spec.failurePolicy == FailurePolicy.FAIL_APPLICATION) {

@@ -60,6 +60,16 @@ data object TimeOut : Step
 
 data object RegisterAgain : Step
 
+/** A program says whether it is ready. */
+data class SayReady(
+  val lease: Int,
+  val isReady: Boolean,
+) : Step
+
+data class RestartPlace(
+  val place: Int,
+) : Step
+
 /**
  * A cluster and its clients, as far as an application can tell, that checks after every input that nothing is wrong.
  *
@@ -91,6 +101,7 @@ class SimulatedCluster(
 
   private val failures = SeenFailures()
   private val unlaunchable = mutableSetOf<String>()
+  private val restarted = mutableMapOf<PlaceKey, Int>()
 
   init {
     send(Registered(MOST))
@@ -110,7 +121,24 @@ class SimulatedCluster(
       is End -> request(EndApplication(step.finalStatus, "asked for"))
       is TimeOut -> application.nextDeadline?.let { passes(it) }
       is RegisterAgain -> send(Registered(MOST))
+      is SayReady -> sayReady(step)
+      is RestartPlace -> place(step.place)?.let { restart(it) }
     }
+  }
+
+  private fun restart(place: PlaceKey) {
+    val before = checkNotNull(application.latest(place))
+    restarted.merge(place, 1, Int::plus)
+    val answer = request(RestartContainers(Named(places = listOf(place))))?.answer ?: return
+    val now = answer.containers.single()
+    assertEquals(place, now.key.place)
+    assertTrue(now.key == before.key || now.key.attemptNumber == before.key.attemptNumber + 1, "$before is followed by $now")
+  }
+
+  private fun sayReady(step: SayReady) {
+    val container = pick(step.lease)?.let { application.container(it.lease.containerId) } ?: return
+    if (container.state != ContainerState.RUNNING && container.state != ContainerState.LAUNCHING) return
+    if (application.spec(container.ref.serviceName).readiness.isReported) request(ReportReady(container.ref, step.isReady))
   }
 
   /** Everything that is asked for is granted, starts and ends, everything that is stopped ends, until nothing is open. */
@@ -119,6 +147,7 @@ class SimulatedCluster(
     while (!application.isDone) {
       assertTrue(rounds++ < 10_000, "it never ends: $application")
       if (application.size == 0) request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
+      if (application.wanted().isEmpty() && application.leasedCount == 0) application.nextDeadline?.let { passes(it) }
       grant(GrantSome(count = 100, node = rounds % 3, extra = false))
       val alive = leases.filter { !it.isEndTold && (it.releases == 0 || application.header.isGivenBack) }
       alive.forEach { send(Started(it.lease.containerId)) }
@@ -167,12 +196,16 @@ class SimulatedCluster(
   }
 
   private fun stopPlace(number: Int) {
+    place(number)?.let { request(StopContainers(emptyList(), listOf(it))) }
+  }
+
+  private fun place(number: Int): PlaceKey? {
     val keys =
       application.containers
         .map { it.key.place }
         .distinct()
         .toList()
-    if (keys.isNotEmpty()) request(StopContainers(emptyList(), listOf(keys[number % keys.size])))
+    return if (keys.isEmpty()) null else keys[number % keys.size]
   }
 
   private fun add(step: Add) {
@@ -219,9 +252,11 @@ class SimulatedCluster(
     try {
       checkContainers(before)
       checkCounts(application, seen.values)
+      checkOrdinals(application, seen.values)
+      checkWaits(application, now)
       assertEquals(failures.excluded, application.excludedNodes, "excluded nodes")
       seenLeases.check(application, seen.values)
-      checkBudgets(application, seen.values) { it.lease?.containerId in unlaunchable }
+      checkBudgets(application, seen.values, restarted) { it.lease?.containerId in unlaunchable }
       checkPhase(before, application, seenLeases.unregistrations)
     } catch (wrong: AssertionError) {
       throw AssertionError("after $input: ${wrong.message}\n${application.containers.joinToString("\n")}", wrong)
@@ -258,8 +293,9 @@ class SimulatedCluster(
           attempts.map { it.key.attemptNumber },
           "attempts",
         )
-        assertTrue(attempts.size - 1 <= application.retention.attemptsPerRank, "too many attempts of ${last.place}")
-        assertTrue(attempts.dropLast(1).all { it.state == ContainerState.FAILED }, "only a failed one is followed: $attempts")
+        val isKept = attempts.first().state.isFinal
+        assertTrue(!isKept || attempts.size - 1 <= application.retention.attemptsPerRank, "too many attempts of ${last.place}")
+        checkFollowed(attempts)
       }
     }
     checkExits(application)

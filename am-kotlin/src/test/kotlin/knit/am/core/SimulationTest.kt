@@ -12,6 +12,7 @@ import io.kotest.property.arbitrary.orNull
 import knit.am.forAll
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Test
+import java.time.Duration
 
 /** Whatever happens, in whatever order, [SimulatedCluster] finds nothing wrong. */
 class SimulationTest {
@@ -42,19 +43,41 @@ class SimulationTest {
   private val scenarios: Arb<Scenario> get() = Arb.bind(services, Arb.list(steps, 0..60), Arb.list(exitStatuses, 5..5), ::Scenario)
 
   private val services: Arb<Map<String, ServiceSpec>> get() =
-    Arb.bind(serviceSpecs, serviceSpecs.orNull(0.5)) { worker, chief ->
-      listOfNotNull("worker" to worker, chief?.let { "chief" to it }).toMap()
+    Arb.bind(serviceSpecs, serviceSpecs.orNull(0.5), dependencies) { worker, chief, dependency ->
+      val depends = if (chief == null) null else dependency
+      listOfNotNull("worker" to worker.copy(depends = listOfNotNull(depends)), chief?.let { "chief" to it }).toMap()
+    }
+
+  private val dependencies: Arb<Dependency?> get() = Arb.of(DependencyCondition.entries).map { Dependency("chief", it) }.orNull(0.5)
+
+  private val backOffs: Arb<BackOff> get() = Arb.of(BackOff(first = Duration.ZERO), BackOff(), BackOff(first = Duration.ofSeconds(3)))
+
+  private val readinesses: Arb<Readiness> get() =
+    Arb.of(Readiness(), Readiness(isReported = true), Readiness(isReported = true, limit = Duration.ofSeconds(20)))
+
+  private val budgets: Arb<List<RestartBudget>> get() =
+    Arb.bind(
+      Arb.int(0..3),
+      Arb.int(0..3),
+      Arb.of(RestartScope.entries),
+      Arb.of(null, Duration.ofMinutes(1)),
+    ) { program, cluster, scope, window ->
+      listOf(
+        RestartBudget(RestartBudget.PROGRAM_REASONS, program, scope, window),
+        RestartBudget(RestartBudget.CLUSTER_REASONS, cluster),
+      )
     }
 
   private val serviceSpecs: Arb<ServiceSpec> get() =
     Arb.bind(
       Arb.int(0..4),
       Arb.of(SMALL, LARGE),
-      Arb.int(0..3),
-      Arb.int(0..3),
+      budgets,
+      backOffs,
+      readinesses,
       Arb.of(FailurePolicy.entries),
-    ) { instances, size, restarts, replacements, policy ->
-      service(instances, size, restarts, replacements, policy)
+    ) { instances, size, budgets, backOff, readiness, policy ->
+      service(instances, size, failurePolicy = policy, restartBudgets = budgets, backOff = backOff, readiness = readiness)
     }
 
   private val exitStatuses: Arb<Int> get() = Arb.of(0, 0, 0, 1, 2, 137, 143, -1, -100, -101, -102, -104, -105, -107, -1_000)
@@ -75,7 +98,10 @@ class SimulationTest {
       2 to lease.map(::StopPlace),
       2 to Arb.bind(count, flag, Arb.int(0..3), ::Add),
       1 to Arb.of(FinalStatus.entries).map(::End),
-      1 to Arb.of(TimeOut, RegisterAgain),
+      3 to Arb.of(TimeOut),
+      1 to Arb.of(RegisterAgain),
+      2 to Arb.bind(lease, flag, ::SayReady),
+      2 to lease.map(::RestartPlace),
     )
   }
 }

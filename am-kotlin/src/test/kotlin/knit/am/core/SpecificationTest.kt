@@ -74,7 +74,7 @@ class SpecificationTest {
       assertEquals(problem, problemIn(mapOf("good" to service(), "worker" to service)))
     }
     assertEquals("The specification names no service. Add at least one.", problemIn(emptyMap()))
-    for (name in listOf("", "A", "-a", "a-", "a_b", "a".repeat(64), "ä")) {
+    for (name in listOf("", "-a", "a-", "a".repeat(64), "ä")) {
       assertTrue("'$name' cannot name a service" in problemIn(mapOf(name to service())).orEmpty(), name)
     }
   }

@@ -17,7 +17,10 @@ import knit.am.core.SeenTurns
 import knit.am.core.checkBudgets
 import knit.am.core.checkCounts
 import knit.am.core.checkExits
+import knit.am.core.checkFollowed
+import knit.am.core.checkOrdinals
 import knit.am.core.checkPhase
+import knit.am.core.dueTimes
 import knit.am.core.stateAfter
 import knit.am.core.with
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -55,6 +58,7 @@ internal class Oracle(
     changes.check(application)
     checkContainers(checked, application)
     checkCounts(application, seen.values)
+    checkOrdinals(application, seen.values)
     leases.check(application, seen.values)
     checkBudgets(application, seen.values)
     checkPhase(checked, application, leases.unregistrations)
@@ -129,7 +133,8 @@ internal class Oracle(
       val most = if (application.header.isGivenBack) GIVEN_BACK_SECONDS else STOPPING_SECONDS
       assertTrue(end > now && end <= now.plusSeconds(most), "at $now the end is due at $end")
     }
-    assertEquals(listOfNotNull(failures.forgiveTime, end).minOrNull(), application.nextDeadline, "the next deadline")
+    val due = dueTimes(application)
+    assertEquals((due + listOfNotNull(failures.forgiveTime, end)).minOrNull(), application.nextDeadline, "the next deadline")
   }
 
   /** None vanishes that is not one attempt of too many, a final one never changes, none skips a state, ranks and attempts have no gaps, one at most is open per place. */
@@ -159,7 +164,7 @@ internal class Oracle(
         assertEquals(numbers, attempts.map { it.key.attemptNumber }, "attempts")
         assertTrue(ContainerKey(last.place, last.attemptNumber + 1) !in seen, "${last.place} is filled by an earlier attempt")
         assertTrue(attempts.size - 1 <= application.retention.attemptsPerRank, "too many attempts of ${last.place}")
-        assertTrue(attempts.dropLast(1).all { it.state == ContainerState.FAILED }, "only a failed one is followed: $attempts")
+        checkFollowed(attempts)
       }
     }
     checkExits(application)

@@ -125,6 +125,37 @@ class ServiceUpdatesTest {
   }
 
   @Test
+  fun soManyRevisionsAreKeptAtATime() {
+    val rig = UpdateRig(service(20).copy(updatePolicy = UpdatePolicy(maxSurge = 0, maxUnavailable = 1)))
+    rig.run { rig.application.tally("worker").readyRanks == 20 }
+    val refused =
+      assertThrows<AmException.ResourceExhausted> {
+        for (number in 2..20) {
+          rig.update(rig.application.spec("worker").copy(command = "$number"), replaces = true)
+          // Ranks pass from the lowest on: each time fewer do, so that something of each revision is left.
+          rig.run { rig.latest.count { it.revision == number && it.isReady } == 20 - number }
+        }
+      }
+    assertEquals(Reason.TOO_MANY_REVISIONS, refused.reason)
+    assertEquals(
+      MAX_SPECS,
+      rig.application.specs
+        .getValue("worker")
+        .size,
+    )
+  }
+
+  @Test
+  fun aServiceThatWaitsForOthersHasNothingToReplace() {
+    val waiting = registered("worker" to first.copy(depends = listOf(Dependency("chief"))), "chief" to service())
+    val next = waiting.after(passing(first.copy(command = "next", resource = LARGE, depends = listOf(Dependency("chief")))))
+    assertNull(next.worker().update)
+    assertEquals(listOf(2, 2), next.containersOf("worker").map { it.revision }.toList())
+    assertEquals(listOf(LARGE, LARGE), next.containersOf("worker").map { it.resource }.toList())
+    assertEquals(setOf(2), next.specs.getValue("worker").keys)
+  }
+
+  @Test
   fun pausingAndGoingOnTwiceIsSafe() {
     val paused = running.after(passing(first.copy(command = "second")), acting(UpdateAction.Pause))
     assertEquals(UpdateState.PAUSED, paused.worker().update?.state)

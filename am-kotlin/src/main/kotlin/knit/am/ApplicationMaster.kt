@@ -7,6 +7,7 @@ import knit.am.core.Outcome
 import knit.am.core.Registered
 import knit.am.core.Unregistered
 import knit.am.core.problemIn
+import knit.am.driver.DriverFactory
 import knit.am.grpc.AmServer
 import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.CallerInterceptor
@@ -21,12 +22,15 @@ import knit.am.security.ClientRoles
 import knit.am.security.ContainerCredentials
 import knit.am.security.ContainerTokens
 import knit.am.security.roleOf
+import knit.am.log.MasterLog
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
+import knit.am.yarn.LaunchSpec
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
 import knit.am.yarn.Registration
 import knit.am.yarn.ResourceManager
+import knit.am.yarn.script
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
@@ -57,6 +61,7 @@ internal class ApplicationMaster(
   private val staging: Staging,
   private val clock: Clock,
   private val nowMillis: () -> Long,
+  private val drivers: DriverFactory,
 ) {
   private val log = LoggerFactory.getLogger(ApplicationMaster::class.java)
   private val released = CompletableDeferred<Unit>()
@@ -72,6 +77,7 @@ internal class ApplicationMaster(
    * Returns how the application ended, after the last client has left.
    *
    * @throws knit.am.yarn.LeftBehindException where the RM knows this attempt no more.
+   * @throws AttemptFailedException where the next attempt is to make its failure good.
    */
   suspend fun run(): Outcome =
     coroutineScope {
@@ -83,7 +89,9 @@ internal class ApplicationMaster(
           runCatching { resourceManager.nodes() }
         }
       val variables = CompletableDeferred<ApplicationVariables>()
-      val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val driver = config.submission.driver?.let { spec -> drivers.create(this) { spec.script(variables.await()) } }
+      val calls = NodeCalls(nowMillis)
+      val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, calls, index, driver)
       val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
@@ -98,6 +106,7 @@ internal class ApplicationMaster(
         index.begun(config.attemptNumber, clock.instant())
         allocator.run(registration, report)
         val outcome = effects.outcome.await()
+        leaveToNextAttempt(outcome)
         departure.unregister(outcome)
         loop.post(Unregistered)
         index.ended(outcome)
@@ -120,8 +129,22 @@ internal class ApplicationMaster(
       historyId = config.historyId,
       services = config.submission.services,
       now = clock.instant(),
-      problem = config.submission.problem ?: problemIn(config.submission.services),
+      problem = config.submission.let { it.problem ?: problemIn(it.services, it.driver != null) ?: it.driver?.problem() },
+      nodeLabel = config.submission.nodeLabel,
+      hasDriver = config.submission.driver != null,
+      masterContainerId = config.lease.containerId,
     )
+
+  private fun DriverSpec.script(variables: ApplicationVariables): String =
+    LaunchSpec(command, variables.ofDriver(environment), emptyMap(), pythonEnvironment).script()
+
+  /** Where a failure is to be made good by another attempt, YARN is told nothing: it starts the next one once this one is gone. */
+  private fun leaveToNextAttempt(outcome: Outcome) {
+    val isFailure = outcome.finalStatus == FinalStatus.FAILED && !outcome.isFinal
+    if (!isFailure || config.submission.attemptPolicy != AttemptPolicy.FAILURES || config.attemptNumber >= config.maxAttempts) return
+    log.warn("Application attempt {} out of {} failed, will retry: {}", config.attemptNumber, config.maxAttempts, outcome.diagnostics)
+    throw AttemptFailedException(outcome)
+  }
 
   /** Null where no port is left to listen on: the application ends with the reason, once there is an RM to tell. */
   private fun serve(
@@ -132,7 +155,7 @@ internal class ApplicationMaster(
       listOf(
         ApplicationGrpcService(config.submission, loop, allocator::waitingReasons) { released.complete(Unit) },
         ContainerGrpcService(loop),
-        LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource)),
+        LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource, master = MasterLog(config.lease))),
       )
     return try {
       AmServer(
@@ -164,3 +187,8 @@ internal class ApplicationMaster(
     const val NO_PORT = -1
   }
 }
+
+/** The application has failed, and YARN is to begin it anew: nothing is unregistered, nothing removed. */
+internal class AttemptFailedException(
+  val outcome: Outcome,
+) : Exception(outcome.diagnostics)

@@ -27,6 +27,7 @@ internal fun Application.toMessage(): ApplicationMessage {
       .setApplicationId(id)
       .setAttemptNumber(attemptNumber)
       .setState(phase.toMessage())
+      .setMasterContainerId(header.masterContainerId)
   startTime?.let { message.setStartTime(it.toMessage()) }
   outcome?.let { message.setOutcome(it.toMessage()) }
   return message.build()

@@ -8,16 +8,19 @@ import knit.am.core.Reason
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
+import knit.v1.AttemptPolicy
 import knit.v1.ContainerState
 import knit.v1.FailurePolicy
 import knit.v1.FinalStatus
 import knit.v1.ListContainersRequest
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.LogLevel
 import knit.v1.RemoveServicesRequest
 import knit.v1.ScaleDownOrder
 import knit.v1.ScaleServiceRequest
 import knit.v1.ShutdownRequest
+import knit.v1.Spread
 import knit.v1.StopContainersRequest
 import knit.v1.UpdateServiceRequest
 
@@ -64,11 +67,19 @@ internal fun ApplicationSpec.problem(): String? {
   val problem =
     unknownField("the specification")
       ?: problemInLinger()
+      ?: problemBesideServices()
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } }
       ?: (if (hasMasterPorts()) problemInPorts() else null)
       ?: problemInGrants()
   return problem?.let { "The specification cannot be carried out: $it." }
 }
+
+private fun ApplicationSpec.problemBesideServices(): String? =
+  driver.unknownField("driver")
+    ?: submission.unknownField("submission")
+    ?: accessControl.unknownField("access_control")
+    ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)
+    ?: unknownValue("log_level", logLevelValue, logLevel == LogLevel.UNRECOGNIZED)
 
 private fun ApplicationSpec.problemInLinger(): String? =
   when {
@@ -90,6 +101,8 @@ private fun knit.v1.ServiceSpec.problem(): String? =
   unknownField("the service")
     ?: unknownValue("failure_policy", failurePolicyValue, failurePolicy == FailurePolicy.UNRECOGNIZED)
     ?: resource.unknownField("resource")
+    ?: placement.unknownField("placement")
+    ?: unknownValue("placement.spread", placement.spreadValue, placement.spread == Spread.UNRECOGNIZED)
     ?: localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "local_resources.$name: $it" } }
 
 private fun knit.v1.LocalResource.problem(): String? =

@@ -18,11 +18,11 @@ import knit.am.grpc.NoFreePortException
 import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
+import knit.am.log.MasterLog
 import knit.am.security.ClientRoles
 import knit.am.security.ContainerCredentials
 import knit.am.security.ContainerTokens
 import knit.am.security.roleOf
-import knit.am.log.MasterLog
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.LaunchSpec

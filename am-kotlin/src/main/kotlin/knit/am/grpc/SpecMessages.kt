@@ -68,7 +68,8 @@ internal fun Submission.toMessage(showsValuesOf: (String) -> Boolean = { false }
       .setLogLevel(logLevel.toMessage())
   masterPorts?.let { message.setMasterPorts(it.toMessage()) }
   message.addAllClientGrants(clientGrants.map { it.toMessage() })
-  driver?.let { message.setDriver(it.toMessage(showsValues)) }
+  // Which is no service: owners see it, containers do not.
+  driver?.let { message.setDriver(it.toMessage(showsValuesOf(""))) }
   submitted?.let { message.setSubmission(it.toMessage()) }
   return message.build()
 }

@@ -1,5 +1,7 @@
 package knit.am
 
+import knit.am.core.Lease
+import knit.am.core.Resource
 import knit.am.core.ServiceSpec
 import knit.am.security.ClientGrant
 import knit.am.security.ContainerKeys
@@ -26,6 +28,15 @@ data class Submission(
   val clientGrants: List<ClientGrant> = emptyList(),
   /** Why it cannot be run as it was written, in a sentence for people; null if nothing is wrong but perhaps the services. */
   val problem: String? = null,
+  /** The program beside the Application Master whose end is the application's; null: the services' is. */
+  val driver: DriverSpec? = null,
+  val attemptPolicy: AttemptPolicy = AttemptPolicy.CRASHES,
+  /** The partition (node label) containers are in unless their service says; null: the queue's default. */
+  val nodeLabel: String? = null,
+  val accessControl: AccessControl = AccessControl.OWNER_ONLY,
+  val logLevel: LogLevel = LogLevel.INFO,
+  /** What YARN was told, for whoever asks; null where the client did not say. */
+  val submitted: Submitted? = null,
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)
@@ -45,6 +56,10 @@ class AmConfig(
   val containerKeys: ContainerKeys,
   /** Where YARN keeps this process's log files; null where it names no place. */
   val logDirectory: Path?,
+  /** YARN's lease of this process's own container: which it is, and where its logs are. */
+  val lease: Lease,
+  /** How many attempts YARN makes at most. */
+  val maxAttempts: Int = 1,
   /** Names what this attempt remembers, which no other one does. */
   val historyId: String = UUID.randomUUID().toString(),
 ) {
@@ -66,6 +81,22 @@ class AmConfig(
         tls = tls,
         containerKeys = containerKeys,
         logDirectory = environment["LOG_DIRS"]?.substringBefore(',')?.let { Paths.get(it) },
+        lease = leaseOf(containerId, environment),
+        maxAttempts = environment["MAX_APP_ATTEMPTS"]?.toIntOrNull() ?: 1,
+      )
+    }
+
+    /** Its size is not told, and nobody asks. */
+    private fun leaseOf(
+      containerId: String,
+      environment: Map<String, String>,
+    ): Lease {
+      val host = environment.required("NM_HOST")
+      return Lease(
+        containerId,
+        "$host:${environment["NM_PORT"].orEmpty()}",
+        "$host:${environment["NM_HTTP_PORT"].orEmpty()}",
+        Resource(0, 0),
       )
     }
 

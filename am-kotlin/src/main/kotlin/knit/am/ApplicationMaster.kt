@@ -9,6 +9,7 @@ import knit.am.core.Registered
 import knit.am.core.Retention
 import knit.am.core.Unregistered
 import knit.am.core.problemIn
+import knit.am.driver.DriverFactory
 import knit.am.grpc.AmServer
 import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.CallerInterceptor
@@ -21,16 +22,19 @@ import knit.am.grpc.NoFreePortException
 import knit.am.log.ContainerIndex
 import knit.am.log.LogSource
 import knit.am.log.LogStreams
+import knit.am.log.MasterLog
 import knit.am.security.ClientRoles
 import knit.am.security.ContainerCredentials
 import knit.am.security.ContainerTokens
 import knit.am.security.roleOf
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
+import knit.am.yarn.LaunchSpec
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.NodeManager
 import knit.am.yarn.Registration
 import knit.am.yarn.ResourceManager
+import knit.am.yarn.script
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
@@ -62,6 +66,7 @@ internal class ApplicationMaster(
   private val staging: Staging,
   private val clock: Clock,
   private val nowMillis: () -> Long,
+  private val drivers: DriverFactory,
 ) {
   private val log = LoggerFactory.getLogger(ApplicationMaster::class.java)
   private val released = CompletableDeferred<Unit>()
@@ -77,6 +82,7 @@ internal class ApplicationMaster(
    * Returns how the application ended, after the last client has left.
    *
    * @throws knit.am.yarn.LeftBehindException where the RM knows this attempt no more.
+   * @throws AttemptFailedException where the next attempt is to make its failure good.
    */
   suspend fun run(): Outcome =
     coroutineScope {
@@ -88,7 +94,9 @@ internal class ApplicationMaster(
           runCatching { resourceManager.nodes() }
         }
       val variables = CompletableDeferred<ApplicationVariables>()
-      val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, NodeCalls(nowMillis), index)
+      val driver = config.submission.driver?.let { spec -> drivers.create(this) { spec.script(variables.await()) } }
+      val calls = NodeCalls(nowMillis)
+      val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, calls, index, driver)
       val loop = ApplicationLoop(start(), clock, effects, index::ended, events::note) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
@@ -104,6 +112,7 @@ internal class ApplicationMaster(
         events.begin { loop.snapshots.value }
         allocator.run(registration, report)
         val outcome = effects.outcome.await()
+        leaveToNextAttempt(outcome)
         departure.unregister(outcome)
         loop.post(Unregistered)
         index.ended(outcome)
@@ -129,9 +138,23 @@ internal class ApplicationMaster(
       historyId = config.historyId,
       services = config.submission.services,
       now = clock.instant(),
-      problem = config.submission.problem ?: problemIn(config.submission.services),
+      problem = config.submission.let { it.problem ?: problemIn(it.services, it.driver != null) ?: it.driver?.problem() },
+      nodeLabel = config.submission.nodeLabel,
+      hasDriver = config.submission.driver != null,
+      masterContainerId = config.lease.containerId,
       retention = Retention(keyValueBytes = minOf(MAX_KEY_VALUE_BYTES, Runtime.getRuntime().maxMemory() / HEAP_PARTS)),
     )
+
+  private fun DriverSpec.script(variables: ApplicationVariables): String =
+    LaunchSpec(command, variables.ofDriver(environment), emptyMap(), pythonEnvironment).script()
+
+  /** Where a failure is to be made good by another attempt, YARN is told nothing: it starts the next one once this one is gone. */
+  private fun leaveToNextAttempt(outcome: Outcome) {
+    val isFailure = outcome.finalStatus == FinalStatus.FAILED && !outcome.isFinal
+    if (!isFailure || config.submission.attemptPolicy != AttemptPolicy.FAILURES || config.attemptNumber >= config.maxAttempts) return
+    log.warn("Application attempt {} out of {} failed, will retry: {}", config.attemptNumber, config.maxAttempts, outcome.diagnostics)
+    throw AttemptFailedException(outcome)
+  }
 
   /** Null where no port is left to listen on: the application ends with the reason, once there is an RM to tell. */
   private fun serve(
@@ -144,7 +167,7 @@ internal class ApplicationMaster(
         ContainerGrpcService(loop),
         KeyValueGrpcService(loop),
         EventGrpcService(loop.snapshots, loop.changes),
-        LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource)),
+        LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource, master = MasterLog(config.lease))),
       )
     return try {
       AmServer(
@@ -179,3 +202,8 @@ internal class ApplicationMaster(
     const val NO_PORT = -1
   }
 }
+
+/** The application has failed, and YARN is to begin it anew: nothing is unregistered, nothing removed. */
+internal class AttemptFailedException(
+  val outcome: Outcome,
+) : Exception(outcome.diagnostics)

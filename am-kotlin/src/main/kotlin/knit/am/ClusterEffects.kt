@@ -1,6 +1,7 @@
 package knit.am
 
 import knit.am.core.ContainerRef
+import knit.am.core.DriverEnded
 import knit.am.core.Effect
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
@@ -9,9 +10,12 @@ import knit.am.core.Lease
 import knit.am.core.Outcome
 import knit.am.core.Release
 import knit.am.core.Report
+import knit.am.core.StartDriver
 import knit.am.core.Started
 import knit.am.core.StopContainer
+import knit.am.core.StopDriver
 import knit.am.core.Unregister
+import knit.am.driver.Driver
 import knit.am.log.ContainerIndex
 import knit.am.security.TokenHolder
 import knit.am.yarn.ApplicationVariables
@@ -47,6 +51,7 @@ internal class ClusterEffects(
   private val nodeManager: NodeManager,
   private val nodeCalls: NodeCalls,
   private val index: ContainerIndex,
+  private val driver: Driver? = null,
 ) : EffectHandler {
   private val log = LoggerFactory.getLogger(ClusterEffects::class.java)
   private val underWay = ConcurrentHashMap<String, Job>()
@@ -79,6 +84,14 @@ internal class ClusterEffects(
 
       is Release -> {
         inTurn(effect.containerId) { release(effect.containerId) }
+      }
+
+      is StartDriver -> {
+        checkNotNull(driver) { "There is no driver to start" }.start { post(DriverEnded(it.exitCode, it.diagnostics)) }
+      }
+
+      is StopDriver -> {
+        driver?.stop()
       }
 
       is Unregister -> {
@@ -161,7 +174,7 @@ internal class ClusterEffects(
     val variables = variables.await()
     return LaunchSpec(
       command = spec.command,
-      environment = variables.ofContainer(key, lease, spec.environment + environment),
+      environment = variables.ofContainer(key, ordinal, lease, spec.environment + environment),
       described = spec.localResources,
       pythonEnvironment = spec.pythonEnvironment,
       credentials = credentials(TokenHolder(ContainerRef(key.place.serviceName, ordinal), key.attemptNumber), variables.masterAddress),

@@ -1,6 +1,7 @@
 package knit.am
 
 import io.grpc.Server
+import knit.am.driver.driversIn
 import knit.am.grpc.submissionOf
 import knit.am.log.ContainerIndex
 import knit.am.log.LiveLogSource
@@ -20,6 +21,7 @@ import knit.am.yarn.LeftBehindException
 import knit.am.yarn.NodeCalls
 import knit.am.yarn.RealNodeManager
 import knit.am.yarn.RmSession
+import knit.am.yarn.toYarn
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
@@ -30,6 +32,7 @@ import org.apache.hadoop.security.UserGroupInformation
 import org.apache.hadoop.security.ssl.SSLFactory
 import org.apache.hadoop.yarn.conf.YarnConfiguration
 import org.slf4j.LoggerFactory
+import java.nio.file.Paths
 import java.time.Clock
 import java.util.concurrent.TimeUnit
 import java.util.logging.Level
@@ -38,6 +41,7 @@ import kotlin.system.exitProcess
 
 private const val EXIT_BROKEN = 70
 private const val EXIT_LEFT_BEHIND = 75
+private const val EXIT_TO_BE_RETRIED = 76
 
 /** Held here, for a level is forgotten with its logger. gRPC tells of every stranger who fails to connect, with a stack trace. */
 private val grpcLog = Logger.getLogger(Server::class.java.name.substringBeforeLast('.')).apply { level = Level.WARNING }
@@ -61,6 +65,11 @@ fun main() {
       log.error(gone.message)
       EXIT_LEFT_BEHIND
     } catch (
+      @Suppress("SwallowedException") failed: AttemptFailedException,
+    ) {
+      // Said where it was decided.
+      EXIT_TO_BE_RETRIED
+    } catch (
       @Suppress("TooGenericExceptionCaught") broken: Throwable,
     ) {
       log.error("The Application Master cannot go on", broken)
@@ -82,6 +91,7 @@ private suspend fun start() =
         credentials.tls(),
         credentials.containerKeys(),
       )
+    setLogLevel(config.submission.logLevel)
     val staging = HdfsStaging(configuration, config.applicationId, config.submission.stagingUrl, Dispatchers.IO)
     applicationMaster(config, configuration, credentials, staging).run()
     staging.remove()
@@ -94,6 +104,7 @@ private fun applicationMaster(
   staging: Staging,
 ): ApplicationMaster {
   val leases = Leases()
+  val here = Paths.get("").toAbsolutePath()
   val nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) }
   return ApplicationMaster(
     config = config,
@@ -102,7 +113,7 @@ private fun applicationMaster(
       RealNodeManager(
         configuration,
         leases,
-        LaunchContexts(credentials.forContainers()),
+        LaunchContexts(credentials.forContainers(), config.submission.accessControl.toYarn()),
         Dispatchers.IO.limitedParallelism(NodeCalls.TOTAL),
       ),
     logSource =
@@ -115,6 +126,7 @@ private fun applicationMaster(
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = nowMillis,
+    drivers = driversIn(here, config.logDirectory ?: here, credentials.forContainers(), Dispatchers.IO),
   )
 }
 

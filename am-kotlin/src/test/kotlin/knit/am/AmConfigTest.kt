@@ -30,6 +30,13 @@ class AmConfigTest {
     assertEquals(2, config.attemptNumber)
     assertEquals("node1", config.host)
     assertEquals(Paths.get("/logs/a"), config.logDirectory)
+    assertEquals(1, config.maxAttempts)
+    assertEquals(3, config(environment + ("MAX_APP_ATTEMPTS" to "3")).maxAttempts)
+    val lease = config(environment + mapOf("NM_PORT" to "8041", "NM_HTTP_PORT" to "8042")).lease
+    assertEquals(
+      listOf(environment["CONTAINER_ID"], "node1:8041", "node1:8042"),
+      listOf(lease.containerId, lease.nodeId, lease.nodeHttpAddress),
+    )
     assertNull(config(environment - "LOG_DIRS").logDirectory)
   }
 

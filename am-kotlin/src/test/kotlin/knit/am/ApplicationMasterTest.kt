@@ -17,7 +17,9 @@ import io.grpc.stub.StreamObserver
 import knit.am.core.HISTORY
 import knit.am.core.Role
 import knit.am.core.ServiceSpec
+import knit.am.core.lease
 import knit.am.core.service
+import knit.am.driver.FakeDriver
 import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
 import knit.am.security.ClientGrant
@@ -89,11 +91,15 @@ class ApplicationMasterTest {
   private fun certificate(name: String) =
     CertificateFactory.getInstance("X.509").generateCertificate(resource("$name.pem")) as X509Certificate
 
+  private var driver: FakeDriver? = null
+
   private fun master(
     spec: ServiceSpec,
     linger: Duration,
     problem: String? = null,
     masterPorts: IntRange? = null,
+    maxAttempts: Int = 1,
+    change: (Submission) -> Submission = { it },
   ) = ApplicationMaster(
     config =
       AmConfig(
@@ -101,18 +107,22 @@ class ApplicationMasterTest {
         attemptNumber = 1,
         host = "localhost",
         submission =
-          Submission(
-            "demo",
-            mapOf("worker" to spec),
-            linger,
-            null,
-            "ann",
-            masterPorts,
-            // It says no role itself, as those of other programs.
-            listOf(ClientGrant(Fingerprint.of(certificate("client")), Role.OWNER)),
-            problem,
+          change(
+            Submission(
+              "demo",
+              mapOf("worker" to spec),
+              linger,
+              null,
+              "ann",
+              masterPorts,
+              // It says no role itself, as those of other programs.
+              listOf(ClientGrant(Fingerprint.of(certificate("client")), Role.OWNER)),
+              problem,
+            ),
           ),
         logDirectory = logDirectory,
+        lease = lease(0),
+        maxAttempts = maxAttempts,
         historyId = HISTORY,
         tls = Tls(resource("ca.pem").readBytes(), resource("server.pem").readBytes(), resource("server.key").readBytes()),
         containerKeys = ContainerKeys(resource("client.pem").readBytes(), resource("client.key").readBytes(), ByteArray(32)),
@@ -125,6 +135,7 @@ class ApplicationMasterTest {
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+    drivers = { _, script -> FakeDriver(script).also { driver = it } },
   )
 
   private fun channel(
@@ -413,4 +424,56 @@ class ApplicationMasterTest {
     }
     assertEquals(emptyList<Any>(), resourceManager.outcomes)
   }
+
+  /** What is started beside it knows where it is, and its end is the application's. */
+  @Test
+  fun aDriverBeginsAndEndsWithTheApplication() =
+    runBlocking(Dispatchers.Default) {
+      val spec = DriverSpec("run it", mapOf("MINE" to "1", "KNIT_AM_ADDRESS" to "elsewhere"))
+      val master = master(service(), Duration.ZERO) { it.copy(services = emptyMap(), driver = spec) }
+      val outcome = async { master.run() }
+      val address = published.await()
+      val driver =
+        withTimeout(20_000) {
+          while (driver == null) delay(20)
+          checkNotNull(driver).also { it.started.await() }
+        }
+      val script = driver.script()
+      for (line in listOf("export MINE='1'", "export KNIT_AM_ADDRESS='$address'", "set -- 'run it'", "export KNIT_HISTORY_ID='$HISTORY'")) {
+        assertTrue(line in script, script)
+      }
+      assertFalse("KNIT_CONTAINER_ID" in script, script)
+      driver.end(0)
+      assertEquals(knit.am.core.FinalStatus.SUCCEEDED, withTimeout(20_000) { outcome.await() }.finalStatus)
+      assertFalse(driver.stopped.isCompleted)
+    }
+
+  @Test
+  fun aFailureThatIsToBeRetriedIsToldToNobodyUnlessItIsTheLastAttempt() =
+    runBlocking(Dispatchers.Default) {
+      val retried = { policy: AttemptPolicy, maxAttempts: Int ->
+        master(service(), Duration.ZERO, maxAttempts = maxAttempts) {
+          it.copy(services = emptyMap(), driver = DriverSpec("false"), attemptPolicy = policy)
+        }
+      }
+      val table =
+        listOf(
+          Triple(AttemptPolicy.FAILURES, 2, true),
+          Triple(AttemptPolicy.FAILURES, 1, false),
+          Triple(AttemptPolicy.CRASHES, 2, false),
+        )
+      for ((policy, maxAttempts, isRetried) in table) {
+        driver = null
+        resourceManager.outcomes.clear()
+        val running = async { runCatching { retried(policy, maxAttempts).run() } }
+        withTimeout(20_000) {
+          while (driver == null) delay(20)
+          checkNotNull(driver).started.await()
+        }
+        checkNotNull(driver).end(3)
+        val result = withTimeout(20_000) { running.await() }
+        assertEquals(isRetried, result.exceptionOrNull() is AttemptFailedException, "$policy, $maxAttempts: $result")
+        assertEquals(if (isRetried) 0 else 1, resourceManager.outcomes.size, "$policy, $maxAttempts")
+      }
+    }
 }

@@ -15,8 +15,8 @@ import java.time.Instant
  * makes the changes. Snapshots share what did not change, so that an input costs about the same with ten containers as with
  * ten thousand. Two of them are equal only if they are the same one, for the same reason.
  *
- * An application ends when at least one container was asked for and all of them are final. One that begins with
- * none therefore waits for a client to add some, or to end it.
+ * An application with a driver ends with that. Any other one ends when at least one container was asked for and all of them
+ * are final; one that begins with none therefore waits for a client to add some, or to end it.
  */
 class Application internal constructor(
   val header: Header,
@@ -100,11 +100,24 @@ class Application internal constructor(
   val nextDeadline: Instant?
     get() = index.deadlines.first?.time
 
-  /** How many containers of each size YARN should be asked for: no size whose number would be 0. */
-  fun wanted(): Map<Resource, Int> = index.waiting.counts
+  /** How many containers of each shape YARN should be asked for: no shape whose number would be 0. */
+  fun wantedShapes(): Map<Shape, Int> = index.waiting.counts
 
-  /** How many containers of each size wait for a grant, by the name of their service. */
-  fun waitingByService(): Map<Resource, Map<String, Int>> = index.waiting.countsByService
+  /** How many containers of each shape wait for a grant, by the name of their service. */
+  fun waitingByService(): Map<Shape, Map<String, Int>> = index.waiting.countsByService
+
+  /** What YARN is asked for on behalf of [container]. */
+  fun shapeOf(container: Container): Shape = header.shapeOf(container, spec(container.key.place.serviceName, container.revision))
+
+  /** How many leased containers of one service each node has, by `host:port`: only of nodes that have any. */
+  fun leasedByNode(serviceName: String): Map<String, Int> {
+    val counts = HashMap<String, Int>()
+    for ((nodeId, keys) in index.byNode) {
+      val count = keys.count { it.place.serviceName == serviceName }
+      if (count > 0) counts[nodeId] = count
+    }
+    return counts
+  }
 
   /** The containers of one service, by rank and attempt number, from [firstRank] on; none if there is no such service. */
   fun containersOf(
@@ -176,8 +189,24 @@ class Application internal constructor(
       services: Map<String, ServiceSpec>,
       now: Instant,
       problem: String? = problemIn(services),
+      nodeLabel: String? = null,
+      hasDriver: Boolean = false,
+      masterContainerId: String = "",
       retention: Retention = Retention(),
-    ): Application = nothing(retention).with(beginning(Header(id, attemptNumber, historyId, problem = problem), services, now))
+    ): Application {
+      val driver = if (hasDriver) DriverState.WAITING else null
+      val header =
+        Header(
+          id,
+          attemptNumber,
+          historyId,
+          problem = problem,
+          nodeLabel = nodeLabel,
+          masterContainerId = masterContainerId,
+          driver = driver,
+        )
+      return nothing(retention).with(beginning(header, services, now))
+    }
   }
 }
 

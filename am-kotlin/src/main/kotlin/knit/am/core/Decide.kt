@@ -62,6 +62,8 @@ private fun Turn.hear(report: Report) =
     is LaunchFailed -> launchFailed(report)
     is Completed -> complete(report)
     is NodeLost -> loseNode(report)
+    is WaitingExplained -> explain(report)
+    is DriverEnded -> driverEnded(report)
     is Unregistered -> unregistered()
   }
 

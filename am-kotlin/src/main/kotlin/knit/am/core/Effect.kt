@@ -4,7 +4,7 @@ package knit.am.core
  * Everything the core wants done. Carried out outside the core, at least once each, those of one container in the order
  * they were returned in, all others in any; what comes of it returns as a [Report].
  *
- * What is asked of YARN is not an effect: it is a function of the state ([Application.wanted]), and whoever talks to
+ * What is asked of YARN is not an effect: it is a function of the state ([Application.wantedShapes]), and whoever talks to
  * the RM makes what is asked equal to what is wanted.
  */
 sealed interface Effect
@@ -37,6 +37,12 @@ data class StopContainer(
 data class Release(
   val containerId: String,
 ) : Effect
+
+/** Start the driver, at most once; answered by [DriverEnded]. */
+data object StartDriver : Effect
+
+/** End the driver's process; [DriverEnded] follows. */
+data object StopDriver : Effect
 
 /**
  * Tell the RM how the application ended; comes exactly once, and is answered by [Unregistered].

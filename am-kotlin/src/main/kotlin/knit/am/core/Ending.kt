@@ -24,6 +24,7 @@ internal fun Turn.end(outcome: Outcome) {
   put(application.header.copy(phase = Phase.ENDING, outcome = outcome))
   val open = application.containers.filterNot { it.state.isFinal }.sortedBy { it.lease?.nodeId.orEmpty() }
   open.forEach { stop(it, ExitReason.APPLICATION_ENDED) }
+  stopDriver()
   if (application.leasedCount > 0) put(application.header.copy(endDeadline = now + STOP_PROGRESS_LIMIT))
 }
 
@@ -51,7 +52,7 @@ internal fun Turn.waitOn() {
 }
 
 internal fun Turn.endIfDone() {
-  if (application.isDone) return
+  if (application.isDone || application.header.driver.isToCome) return
   if (application.phase == Phase.RUNNING && application.waitsForClients) return
   if (application.phase == Phase.RUNNING && application.waitsInVain) end(application.vainOutcome())
   if (application.openCount > 0) return

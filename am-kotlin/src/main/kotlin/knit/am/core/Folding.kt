@@ -62,7 +62,7 @@ private class Edit(
   private var keyValues = from.keyValues
   private var keyLeases = from.keyLeases
   private var pastLeases = from.pastLeases
-  private val index = IndexEdit(from.index)
+  private val index = IndexEdit(from.index, ::shapeOf)
 
   /** The service whose ranks are [ranks], which are not in [slots] yet. */
   private var openService = ""
@@ -153,6 +153,9 @@ private class Edit(
       }
     }
   }
+
+  private fun shapeOf(container: Container): Shape =
+    header.shapeOf(container, specs.getValue(container.key.place.serviceName).getValue(container.revision))
 
   private fun apply(service: Service) {
     val old = services[service.name]

@@ -6,13 +6,17 @@ internal fun Turn.register(report: Registered) {
   put(header.copy(maxResource = report.maxResource, startTime = header.startTime ?: now))
   // Their first containers were there before there was anybody to ask.
   application.serviceNames.forEach { limitWaiting(it) }
-  val problem = header.problem ?: application.tooLarge(report.maxResource) ?: return
-  end(Outcome(FinalStatus.FAILED, problem, 1))
+  if (header.problem != null) {
+    end(Outcome(FinalStatus.FAILED, header.problem, 1, isFinal = true))
+    return
+  }
+  val problem = application.tooLarge(report.maxResource)
+  if (problem != null) end(Outcome(FinalStatus.FAILED, problem, 1)) else startDriver()
 }
 
 internal fun Turn.changeMaximum(report: MaximumChanged) = put(application.header.copy(maxResource = report.maxResource))
 
-/** A grant goes to the first that waits for its size, or back. */
+/** A grant goes to the first that waits for its shape, or back. */
 internal fun Turn.grant(report: Granted) {
   val containerId = report.lease.containerId
   if (application.knows(containerId)) return
@@ -40,7 +44,7 @@ internal fun Turn.launch(
 
 private fun Application.tooLarge(limit: Resource): String? {
   val waiting = index.waiting
-  val size = waiting.sizes.firstOrNull { !it.fitsIn(limit) } ?: return null
-  val serviceName = checkNotNull(waiting.first(size)).place.serviceName
-  return "Service $serviceName wants ${size.problemIn(limit)}"
+  val shape = waiting.shapes.firstOrNull { !it.resource.fitsIn(limit) } ?: return null
+  val serviceName = checkNotNull(waiting.first(shape)).place.serviceName
+  return "Service $serviceName wants ${shape.resource.problemIn(limit)}"
 }

@@ -41,6 +41,12 @@ data class Header(
   val progress: Double? = null,
   /** Why the specification cannot be run at all; it ends the application once there is an RM to tell. */
   val problem: String? = null,
+  /** The partition (node label) of containers whose service names none; null: the queue's default. */
+  val nodeLabel: String? = null,
+  /** YARN's identifier of the Application Master's own container; empty where nobody has said. */
+  val masterContainerId: String = "",
+  /** Of the program that runs beside the Application Master; null: there is none. */
+  val driver: DriverState? = null,
 )
 
 /** What is said of a container's failure in the end, when the container itself may be forgotten. */

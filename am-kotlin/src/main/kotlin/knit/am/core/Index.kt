@@ -51,7 +51,7 @@ internal data class Index(
       val slots = application.slots.values.flatten()
       val tallies = application.services.keys.associateWith { Tally.of(application.slots.getValue(it), application.spec(it).instances) }
       return Index(
-        waiting = Waiting.of(containers),
+        waiting = Waiting.of(application),
         counts = Counts.of(tallies.values),
         tallies = persistentHashMapOf<String, Tally>().putAll(tallies.filterValues { it != Tally.NONE }),
         byContainerId =
@@ -187,6 +187,8 @@ internal val Map<String, String>.bytes: Long
 /** An [Index] while the changes of a turn are worked into it; lives within [Edit]. */
 internal class IndexEdit(
   private val from: Index,
+  /** What a container of the application as it is by now waits with. */
+  private val shapeOf: (Container) -> Shape,
 ) {
   private var waiting = from.waiting
   private val tallies = from.tallies
@@ -207,7 +209,7 @@ internal class IndexEdit(
   private var environmentBytes = from.environmentBytes
 
   /** Who joins [waiting]: together where nobody leaves meanwhile. */
-  private val joining = ArrayList<Container>()
+  private val joining = ArrayList<Pair<Shape, ContainerKey>>()
 
   private fun tally(serviceName: String): TallyEdit = counted.getOrPut(serviceName) { (tallies[serviceName] ?: Tally.NONE).edit() }
 
@@ -250,8 +252,8 @@ internal class IndexEdit(
   ) {
     if (old?.state != new.state) {
       tally(new.key.place.serviceName).moved(old?.state, new.state)
-      if (old?.state == ContainerState.REQUESTED) leave(old)
-      if (new.state == ContainerState.REQUESTED) joining += new
+      if (old?.state == ContainerState.REQUESTED) leave(shapeOf(old), old.key)
+      if (new.state == ContainerState.REQUESTED) joining += shapeOf(new) to new.key
     }
     move(old?.lease?.nodeId?.takeIf { old.state.isLeased }, new.lease?.nodeId?.takeIf { new.state.isLeased }, new.key)
     if (old?.lease != new.lease) {
@@ -342,9 +344,12 @@ internal class IndexEdit(
     if (newNodeId != null) byNode = byNode.put(newNodeId, (byNode[newNodeId] ?: persistentHashSetOf()).add(key))
   }
 
-  private fun leave(container: Container) {
+  private fun leave(
+    shape: Shape,
+    key: ContainerKey,
+  ) {
     letJoin()
-    waiting = waiting.minus(container.resource, container.key)
+    waiting = waiting.minus(shape, key)
   }
 
   private fun letJoin() {
@@ -354,11 +359,11 @@ internal class IndexEdit(
       }
 
       1 -> {
-        waiting = waiting.plus(joining.single().resource, joining.single().key)
+        waiting = joining.single().let { (shape, key) -> waiting.plus(shape, key) }
       }
 
       else -> {
-        for ((size, keys) in joining.groupBy({ it.resource }, { it.key })) waiting = waiting.plus(size, keys.sorted())
+        for ((shape, keys) in joining.groupBy({ it.first }, { it.second })) waiting = waiting.plus(shape, keys.sorted())
       }
     }
     joining.clear()

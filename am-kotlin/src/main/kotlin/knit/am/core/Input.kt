@@ -27,7 +27,7 @@ data class MaximumChanged(
 /** YARN granted a container that answers a request for [requested]. */
 data class Granted(
   val lease: Lease,
-  val requested: Resource,
+  val requested: Shape,
 ) : Report
 
 /** The NodeManager accepted the launch. */
@@ -64,6 +64,19 @@ data class Completed(
 /** Containers on this node are gone, or as good as gone; YARN's own reports of their ends may follow or not. */
 data class NodeLost(
   val nodeId: String,
+) : Report
+
+/** Why containers wait for YARN, all of them; in place of what was said before. */
+data class WaitingExplained(
+  val reasons: List<WaitingReason>,
+) : Report
+
+/** The driver has ended, or was not to be started: once for each [StartDriver]. */
+data class DriverEnded(
+  /** 0 to 255, 128 + N after signal N; null where it has none. */
+  val exitCode: Int?,
+  /** The end of what it wrote to its stderr, or why it has no exit code. */
+  val diagnostics: String,
 ) : Report
 
 /** The RM has taken note of the outcome; see [Unregister]. */

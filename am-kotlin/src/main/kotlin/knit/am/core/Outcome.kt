@@ -10,6 +10,8 @@ data class Outcome(
   val diagnostics: String,
   /** 0 after success; else the exit code of the first container that failed for good, or 1 where that has none. */
   val exitCode: Int,
+  /** Whether another attempt is out of the question: a client wanted this end, or every attempt would come to it. */
+  val isFinal: Boolean = false,
 )
 
 /** The outcome where every container has ended and nobody had decided one before. */
@@ -35,9 +37,9 @@ internal fun Application.failureOutcome(decisive: Failure): Outcome {
 /** The outcome a client asked for; what failed before counts unless the client calls it a success. */
 internal fun Application.requestedOutcome(request: EndApplication): Outcome {
   val said = shortened(request.diagnostics.trim()).ifEmpty { "Stopped by a client before its end." }
-  if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0)
-  val failure = header.firstFailure ?: return Outcome(request.finalStatus, said, 1)
-  return Outcome(request.finalStatus, "$said First to fail: ${failure.sentence}", failure.exitCode)
+  if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0, isFinal = true)
+  val failure = header.firstFailure ?: return Outcome(request.finalStatus, said, 1, isFinal = true)
+  return Outcome(request.finalStatus, "$said First to fail: ${failure.sentence}", failure.exitCode, isFinal = true)
 }
 
 internal fun Container.failure() = Failure(key, failureSentence(), exit?.exitCode?.takeIf { it != 0 } ?: 1)

@@ -42,6 +42,7 @@ data class ServiceSpec(
   val updatePolicy: UpdatePolicy = UpdatePolicy(),
   val access: Access = Access.CONTAINER,
   val scaleDownOrder: ScaleDownOrder = ScaleDownOrder.HIGHEST_RANK_FIRST,
+  val placement: Placement = Placement.ANYWHERE,
 ) {
   /** Without [command] and the values of [environment], which may be secret. */
   override fun toString(): String = "ServiceSpec($instances × $resource, environment=${environment.keys}, $failurePolicy)"
@@ -64,11 +65,12 @@ internal const val MAX_SERVICES = 1_000
 private val environmentName = Regex("[A-Za-z_][A-Za-z0-9_]*")
 
 /** Why an application of these services cannot be run anywhere, in a sentence for people; null if it can. */
-internal fun problemIn(services: Map<String, ServiceSpec>): String? {
-  if (services.isEmpty()) return "The specification names no service. Add at least one."
-  if (services.size >
-    MAX_SERVICES
-  ) {
+internal fun problemIn(
+  services: Map<String, ServiceSpec>,
+  hasDriver: Boolean = false,
+): String? {
+  if (services.isEmpty() && !hasDriver) return "The specification names no service. Add at least one."
+  if (services.size > MAX_SERVICES) {
     return "The specification names ${services.size} services, of at most $MAX_SERVICES. Put like ones into one."
   }
   for ((name, service) in services) {
@@ -95,6 +97,7 @@ internal fun problemIn(service: ServiceSpec): String? =
     ?: service.localResources.entries.firstNotNullOfOrNull { (name, resource) -> problemInFile(name, resource) }
     ?: service.problemInEnvironment()
     ?: service.problemInPolicies()
+    ?: service.placement.problem()
 
 /** Why no program can be started with these, as the end of a sentence without its values, which may be secret; null if one can. */
 internal fun problemInLaunch(

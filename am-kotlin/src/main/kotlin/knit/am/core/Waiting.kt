@@ -4,70 +4,70 @@ import kotlinx.collections.immutable.PersistentMap
 import kotlinx.collections.immutable.persistentHashMapOf
 import kotlinx.collections.immutable.persistentMapOf
 
-/** The containers that wait for a grant, one [Line] per size, lowest key first. Immutable. */
+/** The containers that wait for a grant, one [Line] per shape, lowest key first. Immutable. */
 internal data class Waiting private constructor(
-  private val lines: PersistentMap<Resource, SizeLine>,
+  private val lines: PersistentMap<Shape, ShapeLine>,
 ) {
-  /** How many wait for a container of each size. */
-  val counts: Map<Resource, Int>
+  /** How many wait for a container of each shape. */
+  val counts: Map<Shape, Int>
     get() = lines.mapValues { it.value.line.size }
 
-  val countsByService: Map<Resource, Map<String, Int>>
+  val countsByService: Map<Shape, Map<String, Int>>
     get() = lines.mapValues { it.value.byService }
 
-  val sizes: Set<Resource>
+  val shapes: Set<Shape>
     get() = lines.keys
 
-  /** The lowest key in the line for [size], or null. */
-  fun first(size: Resource): ContainerKey? = lines[size]?.line?.first
+  /** The lowest key in the line for [shape], or null. */
+  fun first(shape: Shape): ContainerKey? = lines[shape]?.line?.first
 
   fun plus(
-    size: Resource,
+    shape: Shape,
     key: ContainerKey,
   ): Waiting {
-    val line = lines[size] ?: SizeLine.EMPTY
-    return Waiting(lines.put(size, SizeLine(line.line + key, line.byService.plus(key.place.serviceName, 1))))
+    val line = lines[shape] ?: ShapeLine.EMPTY
+    return Waiting(lines.put(shape, ShapeLine(line.line + key, line.byService.plus(key.place.serviceName, 1))))
   }
 
-  /** These and [keys] in the line for [size], in order. */
+  /** These and [keys] in the line for [shape], in order. */
   fun plus(
-    size: Resource,
+    shape: Shape,
     keys: List<ContainerKey>,
   ): Waiting {
-    val line = lines[size] ?: SizeLine.EMPTY
+    val line = lines[shape] ?: ShapeLine.EMPTY
     val byService = keys.groupingBy { it.place.serviceName }.eachCount()
     return Waiting(
-      lines.put(size, SizeLine(line.line.plusAll(keys), byService.entries.fold(line.byService) { all, (s, n) -> all.plus(s, n) })),
+      lines.put(shape, ShapeLine(line.line.plusAll(keys), byService.entries.fold(line.byService) { all, (s, n) -> all.plus(s, n) })),
     )
   }
 
   fun minus(
-    size: Resource,
+    shape: Shape,
     key: ContainerKey,
   ): Waiting {
-    val line = lines.getValue(size)
-    if (line.line.size == 1) return Waiting(lines.remove(size))
-    return Waiting(lines.put(size, SizeLine(line.line - key, line.byService.plus(key.place.serviceName, -1))))
+    val line = lines.getValue(shape)
+    if (line.line.size == 1) return Waiting(lines.remove(shape))
+    return Waiting(lines.put(shape, ShapeLine(line.line - key, line.byService.plus(key.place.serviceName, -1))))
   }
 
-  private data class SizeLine(
+  private data class ShapeLine(
     val line: Line<ContainerKey>,
     val byService: PersistentMap<String, Int>,
   ) {
     companion object {
-      val EMPTY = SizeLine(Line.empty(), persistentMapOf())
+      val EMPTY = ShapeLine(Line.empty(), persistentMapOf())
     }
   }
 
   companion object {
     val NONE = Waiting(persistentHashMapOf())
 
-    fun of(containers: Sequence<Container>): Waiting =
-      containers
+    fun of(application: Application): Waiting =
+      application.containers
         .filter { it.state == ContainerState.REQUESTED }
-        .groupBy({ it.resource }, { it.key })
+        .groupBy({ application.shapeOf(it) }, { it.key })
         .entries
-        .fold(NONE) { waiting, (size, keys) -> waiting.plus(size, keys.sorted()) }
+        .fold(NONE) { waiting, (shape, keys) -> waiting.plus(shape, keys.sorted()) }
 
     private fun PersistentMap<String, Int>.plus(
       service: String,

@@ -40,6 +40,12 @@ internal fun ApplicationSpec.toDomain(): Submission {
     masterPorts = if (hasMasterPorts() && problem == null) masterPorts.first..masterPorts.last else null,
     clientGrants = if (problem == null) clientGrantsList.map { it.toDomain() } else emptyList(),
     problem = problem,
+    driver = if (hasDriver() && problem == null) driver.toDomain() else null,
+    attemptPolicy = attemptPolicy.toDomain(),
+    nodeLabel = nodeLabel.ifEmpty { null },
+    accessControl = accessControl.toDomain(),
+    logLevel = logLevel.toDomain(),
+    submitted = if (hasSubmission() && problem == null) submission.toDomain() else null,
   )
 }
 
@@ -56,8 +62,15 @@ internal fun Submission.toMessage(showsValuesOf: (String) -> Boolean = { false }
       .setLinger(linger.toMessage())
       .setStagingUrl(stagingUrl.orEmpty())
       .setUserName(userName.orEmpty())
+      .setAttemptPolicy(attemptPolicy.toMessage())
+      .setNodeLabel(nodeLabel.orEmpty())
+      .setAccessControl(accessControl.toMessage())
+      .setLogLevel(logLevel.toMessage())
   masterPorts?.let { message.setMasterPorts(it.toMessage()) }
   message.addAllClientGrants(clientGrants.map { it.toMessage() })
+  // Which is no service: owners see it, containers do not.
+  driver?.let { message.setDriver(it.toMessage(showsValuesOf(""))) }
+  submitted?.let { message.setSubmission(it.toMessage()) }
   return message.build()
 }
 
@@ -93,6 +106,7 @@ internal fun ServiceSpecMessage.toDomain() =
     updatePolicy = updatePolicy.toDomain(),
     access = access.toDomain(),
     scaleDownOrder = scaleDownOrder.toDomain(),
+    placement = placement.toDomain(),
   )
 
 /** As clients may see it: without the values of variables unless [showsValues]. */
@@ -108,6 +122,7 @@ internal fun ServiceSpec.toMessage(showsValues: Boolean = false): ServiceSpecMes
     .setUpdatePolicy(updatePolicy.toMessage())
     .setAccess(access.toMessage())
     .setScaleDownOrder(scaleDownOrder.toMessage())
+    .setPlacement(placement.toMessage())
   stopGrace?.let { message.setStopGrace(it.toMessage()) }
   allocationLimit?.let { message.setAllocationLimit(it.toMessage()) }
   return message.build()

@@ -8,6 +8,7 @@ import knit.am.core.Reason
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
+import knit.v1.AttemptPolicy
 import knit.v1.CommitRequest
 import knit.v1.CompareOperator
 import knit.v1.Comparison
@@ -21,6 +22,7 @@ import knit.v1.KeepLeaseRequest
 import knit.v1.ListContainersRequest
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.LogLevel
 import knit.v1.Operation
 import knit.v1.PutOperation
 import knit.v1.PutRequest
@@ -29,6 +31,7 @@ import knit.v1.RevokeLeaseRequest
 import knit.v1.ScaleDownOrder
 import knit.v1.ScaleServiceRequest
 import knit.v1.ShutdownRequest
+import knit.v1.Spread
 import knit.v1.StopContainersRequest
 import knit.v1.UpdateServiceRequest
 
@@ -114,11 +117,19 @@ internal fun ApplicationSpec.problem(): String? {
   val problem =
     unknownField("the specification")
       ?: problemInLinger()
+      ?: problemBesideServices()
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } }
       ?: (if (hasMasterPorts()) problemInPorts() else null)
       ?: problemInGrants()
   return problem?.let { "The specification cannot be carried out: $it." }
 }
+
+private fun ApplicationSpec.problemBesideServices(): String? =
+  driver.unknownField("driver")
+    ?: submission.unknownField("submission")
+    ?: accessControl.unknownField("access_control")
+    ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)
+    ?: unknownValue("log_level", logLevelValue, logLevel == LogLevel.UNRECOGNIZED)
 
 private fun ApplicationSpec.problemInLinger(): String? =
   when {
@@ -140,6 +151,8 @@ private fun knit.v1.ServiceSpec.problem(): String? =
   unknownField("the service")
     ?: unknownValue("failure_policy", failurePolicyValue, failurePolicy == FailurePolicy.UNRECOGNIZED)
     ?: resource.unknownField("resource")
+    ?: placement.unknownField("placement")
+    ?: unknownValue("placement.spread", placement.spreadValue, placement.spread == Spread.UNRECOGNIZED)
     ?: localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "local_resources.$name: $it" } }
 
 private fun knit.v1.LocalResource.problem(): String? =

@@ -37,6 +37,8 @@ internal class LogSchedule(
   private val budget: ReadBudget,
   private val mine: StreamBudget,
   private val nowMillis: () -> Long,
+  /** Null where it is not asked for. */
+  private val master: MasterLog?,
   private val deliver: (LogItem, Boolean) -> Unit,
 ) {
   /** A container with files that have not ended. */
@@ -175,8 +177,9 @@ internal class LogSchedule(
     position = application.sequence
     hasEnded = application.phase == Phase.ENDED
     application.containers.forEach { take(it, isFirst) }
+    master?.let { take(it.container(application.header, query.fileNames), isFirst) }
     // What is not there any more has ended and been forgotten, which only attempts that failed are.
-    val isForgotten = { containerId: String -> application.container(containerId) == null }
+    val isForgotten = { containerId: String -> containerId != master?.containerId && application.container(containerId) == null }
     unfinished.removeAll(isForgotten)
     seen.removeAll(isForgotten)
     followed.values.filter { isForgotten(it.containerId) }.forEach { changed(it, it.container.copy(state = ContainerState.FAILED)) }
@@ -194,6 +197,7 @@ internal class LogSchedule(
 
       is HeaderChanged -> {
         hasEnded = change.header.phase == Phase.ENDED
+        master?.let { take(it.container(change.header, query.fileNames), isFirst = false) }
       }
 
       else -> {}

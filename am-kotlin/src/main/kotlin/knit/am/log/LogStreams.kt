@@ -46,10 +46,14 @@ internal class LogStreams(
   private val source: LogSource,
   private val budget: ReadBudget = ReadBudget(),
   private val nowMillis: () -> Long = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+  /** Null where its own logs are nobody's to read. */
+  private val master: MasterLog? = null,
 ) {
   /** Returns a container's log files. */
   suspend fun files(containerId: String): List<LogFile> {
-    val container = applications.value.container(containerId) ?: throw noSuchContainer(containerId)
+    val application = applications.value
+    val own = master?.takeIf { it.containerId == containerId }?.container(application.header, emptyList())
+    val container = own ?: application.container(containerId) ?: throw noSuchContainer(containerId)
     return source.files(container)
   }
 
@@ -60,7 +64,7 @@ internal class LogStreams(
    * collector, and one that takes nothing has nothing opened or read.
    */
   fun stream(query: LogQuery): Flow<LogItem> {
-    refuseIfUnknown(query, applications.value)
+    refuseIfUnknown(query, applications.value, master)
     return flow {
       budget.stream {
         coroutineScope {
@@ -76,6 +80,7 @@ internal class LogStreams(
               budget,
               mine,
               nowMillis,
+              master?.takeIf { it.containerId in query.containerIds },
             ) { item, hasChunk -> items.trySend(item to hasChunk) }.run()
             items.close()
           }
@@ -92,8 +97,9 @@ internal class LogStreams(
 private fun refuseIfUnknown(
   query: LogQuery,
   application: Application,
+  master: MasterLog?,
 ) {
-  query.containerIds.firstOrNull { application.container(it) == null }?.let { throw noSuchContainer(it) }
+  query.containerIds.firstOrNull { it != master?.containerId && application.container(it) == null }?.let { throw noSuchContainer(it) }
   query.serviceNames.firstOrNull { it !in application.services }?.let { throw application.noSuchService(it) }
   if (query.fileNames.size > MAX_FILE_NAMES) {
     throw AmException.InvalidArgument("${query.fileNames.size} file names are too many for one stream: it takes $MAX_FILE_NAMES.")

@@ -7,6 +7,8 @@ import knit.am.core.MaximumChanged
 import knit.am.core.NodeLost
 import knit.am.core.Report
 import knit.am.core.Resource
+import knit.am.core.Shape
+import knit.am.core.WaitingExplained
 import knit.am.core.WaitingReason
 import kotlinx.coroutines.CoroutineName
 import kotlinx.coroutines.CoroutineScope
@@ -45,6 +47,12 @@ internal class Allocator(
   private val wake = Channel<Unit>(Channel.CONFLATED)
   private val nodes = Nodes(resourceManager, nowMillis)
   private val admission = ShapeAdmission(nowMillis, clock::instant)
+  private val queues = QueueReports(resourceManager, nowMillis)
+  private var queueName = ""
+  private var mostFreeMib = emptyMap<Shape, Long>()
+  private var explained = emptyList<WaitingReason>()
+  private var explainedMillis = 0L
+  private val misplacements = Misplacements(nowMillis)
   private val schedule = HeartbeatSchedule(nowMillis)
   private val round = AllocationRound(nowMillis)
   private var demandKey: DemandKey? = null
@@ -54,7 +62,7 @@ internal class Allocator(
   private var shrunkMillis: Long? = null
 
   @Volatile
-  private var status = AllocationStatus(emptyMap(), null, null, null, clock.instant(), nowMillis())
+  private var status = AllocationStatus(emptyMap(), { null }, null, emptyMap(), clock.instant(), nowMillis())
 
   /** Has the next heartbeat sent at once, or as soon as the floor allows. From any thread. */
   fun wake() {
@@ -62,7 +70,12 @@ internal class Allocator(
   }
 
   /** Why containers wait. From any thread. */
-  fun waitingReasons(): List<WaitingReason> = waitingReasons(applications.value.waitingByService(), status, nowMillis())
+  fun waitingReasons(): List<WaitingReason> =
+    waitingReasons(
+      applications.value.waitingByService(),
+      status,
+      nowMillis(),
+    )
 
   /**
    * Talks to the RM until the application has ended.
@@ -75,6 +88,7 @@ internal class Allocator(
     report: Deferred<Result<List<NodeRoom>?>>,
   ) = coroutineScope {
     planner = Planner(registration.countsVcores)
+    queueName = registration.queue
     maximum = registration.maxResource
     status = status.copy(answer = clock.instant(), answerMillis = nowMillis())
     val firstReport = if (registration.hasNewNames) async { runCatching { resourceManager.nodes() } } else report
@@ -110,11 +124,12 @@ internal class Allocator(
     if (key != before) schedule.changed(isDemand = key.wanted != before?.wanted || key.stopping > before.stopping)
     demandKey = key
     nodes.refreshIfUseful(scope, isShort = before != null && key.asksForMoreThan(before), isWaiting = key.wanted.isNotEmpty())
-    val asks = plan(application, key.wanted)
+    val choice = NodeChoice(nodes, application.excludedNodes, application.held())
+    val asks = plan(key.wanted, choice)
     round.asks(key.wanted.values.sum())
     val allocation =
       try {
-        resourceManager.allocate(Demand(asks, nodes.avoidable(application.excludedNodes), application.progress.toFloat()))
+        resourceManager.allocate(Demand(asks, nodes.avoidable(application.excludedNodes) - choice.needed, application.progress.toFloat()))
       } catch (gone: LeftBehindException) {
         throw gone
       } catch (
@@ -122,25 +137,39 @@ internal class Allocator(
       ) {
         currentCoroutineContext().ensureActive()
         if (failures++ == 0) log.warn("The ResourceManager does not answer; trying on: {}", failure.toString())
-        publishStatus(null)
+        publishStatus(null, scope)
         return
       }
     if (failures > 0) log.info("The ResourceManager answers again")
     failures = 0
     isBehind = allocation.isBehind
     handle(allocation, scope)
-    publishStatus(allocation)
+    publishStatus(allocation, scope)
     tellMaximum()
   }
 
   private fun plan(
-    application: Application,
-    wanted: Map<Resource, Int>,
+    wanted: Map<Shape, Int>,
+    choice: NodeChoice,
   ): Map<Shape, NamedCounts> {
-    val shapes = wanted.entries.associate { (size, count) -> Shape(size) to count }
-    val admitted = admission.admit(shapes.keys, nodes.sizes())
-    val preferred = if (admitted.isEmpty()) null else nodes.preferredNodes(application.excludedNodes)
-    return planner.plan(shapes.filterKeys { it in admitted }, preferred, nowMillis())
+    misplacements.retain(wanted.keys)
+    val candidates = wanted.mapValues { (shape, count) -> choice.of(shape, count) }
+    mostFreeMib = candidates.mapNotNull { (shape, nodes) -> nodes.mostFreeMib?.let { shape to it } }.toMap()
+    val admitted = admission.admit(wanted.keys) { shape -> withheld(shape, candidates.getValue(shape)) }
+    return planner.plan(wanted.filterKeys { it in admitted }, candidates::getValue, nowMillis())
+  }
+
+  private fun withheld(
+    shape: Shape,
+    candidates: Candidates,
+  ): Standing? {
+    val shortage = misplacements.shortage(shape) ?: (candidates as? Candidates.None)?.shortage
+    return when {
+      shortage == Shortage.Label -> Standing.NoPlace(Shortage.Label)
+      !nodes.sizes(shape.placement.label).holds(shape.resource) -> Standing.TooLarge
+      shortage != null -> Standing.NoPlace(shortage)
+      else -> null
+    }
   }
 
   /** Grants come first: a container may be granted and end in one answer, and nobody knows the end of what was not granted. */
@@ -161,14 +190,25 @@ internal class Allocator(
     }
     if (allocation.preempted.isNotEmpty()) log.warn("YARN wants these containers back soon: {}", allocation.preempted.joinToString())
 
-    allocation.granted.forEach { grant ->
-      val shape = Shape(grant.requested)
-      nodes.granted(grant.lease.nodeId, grant.lease.resource)
-      planner.granted(shape, grant.lease.nodeId)
-      admission.granted(shape)
-      post(Granted(grant.lease, grant.requested))
-    }
+    val held = HashMap<String, Map<String, Int>>()
+    val before = applications.value.held()
     val leases = allocation.granted.associate { it.lease.containerId to it.lease }
+    val given = HashSet<String>()
+    for (grant in allocation.granted) {
+      val shape = grant.requested
+      nodes.granted(grant.lease.nodeId, grant.lease.resource, shape.placement.label)
+      planner.granted(shape, grant.lease.nodeId)
+      val heldNow = { service: String -> held.getOrPut(service) { before(service) } }
+      if (!shape.placement.allows(grant.lease.nodeId, grant.rack ?: nodes.rackOf(grant.lease.nodeId), heldNow)) {
+        giveBack(grant)
+        continue
+      }
+      shape.placement.spreadOf?.let { held[it] = heldNow(it) + (grant.lease.nodeId to 1) }
+      misplacements.clear(shape)
+      admission.granted(shape)
+      given += grant.lease.containerId
+      post(Granted(grant.lease, shape))
+    }
     allocation.completed.forEach { completed ->
       val lease = leases[completed.containerId] ?: applications.value.container(completed.containerId)?.lease
       lease?.let { nodes.completed(it.nodeId, it.resource) }
@@ -176,26 +216,55 @@ internal class Allocator(
     }
     allocation.lostNodes.forEach { post(NodeLost(it)) }
     if (allocation.completed.isNotEmpty()) schedule.changed(isDemand = false)
-    // Wait until the core has applied these grants. Otherwise wanted() still counts them and we would ask twice.
-    applications.first { application -> allocation.granted.all { application.knows(it.lease.containerId) } }
-    round.answered(allocation.granted.size, applications.value.count(ContainerState.REQUESTED))?.let(log::info)
+    // Wait until the core has applied these grants. Otherwise wantedShapes() still counts them and we would ask twice.
+    applications.first { application -> given.all { application.knows(it) } }
+    round.answered(given.size, applications.value.count(ContainerState.REQUESTED))?.let(log::info)
   }
 
-  private fun publishStatus(allocation: Allocation?) {
-    status =
-      if (allocation == null) {
-        status.copy(shapes = admission.statuses())
-      } else {
+  /** YARN was told where it may be, and has granted it elsewhere: what was asked for has crossed a grant, or the scheduler minds no names. */
+  private fun giveBack(grant: Grant) {
+    log.info("{} is given back: it must not be on {}, {}", grant.lease.containerId, grant.lease.nodeId, grant.requested.placement)
+    misplacements.add(grant.requested)
+    nodes.completed(grant.lease.nodeId, grant.lease.resource)
+    resourceManager.release(grant.lease.containerId)
+  }
+
+  private fun publishStatus(
+    allocation: Allocation?,
+    scope: CoroutineScope,
+  ) {
+    if (allocation == null) {
+      status = status.copy(shapes = admission.statuses())
+    } else {
+      val shapes = admission.statuses()
+      status =
         AllocationStatus(
-          admission.statuses(),
-          nodes.sizes(),
+          shapes,
+          nodes.sizesNow(shapes.keys.mapTo(HashSet()) { it.placement.label } + null)::get,
           allocation.headroom,
-          nodes.mostFreeMib(),
+          mostFreeMib,
           clock.instant(),
           nowMillis(),
+          queues.latest?.let { QueueUse.of(it, nodes.total()) },
         )
-      }
+      val isShort = shapes.any { (shape, now) -> nowMillis() - now.sinceMillis >= WAITING_AFTER_MILLIS && status.isShortOfHeadroom(shape) }
+      queues.refreshIfUseful(scope, queueName, isShort)
+    }
+    explain()
   }
+
+  /** Tells the core why containers wait: at once where the reasons are others, where only numbers are after a while. */
+  private fun explain() {
+    val reasons = waitingReasons()
+    if (reasons == explained) return
+    val isOther = reasons.map { it.withoutNumbers() } != explained.map { it.withoutNumbers() }
+    if (!isOther && nowMillis() - explainedMillis < EXPLAIN_NUMBERS_MILLIS) return
+    explained = reasons
+    explainedMillis = nowMillis()
+    post(WaitingExplained(reasons))
+  }
+
+  private fun WaitingReason.withoutNumbers() = copy(count = 0, explanation = "", facts = emptyMap())
 
   /**
    * Tells the core how large a container can be from now on.
@@ -221,7 +290,7 @@ internal class Allocator(
 
   /** What is worth a heartbeat before its time if it changes. */
   private data class DemandKey(
-    val wanted: Map<Resource, Int>,
+    val wanted: Map<Shape, Int>,
     val excludedNodes: Set<String>,
     val stopping: Int,
     val isDone: Boolean,
@@ -231,7 +300,7 @@ internal class Allocator(
     companion object {
       fun of(application: Application) =
         DemandKey(
-          application.wanted(),
+          application.wantedShapes(),
           application.excludedNodes,
           application.count(ContainerState.STOPPING),
           application.isDone,
@@ -241,5 +310,12 @@ internal class Allocator(
 
   private companion object {
     const val SHRINK_AFTER_MILLIS = 60_000L
+    const val EXPLAIN_NUMBERS_MILLIS = 10_000L
   }
+}
+
+/** How many leased containers of a service each node has, counted once for each service that somebody asks of. */
+private fun Application.held(): (String) -> Map<String, Int> {
+  val counted = HashMap<String, Map<String, Int>>()
+  return { serviceName -> counted.getOrPut(serviceName) { leasedByNode(serviceName) } }
 }

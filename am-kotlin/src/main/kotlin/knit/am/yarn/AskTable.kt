@@ -1,6 +1,7 @@
 package knit.am.yarn
 
 import knit.am.core.Resource
+import knit.am.core.Shape
 import kotlin.math.ln
 
 /** One line of a heartbeat: from now on [count] containers of [shape] are asked for at [name], a node, a rack or [ANYWHERE]. */
@@ -9,6 +10,8 @@ internal data class Ask(
   val priority: Int,
   val name: String,
   val count: Int,
+  /** YARN's `relaxLocality` of the name: whether nodes below it will do that are not named themselves. */
+  val isRelaxed: Boolean = true,
 )
 
 /** YARN's name for wherever there is room. */
@@ -34,6 +37,9 @@ internal class AskTable(
     /** By name; those that count 0 are here only where the RM was not told so, but has counted them down itself. */
     val counts = LinkedHashMap<String, Int>()
     var sentMillis = 0L
+
+    /** As it was told; see [NamedCounts.onlyRacks]. */
+    var onlyRacks: Set<String>? = null
 
     /** Whether [counts] rests on a guess how the RM has counted. */
     var isGuess = false
@@ -139,13 +145,18 @@ internal class AskTable(
     target += wanted.byNode
     target += wanted.byRack
     target[ANYWHERE] = wanted.total
+    if (wanted.total > 0 && row.onlyRacks != wanted.onlyRacks) {
+      row.onlyRacks = wanted.onlyRacks
+      if (row.counts.isNotEmpty()) row.isDoubtful = true
+    }
     // A wrong guess would leave a container ungranted for ever, so what rests on one is told anew if nothing comes of it.
     val isStale = row.isGuess && wanted.total > 0 && nowMillis() - row.sentMillis >= RESEND_MILLIS
     val isAnew = isStale || row.isDoubtful || row.isClosing || row.counts.size > MAX_NAMES
     return (row.counts.keys + target.keys).mapNotNull { name ->
       val count = target[name] ?: 0
       val known = row.counts[name]
-      Ask(row.shape, row.priority, name, count).takeIf { count != (known ?: 0) || (isAnew && (known != null || count > 0)) }
+      val isRelaxed = wanted.onlyRacks == null || name in wanted.byNode || name in wanted.onlyRacks
+      Ask(row.shape, row.priority, name, count, isRelaxed).takeIf { count != (known ?: 0) || (isAnew && (known != null || count > 0)) }
     }
   }
 

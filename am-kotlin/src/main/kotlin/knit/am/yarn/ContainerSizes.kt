@@ -7,7 +7,7 @@ internal class ContainerSizes(
   /** The most of each: what YARN compares a request with, and refuses what is beyond it. */
   val maximum: Resource,
   nodes: Collection<NodeRoom>,
-  private val countsVcores: Boolean,
+  val countsVcores: Boolean,
   /** Those of [nodes] that grants come from, as far as is known. */
   inReach: Collection<NodeRoom> = nodes,
 ) {

@@ -6,6 +6,7 @@ import org.apache.hadoop.security.UserGroupInformation
 import org.apache.hadoop.yarn.api.ApplicationMasterProtocol
 import org.apache.hadoop.yarn.api.records.NodeReport
 import org.apache.hadoop.yarn.api.records.NodeState
+import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.client.ClientRMProxy
 import org.apache.hadoop.yarn.client.api.NMTokenCache
 import org.apache.hadoop.yarn.client.api.YarnClient
@@ -32,6 +33,8 @@ internal class HadoopRmConnection(
   }
 
   override fun nodeReports(): List<NodeReport> = yarn.getNodeReports(NodeState.RUNNING)
+
+  override fun queueInfo(name: String): QueueInfo? = yarn.getQueueInfo(name)
 
   override fun useToken(token: YarnToken) {
     val mine = SecurityToken<AMRMTokenIdentifier>(token.identifier.array(), token.password.array(), Text(token.kind), Text(token.service))

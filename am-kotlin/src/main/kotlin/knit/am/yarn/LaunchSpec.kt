@@ -124,6 +124,7 @@ internal data class ApplicationVariables(
   /** Those of a container: knit's own may not be overridden by [environment], the others may. */
   fun ofContainer(
     key: ContainerKey,
+    ordinal: Int,
     lease: Lease,
     environment: Map<String, String>,
   ): Map<String, String> =
@@ -133,9 +134,13 @@ internal data class ApplicationVariables(
         "KNIT_SERVICE_NAME" to key.place.serviceName,
         "KNIT_RANK" to key.place.rank.toString(),
         "KNIT_ATTEMPT_NUMBER" to key.attemptNumber.toString(),
+        "KNIT_ORDINAL" to ordinal.toString(),
         "KNIT_MEMORY_MIB" to lease.resource.memoryMib.toString(),
         "KNIT_VCORES" to lease.resource.vcores.toString(),
       )
+
+  /** Those of the driver, which is no container. */
+  fun ofDriver(environment: Map<String, String>): Map<String, String> = defaults() + environment + own()
 
   private fun defaults() = defaultEnvironment + if (userName == null) emptyMap() else mapOf("HADOOP_USER_NAME" to userName)
 

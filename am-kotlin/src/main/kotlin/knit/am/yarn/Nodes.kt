@@ -21,8 +21,11 @@ internal class Nodes(
   private val grantedIn = HashSet<String>()
   private var registered = UNKNOWN
   private var ceiling = Resource(Long.MAX_VALUE, Int.MAX_VALUE)
-  private var sizes: ContainerSizes? = null
-  private var generation = 1L
+  private val sizes = HashMap<String?, ContainerSizes>()
+
+  /** Another one whenever there are other nodes or a newer report of them. */
+  var generation = 1L
+    private set
   private var isTold = true
   private var isComplete = false
   private var first: Deferred<Result<List<NodeRoom>?>>? = null
@@ -30,18 +33,26 @@ internal class Nodes(
   private var reportMillis: Long? = null
   private var reportIntervalMillis = FRESH_MILLIS
 
+  /** False where the nodes are not known, or only those that have come or changed since. */
+  val isKnown: Boolean
+    get() = isComplete && known.isNotEmpty()
+
   /**
-   * Where containers are preferred: anywhere, if every node is excluded. Null where the nodes are not known, or only
-   * those that have come or changed since.
+   * The nodes that have a label, or, with null, those that containers without one come from.
    *
    * Partitions of the cluster give nothing to requests without their label, so their nodes are left out; but where a
    * queue has a label of its own all grants come from there.
    */
-  fun preferredNodes(excluded: Set<String>): PreferredNodes? {
-    if (!isComplete || known.isEmpty()) return null
-    val inReach = inReach()
-    return PreferredNodes(inReach.filterNot { it.nodeId in excluded }.ifEmpty { inReach }, generation)
-  }
+  fun inPartition(label: String?): List<NodeRoom> = if (label == null) inReach() else known.values.filter { it.partition == label }
+
+  /** Whether a container of [size] would have room on an empty [node]. */
+  fun couldHold(
+    node: NodeRoom,
+    size: Resource,
+  ): Boolean = if (registered.countsVcores) size.fitsIn(node.capacity) else size.memoryMib <= node.capacity.memoryMib
+
+  /** On which rack a node is, where that is known. */
+  fun rackOf(nodeId: String): String? = known[nodeId]?.rack?.ifEmpty { null }
 
   /**
    * Which of [excluded] to tell the RM: none, if that would leave no node in reach, or if we cannot know whether it would.
@@ -56,11 +67,15 @@ internal class Nodes(
     return excluded.filterTo(HashSet()) { nodeId -> nodeId !in names && nodeId.substringBeforeLast(':') !in names }
   }
 
-  /** How large a container can be now. */
-  fun sizes(): ContainerSizes = sizes ?: measure().also { sizes = it }
+  /** How large a container can be now, anywhere or on nodes with [label]. */
+  fun sizes(label: String? = null): ContainerSizes = sizes.getOrPut(label) { measure(label) }
 
-  /** The most memory that is free on one node we may use; null where nothing is known. */
-  fun mostFreeMib(): Long? = inReach().maxOfOrNull { it.free.memoryMib }
+  /** The same by label, as it is now. */
+  fun sizesNow(labels: Set<String?>): Map<String?, ContainerSizes> = labels.associateWith(::sizes)
+
+  /** All that the nodes of a partition offer; null where they are not known. */
+  fun total(label: String? = null): Resource? =
+    inPartition(label).takeIf { isKnown && it.isNotEmpty() }?.map { it.capacity }?.reduce(Resource::plus)
 
   /** Begins with what the RM has said, and the [report] that was asked for meanwhile. */
   suspend fun begin(
@@ -103,8 +118,9 @@ internal class Nodes(
   fun granted(
     nodeId: String,
     size: Resource,
+    label: String? = null,
   ) {
-    if (known[nodeId]?.let { grantedIn.add(it.partition) } == true) sizes = null
+    if (label == null && known[nodeId]?.let { grantedIn.add(it.partition) } == true) sizes.clear()
     change(nodeId) { it - size }
   }
 
@@ -178,14 +194,14 @@ internal class Nodes(
 
   private fun changed() {
     generation++
-    sizes = null
+    sizes.clear()
   }
 
   /**
    * YARN's maximum is what it is configured to, and no more than its largest node has. Of a maximum that is less than
    * the largest node has we know that it is the configured one; any other follows the nodes.
    */
-  private fun measure(): ContainerSizes {
+  private fun measure(label: String?): ContainerSizes {
     val most = registered.maxResource
     if (known.isEmpty()) return ContainerSizes(most, emptyList(), registered.countsVcores)
     val names = most.others.keys
@@ -206,9 +222,9 @@ internal class Nodes(
         minOf(ceiling.vcores, largest.vcores),
         largest.others.mapValues { (name, amount) -> minOf(ceiling.others[name] ?: Long.MAX_VALUE, amount) },
       ),
-      known.values,
+      if (label == null) known.values else inPartition(label),
       registered.countsVcores,
-      inReach(),
+      inPartition(label),
     )
   }
 

@@ -1,5 +1,6 @@
 package knit.am.yarn
 
+import knit.am.core.Shape
 import java.util.PriorityQueue
 
 /**
@@ -21,32 +22,86 @@ internal class Planner(
    * Returns what is to be asked for: what was and still fits, and what is missing.
    *
    * @param wanted how many containers of each shape
-   * @param nodes where containers are preferred; null where nothing is known of them
+   * @param candidates the nodes there are for a shape; none where a shape is not asked for
    */
   fun plan(
     wanted: Map<Shape, Int>,
-    nodes: PreferredNodes?,
+    candidates: (Shape) -> Candidates,
     nowMillis: Long,
   ): Map<Shape, NamedCounts> {
-    val preferred = nodes ?: PreferredNodes.NONE
-    open.keys.retainAll(wanted.keys)
-    for ((shape, count) in wanted) {
+    val chosen = wanted.keys.associateWith(candidates)
+    val spread = chosen.mapNotNull { (shape, nodes) -> nodes.preferred?.let { shape to it } }.toMap()
+    open.keys.retainAll(spread.keys)
+    for ((shape, preferred) in spread) {
       val shapeNow = open.getOrPut(shape) { OpenShape() }
       shapeNow.widen(nowMillis - WIDEN_AFTER_MILLIS)
       shapeNow.forgetNodesBut(preferred)
-      shapeNow.reduceTo(count)
+      shapeNow.reduceTo(wanted.getValue(shape))
     }
-    val free = FreeRoom(preferred.nodes, countsVcores)
+    val free = FreeRoom(spread.values.distinct().flatMap { it.nodes }, countsVcores)
     open.forEach { (shape, shapeNow) -> shapeNow.narrow { nodeId, count -> free.take(nodeId, shape, count) } }
-    return wanted.mapValues { (shape, count) ->
-      val shapeNow = open.getValue(shape)
-      val missing = count - shapeNow.total
-      if (missing > 0) {
-        val spread = free.spread(shape, missing, shapeNow.namedNodes(), MAX_NAMED_NODES)
-        shapeNow.add(spread, wide = missing - spread.values.sum(), nowMillis)
+    val counts = LinkedHashMap<Shape, NamedCounts>()
+    for ((shape, nodes) in chosen) {
+      val count = wanted.getValue(shape)
+      when (nodes) {
+        is Candidates.None -> {}
+
+        is Candidates.Named -> {
+          counts[shape] = nodes.toCounts(count)
+        }
+
+        is Candidates.Apart -> {
+          counts[shape] = nodes.toCounts(count)
+        }
+
+        is Candidates.Preferred -> {
+          counts[shape] = spread(shape, count, nodes, free, nowMillis)
+        }
+
+        Candidates.Unknown -> {
+          counts[shape] = spread(shape, count, UNKNOWN, free, nowMillis)
+        }
       }
-      shapeNow.toCounts(preferred)
     }
+    return counts
+  }
+
+  private fun spread(
+    shape: Shape,
+    count: Int,
+    among: Candidates.Preferred,
+    free: FreeRoom,
+    nowMillis: Long,
+  ): NamedCounts {
+    val shapeNow = open.getValue(shape)
+    val missing = count - shapeNow.total
+    if (missing > 0) {
+      val held = among.held?.let { shapeNow.withNamed(it) }
+      val spread = free.spread(shape, missing, among.nodes.nodes, shapeNow.namedNodes(), held)
+      shapeNow.add(spread, wide = missing - spread.values.sum(), nowMillis)
+    }
+    return shapeNow.toCounts(among.nodes)
+  }
+
+  private val Candidates.preferred: PreferredNodes?
+    get() =
+      when (this) {
+        is Candidates.Preferred -> nodes
+        Candidates.Unknown -> PreferredNodes.NONE
+        else -> null
+      }
+
+  /** Each of the names is welcome to all of them: the scheduler takes whichever is first. */
+  private fun Candidates.Named.toCounts(count: Int): NamedCounts {
+    val reachable = nodes.filter { it.rack.isNotEmpty() }
+    val byName = reachable.map { it.name }.distinct().take(MAX_NAMED_NODES)
+    val byRack = (reachable.map { it.rack } + racks).distinct().take(MAX_NAMED_RACKS * 2)
+    return NamedCounts(count, byName.associateWith { count }, byRack.associateWith { count }, racks.takeIf { isStrict })
+  }
+
+  private fun Candidates.Apart.toCounts(count: Int): NamedCounts {
+    val byRack = nodes.groupingBy { it.rack }.eachCount()
+    return NamedCounts(minOf(count, nodes.size), nodes.associate { it.name to 1 }, byRack, onlyRacks = emptySet())
   }
 
   /** One container of [shape] less is open: that which named [nodeId], if there is one. */
@@ -65,6 +120,8 @@ internal class Planner(
     const val MAX_NAMED_NODES = 50
 
     const val MAX_NAMED_RACKS = 50
+
+    private val UNKNOWN = Candidates.Preferred(PreferredNodes.NONE)
   }
 }
 
@@ -77,6 +134,9 @@ internal class PreferredNodes(
   // A node without a rack cannot be named: the RM counts the rack down with it.
   val nodes = nodes.filter { it.rack.isNotEmpty() }.sortedWith(compareByDescending<NodeRoom> { it.free.memoryMib }.thenBy { it.nodeId })
   val byId = this.nodes.associateBy { it.nodeId }
+
+  /** The most memory that is free on one of them; null where there is none. */
+  val mostFreeMib: Long? = nodes.maxOfOrNull { it.free.memoryMib }
 
   companion object {
     val NONE = PreferredNodes(emptyList(), 0)
@@ -155,6 +215,10 @@ private class OpenShape {
     batches.forEach { batch -> batch.byNode.forEach { (nodeId, count) -> action(nodeId, count) } }
   }
 
+  /** [held] with those that name one node each. */
+  fun withNamed(held: Map<String, Int>): Map<String, Int> =
+    HashMap(held).also { all -> narrow { nodeId, count -> all.merge(nodeId, count, Int::plus) } }
+
   fun namedNodes(): Set<String> = narrowNodes().also { named -> if (wide > 0) wideNodes.mapTo(named) { it.nodeId } }
 
   private fun narrowNodes(): MutableSet<String> = batches.flatMapTo(LinkedHashSet()) { it.byNode.keys }
@@ -202,7 +266,7 @@ private class OpenShape {
 
 /** What is free on each node, less what was promised. */
 private class FreeRoom(
-  private val nodes: List<NodeRoom>,
+  nodes: List<NodeRoom>,
   private val countsVcores: Boolean,
 ) {
   private val memoryMib = nodes.associateTo(HashMap()) { it.nodeId to it.free.memoryMib }
@@ -223,19 +287,22 @@ private class FreeRoom(
   }
 
   /**
-   * Names a node for each of [count] containers, as far as there is room on [maxNodes] nodes, those that are [named]
-   * already among them, so that every one is filled to the same degree. Returns how many name which node.
+   * Names one of [nodes] for each of [count] containers, as far as there is room on [Planner.MAX_NAMED_NODES] of them, those
+   * that are [named] already among these: so that every one is filled to the same degree, or, where it is said what the
+   * service has [held] on each, so that every one has as many of it. Returns how many name which node.
    */
   fun spread(
     shape: Shape,
     count: Int,
+    nodes: List<NodeRoom>,
     named: Set<String>,
-    maxNodes: Int,
+    held: Map<String, Int>?,
   ): Map<String, Int> {
-    val withRoom = nodes.map { Seats(it.nodeId, roomFor(it.nodeId, shape)) }.filter { it.room > 0 }
+    val withRoom = nodes.map { Seats(it.nodeId, roomFor(it.nodeId, shape), held?.get(it.nodeId) ?: 0) }.filter { it.room > 0 }
     val (old, new) = withRoom.partition { it.nodeId in named }
-    val candidates = old + new.sortedWith(mostRoomFirst).take((maxNodes - named.size).coerceAtLeast(0))
-    val seats = divide(count, candidates)
+    val order = if (held == null) mostRoomFirst else fewestFirst
+    val candidates = old + new.sortedWith(order).take((Planner.MAX_NAMED_NODES - named.size).coerceAtLeast(0))
+    val seats = if (held == null) divide(count, candidates) else level(count, candidates)
     seats.forEach { take(it.nodeId, shape, it.taken) }
     return seats.associateTo(LinkedHashMap()) { it.nodeId to it.taken }
   }
@@ -252,6 +319,7 @@ private class FreeRoom(
 
   private companion object {
     val mostRoomFirst = compareByDescending<Seats> { it.room }.thenBy { it.nodeId }
+    val fewestFirst = compareBy<Seats> { it.held }.then(mostRoomFirst)
   }
 }
 
@@ -259,6 +327,8 @@ private class FreeRoom(
 private class Seats(
   val nodeId: String,
   val room: Int,
+  /** How many of the same service are there already. */
+  val held: Int,
 ) {
   var taken = 0
 
@@ -280,6 +350,21 @@ private fun divide(
     val best = queue.poll() ?: break
     best.taken++
     if (best.taken < best.room) queue += best
+  }
+  return candidates.filter { it.taken > 0 }
+}
+
+/** One after the other goes to whoever has fewest of the service. */
+private fun level(
+  count: Int,
+  candidates: List<Seats>,
+): List<Seats> {
+  val queue = PriorityQueue(compareBy<Seats> { it.held.toLong() + it.taken }.thenByDescending { it.weight }.thenBy { it.nodeId })
+  queue += candidates
+  repeat(count) {
+    val next = queue.poll() ?: return@repeat
+    next.taken++
+    if (next.taken < next.room) queue += next
   }
   return candidates.filter { it.taken > 0 }
 }

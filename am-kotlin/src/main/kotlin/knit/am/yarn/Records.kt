@@ -11,6 +11,7 @@ import org.apache.hadoop.yarn.api.records.LocalResourceType
 import org.apache.hadoop.yarn.api.records.LocalResourceVisibility
 import org.apache.hadoop.yarn.api.records.NodeReport
 import org.apache.hadoop.yarn.api.records.NodeState
+import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.api.records.URL
 import java.net.URI
 import org.apache.hadoop.yarn.api.records.Container as YarnContainer
@@ -79,6 +80,25 @@ private fun NodeReport.freeOthers(): Map<String, Long> {
   val all = capability?.toDomain()?.others.orEmpty()
   val taken = used?.toDomain()?.others.orEmpty()
   return all.mapValues { (name, amount) -> (amount - (taken[name] ?: 0)).coerceAtLeast(0) }
+}
+
+/** Schedulers say different things of a queue: the CapacityScheduler its shares of the whole, and all of them what it uses. */
+internal fun QueueInfo.toDomain(): QueueReport? {
+  val statistics = queueStatistics ?: return null
+  val shares =
+    try {
+      queueConfigurations?.get("")
+    } catch (
+      @Suppress("SwallowedException") old: LinkageError,
+    ) {
+      null
+    }
+  return QueueReport(
+    queueName,
+    Resource(statistics.allocatedMemoryMB, statistics.allocatedVCores.toInt()),
+    shares?.absoluteCapacity?.toDouble(),
+    shares?.absoluteMaxCapacity?.toDouble(),
+  )
 }
 
 internal fun schedulerName(

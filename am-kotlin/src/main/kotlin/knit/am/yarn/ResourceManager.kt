@@ -4,6 +4,7 @@ import knit.am.core.Completed
 import knit.am.core.Lease
 import knit.am.core.Outcome
 import knit.am.core.Resource
+import knit.am.core.Shape
 
 /** The few calls we make to the RM. One caller at a time, except where noted. */
 internal interface ResourceManager {
@@ -30,6 +31,9 @@ internal interface ResourceManager {
   /** The nodes that run, or null where the RM tells this application nothing of them. May be called by anyone at any time. */
   suspend fun nodes(): List<NodeRoom>?
 
+  /** How full a queue is, or null where the RM tells this application nothing of it. May be called by anyone at any time. */
+  suspend fun queue(name: String): QueueReport?
+
   /**
    * Reports how the application ended. Nothing may be asked after it.
    *
@@ -54,6 +58,8 @@ internal data class Registration(
   val countsVcores: Boolean,
   /** Whether it has told of named resources that this process did not know, so that earlier answers lack them. */
   val hasNewNames: Boolean = false,
+  /** The queue it is in; empty where the RM does not say. */
+  val queue: String = "",
 )
 
 /** A node, and what is free on it. */
@@ -70,11 +76,6 @@ internal data class NodeRoom(
   val partition: String = "",
 )
 
-/** One kind of container: what YARN keeps apart by a priority of its own, since it tells requests of one priority by their names only. */
-internal data class Shape(
-  val resource: Resource,
-)
-
 /**
  * How many containers of one shape are asked for, in YARN's absolute numbers.
  *
@@ -86,6 +87,8 @@ internal data class NamedCounts(
   /** By the names the scheduler knows nodes by. */
   val byNode: Map<String, Int> = emptyMap(),
   val byRack: Map<String, Int> = emptyMap(),
+  /** Null: anywhere else will do as well. Else nowhere but on the nodes of [byNode], and on all nodes of these racks. */
+  val onlyRacks: Set<String>? = null,
 )
 
 /** All that is asked of the RM. */
@@ -120,5 +123,7 @@ internal data class Allocation(
 /** A container, in answer to an ask for [requested]. */
 internal data class Grant(
   val lease: Lease,
-  val requested: Resource,
+  val requested: Shape,
+  /** Of the node; null where it is not known. */
+  val rack: String? = null,
 )

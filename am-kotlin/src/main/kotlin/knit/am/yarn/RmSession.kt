@@ -2,6 +2,7 @@ package knit.am.yarn
 
 import knit.am.core.Outcome
 import knit.am.core.Resource
+import knit.am.core.Shape
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.runInterruptible
 import org.apache.hadoop.security.AccessControlException
@@ -16,6 +17,7 @@ import org.apache.hadoop.yarn.api.records.ContainerId
 import org.apache.hadoop.yarn.api.records.NodeReport
 import org.apache.hadoop.yarn.api.records.NodeState
 import org.apache.hadoop.yarn.api.records.Priority
+import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.api.records.ResourceBlacklistRequest
 import org.apache.hadoop.yarn.api.records.ResourceRequest
 import org.apache.hadoop.yarn.exceptions.ApplicationAttemptNotFoundException
@@ -39,6 +41,9 @@ internal interface RmConnection {
 
   /** The nodes that run. */
   fun nodeReports(): List<NodeReport>
+
+  /** What is said of a queue; null where there is none of that name. */
+  fun queueInfo(name: String): QueueInfo?
 
   /** The RM gave this attempt another token for itself. */
   fun useToken(token: org.apache.hadoop.yarn.api.records.Token)
@@ -115,15 +120,22 @@ internal class RmSession(
   }
 
   override suspend fun nodes(): List<NodeRoom>? =
-    runInterruptible(dispatcher) {
-      try {
-        connection.value.nodeReports().map { it.toRoom() }
-      } catch (failure: IOException) {
-        // Also where there is nothing to prove who asks: with Kerberos that takes a token of the RM's clients.
-        val refused = generateSequence<Throwable>(failure) { it.cause }.firstOrNull { it is AccessControlException } ?: throw failure
-        log.info("The ResourceManager does not tell this application of its nodes: {}", refused.message)
-        null
-      }
+    runInterruptible(dispatcher) { ifTold("nodes") { connection.value.nodeReports().map { it.toRoom() } } }
+
+  override suspend fun queue(name: String): QueueReport? =
+    runInterruptible(dispatcher) { ifTold("queue") { connection.value.queueInfo(name)?.toDomain() } }
+
+  /** Null where the RM does not tell, also where there is nothing to prove who asks: with Kerberos that takes a token of its clients. */
+  private fun <T : Any> ifTold(
+    what: String,
+    ask: () -> T?,
+  ): T? =
+    try {
+      ask()
+    } catch (failure: IOException) {
+      val refused = generateSequence<Throwable>(failure) { it.cause }.firstOrNull { it is AccessControlException } ?: throw failure
+      log.info("The ResourceManager does not tell this application of its {}: {}", what, refused.message)
+      null
     }
 
   override suspend fun unregister(outcome: Outcome) =
@@ -244,7 +256,9 @@ internal class RmSession(
   private fun Ask.toRequest(): ResourceRequest {
     // What is taken back names the smallest size: YARN checks that, too, and refuses one that is no longer allowed.
     val size = if (count > 0) shape.resource else SMALLEST
-    return ResourceRequest.newInstance(Priority.newInstance(priority), name, size.toYarn(), count, true)
+    // YARN takes a label with ANYWHERE only, and has the names of the same priority mean nodes that have it.
+    val label = shape.placement.label?.takeIf { count > 0 && name == ANYWHERE }
+    return ResourceRequest.newInstance(Priority.newInstance(priority), name, size.toYarn(), count, isRelaxed, label)
   }
 
   private fun answered(
@@ -290,7 +304,7 @@ internal class RmSession(
     leases.add(this)
     // Of a scheduler that counts memory only every container has 1 vcore.
     val vcores = maxOf(lease.resource.vcores, shape.resource.vcores)
-    return Grant(lease.copy(resource = lease.resource.copy(vcores = vcores)), shape.resource)
+    return Grant(lease.copy(resource = lease.resource.copy(vcores = vcores)), shape, racks[name])
   }
 
   private fun AllocateResponse.preempted(): Set<String> {
@@ -317,7 +331,7 @@ internal class RmSession(
     val countsVcores = (schedulerResourceTypes as Collection<*>).any { it.toString() == "CPU" }
     val most = maximumResourceCapability.toLimit()
     // What is not counted is not granted either: YARN would give containers without it.
-    return Registration(if (countsVcores) most else most.copy(others = emptyMap()), countsVcores, hasNewNames)
+    return Registration(if (countsVcores) most else most.copy(others = emptyMap()), countsVcores, hasNewNames, queue.orEmpty())
   }
 
   private companion object {

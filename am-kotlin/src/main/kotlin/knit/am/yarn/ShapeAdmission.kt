@@ -1,5 +1,6 @@
 package knit.am.yarn
 
+import knit.am.core.Shape
 import java.time.Instant
 
 /** Where a shape stands that containers wait for. */
@@ -12,6 +13,11 @@ internal sealed interface Standing {
 
   /** No live node is that large. */
   object TooLarge : Standing
+
+  /** No node will do. */
+  data class NoPlace(
+    val shortage: Shortage,
+  ) : Standing
 
   /** YARN refuses to be asked for it, in these [words]. */
   data class Refused(
@@ -59,18 +65,22 @@ internal class ShapeAdmission(
   /** Where each shape stands that was last wanted. */
   fun statuses(): Map<Shape, ShapeStatus> = entries.mapValues { it.value.status }
 
-  /** Returns which of [wanted] to ask for now. */
+  /**
+   * Returns which of [wanted] to ask for now.
+   *
+   * @param withheld why a shape is not to be asked for whoever's turn it is; null if it may be
+   */
   fun admit(
     wanted: Set<Shape>,
-    sizes: ContainerSizes,
+    withheld: (Shape) -> Standing?,
   ): Set<Shape> {
     val time = nowMillis()
     entries.keys.retainAll(wanted)
     wanted.forEach { shape -> entries.getOrPut(shape) { Entry(ShapeStatus(Standing.InLine, now(), time)) } }
     val candidates = LinkedHashMap<Shape, Entry>()
     for ((shape, entry) in entries) {
-      val withheld = if (sizes.holds(shape.resource)) entry.refusalAt(time) else Standing.TooLarge
-      if (withheld == null) candidates[shape] = entry else entry.stand(withheld)
+      val standing = withheld(shape) ?: entry.refusalAt(time)
+      if (standing == null) candidates[shape] = entry else entry.stand(standing)
     }
     return takeTurns(candidates, time)
   }

@@ -14,6 +14,7 @@ import knit.am.core.Registered
 import knit.am.core.Release
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import knit.am.core.Started
 import knit.am.core.adding
 import knit.am.core.decide
@@ -47,7 +48,7 @@ internal object CoreUnderTest {
   fun added(count: Int): Input = adding(SERVICE, count)
 
   /** The lease's words are strings of their own, as they are when they come from YARN. */
-  fun granted(number: Int): Input = Granted(lease(number), SMALL)
+  fun granted(number: Int): Input = Granted(lease(number), Shape(SMALL))
 
   fun started(number: Int): Input = Started(containerId(number))
 

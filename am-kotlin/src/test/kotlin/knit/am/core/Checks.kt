@@ -21,6 +21,7 @@ internal class SeenLease(
 internal class SeenLeases {
   private val all = LinkedHashMap<String, SeenLease>()
   private val launched = HashSet<ContainerKey>()
+  private var driverStarts = 0
   var unregistrations = 0
     private set
 
@@ -49,7 +50,16 @@ internal class SeenLeases {
         assertTrue(releases == 1 || application.header.isGivenBack, "$releases releases of ${effect.containerId}")
       }
 
+      is StartDriver -> {
+        assertEquals(1, ++driverStarts, "starts of the driver")
+      }
+
+      is StopDriver -> {
+        assertEquals(1, driverStarts, "a driver that is to stop was started")
+      }
+
       is Unregister -> {
+        assertTrue(application.header.driver == null || application.header.driver == DriverState.ENDED, "the driver is still there")
         unregistrations++
       }
     }

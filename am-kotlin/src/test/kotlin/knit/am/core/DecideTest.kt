@@ -103,7 +103,7 @@ class DecideTest {
     val almost = ending.application.after(completed(1, 143))
     assertEquals(Phase.ENDING, almost.phase)
     val ended = almost.decide(completed(2, 0), NOW)
-    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.KILLED, "enough", 1))), ended.effects)
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.KILLED, "enough", 1, isFinal = true))), ended.effects)
     assertEquals(Phase.REPORTING, ended.application.phase)
     assertEquals(
       ExitReason.APPLICATION_ENDED,
@@ -176,7 +176,7 @@ class DecideTest {
     assertEquals("Container released by application", reported.container(id(1))?.exit?.diagnostics)
     assertEquals(emptyList<Effect>(), reported.decide(Due, late.plusSeconds(599)).effects)
     val silent = reported.decide(Due, late.plusSeconds(600))
-    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0))), silent.effects)
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "done", 0, isFinal = true))), silent.effects)
     assertTrue(
       "has said nothing for 10 minutes" in
         silent.application
@@ -201,7 +201,7 @@ class DecideTest {
     assertEquals(Phase.RUNNING, empty.after(started(1), NodeLost("node1:8041")).phase)
     assertEquals(Phase.REPORTING, empty.after(adding("worker", 1), granted(1), completed(1)).phase)
     val ended = empty.decide(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"), NOW)
-    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "nothing to do", 0))), ended.effects)
+    assertEquals(listOf<Effect>(Unregister(Outcome(FinalStatus.SUCCEEDED, "nothing to do", 0, isFinal = true))), ended.effects)
   }
 
   @Test

@@ -84,7 +84,11 @@ fun granted(
   number: Int,
   node: Int = 1,
   resource: Resource = SMALL,
-) = Granted(lease(number, node, resource), resource)
+) = Granted(lease(number, node, resource), Shape(resource))
+
+/** How many containers of each size YARN should be asked for, wherever they may be. */
+fun Application.wanted(): Map<Resource, Int> =
+  wantedShapes().entries.groupingBy { it.key.resource }.fold(0) { sum, (_, count) -> sum + count }
 
 fun started(number: Int) = Started(id(number))
 

@@ -66,14 +66,15 @@ class OutcomeTest {
 
     fun outcomeOf(request: EndApplication) = running.after(request).outcome
     assertEquals(
-      Outcome(FinalStatus.KILLED, "Stopped by a client before its end.", 1),
+      Outcome(FinalStatus.KILLED, "Stopped by a client before its end.", 1, isFinal = true),
       outcomeOf(EndApplication(FinalStatus.KILLED, "")),
     )
-    assertEquals(Outcome(FinalStatus.SUCCEEDED, "Done.", 0), outcomeOf(EndApplication(FinalStatus.SUCCEEDED, "Done.")))
-    assertEquals(Outcome(FinalStatus.FAILED, "Bad.", 1), outcomeOf(EndApplication(FinalStatus.FAILED, "Bad.")))
+    assertEquals(Outcome(FinalStatus.SUCCEEDED, "Done.", 0, isFinal = true), outcomeOf(EndApplication(FinalStatus.SUCCEEDED, "Done.")))
+    assertEquals(Outcome(FinalStatus.FAILED, "Bad.", 1, isFinal = true), outcomeOf(EndApplication(FinalStatus.FAILED, "Bad.")))
 
     val failed = running.after(completed(1, 5), EndApplication(FinalStatus.FAILED, "Bad."))
-    assertEquals(Outcome(FinalStatus.FAILED, "Bad. First to fail: worker 0 failed: exit code 5 on node1:8041.", 5), failed.outcome)
+    val both = "Bad. First to fail: worker 0 failed: exit code 5 on node1:8041."
+    assertEquals(Outcome(FinalStatus.FAILED, both, 5, isFinal = true), failed.outcome)
   }
 
   @Test

@@ -110,7 +110,7 @@ class SimulatedCluster(
   fun take(step: Step) {
     when (step) {
       is GrantSome -> grant(step)
-      is GrantAgain -> pick(step.lease)?.let { send(Granted(it.lease, it.lease.resource)) }
+      is GrantAgain -> pick(step.lease)?.let { send(Granted(it.lease, Shape(it.lease.resource))) }
       is Start -> pick(step.lease)?.let { if (it.launches > 0) send(Started(it.lease.containerId)) }
       is FailLaunch -> pick(step.lease)?.let { if (it.launches > 0) failLaunch(it, step.fault) }
       is CompleteSome -> step.leases.mapNotNull(::pick).forEach { complete(it, step.exitStatus) }
@@ -179,7 +179,7 @@ class SimulatedCluster(
     for (size in sizes) {
       val lease = seenLeases.granted(lease(leases.size + 1, step.node, size))
       leases += lease
-      send(Granted(lease.lease, size))
+      send(Granted(lease.lease, Shape(size)))
     }
   }
 

@@ -1,12 +1,19 @@
 package knit.am.grpc
 
+import knit.am.AccessControl
+import knit.am.AttemptPolicy
+import knit.am.DriverSpec
+import knit.am.LogLevel
 import knit.am.Submission
+import knit.am.Submitted
 import knit.am.core.ContainerState
 import knit.am.core.FailurePolicy
 import knit.am.core.LocalResource
+import knit.am.core.Placement
 import knit.am.core.Resource
 import knit.am.core.RestartBudget
 import knit.am.core.ServiceSpec
+import knit.am.core.Spread
 import knit.am.core.after
 import knit.am.core.budgets
 import knit.am.core.completed
@@ -43,7 +50,8 @@ class MessagesTest {
             ServiceSpec(
               command = "python w.py",
               instances = 3,
-              resource = Resource(1024, 2),
+              resource = Resource(1024, 2, mapOf("yarn.io/gpu" to 2)),
+              placement = Placement("x", setOf("n1"), setOf("/r"), true, Spread.EVENLY),
               environment = mapOf("TOKEN" to "secret"),
               localResources = mapOf("env" to resource),
               restartBudgets = budgets(maxRestarts = 1, maxReplacements = 0),
@@ -55,11 +63,33 @@ class MessagesTest {
       stagingUrl = "hdfs://nn/user/ann/.knit/applications/application_1_0001",
       userName = "ann",
       masterPorts = 40_000..40_010,
+      driver = DriverSpec("python d.py", mapOf("TOKEN" to "secret"), "env"),
+      attemptPolicy = AttemptPolicy.FAILURES,
+      nodeLabel = "gpu",
+      accessControl = AccessControl(listOf("ann"), listOf("a"), listOf("bob"), listOf("b")),
+      logLevel = LogLevel.DEBUG,
+      submitted =
+        Submitted(
+          "root.a",
+          3,
+          listOf("t"),
+          "knit",
+          2,
+          Duration.ofHours(1),
+          Duration.ofDays(1),
+          Resource(512, 1, mapOf("yarn.io/gpu" to 1)),
+          "gpu",
+          setOf("JAVA_HOME"),
+        ),
     )
 
   @Test
   fun aSubmissionSurvivesTheWireButForTheValuesOfVariables() {
-    val blanked = submission.copy(services = submission.services.mapValues { it.value.copy(environment = mapOf("TOKEN" to "")) })
+    val blanked =
+      submission.copy(
+        services = submission.services.mapValues { it.value.copy(environment = mapOf("TOKEN" to "")) },
+        driver = submission.driver?.copy(environment = mapOf("TOKEN" to "")),
+      )
     assertEquals(blanked, submissionOf(submission.toMessage().toByteArray()))
     assertFalse("secret" in submission.toMessage().toString())
   }

@@ -10,6 +10,7 @@ import knit.am.core.Happenings
 import knit.am.core.Lease
 import knit.am.core.NOW
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import knit.am.core.Variant
 import knit.am.core.after
 import knit.am.core.id
@@ -423,7 +424,7 @@ class LiveLogSourceTest {
     val application =
       (1..silent.size * 10 + 1).fold(registered("worker" to service(instances = silent.size * 10 + 1))) { soFar, number ->
         val address = silent.getOrNull((number - 1) / 10)?.address ?: node.address
-        soFar.after(Granted(Lease(id(number), "node$number:8041", address, SMALL), SMALL), started(number))
+        soFar.after(Granted(Lease(id(number), "node$number:8041", address, SMALL), Shape(SMALL)), started(number))
       }
     val said = id(silent.size * 10 + 1)
     try {

@@ -195,6 +195,7 @@ class LogBoundsTest {
           ReadBudget(),
           mine,
           { testScheduler.currentTime },
+          null,
         ) { item, hasChunk ->
           if (hasChunk) mine.chunks.release()
           if (item.piece is LogPiece.End) ended.merge(checkNotNull(item.container.lease).containerId, 1, Int::plus)

@@ -2,14 +2,21 @@ package knit.am.log
 
 import knit.am.ChangeFeed
 import knit.am.core.AmException
+import knit.am.core.Application
+import knit.am.core.DriverEnded
+import knit.am.core.HISTORY
 import knit.am.core.Happenings
 import knit.am.core.Input
+import knit.am.core.MOST
+import knit.am.core.NOW
+import knit.am.core.Registered
 import knit.am.core.Retention
 import knit.am.core.Unregistered
 import knit.am.core.completed
 import knit.am.core.granted
 import knit.am.core.id
 import knit.am.core.keeping
+import knit.am.core.lease
 import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.started
@@ -157,4 +164,39 @@ class LogStreamsTest {
       assertThrows(AmException.InvalidArgument::class.java) { streams.stream(query(fileNames = listOf(name))) }
     }
   }
+
+  @Test
+  fun theApplicationMastersOwnFilesAreThereForWhoeverAsksByName() =
+    runTest {
+      val own = lease(99)
+      happenings =
+        Happenings(Application.start("application_1_0001", 1, HISTORY, mapOf("worker" to service()), NOW, hasDriver = true))
+      happens(Registered(MOST), granted(1), started(1))
+      val streams =
+        LogStreams(happenings.snapshots, happenings.changes, source, nowMillis = { testScheduler.currentTime }, master = MasterLog(own))
+      assertEquals(
+        setOf(id(1) to "stdout"),
+        streams
+          .stream(query())
+          .toList()
+          .ended()
+          .toSet(),
+        "nobody is sent them unasked",
+      )
+      val drivers = query(containerIds = setOf(id(99)), fileNames = listOf("driver.stdout"), follow = true)
+      val items = mutableListOf<LogItem>()
+      val following = launch { streams.stream(drivers).collect { items += it } }
+      advanceTimeBy(5_000)
+      assertFalse(following.isCompleted)
+      happens(DriverEnded(0, ""))
+      advanceTimeBy(5_000)
+      assertEquals(true to listOf(id(99) to "driver.stdout"), following.isCompleted to items.ended())
+      assertEquals(
+        "",
+        items
+          .last()
+          .container.key.place.serviceName,
+      )
+      assertEquals(listOf("stderr", "stdout"), streams.files(id(99)).map { it.name })
+    }
 }

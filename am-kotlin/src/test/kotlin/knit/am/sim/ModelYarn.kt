@@ -22,6 +22,7 @@ import org.apache.hadoop.yarn.api.records.NodeId
 import org.apache.hadoop.yarn.api.records.NodeReport
 import org.apache.hadoop.yarn.api.records.NodeState
 import org.apache.hadoop.yarn.api.records.Priority
+import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.api.records.Token
 import org.apache.hadoop.yarn.exceptions.ApplicationMasterNotRegisteredException
 import org.apache.hadoop.yarn.exceptions.InvalidApplicationMasterRequestException
@@ -87,6 +88,8 @@ internal class ModelYarn(
   private class Row(
     val size: Resource,
     var count: Int,
+    val isRelaxed: Boolean,
+    val label: String?,
   )
 
   val nodes = LinkedHashMap<String, ModelNode>()
@@ -133,12 +136,12 @@ internal class ModelYarn(
   /** Given back, but its node says that it runs, for the ResourceManager was started anew before that knew. */
   private val unreleased = LinkedHashSet<ContainerId>()
 
-  /** How many containers of each size it would still grant. */
+  /** How many containers of each size it would still grant anywhere. */
   fun asked(): Map<Resource, Int> {
     val asked = HashMap<Resource, Int>()
     rows.values
       .mapNotNull { it[ANYWHERE] }
-      .filter { it.count > 0 }
+      .filter { it.count > 0 && it.isRelaxed && it.label == null }
       .forEach { asked.merge(it.size, it.count, Int::plus) }
     return asked
   }
@@ -256,15 +259,18 @@ internal class ModelYarn(
 
   /** What a node's heartbeat leads to: all that names it or its rack, and one container that may be anywhere. */
   fun schedule(node: ModelNode) {
-    if (isDown || !isRegistered || !node.isLive || !isInReach(node) || node.name in excluded) return
+    if (isDown || !isRegistered || !node.isLive || node.name in excluded) return
     for ((priority, names) in rows) {
       var mayBeAnywhere = true
       while (true) {
         val any = names[ANYWHERE]?.takeIf { it.count > 0 } ?: break
+        // The label of ANYWHERE is that of all names. What may not be here is passed over.
+        if (any.label.orEmpty() != node.partition) break
+        val atNode = names[node.name]?.takeIf { it.count > 0 }
+        val atRack = names[node.rack]?.takeIf { it.count > 0 && (atNode != null || it.isRelaxed) }
+        if (atNode == null && atRack == null && !any.isRelaxed) break
         // What comes after what does not fit here is not looked at.
         if (!hasRoom(node, any.size)) return
-        val atNode = names[node.name]?.takeIf { it.count > 0 }
-        val atRack = names[node.rack]?.takeIf { it.count > 0 }
         if (atNode == null && atRack == null && !mayBeAnywhere) break
         if (atNode == null && atRack == null) mayBeAnywhere = false
         if (atNode != null) atNode.count--
@@ -277,7 +283,7 @@ internal class ModelYarn(
 
   /** Grants one more than is asked for at the most urgent priority, or at one of which nobody has ever heard. */
   fun grantUnasked(isUnheardOf: Boolean) {
-    val (priority, names) = rows.entries.firstOrNull() ?: return
+    val (priority, names) = rows.entries.firstOrNull { it.value[ANYWHERE]?.label == null } ?: return
     val size = names[ANYWHERE]?.size ?: return
     nodes.values
       .firstOrNull {
@@ -344,10 +350,20 @@ internal class ModelYarn(
       val names = rows.getOrPut(ask.priority.priority) { LinkedHashMap() }
       // What is taken back names the smallest size; a grant that was on its way has that which was asked for.
       val before = names[ask.resourceName]?.takeIf { ask.numContainers == 0 }
-      names[ask.resourceName] = Row(before?.size ?: ask.capability.toDomain(), ask.numContainers)
-      if (ask.numContainers > 0 && nodes[ask.resourceName]?.let(::isInReach) == false) {
-        throw AssertionError("asked at ${ask.resourceName}, which is out of reach")
-      }
+      val label = ask.nodeLabelExpression?.ifEmpty { null }
+      names[ask.resourceName] = Row(before?.size ?: ask.capability.toDomain(), ask.numContainers, ask.relaxLocality, label)
+    }
+    for (names in rows.values) {
+      val any = names[ANYWHERE]?.takeIf { it.count > 0 } ?: continue
+      val label = any.label.orEmpty()
+      names
+        .filter { (name, row) ->
+          row.count > 0 && nodes[name]?.let { it.isLive && it.partition != label } == true
+        }.keys
+        .firstOrNull()
+        ?.let {
+          throw AssertionError("asked at $it, which is out of reach of the label '$label'")
+        }
     }
     excluded += request.resourceBlacklistRequest.blacklistAdditions
     excluded -= request.resourceBlacklistRequest.blacklistRemovals.toSet()
@@ -369,6 +385,8 @@ internal class ModelYarn(
   }
 
   private fun refuseIfTooLarge(request: AllocateRequest) {
+    val labelled = request.askList.firstOrNull { !it.nodeLabelExpression.isNullOrEmpty() && it.resourceName != ANYWHERE }
+    if (labelled != null) throw AssertionError("a label at a name: $labelled")
     val most = maximum()
     val tooLarge = request.askList.firstOrNull { !it.capability.toDomain().fitsIn(most) } ?: return
     refusals++
@@ -435,6 +453,8 @@ internal class ModelYarn(
     if (isDown) throw IOException("connection refused")
     return nodes.values.filter { it.isLive }.map { it.report(NodeState.RUNNING) }
   }
+
+  override fun queueInfo(name: String): QueueInfo? = null
 
   override fun useToken(token: Token) = Unit
 

@@ -19,16 +19,22 @@ import knit.am.core.NOW
 import knit.am.core.Outcome
 import knit.am.core.Phase
 import knit.am.core.PlaceKey
+import knit.am.core.Placement
 import knit.am.core.Registered
 import knit.am.core.Release
 import knit.am.core.Resource
 import knit.am.core.ServiceSpec
+import knit.am.core.Shape
+import knit.am.core.Spread
+import knit.am.core.StartDriver
 import knit.am.core.Started
 import knit.am.core.StopContainers
+import knit.am.core.StopDriver
 import knit.am.core.Unregister
 import knit.am.core.Unregistered
 import knit.am.core.WaitingCause
 import knit.am.core.decide
+import knit.am.core.wanted
 import knit.am.yarn.Allocator
 import knit.am.yarn.Leases
 import knit.am.yarn.RmSession
@@ -191,7 +197,9 @@ internal class World(
       assertTrue(allocator.waitingReasons().none { it.cause == WaitingCause.REFUSED }, "what was refused is not tried again")
     }
     val deadline = seconds + limitSeconds
-    val isStuck = application.size == 0 || setup.endless != null || application.wanted().keys.any(::fitsNowhere)
+    val isStuck =
+      application.size == 0 || setup.endless != null || application.wanted().keys.any(::fitsNowhere) ||
+        application.wantedShapes().keys.any { it.placement != Placement.ANYWHERE }
     if (!application.isDone && isStuck) {
       request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
     }
@@ -243,7 +251,9 @@ internal class World(
     val wrong = mutableListOf<String>()
     wrong += leaks()
     val asked = yarn.asked()
-    val wanted = application.wanted()
+    val shapes = application.wantedShapes()
+    for ((shape, count) in shapes) if (shape.placement != Placement.ANYWHERE) wrong += wrongWithPlaced(shape, count)
+    val wanted = shapes.filterKeys { it.placement == Placement.ANYWHERE }.mapKeys { it.key.resource }
     (asked.keys - wanted.keys).forEach { wrong += "YARN is asked for ${asked[it]} of $it, and none is wanted" }
     for ((size, count) in wanted) wrong += wrongWith(size, count, asked[size] ?: 0)
     val inReach = nodesInReach()
@@ -279,7 +289,7 @@ internal class World(
         WaitingCause.REFUSED -> asked == 0
 
         // Where no node at all is in reach, the queue may have a label of its own.
-        WaitingCause.CAPACITY -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
+        WaitingCause.CAPACITY, WaitingCause.QUEUE_FULL -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
 
         else -> false
       }
@@ -344,10 +354,45 @@ internal class World(
     turns++
     if (message.input is AddContainers) oracle.added(message.input, (decision.answer as List<*>).map { it as Container })
     oracle.turn(before, message.input, decision, now)
+    decision.effects.filterIsInstance<Launch>().forEach { checkPlace(it, decision.application) }
     applications.value = decision.application
     decision.changes?.let(feed::append)
     decision.effects.forEach(::carryOut)
     message.answer(Result.success(decision))
+  }
+
+  /** Nothing is launched where it must not be. */
+  private fun checkPlace(
+    launch: Launch,
+    after: Application,
+  ) {
+    val container = checkNotNull(after.container(launch.key))
+    val placement = after.shapeOf(container).placement
+    val node = yarn.nodes.getValue(launch.lease.nodeId.substringBefore(':'))
+    val isAllowed = !placement.isStrict || node.name in placement.nodes || node.rack in placement.racks
+    if (!isAllowed || (placement.label ?: "") != node.partition) throw AssertionError("$launch is not for ${node.name}: $placement")
+    val others = after.containersOf(launch.key.place.serviceName).count { it.state.isLeased && it.lease?.nodeId == launch.lease.nodeId }
+    if (placement.spread == Spread.ANTI_AFFINITY && others > 1) throw AssertionError("$launch is one of $others on ${node.name}")
+  }
+
+  /** Of those that may not be anywhere: none waits while a node would do, and each has a reason. */
+  private fun wrongWithPlaced(
+    shape: Shape,
+    wanted: Int,
+  ): List<String> {
+    val placement = shape.placement
+    val reasons = allocator.waitingReasons().filter { it.resource == shape.resource }
+    val held = placement.spreadOf?.let { application.leasedByNode(it) }.orEmpty()
+    val free =
+      yarn.nodes.values.filter { node ->
+        node.isLive && node.partition == placement.label.orEmpty() && node.name !in yarn.excludedNames &&
+          (!placement.isStrict || node.name in placement.nodes || node.rack in placement.racks) &&
+          (placement.spread != Spread.ANTI_AFFINITY || "${node.name}:8041" !in held) && yarn.hasRoom(node, shape.resource)
+      }
+    return listOfNotNull(
+      "$wanted of $shape wait, though ${free.map { it.name }} would do".takeIf { free.isNotEmpty() },
+      "reasons of $shape are for ${reasons.sumOf { it.count }} of $wanted".takeIf { reasons.sumOf { it.count } != wanted },
+    )
   }
 
   private suspend fun nextMessage(): Message {
@@ -373,6 +418,7 @@ internal class World(
   private fun carryOut(effect: Effect) {
     when (effect) {
       is Launch -> inTurn(effect.lease.containerId) { start(effect) }
+      is StartDriver, is StopDriver -> error("no world has a driver: $effect")
       is knit.am.core.StopContainer -> inTurn(effect.lease.containerId) { stop(effect.lease) }
       is Release -> inTurn(effect.containerId) { release(effect.containerId) }
       is Unregister -> outcome.complete(effect.outcome)

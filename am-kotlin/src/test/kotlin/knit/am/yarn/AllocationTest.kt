@@ -14,6 +14,7 @@ import knit.am.core.WaitingReason
 import knit.am.core.adding
 import knit.am.core.service
 import knit.am.core.start
+import knit.am.core.wanted
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.delay

@@ -16,6 +16,7 @@ import knit.am.core.Release
 import knit.am.core.Resource
 import knit.am.core.SMALL
 import knit.am.core.ServiceSpec
+import knit.am.core.Shape
 import knit.am.core.Started
 import knit.am.core.StopContainers
 import knit.am.core.WaitingCause
@@ -25,6 +26,7 @@ import knit.am.core.decide
 import knit.am.core.service
 import knit.am.core.start
 import knit.am.core.stateOf
+import knit.am.core.wanted
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.Job

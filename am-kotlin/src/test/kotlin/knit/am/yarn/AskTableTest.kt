@@ -3,6 +3,7 @@ package knit.am.yarn
 import knit.am.core.LARGE
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertNull
@@ -184,5 +185,17 @@ class AskTableTest {
     val huge = Shape(Resource(1L shl 40, 1 shl 20))
     assertTrue(priorityOf(gpu) > priorityOf(large))
     assertTrue(priorityOf(huge) in 1 until priorityOf(gpu))
+  }
+
+  @Test
+  fun whatMayBeNowhereElseIsToldSoForAllNamesButThoseThatWereNamed() {
+    val strict = NamedCounts(2, mapOf("n1" to 2), mapOf("/rack" to 2, "/whole" to 2), onlyRacks = setOf("/whole"))
+    val asks = table.difference(mapOf(small to strict)).asks
+    assertEquals(mapOf("n1" to true, "/rack" to false, "/whole" to true, "*" to false), asks.associate { it.name to it.isRelaxed })
+    table.accepted(asks)
+    assertEquals(emptyMap<Any, Any>(), send(small to strict))
+    val relaxed = table.difference(mapOf(small to strict.copy(onlyRacks = null))).asks
+    assertEquals(setOf("n1", "/rack", "/whole", "*"), relaxed.mapTo(HashSet()) { it.name }, "all is told anew")
+    assertTrue(relaxed.all { it.isRelaxed })
   }
 }

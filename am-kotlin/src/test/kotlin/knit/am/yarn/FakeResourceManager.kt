@@ -5,6 +5,7 @@ import knit.am.core.Lease
 import knit.am.core.MOST
 import knit.am.core.Outcome
 import knit.am.core.Resource
+import knit.am.core.Shape
 import kotlinx.coroutines.CompletableDeferred
 import java.io.IOException
 
@@ -64,10 +65,11 @@ internal class FakeResourceManager : ResourceManager {
   fun grant(
     resource: Resource = open.keys.first(),
     nodeName: String = "node1",
+    shape: Shape = Shape(resource),
   ): Grant {
     number++
     val lease = Lease("container_$number", "$nodeName:8041", "$nodeName:8042", resource)
-    return Grant(lease, resource).also { granted += it }
+    return Grant(lease, shape).also { granted += it }
   }
 
   fun complete(
@@ -106,7 +108,7 @@ internal class FakeResourceManager : ResourceManager {
   private fun grantAll(demand: Demand) {
     for ((shape, counts) in demand.asks) {
       val named = counts.byNode.flatMap { (name, count) -> List(count) { name } }
-      repeat(counts.total) { grant(shape.resource, named.getOrElse(it) { named.firstOrNull() ?: "node1" }) }
+      repeat(counts.total) { grant(shape.resource, named.getOrElse(it) { named.firstOrNull() ?: "node1" }, shape) }
     }
   }
 
@@ -118,6 +120,15 @@ internal class FakeResourceManager : ResourceManager {
     reports++
     reportGate?.await()
     return rooms
+  }
+
+  /** What [queue] answers, and how often it was asked. */
+  var queueReport: QueueReport? = null
+  var queueReports = 0
+
+  override suspend fun queue(name: String): QueueReport? {
+    queueReports++
+    return queueReport
   }
 
   override suspend fun unregister(outcome: Outcome) {

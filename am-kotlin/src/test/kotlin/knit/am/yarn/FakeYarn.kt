@@ -18,6 +18,7 @@ import org.apache.hadoop.yarn.api.records.NodeId
 import org.apache.hadoop.yarn.api.records.NodeReport
 import org.apache.hadoop.yarn.api.records.NodeState
 import org.apache.hadoop.yarn.api.records.Priority
+import org.apache.hadoop.yarn.api.records.QueueInfo
 import org.apache.hadoop.yarn.api.records.Token
 import org.apache.hadoop.yarn.exceptions.ApplicationAttemptNotFoundException
 import org.apache.hadoop.yarn.exceptions.ApplicationMasterNotRegisteredException
@@ -274,6 +275,8 @@ internal class FakeYarn :
     reportFailure?.let { throw it }
     return nodes.values.map { it.report(NodeState.RUNNING) }
   }
+
+  override fun queueInfo(name: String): QueueInfo? = null
 
   override fun useToken(token: Token) {
     tokens += token.text

@@ -1,5 +1,6 @@
 package knit.am.yarn
 
+import knit.am.AccessControl
 import knit.am.core.ContainerKey
 import knit.am.core.LocalResource
 import knit.am.core.MAX_ARGUMENT_BYTES
@@ -14,6 +15,7 @@ import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.security.token.Token
 import org.apache.hadoop.security.token.TokenIdentifier
+import org.apache.hadoop.yarn.api.records.ApplicationAccessType
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -243,7 +245,7 @@ class LaunchSpecTest {
   fun aServiceMayOverrideAllVariablesButKnits() {
     val variables = ApplicationVariables("application_1_0001", "history-1", "am:50100", userName = "ann")
     val own = mapOf("LANG" to "C", "KNIT_RANK" to "99", "KNIT_AM_ADDRESS" to "elsewhere:1", "MINE" to "1")
-    val environment = variables.ofContainer(ContainerKey(PlaceKey("worker", 3), 2), lease(7, resource = Resource(300, 2)), own)
+    val environment = variables.ofContainer(ContainerKey(PlaceKey("worker", 3), 2), 12, lease(7, resource = Resource(300, 2)), own)
     assertEquals(
       mapOf(
         "LANG" to "C",
@@ -257,6 +259,7 @@ class LaunchSpecTest {
         "KNIT_SERVICE_NAME" to "worker",
         "KNIT_RANK" to "3",
         "KNIT_ATTEMPT_NUMBER" to "2",
+        "KNIT_ORDINAL" to "12",
         "KNIT_MEMORY_MIB" to "300",
         "KNIT_VCORES" to "2",
       ),
@@ -267,6 +270,17 @@ class LaunchSpecTest {
   @Test
   fun withKerberosNobodySaysWhoTheUserIs() {
     val variables = ApplicationVariables("application_1_0001", "history-1", "am:50100", userName = null)
-    assertNull(variables.ofContainer(ContainerKey(PlaceKey("worker", 0), 1), lease(1), emptyMap())["HADOOP_USER_NAME"])
+    assertNull(variables.ofContainer(ContainerKey(PlaceKey("worker", 0), 1), 0, lease(1), emptyMap())["HADOOP_USER_NAME"])
+  }
+
+  @Test
+  fun whoMaySeeLogsIsToldWithEachContainerInHadoopsForm() {
+    val spec = spec("true")
+    assertNull(LaunchContexts(credentials).of(spec).applicationACLs?.ifEmpty { null })
+    val acls = AccessControl(listOf("ann", "bob"), listOf("staff"), emptyList(), listOf("ops")).toYarn()
+    assertEquals(mapOf(ApplicationAccessType.VIEW_APP to "ann,bob staff", ApplicationAccessType.MODIFY_APP to " ops"), acls)
+    assertEquals(acls, LaunchContexts(credentials, acls).of(spec).applicationACLs)
+    assertEquals("*", AccessControl(viewUsers = listOf("ann", "*")).toYarn()[ApplicationAccessType.VIEW_APP])
+    assertEquals(emptyMap<ApplicationAccessType, String>(), AccessControl.OWNER_ONLY.toYarn())
   }
 }

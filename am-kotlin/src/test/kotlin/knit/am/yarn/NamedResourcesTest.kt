@@ -2,6 +2,7 @@ package knit.am.yarn
 
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import kotlinx.coroutines.test.StandardTestDispatcher
 import kotlinx.coroutines.test.TestScope
 import kotlinx.coroutines.test.currentTime

@@ -3,6 +3,7 @@ package knit.am.yarn
 import knit.am.core.MOST
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -57,11 +58,11 @@ class NodesTest {
   @Test
   fun nodesOfAPartitionAreNotNamedUnlessAllGrantsComeFromThere() {
     report(room(1), room(2, partition = "gpu"))
-    assertEquals(listOf("node1"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+    assertEquals(listOf("node1"), preferredNodes(emptySet())?.nodes?.map { it.name })
     nodes.granted("node2:8041", SMALL)
-    assertEquals(listOf("node2"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+    assertEquals(listOf("node2"), preferredNodes(emptySet())?.nodes?.map { it.name })
     nodes.granted("node1:8041", SMALL)
-    assertEquals(listOf("node1"), nodes.preferredNodes(emptySet())?.nodes?.map { it.name })
+    assertEquals(listOf("node1"), preferredNodes(emptySet())?.nodes?.map { it.name })
   }
 
   /** YARN may lend them, so that it is asked; but nobody should count on it. */
@@ -78,19 +79,19 @@ class NodesTest {
   @Test
   fun whereOnlyPartitionsAreLeftNothingIsNamed() {
     report(room(2, partition = "gpu"))
-    assertEquals(emptyList<NodeRoom>(), nodes.preferredNodes(emptySet())?.nodes)
+    assertEquals(emptyList<NodeRoom>(), preferredNodes(emptySet())?.nodes)
   }
 
   @Test
   fun whereEveryNodeIsExcludedAnyWillDo() {
     report(room(1))
-    assertEquals(listOf("node1"), nodes.preferredNodes(setOf("node1:8041"))?.nodes?.map { it.name })
+    assertEquals(listOf("node1"), preferredNodes(setOf("node1:8041"))?.nodes?.map { it.name })
   }
 
   @Test
   fun nodesThatHaveComeAreNoReasonToNameNoOthers() {
     nodes.add(room(1))
-    assertEquals(null, nodes.preferredNodes(emptySet()))
+    assertEquals(null, preferredNodes(emptySet()))
   }
 
   @Test
@@ -106,6 +107,9 @@ class NodesTest {
     nodes.add(gpus(3, 2))
     assertEquals(2L, nodes.sizes().maximum.amountOf("yarn.io/gpu"))
   }
+
+  private fun preferredNodes(excluded: Set<String>): PreferredNodes? =
+    (NodeChoice(nodes, excluded) { emptyMap() }.of(Shape(SMALL), 1) as? Candidates.Preferred)?.nodes
 
   private fun report(vararg rooms: NodeRoom) =
     runBlocking { nodes.begin(Registration(MOST, countsVcores = false), CompletableDeferred(Result.success(rooms.toList()))) }

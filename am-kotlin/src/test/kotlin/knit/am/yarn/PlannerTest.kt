@@ -6,6 +6,7 @@ import io.kotest.property.arbitrary.int
 import io.kotest.property.arbitrary.list
 import knit.am.core.LARGE
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import knit.am.forAll
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -22,7 +23,12 @@ class PlannerTest {
     nowMillis: Long = 0,
     generation: Long = 1,
     planner: Planner = this.planner,
-  ): NamedCounts = planner.plan(mapOf(small to wanted), nodes?.let { PreferredNodes(it, generation) }, nowMillis).getValue(small)
+  ): NamedCounts = planner.plan(mapOf(small to wanted), { among(nodes, generation) }, nowMillis).getValue(small)
+
+  private fun among(
+    nodes: List<NodeRoom>?,
+    generation: Long = 1,
+  ): Candidates = nodes?.let { Candidates.Preferred(PreferredNodes(it, generation)) } ?: Candidates.Unknown
 
   @Test
   fun containersAreSpreadInProportionToWhatIsFree() {
@@ -82,7 +88,7 @@ class PlannerTest {
     plan(2, listOf(room(1)))
     plan(5, listOf(room(2), room(1, 0)), 200)
     assertEquals(mapOf("node1" to 2, "node2" to 1), plan(3, listOf(room(2), room(1, 0)), 300).byNode)
-    assertEquals(emptyMap<Shape, NamedCounts>(), planner.plan(emptyMap(), PreferredNodes(listOf(room(2)), 1), 400))
+    assertEquals(emptyMap<Shape, NamedCounts>(), planner.plan(emptyMap(), { among(listOf(room(2))) }, 400))
   }
 
   @Test
@@ -125,7 +131,10 @@ class PlannerTest {
 
   @Test
   fun moreShapesThanOneShareTheRoom() {
-    val counts = planner.plan(mapOf(small to 2, large to 1), PreferredNodes(listOf(room(1, LARGE.memoryMib + 512), room(2, 512)), 1), 0)
+    val counts =
+      among(listOf(room(1, LARGE.memoryMib + 512), room(2, 512))).let { nodes ->
+        planner.plan(mapOf(small to 2, large to 1), { nodes }, 0)
+      }
     assertEquals(1, counts.getValue(large).byNode["node1"])
     assertEquals(3, counts.values.sumOf { it.byNode.values.sum() }, "$counts")
   }
@@ -146,8 +155,8 @@ class PlannerTest {
       val nodes = freeMib.mapIndexed { index, mib -> room(index, mib.toLong()) }
       val wanted = mapOf(small to smallCount, large to largeCount).filterValues { it > 0 }
       val wantedLater = mapOf(small to smallLater).filterValues { it > 0 }
-      val first = planner.plan(wanted, PreferredNodes(nodes, 1), 0)
-      val second = planner.plan(wantedLater, PreferredNodes(nodes.drop(1), 2), laterMillis.toLong())
+      val first = among(nodes).let { all -> planner.plan(wanted, { all }, 0) }
+      val second = among(nodes.drop(1), 2).let { rest -> planner.plan(wantedLater, { rest }, laterMillis.toLong()) }
       for ((counts, want, named) in listOf(Triple(first, wanted, nodes), Triple(second, wantedLater, nodes.drop(1)))) {
         assertEquals(want, counts.mapValues { it.value.total })
         if (named.size < 2) continue
@@ -169,7 +178,7 @@ class PlannerTest {
   fun sharesAreThoseThatAreDealtOutOneByOne() {
     forAll(300, Arb.bind(Arb.list(Arb.int(0..30), 1..20), Arb.int(1..400), ::Pair)) { (rooms, count) ->
       val nodes = rooms.mapIndexed { index, room -> room(index + 10, room * SMALL.memoryMib) }
-      val counts = Planner(countsVcores = false).plan(mapOf(small to count), PreferredNodes(nodes, 1), 0).getValue(small)
+      val counts = Planner(countsVcores = false).plan(mapOf(small to count), { among(nodes) }, 0).getValue(small)
       val dealt = nodes.associate { it.name to 0 }.toMutableMap()
       repeat(minOf(count, rooms.sum())) {
         val best =
@@ -191,7 +200,53 @@ class PlannerTest {
   fun onlyNodesThatHaveOfANamedResourceAreNamedForIt() {
     val gpu = Shape(SMALL.copy(others = mapOf("yarn.io/gpu" to 2)))
     val nodes = listOf(room(1), room(2).run { copy(free = free.copy(others = mapOf("yarn.io/gpu" to 5))) })
-    val counts = planner.plan(mapOf(gpu to 3), PreferredNodes(nodes, 1), 0).getValue(gpu)
+    val counts = planner.plan(mapOf(gpu to 3), { among(nodes) }, 0).getValue(gpu)
     assertEquals(mapOf("node1" to 1, "node2" to 3), counts.byNode, "there is room for two of them, and the third names all")
+  }
+
+  @Test
+  fun containersThatAreToBeSpreadEvenlyGoWhereFewestOfTheServiceAre() {
+    val table =
+      listOf(
+        // free MiB on nodes 1, 2, 3; how many of the service are there; wanted; named
+        Even(listOf(8192, 1024, 1024), listOf(0, 0, 0), 3, listOf(1, 1, 1)),
+        Even(listOf(8192, 1024, 1024), listOf(2, 1, 0), 3, listOf(0, 1, 2)),
+        Even(listOf(8192, 256, 1024), listOf(0, 0, 0), 6, listOf(3, 1, 2)),
+        Even(listOf(100, 256, 256), listOf(0, 5, 5), 2, listOf(0, 1, 1)),
+      )
+    for (row in table) {
+      val nodes = row.free.mapIndexed { index, mib -> room(index + 1, mib) }
+      val held = row.held.mapIndexed { index, count -> "node${index + 1}:8041" to count }.toMap()
+      val even = Candidates.Preferred(PreferredNodes(nodes, 1), held)
+      val counts = Planner(countsVcores = false).plan(mapOf(small to row.wanted), { even }, 0).getValue(small)
+      assertEquals(row.named, (1..3).map { counts.byNode["node$it"] ?: 0 }, "$row")
+      assertEquals(null, counts.onlyRacks, "others will do")
+    }
+  }
+
+  private data class Even(
+    val free: List<Long>,
+    val held: List<Int>,
+    val wanted: Int,
+    val named: List<Int>,
+  )
+
+  @Test
+  fun nodesThatWereNamedAreWelcomeToAllAndStayTheOnlyOnesHoweverLongItTakes() {
+    val named = { isStrict: Boolean -> Candidates.Named(listOf(room(1), room(2)), setOf("/other"), isStrict) }
+    for (millis in listOf(0L, 60_000L)) {
+      val strict = planner.plan(mapOf(small to 3), { named(true) }, millis).getValue(small)
+      assertEquals(NamedCounts(3, mapOf("node1" to 3, "node2" to 3), mapOf("/rack" to 3, "/other" to 3), setOf("/other")), strict)
+      assertEquals(strict.copy(onlyRacks = null), planner.plan(mapOf(small to 3), { named(false) }, millis).getValue(small))
+    }
+  }
+
+  @Test
+  fun whatMayNotShareANodeIsAskedForOnceOnEachAndNoMoreThanThereAre() {
+    val apart = Candidates.Apart(listOf(room(1), room(2)))
+    val both = mapOf("node1" to 1, "node2" to 1)
+    assertEquals(NamedCounts(2, both, mapOf("/rack" to 2), emptySet()), planner.plan(mapOf(small to 5), { apart }, 0).getValue(small))
+    assertEquals(NamedCounts(1, both, mapOf("/rack" to 2), emptySet()), planner.plan(mapOf(small to 1), { apart }, 0).getValue(small))
+    assertEquals(emptyMap<Shape, NamedCounts>(), planner.plan(mapOf(small to 1), { Candidates.None(Shortage.Names) }, 0))
   }
 }

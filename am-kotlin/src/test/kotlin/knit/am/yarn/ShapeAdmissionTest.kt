@@ -5,6 +5,7 @@ import knit.am.core.MOST
 import knit.am.core.NOW
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.Shape
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
@@ -15,6 +16,11 @@ class ShapeAdmissionTest {
   private val small = Shape(SMALL)
   private val large = Shape(LARGE)
   private val any = ContainerSizes(MOST, emptyList(), countsVcores = false)
+
+  private fun ShapeAdmission.admit(
+    wanted: Set<Shape>,
+    sizes: ContainerSizes,
+  ) = admit(wanted) { if (sizes.holds(it.resource)) null else Standing.TooLarge }
 
   private fun standing(shape: Shape) = admission.statuses()[shape]?.standing
 

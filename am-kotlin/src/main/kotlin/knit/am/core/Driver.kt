@@ -1,0 +1,73 @@
+package knit.am.core
+
+/** Where the program is that runs beside the Application Master, and whose end is the application's. */
+enum class DriverState {
+  /** It begins once the Application Master is registered. */
+  WAITING,
+  RUNNING,
+
+  /** It was asked to end. */
+  STOPPING,
+
+  /** Final. */
+  ENDED,
+}
+
+/** Whether there is a driver whose end is still to come. */
+internal val DriverState?.isToCome: Boolean
+  get() = this != null && this != DriverState.ENDED
+
+internal fun Turn.startDriver() {
+  if (application.header.driver != DriverState.WAITING || application.phase != Phase.RUNNING) return
+  put(application.header.copy(driver = DriverState.RUNNING))
+  effect(StartDriver)
+}
+
+internal fun Turn.stopDriver() {
+  when (application.header.driver) {
+    DriverState.WAITING -> {
+      put(application.header.copy(driver = DriverState.ENDED))
+    }
+
+    DriverState.RUNNING -> {
+      put(application.header.copy(driver = DriverState.STOPPING))
+      effect(StopDriver)
+    }
+
+    else -> {}
+  }
+}
+
+/** Its end is the application's, unless that has been decided already. */
+internal fun Turn.driverEnded(report: DriverEnded) {
+  if (application.header.driver != DriverState.RUNNING && application.header.driver != DriverState.STOPPING) return
+  put(application.header.copy(driver = DriverState.ENDED))
+  end(application.outcomeOf(report))
+}
+
+private fun Application.outcomeOf(report: DriverEnded): Outcome {
+  if (report.exitCode == 0) {
+    return header.firstFailure?.let { failureOutcome(it) } ?: Outcome(FinalStatus.SUCCEEDED, "The driver has ended with exit code 0.", 0)
+  }
+  val last = lastWords(report.diagnostics)?.let { " $it" }.orEmpty()
+  val first = header.firstFailure?.let { " First to fail: ${it.sentence}" }.orEmpty()
+  return Outcome(FinalStatus.FAILED, "The driver failed: ${report.inWords()}.$last$first", report.exitCode ?: 1)
+}
+
+private fun DriverEnded.inWords(): String {
+  val signal = exitCode?.minus(SIGNAL_BASE)?.takeIf { it in SIGNALS }
+  return when {
+    exitCode == null -> "it has no exit code"
+    signal == SIGKILL -> "ended by signal 9 (exit code 137), $OUT_OF_MEMORY"
+    signal == SIGTERM -> "ended by signal 15 (exit code 143), as a node does with a container that is to end"
+    signal != null -> "ended by signal $signal (exit code $exitCode)"
+    else -> "exit code $exitCode"
+  }
+}
+
+private const val OUT_OF_MEMORY =
+  "as the kernel does where memory has run out: it has what the Application Master leaves of its container"
+private const val SIGNAL_BASE = 128
+private const val SIGKILL = 9
+private const val SIGTERM = 15
+private val SIGNALS = 1..31

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
 from integration.bench.clients.protocol import VALUE, Marks, now, tell, timed, wait_for_go
@@ -105,9 +106,9 @@ def store(arguments: argparse.Namespace) -> None:
             wait_for_go()
             put, get, late = [], [], []
             for number in range(arguments.keys):
-                put.append(timed(lambda key=f"key/{number}": kv.put(key, VALUE)))
+                put.append(timed(partial(kv.put, f"key/{number}", VALUE)))
             for number in range(arguments.keys):
-                get.append(timed(lambda key=f"key/{number}": kv.get(key)))
+                get.append(timed(partial(kv.get, f"key/{number}")))
             with kv.events(prefix="watched/", event_type="PUT") as events:
                 for number in range(arguments.keys):
                     began = now()

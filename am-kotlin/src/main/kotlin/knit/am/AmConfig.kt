@@ -1,6 +1,7 @@
 package knit.am
 
 import knit.am.core.ServiceSpec
+import knit.am.log.LogLevel
 import knit.am.security.ClientGrant
 import knit.am.security.ContainerKeys
 import knit.am.security.Tls
@@ -26,6 +27,8 @@ data class Submission(
   val clientGrants: List<ClientGrant> = emptyList(),
   /** Why it cannot be run as it was written, in a sentence for people; null if nothing is wrong but perhaps the services. */
   val problem: String? = null,
+  /** What it writes to its own log. */
+  val logLevel: LogLevel = LogLevel.INFO,
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)

@@ -6,6 +6,7 @@ import knit.am.log.ContainerIndex
 import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
+import knit.am.log.setLogLevel
 import knit.am.security.Secrets
 import knit.am.security.containerKeys
 import knit.am.security.forContainers
@@ -82,6 +83,7 @@ private suspend fun start() =
         credentials.tls(),
         credentials.containerKeys(),
       )
+    setLogLevel(config.submission.logLevel)
     val staging = HdfsStaging(configuration, config.applicationId, config.submission.stagingUrl, Dispatchers.IO)
     applicationMaster(config, configuration, credentials, staging).run()
     staging.remove()

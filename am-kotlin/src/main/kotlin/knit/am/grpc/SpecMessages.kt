@@ -7,6 +7,7 @@ import knit.am.core.LocalResource
 import knit.am.core.Resource
 import knit.am.core.RestartBudget
 import knit.am.core.ServiceSpec
+import knit.am.log.LogLevel
 import knit.v1.ApplicationSpec
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
@@ -14,6 +15,7 @@ import knit.v1.PortRange
 import java.time.Instant
 import knit.v1.FailurePolicy as FailurePolicyMessage
 import knit.v1.LocalResource as LocalResourceMessage
+import knit.v1.LogLevel as LogLevelMessage
 import knit.v1.Resource as ResourceMessage
 import knit.v1.ServiceSpec as ServiceSpecMessage
 
@@ -40,6 +42,13 @@ internal fun ApplicationSpec.toDomain(): Submission {
     masterPorts = if (hasMasterPorts() && problem == null) masterPorts.first..masterPorts.last else null,
     clientGrants = if (problem == null) clientGrantsList.map { it.toDomain() } else emptyList(),
     problem = problem,
+    logLevel =
+      when (logLevel) {
+        LogLevelMessage.LOG_LEVEL_DEBUG -> LogLevel.DEBUG
+        LogLevelMessage.LOG_LEVEL_WARN -> LogLevel.WARN
+        LogLevelMessage.LOG_LEVEL_ERROR -> LogLevel.ERROR
+        else -> LogLevel.INFO
+      },
   )
 }
 
@@ -56,6 +65,13 @@ internal fun Submission.toMessage(showsValuesOf: (String) -> Boolean = { false }
       .setLinger(linger.toMessage())
       .setStagingUrl(stagingUrl.orEmpty())
       .setUserName(userName.orEmpty())
+  message.logLevel =
+    when (logLevel) {
+      LogLevel.DEBUG -> LogLevelMessage.LOG_LEVEL_DEBUG
+      LogLevel.INFO -> LogLevelMessage.LOG_LEVEL_INFO
+      LogLevel.WARN -> LogLevelMessage.LOG_LEVEL_WARN
+      LogLevel.ERROR -> LogLevelMessage.LOG_LEVEL_ERROR
+    }
   masterPorts?.let { message.setMasterPorts(it.toMessage()) }
   message.addAllClientGrants(clientGrants.map { it.toMessage() })
   return message.build()

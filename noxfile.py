@@ -58,7 +58,13 @@ GENERATED = artifacts.NOT_SOURCES | {"v1", "_jar"}
 BUF = "buf-bin==1.75.0"
 RUFF = "ruff==0.17.6"
 TYPES = ["mypy==2.4.1", "types-grpcio", "types-protobuf", "types-PyYAML"]
-TESTS = ["pytest>=8", "hypothesis>=6.100", "pytest-timeout>=2.3", "pytest-xdist>=3.6"]
+TESTS = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "jsonschema>=4.18",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+]
 EXAMPLES = ["ipyparallel>=9", "distributed>=2025.1"]
 
 toolchain.offer_pyenv_interpreters()

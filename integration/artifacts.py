@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 # What builds and interpreters leave among the sources.
-NOT_SOURCES = frozenset({"__pycache__", "build", "target", "node_modules", "gen"})
+NOT_SOURCES = frozenset({"__pycache__", "build", "target", "node_modules", "gen", "dist"})
 
 
 def fingerprint(inputs: Iterable[Path], *, without: frozenset[str] = NOT_SOURCES) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from integration.bench import core, floor_setup, report, skein_setup
 from integration.bench.errors import BenchError, SkeinMissingError
-from integration.bench.figures import KNIT, SIDES, SKEIN
+from integration.bench.figures import KNIT, SIDES, SKEIN, SKEIN_WARM
 from integration.bench.measures import Bench
 from integration.bench.results import Results, none
 from integration.bench.side import Side, floor_side, knit_side, skein_sides
@@ -30,7 +30,7 @@ from integration.toolchain import ToolchainError
 
 ROOT = Path(__file__).parents[2]
 SKEIN_VENV = ROOT / ".nox" / "bench-skein"
-STEPS = ("core", "cold", "submit", "scale", "follow", "drain")
+STEPS = ("core", "cold", "submit", "scale", "store", "follow", "drain")
 
 
 @attrs.frozen
@@ -54,6 +54,9 @@ def turns(bench: Bench, sides: list[Side], arguments: argparse.Namespace) -> Ite
             yield Turn(
                 "scale", side, partial(bench.scale, side, arguments.add, arguments.idle_seconds)
             )
+    for side in sides:
+        if side.name in (KNIT, SKEIN_WARM):
+            yield Turn("store", side, partial(bench.store, side, arguments.keys))
     seconds = arguments.follow_seconds
     for side in sides:
         if side.name == KNIT:
@@ -124,6 +127,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES, help="(all)")
     parser.add_argument("--add", type=int, nargs="+", help="(10; on docker 10, then 50)")
     parser.add_argument("--idle-seconds", type=float, default=60, help="of the idle AM (60)")
+    parser.add_argument("--keys", type=int, default=500, help="written, read and watched (500)")
     parser.add_argument("--follow-seconds", type=int, default=20, help="of log lines (20)")
     parser.add_argument("--drain-mib", type=int, default=954, help="of a log that is there (954)")
     parser.add_argument(

@@ -162,6 +162,29 @@ FIGURES = (
         "Ten containers that write a hundred lines a second each; the median line of each round.",
     ),
     Figure("line_fast_p99", "… 99th percentile", "ms", "The same, 99 of 100 lines are quicker."),
+    Figure(
+        "kv_put",
+        "a key written",
+        "ms",
+        "One client writes keys of 100 bytes, one call after the other, to an application that "
+        "does nothing else; the median call of each round.",
+    ),
+    Figure("kv_put_p99", "… 99th percentile", "ms", "The same, 99 of 100 are quicker."),
+    Figure("kv_get", "a key read", "ms", "The same client reads them; the median call."),
+    Figure("kv_get_p99", "… 99th percentile", "ms", "The same, 99 of 100 are quicker."),
+    Figure(
+        "kv_late",
+        "a key written, to heard of by a watch",
+        "ms",
+        "From the call to the event at a watch of the same process, one key after the other.",
+    ),
+    Figure("kv_late_p99", "… 99th percentile", "ms", "The same, 99 of 100 are quicker."),
+    Figure(
+        "kv_cpu",
+        "… AM's CPU for each of these",
+        "µs",
+        "User and system time of the Application Master during all of them, by their number.",
+    ),
     *_drains("drain_one", "one follower"),
     *_drains("drain_ten", "ten followers"),
 )

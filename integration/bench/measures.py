@@ -146,3 +146,18 @@ class Bench:
         cost["call"], cost["call_p99"] = percentile(calls, 50), percentile(calls, 99)
         for name, value in cost.items():
             self.results.note(f"{figure}_{name}", side.name, value)
+
+    def store(self, side: Side, keys: int) -> None:
+        """The key-value store: one client that writes, reads, and hears of its own writes."""
+        with side.client("store", "exec sleep 3600", more=("--keys", str(keys))) as client:
+            pid = processes.master_of(client.answer()["application_id"])
+            before = processes.cpu_seconds(pid)
+            client.go()
+            answer = client.answer()
+            cpu = processes.cpu_seconds(pid) - before
+            client.go()
+        for figure in ("put", "get", "late"):
+            millis = [nanos / 1_000_000 for nanos in answer[f"{figure}_nanos"]]
+            self.results.note(f"kv_{figure}", side.name, percentile(millis, 50))
+            self.results.note(f"kv_{figure}_p99", side.name, percentile(millis, 99))
+        self.results.note("kv_cpu", side.name, cpu / (3 * keys) * 1_000_000)

@@ -102,6 +102,32 @@ CAPACITY_SCHEDULER: Properties = {
     "yarn.scheduler.capacity.root.stopped.state": "STOPPED",
 }
 
+# What clusters for several teams have, on the dockerized one: a partition, and preemption.
+LABEL = "special"
+"""A node label that there is, and that no node has until a test gives it to one."""
+
+PARTITIONS: Properties = {
+    "yarn.node-labels.enabled": "true",
+    "yarn.node-labels.fs-store.root-dir": "file:///var/lib/hadoop/yarn/labels",
+}
+PARTITIONED_QUEUES: Properties = {
+    "yarn.scheduler.capacity.root.accessible-node-labels": LABEL,
+    f"yarn.scheduler.capacity.root.accessible-node-labels.{LABEL}.capacity": 100,
+    "yarn.scheduler.capacity.root.default.accessible-node-labels": LABEL,
+    f"yarn.scheduler.capacity.root.default.accessible-node-labels.{LABEL}.capacity": 100,
+    # Only the one queue has it.
+    "yarn.scheduler.capacity.root.small.accessible-node-labels": " ",
+    "yarn.scheduler.capacity.root.stopped.accessible-node-labels": " ",
+}
+PREEMPTION: Properties = {
+    "yarn.resourcemanager.scheduler.monitor.enable": "true",
+    # What a queue is owed, it gets within seconds instead of a minute.
+    "yarn.resourcemanager.monitor.capacity.preemption.monitoring_interval": 1_000,
+    "yarn.resourcemanager.monitor.capacity.preemption.max_wait_before_kill": 1_000,
+    "yarn.resourcemanager.monitor.capacity.preemption.total_preemption_per_round": 1.0,
+    "yarn.resourcemanager.monitor.capacity.preemption.natural_termination_factor": 1.0,
+}
+
 
 def write_configuration(
     directory: Path,

@@ -18,6 +18,7 @@ from integration.waiting import wait_until
 
 NODES = ("node-1", "node-2", "node-3")
 HDFS_SUPERUSER = "hdfs"
+YARN_ADMINISTRATOR = "yarn"
 HADOOP = "/opt/hadoop/share/hadoop"
 _SOCKET = "/var/run/docker.sock"
 
@@ -96,6 +97,20 @@ class DockerCluster(Cluster):
             timeout=timedelta(minutes=2),
             evidence=lambda: self._engine.logs(stopped),
         )
+
+    def label_node(self, node_id: str, label: str | None) -> None:
+        """
+        Put a node into a partition, made if it is not there; None: into the default one.
+
+        What runs on it is killed.
+        """
+        url = f"{self.resource_manager_url}/ws/v1/cluster"
+        labels = [label] if label is not None else []
+        if label is not None:
+            made = {"nodeLabelInfo": [{"name": label, "exclusivity": True}]}
+            rest.call("POST", f"{url}/add-node-labels?user.name={YARN_ADMINISTRATOR}", made)
+        given = {"nodeToLabels": [{"nodeId": node_id, "labels": labels}]}
+        rest.call("POST", f"{url}/replace-node-to-labels?user.name={YARN_ADMINISTRATOR}", given)
 
     def evidence(self) -> str:
         daemons = ("namenode", "datanode", "resourcemanager", *NODES)

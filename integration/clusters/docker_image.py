@@ -88,6 +88,8 @@ def _configure(directory: Path) -> None:
             **configuration.YARN,
             # The embedded cluster writes TFiles, as Hadoop does by default.
             **configuration.IFILE,
+            **configuration.PARTITIONS,
+            **configuration.PREEMPTION,
             # And the embedded one does not compress them, as Hadoop does not by default.
             "yarn.nodemanager.log-aggregation.compression-type": "gz",
             "yarn.resourcemanager.hostname": "resourcemanager",
@@ -98,7 +100,10 @@ def _configure(directory: Path) -> None:
             "yarn.nodemanager.local-dirs": "/var/lib/hadoop/yarn/local",
             "yarn.nodemanager.log-dirs": "/var/lib/hadoop/yarn/logs",
         },
-        capacity_scheduler=configuration.CAPACITY_SCHEDULER,
+        capacity_scheduler={
+            **configuration.CAPACITY_SCHEDULER,
+            **configuration.PARTITIONED_QUEUES,
+        },
     )
 
 

@@ -7,11 +7,12 @@ import multiprocessing
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from multiprocessing.queues import SimpleQueue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from integration.bench.clients.protocol import Marks, now, tell, wait_for_go
+from integration.bench.clients.protocol import VALUE, Marks, now, tell, timed, wait_for_go
 
 STARTED = now()
 
@@ -175,17 +176,32 @@ def drain(arguments: argparse.Namespace) -> None:
         wait_for_go()
 
 
+def store(arguments: argparse.Namespace) -> None:
+    """Writes and reads keys one after the other, and hears of the writes of others."""
+    with (
+        knit.Client.from_config(arguments.conf_dir) as client,
+        client.submit(specification(arguments)) as application,
+    ):
+        wait_until_running(application, 1)
+        kv = application.kv
+        tell(application_id=application.application_id)
+        wait_for_go()
+        put, get, late = [], [], []
+        for number in range(arguments.keys):
+            put.append(timed(partial(kv.put, f"key/{number}", VALUE)))
+        for number in range(arguments.keys):
+            get.append(timed(partial(kv.get, f"key/{number}")))
+        with kv.watch(prefix="watched/") as events:
+            for number in range(arguments.keys):
+                began = now()
+                kv.put(f"watched/{number}", VALUE)
+                next(events)
+                late.append(now() - began)
+        tell(put_nanos=put, get_nanos=get, late_nanos=late)
+        wait_for_go()
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("step", choices=["prime", "cold", "submit", "scale", "follow", "drain"])
-    parser.add_argument("--conf-dir", type=Path, required=True)
-    parser.add_argument("--command", required=True)
-    parser.add_argument("--memory", required=True)
-    parser.add_argument("--instances", type=int, default=1)
-    parser.add_argument("--add", type=int, action="append", default=[])
-    parser.add_argument("--readers", type=int, default=1)
-    parser.add_argument("--bytes", type=int, default=0)
-    arguments = parser.parse_args()
     steps = {
         "prime": prime,
         "cold": cold,
@@ -193,7 +209,19 @@ def main() -> None:
         "scale": scale,
         "follow": follow,
         "drain": drain,
+        "store": store,
     }
+    parser = argparse.ArgumentParser()
+    parser.add_argument("step", choices=steps)
+    parser.add_argument("--conf-dir", type=Path, required=True)
+    parser.add_argument("--command", required=True)
+    parser.add_argument("--memory", required=True)
+    parser.add_argument("--instances", type=int, default=1)
+    parser.add_argument("--add", type=int, action="append", default=[])
+    parser.add_argument("--readers", type=int, default=1)
+    parser.add_argument("--bytes", type=int, default=0)
+    parser.add_argument("--keys", type=int, default=0)
+    arguments = parser.parse_args()
     steps[arguments.step](arguments)
 
 

@@ -11,6 +11,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+
+VALUE = bytes(100)
+"""What is written to a key-value store."""
 
 Marks = dict[str, int]
 """Nanoseconds since the epoch by the name of what was reached."""
@@ -18,6 +22,13 @@ Marks = dict[str, int]
 
 def now() -> int:
     return time.time_ns()
+
+
+def timed(call: Callable[[], object]) -> int:
+    """How long it takes, in nanoseconds."""
+    began = time.perf_counter_ns()
+    call()
+    return time.perf_counter_ns() - began
 
 
 def tell(**facts: object) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
-from integration.bench.clients.protocol import Marks, now, tell, wait_for_go
+from integration.bench.clients.protocol import VALUE, Marks, now, tell, timed, wait_for_go
 
 STARTED = now()
 
@@ -94,15 +95,41 @@ def scale(arguments: argparse.Namespace) -> None:
             wait_for_go()
 
 
+def store(arguments: argparse.Namespace) -> None:
+    """Writes and reads keys one after the other, and hears of the writes of others."""
+    with client_of(arguments) as client:
+        application_id = client.submit(specification(arguments))
+        with client.connect(application_id) as application:
+            wait_until_running(application, 1)
+            kv = application.kv
+            tell(application_id=application_id)
+            wait_for_go()
+            put, get, late = [], [], []
+            for number in range(arguments.keys):
+                put.append(timed(partial(kv.put, f"key/{number}", VALUE)))
+            for number in range(arguments.keys):
+                get.append(timed(partial(kv.get, f"key/{number}")))
+            with kv.events(prefix="watched/", event_type="PUT") as events:
+                for number in range(arguments.keys):
+                    began = now()
+                    kv.put(f"watched/{number}", VALUE)
+                    next(iter(events))
+                    late.append(now() - began)
+            tell(put_nanos=put, get_nanos=get, late_nanos=late)
+            wait_for_go()
+
+
 def main() -> None:
+    steps = {"cold": cold, "submit": submit, "scale": scale, "store": store}
     parser = argparse.ArgumentParser()
-    parser.add_argument("step", choices=["cold", "submit", "scale"])
+    parser.add_argument("step", choices=steps)
     parser.add_argument("--driver", choices=["own", "running"], required=True)
     parser.add_argument("--command", required=True)
     parser.add_argument("--memory", required=True)
     parser.add_argument("--add", type=int, action="append", default=[])
+    parser.add_argument("--keys", type=int, default=0)
     arguments = parser.parse_args()
-    {"cold": cold, "submit": submit, "scale": scale}[arguments.step](arguments)
+    steps[arguments.step](arguments)
 
 
 if __name__ == "__main__":

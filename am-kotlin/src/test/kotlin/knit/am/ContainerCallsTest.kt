@@ -80,6 +80,7 @@ class ContainerCallsTest {
           submission = Submission("demo", services, Duration.ZERO, null, "ann"),
           logDirectory = logDirectory,
           tls = Tls(keys.authority.toByteArray(), keys.server.certificate.toByteArray(), keys.server.key.toByteArray()),
+          lease = lease(0),
           containerKeys = ContainerKeys(container.certificate.toByteArray(), container.key.toByteArray(), keys.tokenKey),
         ),
       resourceManager = resourceManager,
@@ -90,6 +91,7 @@ class ContainerCallsTest {
       staging = staging,
       clock = Clock.systemUTC(),
       nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
+      drivers = { _, script -> FakeDriver(script) },
     )
   }
 

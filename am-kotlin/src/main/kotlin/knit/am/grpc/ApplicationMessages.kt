@@ -30,7 +30,7 @@ internal fun Header.toMessage(): ApplicationMessage {
       .setApplicationId(id)
       .setAttemptNumber(attemptNumber)
       .setState(phase.toMessage())
-      .setMasterContainerId(header.masterContainerId)
+      .setMasterContainerId(masterContainerId)
   startTime?.let { message.setStartTime(it.toMessage()) }
   outcome?.let { message.setOutcome(it.toMessage()) }
   return message.build()

@@ -76,7 +76,7 @@ class DependenciesTest {
   @Test
   fun itHoldsOnceAndForAll() {
     val begun = withDb(DependencyCondition.READY).after(granted(1), granted(2), started(1), started(2)).at(1, Due)
-    val later = begun.at(2, completed(1, 1), Granted(lease(9, resource = LARGE), LARGE), completed(9, 1))
+    val later = begun.at(2, completed(1, 1), Granted(lease(9, resource = LARGE), Shape(LARGE)), completed(9, 1))
     assertTrue(later.services.getValue("web").hasBegun)
     assertFalse(later.states("web").contains(PENDING))
   }

@@ -115,7 +115,7 @@ class StoreSimulationTest {
 
     fun take(step: Step) {
       when (step) {
-        is Grant -> if (application.wanted().isNotEmpty()) send(granted(++leases, node = leases % 2))
+        is Grant -> if (application.wantedShapes().isNotEmpty()) send(granted(++leases, node = leases % 2))
         is Happens -> send(step.input)
         is Write -> write(step)
         is Delete -> delete(step)

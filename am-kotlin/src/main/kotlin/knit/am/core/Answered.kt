@@ -1,10 +1,23 @@
 package knit.am.core
 
+import knit.am.core.kv.Committed
+import knit.am.core.kv.KeyLease
+import java.time.Duration
 import java.time.Instant
 
-/** A request that may be repeated, and its answer but for what is the same in all of the containers it added. */
+/** That a request was carried out which may come again: its client may not have heard the answer. */
 data class Answered(
   val requestId: String,
+  val time: Instant,
+  /** Null: it is kept no more, so that all there is to say is that it was given. */
+  val answer: Answer?,
+)
+
+/** What a request that may be repeated was answered with. */
+sealed interface Answer
+
+/** But for what is the same in all of the containers it added. */
+data class ContainersAdded(
   val serviceName: String,
   val firstRank: Int,
   val count: Int,
@@ -12,7 +25,86 @@ data class Answered(
   val revision: Int,
   val variant: Variant,
   val requestTime: Instant,
-) {
+) : Answer {
   /** The containers as they were when they were added. */
   fun containers(): List<Container> = requested(serviceName, firstRank, count, firstOrdinal, revision, variant, requestTime)
+}
+
+data class KeysCommitted(
+  val committed: Committed,
+) : Answer
+
+data class LeaseGranted(
+  val lease: KeyLease,
+) : Answer
+
+/** The oldest is forgotten first. */
+internal data class AnswerAge(
+  val time: Instant,
+  val requestId: String,
+) : Comparable<AnswerAge> {
+  override fun compareTo(other: AnswerAge): Int {
+    val byTime = time.compareTo(other.time)
+    return if (byTime != 0) byTime else requestId.compareTo(other.requestId)
+  }
+}
+
+internal val Answered.age: AnswerAge
+  get() = AnswerAge(time, requestId)
+
+/** About what it holds on the heap that nothing else does. */
+internal val Answered.bytes: Long
+  get() = if (answer is KeysCommitted) answer.committed.results.sumOf { result -> result.keyValues.sumOf { it.bytes } } else 0
+
+/** How long an answer is kept at least, unless there are too many. */
+internal val ANSWERS_LAST: Duration = Duration.ofHours(1)
+
+/** An answer that is larger is not kept: to repeat its request is refused as if an hour had passed. */
+internal const val MAX_KEPT_ANSWER_BYTES = 256L * 1024
+
+/**
+ * The answer to the request with this identifier, where there is one; null: it is a new request.
+ *
+ * @throws AmException where it was carried out, and all that is known is that.
+ */
+internal inline fun <reified A : Answer> Application.remembered(requestId: String): A? {
+  if (requestId.utf8Size > MAX_REQUEST_ID_BYTES) {
+    throw AmException.InvalidArgument("request_id has ${requestId.utf8Size} bytes, of at most $MAX_REQUEST_ID_BYTES.")
+  }
+  val answered = answers[requestId] ?: return null
+  val answer = answered.answer ?: throw tooOld(answered)
+  return answer as? A ?: throw AmException.InvalidArgument("request_id '$requestId' was another request's. Give each its own.")
+}
+
+internal fun tooOld(answered: Answered) =
+  AmException.OutOfRange(
+    "The request '${answered.requestId}' was carried out at ${answered.time}; its answer is kept no more, and it is not done twice. " +
+      "Look how things are now.",
+    Reason.REQUEST_TOO_OLD,
+    mapOf("request_id" to answered.requestId, "time" to "${answered.time}"),
+  )
+
+/** Remembers [answer] for a request that may be repeated; one without an identifier may not. */
+internal fun Turn.remember(
+  requestId: String,
+  answer: Answer,
+) {
+  if (requestId.isEmpty()) return
+  val answered = Answered(requestId, now, answer)
+  put(RequestAnswered(if (answered.bytes > MAX_KEPT_ANSWER_BYTES) answered.copy(answer = null) else answered))
+}
+
+/** Keeps to [Retention], after a turn that may have gone beyond. */
+internal fun Turn.forgetAnswers() {
+  if (changes.none { it is RequestAnswered }) return
+  val retention = application.retention
+  while (true) {
+    val index = application.index
+    val oldest = index.answered.first ?: break
+    val isOver = index.answered.size > retention.answers || index.answerBytes > retention.answerBytes || oldest.time + ANSWERS_LAST < now
+    if (!isOver) break
+    put(RequestAnswered(application.answers.getValue(oldest.requestId).copy(answer = null)))
+  }
+  val outdated = application.index.outdated
+  outdated.take((outdated.size - retention.outdatedAnswers).coerceAtLeast(0)).forEach { put(RequestForgotten(it.requestId)) }
 }

@@ -1,5 +1,7 @@
 package knit.am.core
 
+import knit.am.core.kv.KeyLease
+import knit.am.core.kv.KeyValues
 import kotlinx.collections.immutable.PersistentList
 import kotlinx.collections.immutable.PersistentMap
 import kotlinx.collections.immutable.persistentHashMapOf
@@ -30,8 +32,11 @@ class Application internal constructor(
   internal val variants: PersistentList<Variant>,
   /** Those that something speaks against, by identifier. */
   internal val nodes: PersistentMap<String, Node>,
-  /** By request; as many as there are ranks at most. */
+  /** By request: what was carried out lately; see [Retention]. */
   internal val answers: PersistentMap<String, Answered>,
+  val keyValues: KeyValues,
+  /** By number. */
+  internal val keyLeases: PersistentMap<Long, KeyLease>,
   /** By YARN's identifier. */
   internal val pastLeases: PersistentMap<String, PastLease>,
   internal val index: Index,
@@ -147,6 +152,8 @@ class Application internal constructor(
         persistentListOf(),
         persistentHashMapOf(),
         persistentHashMapOf(),
+        KeyValues.NONE,
+        persistentHashMapOf(),
         persistentHashMapOf(),
         Index(),
         0,
@@ -154,14 +161,15 @@ class Application internal constructor(
       )
 
     /** The application as it begins, which is its first turn: every instance of every service is asked for, unless there is a [problem]. */
-    fun start(
+    internal fun start(
       id: String,
       attemptNumber: Int,
       historyId: String,
       services: Map<String, ServiceSpec>,
       now: Instant,
       problem: String? = problemIn(services),
-    ): Application = nothing().with(beginning(Header(id, attemptNumber, historyId, problem = problem), services, now))
+      retention: Retention = Retention(),
+    ): Application = nothing(retention).with(beginning(Header(id, attemptNumber, historyId, problem = problem), services, now))
   }
 }
 

@@ -1,5 +1,8 @@
 package knit.am.core
 
+import knit.am.core.kv.Bytes
+import knit.am.core.kv.KeyLease
+import knit.am.core.kv.KeyValue
 import java.time.Instant
 
 /**
@@ -71,6 +74,27 @@ data class PastLeaseForgotten(
 
 data class RequestAnswered(
   val answered: Answered,
+) : Change
+
+/** It is as if it never had been. */
+data class RequestForgotten(
+  val requestId: String,
+) : Change
+
+/** A key of the store was written, or is gone. */
+data class KeyChanged(
+  val key: Bytes,
+  /** Null: it is gone. */
+  val current: KeyValue?,
+  /** What was there before, for those who watch; null: nothing was. */
+  val previous: KeyValue?,
+) : Change
+
+/** A lease was granted or kept, or is gone. */
+data class LeaseChanged(
+  val id: Long,
+  /** Null: it is gone. */
+  val lease: KeyLease?,
 ) : Change
 
 /** All that one turn has changed, in order. It travels whole: whoever has seen a part has seen all. */

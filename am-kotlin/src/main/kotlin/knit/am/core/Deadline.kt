@@ -1,5 +1,6 @@
 package knit.am.core
 
+import knit.am.core.kv.KeyLease
 import java.time.Instant
 
 /** A time that stands on a record, and which record that is. */
@@ -30,6 +31,9 @@ internal data class Deadline(
     /** [Service.allocationDeadline]. */
     ALLOCATION,
 
+    /** [KeyLease.expiryTime]; named by its number. */
+    LEASE,
+
     /** [Header.endDeadline]. */
     ENDING,
   }
@@ -56,6 +60,8 @@ internal data class Deadline(
     fun of(service: Service): Deadline? = service.allocationDeadline?.let { Deadline(it, Kind.ALLOCATION, service.name) }
 
     fun ofUpdate(service: Service): Deadline? = service.update?.readyDeadline?.let { Deadline(it, Kind.UPDATE, service.name) }
+
+    fun of(lease: KeyLease) = Deadline(lease.expiryTime, Kind.LEASE, "${lease.id}")
 
     fun of(node: Node) = Deadline(node.forgiveTime, Kind.FORGIVENESS, node.nodeId)
   }

@@ -1,5 +1,11 @@
 package knit.am.core
 
+import knit.am.core.kv.commit
+import knit.am.core.kv.expire
+import knit.am.core.kv.grant
+import knit.am.core.kv.keep
+import knit.am.core.kv.revoke
+import knit.am.core.kv.voidKeysOfEnded
 import java.time.Instant
 
 /** What an input leads to. */
@@ -68,6 +74,10 @@ private fun Turn.carryOut(command: Command<*>): () -> Any =
     is AddServices -> addServices(command)
     is RemoveServices -> removeServices(command)
     is UpdateService -> update(command)
+    is Commit -> commit(command)
+    is GrantLease -> grant(command)
+    is KeepLease -> keep(command)
+    is RevokeLease -> revoke(command)
   }
 
 /** Does what the times that have passed were for; each of them moves or clears its own. */
@@ -80,6 +90,7 @@ private fun Turn.due() {
       Deadline.Kind.CONTAINER -> due(checkNotNull(application.container(deadline.key)))
       Deadline.Kind.UPDATE -> tookTooLong(deadline.name)
       Deadline.Kind.ALLOCATION -> waitedTooLong(deadline.name)
+      Deadline.Kind.LEASE -> expire(deadline.name.toLong())
       Deadline.Kind.ENDING -> ended()
     }
     check(deadline !in application.index.deadlines) { "$deadline has passed and stays" }
@@ -107,5 +118,7 @@ private fun Turn.settle() {
   }
   waitOn()
   endIfDone()
+  voidKeysOfEnded()
   forget()
+  forgetAnswers()
 }

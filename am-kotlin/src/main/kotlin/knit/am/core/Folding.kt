@@ -39,6 +39,8 @@ fun Application.asChanges(): Sequence<Change> =
     nodes.values.sortedBy { it.nodeId }.forEach { yield(NodeChanged(it)) }
     pastLeases.values.sorted().forEach { yield(LeasePassed(it)) }
     answers.values.sortedBy { it.requestId }.forEach { yield(RequestAnswered(it)) }
+    keyLeases.values.sortedBy { it.id }.forEach { yield(LeaseChanged(it.id, it)) }
+    keyValues.list().forEach { yield(KeyChanged(it.key, it, null)) }
   }
 
 /**
@@ -57,6 +59,8 @@ private class Edit(
   private var variants = from.variants
   private var nodes = from.nodes
   private var answers = from.answers
+  private var keyValues = from.keyValues
+  private var keyLeases = from.keyLeases
   private var pastLeases = from.pastLeases
   private val index = IndexEdit(from.index)
 
@@ -130,7 +134,22 @@ private class Edit(
       is Noticed -> {}
 
       is RequestAnswered -> {
+        index.moved(answers[change.answered.requestId], change.answered)
         answers = answers.put(change.answered.requestId, change.answered)
+      }
+
+      is RequestForgotten -> {
+        index.moved(answers[change.requestId], null)
+        answers = answers.remove(change.requestId)
+      }
+
+      is KeyChanged -> {
+        keyValues = if (change.current == null) keyValues.minus(change.key) else keyValues.plus(change.current)
+      }
+
+      is LeaseChanged -> {
+        index.moved(keyLeases[change.id], change.lease)
+        keyLeases = if (change.lease == null) keyLeases.remove(change.id) else keyLeases.put(change.id, change.lease)
       }
     }
   }
@@ -214,6 +233,8 @@ private class Edit(
       variants,
       nodes,
       answers,
+      keyValues,
+      keyLeases,
       pastLeases,
       index.build(),
       sequence,

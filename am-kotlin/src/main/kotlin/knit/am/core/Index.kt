@@ -1,5 +1,6 @@
 package knit.am.core
 
+import knit.am.core.kv.KeyLease
 import kotlinx.collections.immutable.PersistentMap
 import kotlinx.collections.immutable.PersistentSet
 import kotlinx.collections.immutable.persistentHashMapOf
@@ -30,6 +31,12 @@ internal data class Index(
   /** The first is forgotten first. */
   val pastLeases: Line<PastLease> = Line.empty(),
   val excludedNodes: PersistentSet<String> = persistentHashSetOf(),
+  /** The requests whose answers are kept: the first is forgotten first. */
+  val answered: Line<AnswerAge> = Line.empty(),
+  /** What these answers hold that nothing else does. */
+  val answerBytes: Long = 0,
+  /** The requests of which it is only known that they were carried out. */
+  val outdated: Line<AnswerAge> = Line.empty(),
   /** Each set of variables that any container has, and its variants by size. */
   val environments: PersistentMap<Map<String, String>, PersistentMap<Resource, Variant>> = persistentHashMapOf(),
   /** How long the variables of [environments] are. */
@@ -64,7 +71,8 @@ internal data class Index(
             .fold(persistentHashMapOf()) { all, (nodeId, keys) -> all.put(nodeId, persistentHashSetOf<ContainerKey>().addAll(keys)) },
         deadlines =
           Line.of(
-            application.nodes.values.map { Deadline.of(it) } +
+            application.keyLeases.values.map { Deadline.of(it) } +
+              application.nodes.values.map { Deadline.of(it) } +
               listOfNotNull(Deadline.of(application.header)) +
               application.services.values.mapNotNull { Deadline.of(it) } +
               application.services.values.mapNotNull { Deadline.ofUpdate(it) } +
@@ -78,6 +86,19 @@ internal data class Index(
             application.nodes.values
               .filter { it.isExcluded }
               .map { it.nodeId },
+          ),
+        answered =
+          Line.of(
+            application.answers.values
+              .filter { it.answer != null }
+              .map { it.age },
+          ),
+        answerBytes = application.answers.values.sumOf { it.bytes },
+        outdated =
+          Line.of(
+            application.answers.values
+              .filter { it.answer == null }
+              .map { it.age },
           ),
         environments =
           application.variants.groupBy { it.environment }.entries.fold(persistentHashMapOf()) { all, (environment, variants) ->
@@ -170,6 +191,9 @@ internal class IndexEdit(
   private var unabridged = from.unabridged
   private var pastLeases = from.pastLeases
   private var excludedNodes = from.excludedNodes
+  private var answered = from.answered
+  private var answerBytes = from.answerBytes
+  private var outdated = from.outdated
   private var environments = from.environments
   private var environmentBytes = from.environmentBytes
 
@@ -253,6 +277,25 @@ internal class IndexEdit(
     if (new?.isExcluded == true) excludedNodes = excludedNodes.add(new.nodeId)
   }
 
+  fun moved(
+    old: Answered?,
+    new: Answered?,
+  ) {
+    if (old != null) {
+      if (old.answer == null) outdated -= old.age else answered -= old.age
+      answerBytes -= old.bytes
+    }
+    if (new != null) {
+      if (new.answer == null) outdated += new.age else answered += new.age
+      answerBytes += new.bytes
+    }
+  }
+
+  fun moved(
+    old: KeyLease?,
+    new: KeyLease?,
+  ) = move(old?.let { Deadline.of(it) }, new?.let { Deadline.of(it) })
+
   fun added(variant: Variant) {
     val sizes = environments[variant.environment]
     if (sizes == null) environmentBytes += variant.environment.bytes
@@ -325,6 +368,9 @@ internal class IndexEdit(
       unabridged,
       pastLeases,
       excludedNodes,
+      answered,
+      answerBytes,
+      outdated,
       environments,
       environmentBytes,
     )

@@ -8,8 +8,10 @@ package knit.am.core
  */
 internal class Line<E : Comparable<E>> private constructor(
   private val root: Node<E>?,
-  val size: Int,
 ) : Iterable<E> {
+  val size: Int
+    get() = root.sizeOrZero
+
   val first: E?
     get() {
       var node = root ?: return null
@@ -28,17 +30,82 @@ internal class Line<E : Comparable<E>> private constructor(
 
   operator fun plus(element: E): Line<E> {
     val grown = root.plus(element)
-    return if (grown === root) this else Line(grown, size + 1)
+    return if (grown === root) this else Line(grown)
   }
 
   operator fun minus(element: E): Line<E> {
     val left = root.minus(element)
-    return if (left === root) this else Line(left, size - 1)
+    return if (left === root) this else Line(left)
   }
+
+  /** This with [element] in the place of the one that is equal to it in order, if there is such a one. */
+  fun put(element: E): Line<E> = Line(root.put(element))
+
+  /** The element whose place is told by [order], which compares what is looked for with what it is given; null: there is none. */
+  fun find(order: (E) -> Int): E? {
+    var node = root
+    while (node != null) {
+      val next = order(node.value)
+      if (next == 0) return node.value
+      node = if (next < 0) node.left else node.right
+    }
+    return null
+  }
+
+  /** How many elements from the first on are so; [isBefore] is true of all up to some element, and of none after it. */
+  fun countWhile(isBefore: (E) -> Boolean): Int {
+    var count = 0
+    var node = root
+    while (node != null) {
+      if (isBefore(node.value)) {
+        count += node.left.sizeOrZero + 1
+        node = node.right
+      } else {
+        node = node.left
+      }
+    }
+    return count
+  }
+
+  /** The element with so many before it; null: there are not so many. */
+  fun elementAt(position: Int): E? {
+    var left = position
+    var node = root
+    while (node != null) {
+      val before = node.left.sizeOrZero
+      when {
+        left < before -> {
+          node = node.left
+        }
+
+        left == before -> {
+          return node.value
+        }
+
+        else -> {
+          left -= before + 1
+          node = node.right
+        }
+      }
+    }
+    return null
+  }
+
+  /** Those at the positions [from] until [until], in order or from the last to the first. Costs what is taken. */
+  fun slice(
+    from: Int,
+    until: Int,
+    isDescending: Boolean = false,
+  ): Sequence<E> =
+    if (isDescending) {
+      (until - 1 downTo from).asSequence().mapNotNull { elementAt(it) }
+    } else {
+      (from until until).asSequence().mapNotNull { elementAt(it) }
+    }
 
   /** This with [elements], which are in order: all at once where there are none yet. */
   fun plusAll(elements: List<E>): Line<E> =
-    if (root == null) Line(balanced(elements, 0, elements.size), elements.size) else elements.fold(this) { line, element -> line + element }
+    if (root == null) Line(balanced(elements, 0, elements.size)) else elements.fold(this) { line, element -> line + element }
 
   override fun iterator(): Iterator<E> = iterator { yieldAllOf(root) }
 
@@ -62,10 +129,11 @@ internal class Line<E : Comparable<E>> private constructor(
     val right: Node<E>?,
   ) {
     val height: Int = 1 + maxOf(left.heightOrZero, right.heightOrZero)
+    val size: Int = 1 + left.sizeOrZero + right.sizeOrZero
   }
 
   companion object {
-    private val EMPTY = Line<Nothing>(null, 0)
+    private val EMPTY = Line<Nothing>(null)
 
     @Suppress("UNCHECKED_CAST")
     fun <E : Comparable<E>> empty(): Line<E> = EMPTY as Line<E>
@@ -74,6 +142,9 @@ internal class Line<E : Comparable<E>> private constructor(
 
     private val Node<*>?.heightOrZero: Int
       get() = this?.height ?: 0
+
+    private val Node<*>?.sizeOrZero: Int
+      get() = this?.size ?: 0
 
     private fun <E> balanced(
       elements: List<E>,
@@ -92,6 +163,16 @@ internal class Line<E : Comparable<E>> private constructor(
         order < 0 -> left.plus(element).let { if (it === left) this else level(value, it, right) }
         order > 0 -> right.plus(element).let { if (it === right) this else level(value, left, it) }
         else -> this
+      }
+    }
+
+    private fun <E : Comparable<E>> Node<E>?.put(element: E): Node<E> {
+      if (this == null) return Node(element, null, null)
+      val order = element.compareTo(value)
+      return when {
+        order < 0 -> level(value, left.put(element), right)
+        order > 0 -> level(value, left, right.put(element))
+        else -> Node(element, left, right)
       }
     }
 

@@ -11,8 +11,7 @@ internal const val MAX_ADDED_ENVIRONMENT_BYTES = 32L * 1024 * 1024
 /** Adds containers; a request that is repeated is answered with what it added, as it was then. */
 internal fun Turn.add(request: AddContainers): () -> List<Container> {
   application.refuseAnotherHistory(request.historyId)
-  val known = application.answers[request.requestId]
-  if (known != null) return known::containers
+  application.remembered<ContainersAdded>(request.requestId)?.let { return it::containers }
   val service = application.serviceOrRefuse(request.serviceName)
   val spec = application.spec(request.serviceName)
   val resource = request.resource ?: spec.resource
@@ -24,11 +23,11 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   val variant = variant(resource, request.environment)
   val firstRank = application.slots.getValue(request.serviceName).size
   val ordinal = application.tally(request.serviceName).total
-  val answered = Answered(request.requestId, request.serviceName, firstRank, request.count, ordinal, service.revision, variant, now)
+  val added = ContainersAdded(request.serviceName, firstRank, request.count, ordinal, service.revision, variant, now)
   put(ServiceChanged(service.copy(target = service.target + request.count)))
-  answered.containers().forEach { put(it) }
-  if (request.requestId.isNotEmpty()) put(RequestAnswered(answered))
-  return answered::containers
+  added.containers().forEach { put(it) }
+  remember(request.requestId, added)
+  return added::containers
 }
 
 /** Returns the variant of these, which may be new. */
@@ -124,7 +123,6 @@ private fun AddContainers.refuseIfMalformed(
   val problem =
     when {
       count !in 1..MAX_REQUESTED_CONTAINERS -> "count is $count; it must be 1 to $MAX_REQUESTED_CONTAINERS"
-      requestId.utf8Size > MAX_REQUEST_ID_BYTES -> "request_id has ${requestId.utf8Size} bytes, of at most $MAX_REQUEST_ID_BYTES"
       else -> resource.problem() ?: problemInLaunch(service.command, service.environment + environment)
     }
   if (problem != null) throw AmException.InvalidArgument("No containers can be added: $problem.")

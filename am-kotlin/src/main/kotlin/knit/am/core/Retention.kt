@@ -15,7 +15,18 @@ internal data class Retention(
   val diagnostics: Int = 1_000,
   /** How many leases that no container has any more are known again, should YARN grant them twice. */
   val leases: Int = MAX_CONTAINERS,
+  /** How many requests can be repeated and are answered as before. */
+  val answers: Int = 10_000,
+  /** What these answers may hold beside what is the application's anyway: a fortieth of the smallest Application Master's heap. */
+  val answerBytes: Long = 8L * 1024 * 1024,
+  /** Of how many that were carried out before it is known that they were, so that they are not done twice: some 10 MiB. */
+  val outdatedAnswers: Int = 20_000,
+  /** What all keys of the store may count; see [knit.am.core.kv.KeyValue.bytes]. */
+  val keyValueBytes: Long = MAX_KEY_VALUE_BYTES,
 )
+
+/** As a store of names and small results needs it: what is more is data, and belongs into files. */
+internal const val MAX_KEY_VALUE_BYTES = 64L * 1024 * 1024
 
 /** Keeps to [Retention], after a turn that may have gone beyond. */
 internal fun Turn.forget() {

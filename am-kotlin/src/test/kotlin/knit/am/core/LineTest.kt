@@ -29,8 +29,36 @@ class LineTest {
         assertEquals(model.firstOrNull(), line.first)
         assertEquals(number in model, number in line)
         assertEquals(Line.of(model), line)
+        assertEquals(model.count { it < 7 }, line.countWhile { it < 7 })
+        assertEquals(model.find { it == number }, line.find { number.compareTo(it) })
+        assertEquals(model.toList().drop(2).take(3), line.slice(2, 5).toList())
+        assertEquals(
+          model
+            .toList()
+            .drop(2)
+            .take(3)
+            .reversed(),
+          line.slice(2, 5, isDescending = true).toList(),
+        )
+        assertEquals(model.toList(), (0..model.size).mapNotNull { line.elementAt(it) })
       }
     }
+
+  private data class Named(
+    val number: Int,
+    val name: String,
+  ) : Comparable<Named> {
+    override fun compareTo(other: Named): Int = number.compareTo(other.number)
+  }
+
+  @Test
+  fun whatIsPutTakesThePlaceOfItsEqual() {
+    val line = Line.of((1..20).map { Named(it, "old") })
+    val changed = (5..25).fold(line) { before, number -> before.put(Named(number, "new")) }
+    assertEquals((1..4).map { Named(it, "old") } + (5..25).map { Named(it, "new") }, changed.toList())
+    assertEquals(25, changed.size)
+    assertEquals((1..20).map { Named(it, "old") }, line.toList(), "the one before is as it was")
+  }
 
   @Test
   fun aLineOfManyIsFlatHoweverTheyCame() {

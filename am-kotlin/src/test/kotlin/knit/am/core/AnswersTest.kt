@@ -1,0 +1,88 @@
+package knit.am.core
+
+import knit.am.core.kv.Bytes
+import knit.am.core.kv.Operation
+import knit.am.core.kv.committing
+import knit.am.core.kv.put
+import knit.am.core.kv.value
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertSame
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.assertThrows
+
+/** A request that comes again is answered as before, or refused; it is never done twice. */
+class AnswersTest {
+  private val application = registered("worker" to service(instances = 1)).keeping(Retention(answers = 3, outdatedAnswers = 2))
+
+  private fun Application.puts(
+    requestId: String,
+    value: String = requestId,
+  ): Application = after(committing(put("a", value), requestId = requestId))
+
+  private fun Application.refuses(command: Command<*>): AmException.OutOfRange =
+    assertThrows<AmException.OutOfRange> { decide(command, NOW) }.also { assertEquals(Reason.REQUEST_TOO_OLD, it.reason) }
+
+  @Test
+  fun whatIsRepeatedChangesNothing() {
+    val added = application.after(adding("worker", 2, requestId = "add"))
+    val once = added.puts("put")
+    for (command in listOf(adding("worker", 2, requestId = "add"), committing(put("a", "other"), requestId = "put"))) {
+      assertSame(once, once.decide(command as Input, NOW).application)
+    }
+    assertEquals("put", once.value("a"))
+    assertThrows<AmException.InvalidArgument> { once.decide(committing(put("a"), requestId = "add"), NOW) }
+    assertThrows<AmException.InvalidArgument> { once.decide(committing(put("a"), requestId = "x".repeat(257)), NOW) }
+  }
+
+  @Test
+  fun theOldestOfTooManyIsRefusedAndThenForgotten() {
+    val full = (1..4).fold(application) { all, number -> all.puts("$number") }
+    assertTrue("1" in full.refuses(committing(put("a"), requestId = "1")).facts.values)
+    full.decide(committing(put("a"), requestId = "2"), NOW)
+    val more = (5..6).fold(full) { all, number -> all.puts("$number") }
+    assertEquals(setOf("2", "3", "4", "5", "6"), more.answers.keys, "three that are answered, and two that are refused")
+    assertEquals(Index.of(more), more.index)
+    more.keeping(Retention(answers = 3, outdatedAnswers = 2)).assertLike(more)
+  }
+
+  @Test
+  fun afterAnHourItIsRefused() {
+    val first = application.puts("1")
+    val almost = first.decide(committing(put("a"), requestId = "2"), NOW.plus(ANSWERS_LAST)).application
+    almost.decide(committing(put("a"), requestId = "1"), NOW.plus(ANSWERS_LAST))
+    val later = almost.decide(committing(put("a"), requestId = "3"), NOW.plus(ANSWERS_LAST).plusMillis(1)).application
+    later.refuses(committing(put("a"), requestId = "1"))
+    later.decide(committing(put("a"), requestId = "2"), NOW)
+  }
+
+  /** A value that was there before is held by nothing but the answer. */
+  @Test
+  fun largeAnswersAreNotKept() {
+    fun replacing(
+      requestId: String,
+      bytes: Int,
+    ) = committing(Operation.Put(Bytes.of("a"), Bytes(ByteArray(bytes)), returnsPrevious = true), requestId = requestId)
+    val there = application.after(replacing("", 200_000))
+    val small = there.after(replacing("small", 300_000))
+    assertEquals(
+      200_000,
+      small
+        .decide(replacing("small", 0), NOW)
+        .answer.results
+        .single()
+        .keyValues
+        .single()
+        .keyValue.value.size,
+    )
+    val large = small.after(replacing("large", 10))
+    large.refuses(replacing("large", 0))
+    assertTrue(large.index.answerBytes in 200_000..201_000)
+
+    val wide = registered("worker" to service()).keeping(Retention(answerBytes = 1_000_000))
+    val many = (1..20).fold(wide) { all, number -> all.after(replacing("$number", 200_000)) }
+    assertTrue(many.index.answerBytes <= 1_000_000, "${many.index.answerBytes}")
+    many.refuses(replacing("2", 0))
+    many.decide(replacing("20", 0), NOW)
+  }
+}

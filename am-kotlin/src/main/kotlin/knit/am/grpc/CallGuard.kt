@@ -1,5 +1,6 @@
 package knit.am.grpc
 
+import com.google.protobuf.CodedInputStream
 import com.google.protobuf.InvalidProtocolBufferException
 import io.grpc.ForwardingServerCall.SimpleForwardingServerCall
 import io.grpc.ForwardingServerCallListener.SimpleForwardingServerCallListener
@@ -95,7 +96,11 @@ internal class CallGuard(
       override fun onMessage(message: Q) {
         if (isRefused.get()) return
         try {
-          super.onMessage(message)
+          super.onMessage(looked(message))
+        } catch (tooMany: AmException) {
+          isRefused.set(true)
+          refuse(tooMany)
+          super.onCancel()
         } catch (unreadable: RuntimeException) {
           if (generateSequence<Throwable>(unreadable) { it.cause }.none { it is InvalidProtocolBufferException }) throw unreadable
           isRefused.set(true)
@@ -134,6 +139,26 @@ internal class CallGuard(
     }
   }
 
+  /** [message] as it is, once it is known to be no more than it weighs: a field of two bytes is an object of forty once it is read. */
+  @Suppress("UNCHECKED_CAST")
+  private fun <Q> looked(message: Q): Q {
+    if (message !is InputStream || message.available() <= UNCOUNTED_BYTES) return message
+    val bytes = message.readBytes()
+    if (hasTooManyFields(bytes)) throw AmException.InvalidArgument("The request has more than $MAX_FIELDS fields. Use several requests.")
+    return bytes.inputStream() as Q
+  }
+
+  private fun hasTooManyFields(message: ByteArray): Boolean {
+    val input = CodedInputStream.newInstance(message)
+    var fields = 0
+    try {
+      while (fields <= MAX_FIELDS && input.readTag().let { it != 0 && input.skipField(it) }) fields++
+    } catch (_: InvalidProtocolBufferException) {
+      // Whoever reads it next will say so.
+    }
+    return fields > MAX_FIELDS
+  }
+
   private fun count() {
     untold.incrementAndGet()
     val now = nowMillis()
@@ -143,13 +168,18 @@ internal class CallGuard(
     }
   }
 
-  private companion object {
-    const val SILENCE_MILLIS = 60_000L
+  internal companion object {
+    /** Six times as many as the largest list that any request may have. */
+    const val MAX_FIELDS = 65_536
+
+    /** What is not larger has fewer fields than that, whatever it is. */
+    private const val UNCOUNTED_BYTES = 64 * 1024
+    private const val SILENCE_MILLIS = 60_000L
 
     /**
      * A stream goes on while less than this is on its way to the socket: so there is a message to encrypt while the next one
      * is made. gRPC's own 32 KiB would have the two threads wait for each other after each.
      */
-    const val READY_BYTES = 96 * 1024
+    private const val READY_BYTES = 96 * 1024
   }
 }

@@ -36,7 +36,7 @@ internal class ContainerGrpcService(
 internal const val MAX_ANSWER_BYTES = 4 * 1024 * 1024 - 4_096
 
 /** What a message of this size takes within another one: its tag and its length. */
-private const val FIELD_BYTES = 6
+internal const val FIELD_BYTES = 6
 
 /** The page of containers that [request] asks for. */
 internal fun Application.pageOf(request: ListContainersRequest): ListContainersResponse {

@@ -8,13 +8,24 @@ import knit.am.core.Reason
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
+import knit.v1.CommitRequest
+import knit.v1.CompareOperator
+import knit.v1.Comparison
 import knit.v1.ContainerState
+import knit.v1.DeleteOperation
+import knit.v1.DeleteRequest
 import knit.v1.FailurePolicy
 import knit.v1.FinalStatus
+import knit.v1.GrantLeaseRequest
+import knit.v1.KeepLeaseRequest
 import knit.v1.ListContainersRequest
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
+import knit.v1.Operation
+import knit.v1.PutOperation
+import knit.v1.PutRequest
 import knit.v1.RemoveServicesRequest
+import knit.v1.RevokeLeaseRequest
 import knit.v1.ScaleDownOrder
 import knit.v1.ScaleServiceRequest
 import knit.v1.ShutdownRequest
@@ -53,6 +64,45 @@ internal fun ShutdownRequest.refuseIfUnknown() =
     unknownField("request")
       ?: unknownValue("final_status", finalStatusValue, finalStatus == FinalStatus.UNRECOGNIZED),
   )
+
+internal fun PutRequest.refuseIfUnknown() = refuse(unknownField("request") ?: put.problem("put"))
+
+internal fun DeleteRequest.refuseIfUnknown() = refuse(unknownField("request") ?: delete.problem("delete"))
+
+internal fun CommitRequest.refuseIfUnknown() =
+  refuse(
+    unknownField("request")
+      ?: comparisonsList.firstNotNullOfOrNull { it.problem() }
+      ?: onSuccessList.firstNotNullOfOrNull { it.problem("on_success") }
+      ?: onFailureList.firstNotNullOfOrNull { it.problem("on_failure") },
+  )
+
+internal fun GrantLeaseRequest.refuseIfUnknown() {
+  refuse(unknownField("request") ?: timeToLive.unknownField("time_to_live"))
+  if (!timeToLive.isValid()) throw AmException.InvalidArgument("time_to_live is no length of time.")
+}
+
+internal fun KeepLeaseRequest.refuseIfUnknown() = refuse(unknownField("request"))
+
+internal fun RevokeLeaseRequest.refuseIfUnknown() = refuse(unknownField("request"))
+
+private fun Comparison.problem(): String? =
+  unknownField("comparisons")
+    ?: unknownValue("comparisons.operator", operatorValue, operator == CompareOperator.UNRECOGNIZED)
+    ?: if (hasOwner()) owner.unknownField("comparisons.owner") else null
+
+private fun Operation.problem(path: String): String? =
+  unknownField(path)
+    ?: when (operationCase) {
+      Operation.OperationCase.PUT -> put.problem("$path.put")
+      Operation.OperationCase.DELETE -> delete.problem("$path.delete")
+      Operation.OperationCase.RANGE -> range.unknownField("$path.range") ?: range.range.unknownField("$path.range.range")
+      else -> null
+    }
+
+private fun PutOperation.problem(path: String): String? = unknownField(path) ?: if (hasOwner()) owner.unknownField("$path.owner") else null
+
+private fun DeleteOperation.problem(path: String): String? = unknownField(path) ?: range.unknownField("$path.range")
 
 internal fun ListContainersRequest.refuseIfUnknown() {
   val index = statesList.indexOf(ContainerState.UNRECOGNIZED)

@@ -5,6 +5,7 @@ import knit.am.core.ChangeSet
 import knit.am.core.ContainerAbridged
 import knit.am.core.ContainerChanged
 import knit.am.core.HeaderChanged
+import knit.am.core.KeyChanged
 import knit.am.core.RequestAnswered
 import knit.am.core.SpecAdded
 import knit.am.core.VariantAdded
@@ -72,6 +73,13 @@ class ChangeFeed(
   /** The turns after the one with the number [after], as far as there are some by now; null where the first of them is gone. */
   fun since(after: Long): List<ChangeSet>? = (after + 1..mutableHead.value).map { turn(it) ?: return null }
 
+  /**
+   * The turn after the one with the number [after]; null: there is none by now.
+   *
+   * @throws FellBehindException where it is gone: list, and watch from there.
+   */
+  fun next(after: Long): ChangeSet? = if (mutableHead.value <= after) null else turn(after + 1) ?: throw FellBehindException(after)
+
   /** Waits until there are turns after the one with the number [after]. */
   suspend fun await(after: Long) {
     mutableHead.first { it > after }
@@ -99,14 +107,17 @@ class ChangeFeed(
   private fun place(sequence: Long): Int = (sequence % maxTurns).toInt()
 
   companion object {
-    /** The turns of a minute in which 100 containers start and end in a second, each with three; the ring's places are 64 KiB. */
-    const val MAX_TURNS = 16_384
+    /** The turns of some minutes in which 100 containers start and end in a second, each with three; the ring's places are 512 KiB. */
+    const val MAX_TURNS = 100_000
 
-    /** As many as the largest single turns have but that of the end: 10,000 containers are added or stopped, with room for several. */
-    const val MAX_CHANGES = 50_000
+    /** The contract's, so that each turn may have one: those of some minutes, or of several that add or stop 10,000 containers. */
+    const val MAX_CHANGES = 100_000
 
-    /** A fortieth of the smallest Application Master's heap. Most of what is counted is the application's anyway. */
-    const val MAX_BYTES = 8L * 1024 * 1024
+    /**
+     * A tenth of the smallest Application Master's heap, and the contract's: three values of a key of 8 MiB that others have
+     * taken the place of. Most of what else is counted is the application's anyway.
+     */
+    const val MAX_BYTES = 32L * 1024 * 1024
   }
 }
 
@@ -115,12 +126,19 @@ class FellBehindException(
   after: Long,
 ) : Exception("What came after turn $after is no longer kept. List the application, and watch from the turn that this shows.")
 
-/** About what this takes on the heap; what varies is text, of two bytes a character in older JVMs. */
+/** About what this takes on the heap; what varies is text, of two bytes a character in older JVMs, and values. */
 internal val ChangeSet.bytes: Long
-  get() = changes.sumOf { CHANGE_BYTES + 2L * it.textLength }
+  get() = changes.sumOf { CHANGE_BYTES + 2L * it.textLength + it.valueBytes }
 
 /** A change, its record, and the times in it. */
 private const val CHANGE_BYTES = 150L
+
+/**
+ * What it holds of a key that nothing else does: the value before. The one it has now is the store's, until another change of
+ * the same key comes, which then has it as the one before; and what is later is never dropped earlier.
+ */
+private val Change.valueBytes: Long
+  get() = if (this is KeyChanged) key.size + (previous?.bytes ?: 0) else 0
 
 private val Change.textLength: Int
   get() =

@@ -3,6 +3,7 @@ package knit.am.grpc
 import knit.am.core.Application
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
+import knit.am.core.Header
 import knit.am.core.Outcome
 import knit.am.core.Phase
 import knit.v1.ApplicationOutcome
@@ -20,7 +21,9 @@ internal fun Phase.toMessage(): ApplicationState =
     Phase.ENDED -> ApplicationState.APPLICATION_STATE_ENDED
   }
 
-internal fun Application.toMessage(): ApplicationMessage {
+internal fun Application.toMessage(): ApplicationMessage = header.toMessage()
+
+internal fun Header.toMessage(): ApplicationMessage {
   val message =
     ApplicationMessage
       .newBuilder()

@@ -10,6 +10,7 @@ import knit.am.core.Due
 import knit.am.core.Effect
 import knit.am.core.Input
 import knit.am.core.Reason
+import knit.am.core.asChanges
 import knit.am.core.decide
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.CoroutineName
@@ -50,6 +51,8 @@ class ApplicationLoop(
    * could fall behind, and what it then lists may lack the ends that are forgotten.
    */
   private val ended: (Container) -> Unit = {},
+  /** Told of each turn, likewise. */
+  private val noted: (ChangeSet) -> Unit = {},
   /** Told why [run] is about to fail, before it does. The state can be trusted no more; the process should leave. */
   private val fatal: (Throwable) -> Unit,
 ) {
@@ -61,7 +64,14 @@ class ApplicationLoop(
   val snapshots: StateFlow<Application> = current.asStateFlow()
 
   /** What has changed from one turn to the next. */
-  val changes = ChangeFeed(initial.sequence)
+  val changes = ChangeFeed(initial.sequence - 1)
+
+  init {
+    // As it begins it is a turn like the others: who watches from the beginning is told of it.
+    val beginning = ChangeSet(initial.sequence, clock.instant(), initial.asChanges().toList())
+    changes.append(listOf(beginning))
+    noted(beginning)
+  }
 
   /** Hands [input] over and returns at once, from any thread. Once [run] has ended nobody is there to hear it. */
   fun post(input: Input) {
@@ -120,6 +130,7 @@ class ApplicationLoop(
       }
       current.value = batch.application
       changes.append(batch.turns)
+      batch.turns.forEach(noted)
       batch.decisions.forEach { it.effects.forEach(effects::handle) }
       batch.decisions.forEach { it.ended.forEach(ended) }
       batch.answer()

@@ -3,8 +3,10 @@ package knit.am
 import knit.am.core.Application
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
+import knit.am.core.MAX_KEY_VALUE_BYTES
 import knit.am.core.Outcome
 import knit.am.core.Registered
+import knit.am.core.Retention
 import knit.am.core.Unregistered
 import knit.am.core.problemIn
 import knit.am.grpc.AmServer
@@ -12,6 +14,8 @@ import knit.am.grpc.ApplicationGrpcService
 import knit.am.grpc.CallerInterceptor
 import knit.am.grpc.ClientActivity
 import knit.am.grpc.ContainerGrpcService
+import knit.am.grpc.EventGrpcService
+import knit.am.grpc.KeyValueGrpcService
 import knit.am.grpc.LogGrpcService
 import knit.am.grpc.NoFreePortException
 import knit.am.log.ContainerIndex
@@ -54,6 +58,7 @@ internal class ApplicationMaster(
   private val nodeManager: NodeManager,
   private val logSource: LogSource,
   private val index: ContainerIndex,
+  private val events: EventLogs,
   private val staging: Staging,
   private val clock: Clock,
   private val nowMillis: () -> Long,
@@ -84,7 +89,7 @@ internal class ApplicationMaster(
         }
       val variables = CompletableDeferred<ApplicationVariables>()
       val effects = ClusterEffects(this, variables, credentials::of, resourceManager, nodeManager, NodeCalls(nowMillis), index)
-      val loop = ApplicationLoop(start(), clock, effects, index::ended) { log.error("The application's state is broken", it) }
+      val loop = ApplicationLoop(start(), clock, effects, index::ended, events::note) { log.error("The application's state is broken", it) }
       val allocator = Allocator(resourceManager, loop.snapshots, loop::post, clock, nowMillis)
       effects.post = loop::post
       effects.wakeAllocator = allocator::wake
@@ -96,6 +101,7 @@ internal class ApplicationMaster(
         val registration = register(server)
         loop.post(Registered(registration.maxResource))
         index.begun(config.attemptNumber, clock.instant())
+        events.begin { loop.snapshots.value }
         allocator.run(registration, report)
         val outcome = effects.outcome.await()
         departure.unregister(outcome)
@@ -106,7 +112,10 @@ internal class ApplicationMaster(
       } finally {
         server?.stop()
         coroutineContext.cancelChildren()
-        withContext(NonCancellable) { index.close() }
+        withContext(NonCancellable) {
+          index.close()
+          events.close()
+        }
       }
     }
 
@@ -121,6 +130,7 @@ internal class ApplicationMaster(
       services = config.submission.services,
       now = clock.instant(),
       problem = config.submission.problem ?: problemIn(config.submission.services),
+      retention = Retention(keyValueBytes = minOf(MAX_KEY_VALUE_BYTES, Runtime.getRuntime().maxMemory() / HEAP_PARTS)),
     )
 
   /** Null where no port is left to listen on: the application ends with the reason, once there is an RM to tell. */
@@ -132,6 +142,8 @@ internal class ApplicationMaster(
       listOf(
         ApplicationGrpcService(config.submission, loop, allocator::waitingReasons) { released.complete(Unit) },
         ContainerGrpcService(loop),
+        KeyValueGrpcService(loop),
+        EventGrpcService(loop.snapshots, loop.changes),
         LogGrpcService(LogStreams(loop.snapshots, loop.changes, logSource)),
       )
     return try {
@@ -160,6 +172,9 @@ internal class ApplicationMaster(
   }
 
   private companion object {
+    /** The store is one of so many parts of the heap at most. */
+    const val HEAP_PARTS = 10
+
     /** As YARN has it. */
     const val NO_PORT = -1
   }

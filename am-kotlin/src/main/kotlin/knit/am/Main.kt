@@ -111,6 +111,7 @@ private fun applicationMaster(
         Dispatchers.IO.limitedParallelism(LiveLogSource.PARALLEL_CALLS),
       ),
     index = ContainerIndex(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
+    events = EventLogs(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = nowMillis,

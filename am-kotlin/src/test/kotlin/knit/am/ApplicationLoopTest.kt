@@ -185,7 +185,7 @@ class ApplicationLoopTest {
   fun whatHasBecomeDueIsDoneBeforeWhatComesLaterIsHeard() =
     runTest {
       val ending = registered("worker" to service(instances = 2)).after(granted(1), granted(2), EndApplication(FinalStatus.KILLED, ""))
-      val loop = ApplicationLoop(ending, Clock.fixed(NOW.plusSeconds(61), ZoneOffset.UTC), effects::add, ended::add, faults::add)
+      val loop = ApplicationLoop(ending, Clock.fixed(NOW.plusSeconds(61), ZoneOffset.UTC), effects::add, ended::add, fatal = faults::add)
       loop.post(completed(1, 143))
       backgroundScope.launch { loop.run() }
       runCurrent()
@@ -233,7 +233,8 @@ class ApplicationLoopTest {
   @Test
   fun anEndingThatMakesNoProgressIsGivenBackAndInTheEndGivenUp() =
     runTest {
-      val loop = ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, faults::add)
+      val loop =
+        ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, fatal = faults::add)
       backgroundScope.launch { loop.run() }
       listOf(granted(1), granted(2)).forEach(loop::post)
       loop.request(EndApplication(FinalStatus.KILLED, ""))
@@ -266,7 +267,7 @@ class ApplicationLoopTest {
   fun aNodeIsForgivenWhenItsTimeHasCome() =
     runTest {
       val spec = service(instances = 3, maxReplacements = 5)
-      val loop = ApplicationLoop(registered("worker" to spec), virtualClock(), effects::add, ended::add, faults::add)
+      val loop = ApplicationLoop(registered("worker" to spec), virtualClock(), effects::add, ended::add, fatal = faults::add)
       backgroundScope.launch { loop.run() }
       for (number in 1..2) {
         loop.post(granted(number))
@@ -286,7 +287,8 @@ class ApplicationLoopTest {
   @Test
   fun nothingThatArrivesAsADeadlinePassesIsLost() =
     runTest {
-      val loop = ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, faults::add)
+      val loop =
+        ApplicationLoop(registered("worker" to service(instances = 2)), virtualClock(), effects::add, ended::add, fatal = faults::add)
       backgroundScope.launch { loop.run() }
       listOf(granted(1), granted(2)).forEach(loop::post)
       loop.request(EndApplication(FinalStatus.KILLED, ""))
@@ -346,7 +348,7 @@ class ApplicationLoopTest {
   private fun loopOf(
     application: Application,
     handler: EffectHandler,
-  ) = ApplicationLoop(application, clock(), handler, ended::add, faults::add)
+  ) = ApplicationLoop(application, clock(), handler, ended::add, fatal = faults::add)
 
   private fun clock(): Clock = Clock.fixed(NOW, ZoneOffset.UTC)
 

@@ -121,6 +121,7 @@ class ApplicationMasterTest {
     nodeManager = nodeManager,
     logSource = FakeLogSource(),
     index = ContainerIndex(logDirectory, Dispatchers.IO.limitedParallelism(1)),
+    events = EventLogs(logDirectory, Dispatchers.IO.limitedParallelism(1)),
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
@@ -278,6 +279,14 @@ class ApplicationMasterTest {
           if (containerId == null) line.substringAfter('"').substringBefore('"') else "$containerId $state"
         },
       )
+      val events = logDirectory.resolve("events.jsonl").toFile().readLines()
+      assertTrue(
+        events.first().let { "\"sequence\":1," in it && "CONTAINER_STATE_REQUESTED" in it },
+        "from the beginning: ${events.first()}",
+      )
+      assertTrue("APPLICATION_STATE_ENDED" in events.last(), "to the end: ${events.last()}")
+      val states = events.drop(1).mapNotNull { Regex("CONTAINER_STATE_(\\w+)").find(it)?.groupValues?.get(1) }
+      assertEquals(listOf("LAUNCHING", "RUNNING", "FAILED", "LAUNCHING", "RUNNING", "SUCCEEDED"), states.filter { it != "REQUESTED" })
     }
 
   @Test

@@ -78,6 +78,14 @@ internal enum class Figure(
   ENDED_MEMORY("… that has ended, with 200 characters of diagnostics", "B"),
   RESTARTED_MEMORY("… that runs after another one failed at its rank", "B"),
   LIST("listing 10,000 containers, page by page: CPU", "ms"),
+  PUT("a key that is written, among 10,000: CPU", "µs"),
+  PUT_RATE("… a second", ""),
+  PUT_BYTES("… allocated", "KiB"),
+  GET("a key that is read: CPU", "µs"),
+  COUNT("10,000 keys counted: CPU", "µs"),
+  TELL("a change of a key told to one who watches: CPU", "µs"),
+  TELL_RATE("… a second", ""),
+  WRITE_DOWN("… written down as a line of JSON: CPU", "µs"),
   ;
 
   fun row(values: List<Double>): String =
@@ -105,6 +113,7 @@ internal class CoreMeasures(
     core()
     loop()
     list()
+    measureStore(CoreUnderTest.application(1), note)
     memory()
     withYarn()
   }

@@ -8,6 +8,8 @@ import java.time.Instant
 /** That a request was carried out which may come again: its client may not have heard the answer. */
 data class Answered(
   val requestId: String,
+  /** The number of the turn that carried it out. */
+  val sequence: Long,
   val time: Instant,
   /** Null: it is kept no more, so that all there is to say is that it was given. */
   val answer: Answer?,
@@ -40,17 +42,17 @@ data class LeaseGranted(
 
 /** The oldest is forgotten first. */
 internal data class AnswerAge(
-  val time: Instant,
+  val sequence: Long,
   val requestId: String,
 ) : Comparable<AnswerAge> {
   override fun compareTo(other: AnswerAge): Int {
-    val byTime = time.compareTo(other.time)
-    return if (byTime != 0) byTime else requestId.compareTo(other.requestId)
+    val bySequence = sequence.compareTo(other.sequence)
+    return if (bySequence != 0) bySequence else requestId.compareTo(other.requestId)
   }
 }
 
 internal val Answered.age: AnswerAge
-  get() = AnswerAge(time, requestId)
+  get() = AnswerAge(sequence, requestId)
 
 /** About what it holds on the heap that nothing else does. */
 internal val Answered.bytes: Long
@@ -90,7 +92,7 @@ internal fun Turn.remember(
   answer: Answer,
 ) {
   if (requestId.isEmpty()) return
-  val answered = Answered(requestId, now, answer)
+  val answered = Answered(requestId, sequence, now, answer)
   put(RequestAnswered(if (answered.bytes > MAX_KEPT_ANSWER_BYTES) answered.copy(answer = null) else answered))
 }
 
@@ -100,10 +102,10 @@ internal fun Turn.forgetAnswers() {
   val retention = application.retention
   while (true) {
     val index = application.index
-    val oldest = index.answered.first ?: break
+    val oldest = application.answers.getValue((index.answered.first ?: break).requestId)
     val isOver = index.answered.size > retention.answers || index.answerBytes > retention.answerBytes || oldest.time + ANSWERS_LAST < now
     if (!isOver) break
-    put(RequestAnswered(application.answers.getValue(oldest.requestId).copy(answer = null)))
+    put(RequestAnswered(oldest.copy(answer = null)))
   }
   val outdated = application.index.outdated
   outdated.take((outdated.size - retention.outdatedAnswers).coerceAtLeast(0)).forEach { put(RequestForgotten(it.requestId)) }

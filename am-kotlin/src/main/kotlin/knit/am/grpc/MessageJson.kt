@@ -14,7 +14,7 @@ import java.util.Base64
  *
  * By reflection, which is slow the first time: not for calls.
  */
-internal fun Message.toJson(): String = StringBuilder().also { it.append(this) }.toString()
+internal fun Message.toJson(): String = StringBuilder().also { it.appendMessage(this) }.toString()
 
 /** [text] as a JSON string. */
 internal fun StringBuilder.appendQuoted(text: String): StringBuilder {
@@ -32,7 +32,7 @@ internal fun StringBuilder.appendQuoted(text: String): StringBuilder {
   return append('"')
 }
 
-private fun StringBuilder.append(message: Message) {
+private fun StringBuilder.appendMessage(message: Message) {
   append('{')
   var isFirst = true
   for ((field, value) in message.allFields) {
@@ -78,7 +78,7 @@ private fun StringBuilder.appendValue(value: Any?) {
   when (value) {
     is Timestamp -> appendQuoted("${value.toDomain()}")
     is Duration -> appendQuoted(value.toDomain().run { "$seconds.%09ds".format(nano) })
-    is Message -> append(value)
+    is Message -> appendMessage(value)
     is EnumValueDescriptor -> appendQuoted(value.name)
     is ByteString -> appendQuoted(Base64.getEncoder().encodeToString(value.toByteArray()))
     is Double -> if (value.isNaN() || value.isInfinite()) appendQuoted("$value") else append(value)

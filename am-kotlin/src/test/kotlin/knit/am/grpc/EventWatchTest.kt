@@ -176,7 +176,10 @@ class EventWatchTest {
           .node
           .hasForgiveTime(),
       )
-      assertEquals(listOf("APPLICATION_STATE_ENDING"), ends.changes.map { "${it.application.state}" }.distinct())
+      assertEquals(
+        listOf("APPLICATION_STATE_RUNNING", "APPLICATION_STATE_ENDING"),
+        ends.changes.map { "${it.application.state}" }.distinct(),
+      )
     }
 
   @Test

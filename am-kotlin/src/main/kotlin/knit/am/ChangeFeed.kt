@@ -6,6 +6,7 @@ import knit.am.core.ContainerAbridged
 import knit.am.core.ContainerChanged
 import knit.am.core.HeaderChanged
 import knit.am.core.KeyChanged
+import knit.am.core.Noticed
 import knit.am.core.RequestAnswered
 import knit.am.core.SpecAdded
 import knit.am.core.VariantAdded
@@ -149,6 +150,7 @@ private val Change.textLength: Int
       is SpecAdded -> spec.command.length + spec.environment.length
       is VariantAdded -> variant.environment.length
       is RequestAnswered -> answered.requestId.length
+      is Noticed -> text.length
       else -> 0
     }
 

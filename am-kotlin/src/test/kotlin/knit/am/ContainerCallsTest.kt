@@ -86,6 +86,7 @@ class ContainerCallsTest {
       nodeManager = nodeManager,
       logSource = FakeLogSource(),
       index = ContainerIndex(logDirectory, Dispatchers.IO.limitedParallelism(1)),
+      events = EventLogs(logDirectory, Dispatchers.IO.limitedParallelism(1)),
       staging = staging,
       clock = Clock.systemUTC(),
       nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },

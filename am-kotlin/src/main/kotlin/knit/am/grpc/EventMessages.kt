@@ -10,6 +10,8 @@ import knit.am.core.KeyChanged
 import knit.am.core.Node
 import knit.am.core.NodeChanged
 import knit.am.core.NodeForgiven
+import knit.am.core.NoticeSeverity
+import knit.am.core.Noticed
 import knit.am.core.Reason
 import knit.am.core.kv.KeyRange
 import knit.am.core.kv.KeyValue
@@ -18,10 +20,12 @@ import knit.v1.EventKind
 import knit.v1.EventPosition
 import knit.v1.KeyChange
 import knit.v1.NodeStanding
+import knit.v1.Notice
 import knit.v1.WatchEventsRequest
 import knit.v1.WatchEventsResponse
 import knit.v1.Application as ApplicationMessage
 import knit.v1.Change as ChangeMessage
+import knit.v1.NoticeSeverity as NoticeSeverityMessage
 
 // What EventService says and is told.
 
@@ -114,6 +118,11 @@ internal class EventFilter(
         if (isWatched(change)) message(EventKind.EVENT_KIND_KEY) { it.setKey(change.toMessage(withValues)) } else null
       }
 
+      is Noticed -> {
+        val isOurs = serviceNames.isEmpty() || change.serviceName == null || change.serviceName in serviceNames
+        if (isOurs) message(EventKind.EVENT_KIND_NOTICE) { it.setNotice(change.toMessage()) } else null
+      }
+
       // What the Application Master notes for itself, or forgets.
       else -> {
         null
@@ -182,6 +191,18 @@ private fun Node.toMessage(): NodeStanding =
     .setFailures(failures.size)
     .setIsAvoided(isExcluded)
     .setForgiveTime(forgiveTime.toMessage())
+    .build()
+
+private fun Noticed.toMessage(): Notice =
+  Notice
+    .newBuilder()
+    .setSeverity(
+      when (severity) {
+        NoticeSeverity.INFO -> NoticeSeverityMessage.NOTICE_SEVERITY_INFO
+        NoticeSeverity.WARNING -> NoticeSeverityMessage.NOTICE_SEVERITY_WARNING
+      },
+    ).setServiceName(serviceName.orEmpty())
+    .setText(text)
     .build()
 
 /** Of two values that are too large for one message it is the earlier that is left out. */

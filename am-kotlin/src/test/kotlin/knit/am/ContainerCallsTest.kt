@@ -12,7 +12,9 @@ import io.grpc.TlsChannelCredentials
 import io.grpc.stub.MetadataUtils
 import knit.am.core.Access
 import knit.am.core.ServiceSpec
+import knit.am.core.lease
 import knit.am.core.service
+import knit.am.driver.FakeDriver
 import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
 import knit.am.security.ContainerKeys

@@ -13,6 +13,7 @@ import knit.am.core.NodeForgiven
 import knit.am.core.NoticeSeverity
 import knit.am.core.Noticed
 import knit.am.core.Reason
+import knit.am.core.ServiceChanged
 import knit.am.core.kv.KeyRange
 import knit.am.core.kv.KeyValue
 import knit.v1.Event
@@ -100,6 +101,10 @@ internal class EventFilter(
     when (change) {
       is HeaderChanged -> {
         message(EventKind.EVENT_KIND_APPLICATION) { it.setApplication(change.header.toMessage()) }
+      }
+
+      is ServiceChanged -> {
+        ofService(EventKind.EVENT_KIND_SERVICE, change.service.name) { it.setService(application.toMessage(change.service)) }
       }
 
       is ContainerChanged -> {

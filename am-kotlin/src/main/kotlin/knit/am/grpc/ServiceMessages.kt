@@ -74,7 +74,8 @@ internal fun UpdateServiceRequest.toDomain(): UpdateService {
 /** The service of this name as clients may see it, without values of variables. */
 internal fun Application.serviceMessage(name: String): ServiceMessage = toMessage(services.getValue(name))
 
-private fun Application.toMessage(service: Service): ServiceMessage {
+/** As [service] was noted; what is counted of it, and its specification, are as they are now. */
+internal fun Application.toMessage(service: Service): ServiceMessage {
   val tally = tally(service.name)
   val spec = spec(service.name)
   val message =

@@ -71,7 +71,7 @@ class ContainerIndexTest {
     val never = application.after(knit.am.core.EndApplication(FinalStatus.KILLED, "")).container(key("worker", 1))
     assertEquals(
       """{"container_id":"","service":"worker","rank":1,"attempt_number":1,"node_id":"",""" +
-        """"state":"STOPPED","reason":"APPLICATION_ENDED","exit_code":null,"signal":null,"diagnostics":"It was not granted yet.",""" +
+        """"state":"STOPPED","reason":"APPLICATION_ENDED","exit_code":null,"signal":null,"diagnostics":"It was not started yet.",""" +
         """"request_time":"$NOW","start_time":null,"finish_time":"$NOW","memory_mib":256,"vcores":1}""",
       ContainerIndex.lineOf(checkNotNull(never)),
     )

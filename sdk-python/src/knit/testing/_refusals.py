@@ -38,7 +38,7 @@ def no_such_service(name: str) -> Refusal:
 
 
 def no_such_container(what: object) -> Refusal:
-    return Refusal("NOT_FOUND", "NO_SUCH_CONTAINER", f"There never was {what}.")
+    return Refusal("NOT_FOUND", "NO_SUCH_CONTAINER", f"This application never held {what}.")
 
 
 def invalid(text: str) -> Refusal:

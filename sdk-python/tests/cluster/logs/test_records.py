@@ -79,7 +79,7 @@ def test_what_older_ones_wrote_is_read() -> None:
 
 
 def test_what_later_ones_write_is_read_as_far_as_it_is_known() -> None:
-    later = {**END, "state": "HELD", "reason": "CURSED", "gang": 7}
+    later = {**END, "state": "BEWITCHED", "reason": "CURSED", "gang": 7}
     record = parse(lines({"weather": "fine"}, later, {"outcome": "FAILED", "exit_code": 1}))
     container = container_of(record)
     assert record.has_outcome

@@ -34,12 +34,13 @@ internal fun Turn.forget() {
   // What is forgotten is added to them meanwhile.
   repeat(changes.size) { position ->
     val change = changes[position]
-    if (change is ContainerChanged && change.container.key.attemptNumber > 1) {
+    // Also of the first attempt: it may end after others that were to take its place.
+    if (change is ContainerChanged) {
       val place = change.container.key.place
       while (checkNotNull(application.slot(place)).isBeyond(retention.attemptsPerRank)) forgetOldest(place)
     }
   }
-  while (application.index.followed.size > retention.attempts) forgetOldest(checkNotNull(application.index.followed.first).key.place)
+  while (application.index.followed.size > retention.attempts) forgetOldest(application.placeOfOldestAttempt() ?: break)
   application.index.unabridged
     .beyond(retention.diagnostics)
     .forEach { abridge(it.key) }
@@ -52,6 +53,14 @@ internal fun Turn.forget() {
 private fun <E : Comparable<E>> Line<E>.beyond(limit: Int): List<E> = if (size > limit) take(size - limit) else emptyList()
 
 private fun Slot.isBeyond(attempts: Int): Boolean = earlier.size > attempts && oldest.state.isFinal
+
+/** Null where all that could be forgotten came after one that has not ended: a node is silent, and will be given up in time. */
+private fun Application.placeOfOldestAttempt(): PlaceKey? =
+  index.followed
+    .firstOrNull {
+      slot(it.key.place)?.oldest?.state?.isFinal == true
+    }?.key
+    ?.place
 
 /** The oldest of its place, which is as a rule the one that ended first: a clock may go back. */
 private fun Turn.forgetOldest(place: PlaceKey) {

@@ -18,9 +18,12 @@ import io.grpc.inprocess.InProcessServerBuilder
 import knit.am.ApplicationLoop
 import knit.am.core.Caller
 import knit.am.core.ContainerRef
+import knit.am.core.Due
 import knit.am.core.HISTORY
+import knit.am.core.NOW
 import knit.am.core.Role
 import knit.am.core.after
+import knit.am.core.decide
 import knit.am.core.granted
 import knit.am.core.registered
 import knit.am.core.service
@@ -69,7 +72,8 @@ import knit.v1.ContainerRef as ContainerRefMessage
 
 @Timeout(180)
 class KeyValueGrpcServiceTest {
-  private val application = registered("worker" to service(instances = 2)).after(granted(1), started(1))
+  private val application =
+    registered("worker" to service(instances = 2)).after(granted(1), started(1)).decide(Due, NOW.plusSeconds(1)).application
   private val scope = CoroutineScope(Dispatchers.Default)
   private val loop = ApplicationLoop(application, Clock.systemUTC(), {}) {}
   private val calling = CallingAs()

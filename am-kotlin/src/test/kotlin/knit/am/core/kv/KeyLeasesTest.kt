@@ -27,7 +27,11 @@ import org.junit.jupiter.api.assertThrows
 import java.time.Duration
 
 class KeyLeasesTest {
-  private val application = registered("worker" to service(instances = 2)).after(granted(1), started(1), granted(2), started(2))
+  private val application =
+    registered("worker" to service(instances = 2))
+      .after(granted(1), started(1), granted(2), started(2))
+      .decide(Due, NOW.plusSeconds(1))
+      .application
   private val leasing = application.decide(granting(30), NOW)
   private val lease = leasing.answer.id
   private val leased = leasing.application.after(committing(put("a", "1", leaseId = lease), put("b", "2", leaseId = lease), put("c", "3")))

@@ -43,6 +43,10 @@ internal class EventGrpcService(
     private val collector: FlowCollector<WatchEventsResponse>,
   ) {
     private var sentMillis = 0L
+
+    /** The last position that was told. */
+    private var told = -1L
+    private var hasCaughtUp = false
     private val teller = EventTeller(filter) { snapshots.value }
 
     suspend fun run() {
@@ -58,6 +62,12 @@ internal class EventGrpcService(
 
           snapshots.value.let { it.phase == Phase.ENDED && it.sequence <= last } -> {
             return
+          }
+
+          !hasCaughtUp -> {
+            // For who wants to know what there is, and does not follow.
+            hasCaughtUp = true
+            if (told != last) tellPosition()
           }
 
           else -> {
@@ -94,7 +104,10 @@ internal class EventGrpcService(
       if (isTaken == null) throw forgotten(last)
     }
 
-    private suspend fun tellPosition() = send(positionOf(last, historyId))
+    private suspend fun tellPosition() {
+      told = last
+      send(positionOf(last, historyId))
+    }
 
     private suspend fun send(message: WatchEventsResponse) {
       collector.emit(message)

@@ -44,17 +44,22 @@ data class RestartContainers(
 class Restarted(
   /** The new attempts, as they are now; the first [MAX_REQUESTED_CONTAINERS] of them. */
   val containers: List<Container>,
+  /** Of the turn that has done it, also where it is told again. */
   val sequence: Long,
 )
 
 internal fun Turn.restart(request: RestartContainers): () -> Restarted {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ContainersRestarted>(request.requestId)?.let { known ->
+    return { Restarted(application.containers(known.containers), application.sequenceOf(request.requestId)) }
+  }
   application.refuseIfEnding()
   val places = application.resolve(request.named).map { it.key.place }.distinct()
   places.forEach { application.refuseIfOver(it) }
   val keys = places.map { startAnew(it) }
-  val told = keys.take(MAX_REQUESTED_CONTAINERS)
-  return { Restarted(told.mapNotNull { application.container(it) }, application.sequence) }
+  val told = Refs.of(keys.take(MAX_REQUESTED_CONTAINERS).mapNotNull { application.container(it) })
+  remember(request.requestId, ContainersRestarted(told))
+  return { Restarted(application.containers(told), application.sequence) }
 }
 
 private fun Application.refuseIfOver(place: PlaceKey) {

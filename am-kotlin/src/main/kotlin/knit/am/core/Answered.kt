@@ -41,6 +41,36 @@ data class LeaseGranted(
   val lease: KeyLease,
 ) : Answer
 
+/** Told with the service and the containers as they are when it is told. */
+data class ServiceScaled(
+  val serviceName: String,
+  val added: Refs,
+  val stopped: Refs,
+) : Answer
+
+/** Told with the services as they are when it is told; so are the two that follow. */
+data class ServicesAdded(
+  val names: List<String>,
+) : Answer
+
+data class ServicesRemoved(
+  val names: List<String>,
+) : Answer
+
+data class ServiceUpdated(
+  val name: String,
+) : Answer
+
+/** Told with the containers as they are when it is told, as far as they are kept; so is the one that follows. */
+data class ContainersStopped(
+  val containers: Refs,
+) : Answer
+
+data class ContainersRestarted(
+  /** What came in their place. */
+  val containers: Refs,
+) : Answer
+
 /** The oldest is forgotten first. */
 internal data class AnswerAge(
   val sequence: Long,
@@ -57,7 +87,14 @@ internal val Answered.age: AnswerAge
 
 /** About what it holds on the heap that nothing else does. */
 internal val Answered.bytes: Long
-  get() = if (answer is KeysCommitted) answer.committed.results.sumOf { result -> result.keyValues.sumOf { it.bytes } } else 0
+  get() =
+    when (answer) {
+      is KeysCommitted -> answer.committed.results.sumOf { result -> result.keyValues.sumOf { it.bytes } }
+      is ServiceScaled -> answer.added.bytes + answer.stopped.bytes
+      is ContainersStopped -> answer.containers.bytes
+      is ContainersRestarted -> answer.containers.bytes
+      else -> 0
+    }
 
 /** How long an answer is kept at least, unless there are too many. */
 internal val ANSWERS_LAST: Duration = Duration.ofHours(1)
@@ -78,6 +115,9 @@ internal inline fun <reified A : Answer> Application.remembered(requestId: Strin
   val answer = answered.answer ?: throw tooOld(answered)
   return answer as? A ?: throw AmException.InvalidArgument("request_id '$requestId' was another request's. Give each its own.")
 }
+
+/** The number of the turn that carried out a request that is [remembered]. */
+internal fun Application.sequenceOf(requestId: String): Long = answers.getValue(requestId).sequence
 
 internal fun tooOld(answered: Answered) =
   AmException.OutOfRange(

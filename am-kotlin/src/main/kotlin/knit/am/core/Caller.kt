@@ -30,6 +30,15 @@ enum class Role {
   CONTAINER,
 }
 
+/** What a container of a service with this access may. */
+internal val Access.role: Role
+  get() =
+    when (this) {
+      Access.CONTAINER -> Role.CONTAINER
+      Access.OPERATOR -> Role.OPERATOR
+      Access.OWNER -> Role.OWNER
+    }
+
 /** Who asks for something. */
 data class Caller(
   val role: Role,
@@ -52,5 +61,22 @@ internal fun Caller.refuseOthers(
     "A container may $what itself only: this is $container, and not $other. Submit its service with the access operator, and it may $what any.",
     Reason.NOT_YOURSELF,
     mapOf("service_name" to other.serviceName, "ordinal" to "${other.ordinal}"),
+  )
+}
+
+/** Throws unless the caller may itself what containers of [serviceName] may with [access]: nobody gives away more than they have. */
+internal fun Caller.refuseMoreAccess(
+  serviceName: String,
+  access: Access,
+) {
+  // Everybody who may change services may what any container may; roles are ordered from the one that may most.
+  if (access == Access.CONTAINER || role <= access.role) return
+  val wanted = access.name.lowercase()
+  val own = role.name.lowercase()
+  val who = if (container == null) "these credentials are a $own's" else "this is container $container, whose service has the access $own"
+  throw AmException.PermissionDenied(
+    "Service $serviceName cannot be given the access $wanted: $who, and nobody gives more than they have. " +
+      "Specify less access, or ask an owner to do it.",
+    facts = mapOf("service_name" to serviceName, "role" to own, "needed" to wanted),
   )
 }

@@ -39,7 +39,7 @@ internal val Application.waitsInVain: Boolean
 
 /** The outcome where services wait in vain, whatever they wait for. */
 internal fun Application.vainOutcome(): Outcome {
-  header.firstFailure?.let { return failureOutcome(it) }
+  standingFailure?.let { return failureOutcome(it) }
   val name = index.waitingServices.first()
   val sentence = "Service $name can never begin: it waits for ${unmet(
     name,

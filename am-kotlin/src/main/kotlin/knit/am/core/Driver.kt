@@ -47,10 +47,10 @@ internal fun Turn.driverEnded(report: DriverEnded) {
 
 private fun Application.outcomeOf(report: DriverEnded): Outcome {
   if (report.exitCode == 0) {
-    return header.firstFailure?.let { failureOutcome(it) } ?: Outcome(FinalStatus.SUCCEEDED, "The driver has ended with exit code 0.", 0)
+    return standingFailure?.let { failureOutcome(it) } ?: Outcome(FinalStatus.SUCCEEDED, "The driver has ended with exit code 0.", 0)
   }
   val last = lastWords(report.diagnostics)?.let { " $it" }.orEmpty()
-  val first = header.firstFailure?.let { " First to fail: ${it.sentence}" }.orEmpty()
+  val first = standingFailure?.let { " First to fail: ${it.sentence}" }.orEmpty()
   return Outcome(FinalStatus.FAILED, "The driver failed: ${report.inWords()}.$last$first", report.exitCode ?: 1)
 }
 

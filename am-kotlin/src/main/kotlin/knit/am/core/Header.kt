@@ -31,7 +31,7 @@ data class Header(
   val startTime: Instant? = null,
   /** The most YARN grants to one container now; null until registered. */
   val maxResource: Resource? = null,
-  /** Of the first container that failed with its place's budgets spent. */
+  /** Of the first container that failed with its place's budgets spent, also where that was made good; see [standingFailure]. */
   val firstFailure: Failure? = null,
   /** While it is ending: when YARN has said nothing for too long. */
   val endDeadline: Instant? = null,

@@ -106,7 +106,7 @@ data class StopContainers(
   val places: List<PlaceKey>,
   val containers: List<ContainerRef> = emptyList(),
   val serviceNames: List<String> = emptyList(),
-  /** Empty: it is not asked for again. To stop what has been stopped changes nothing, so that it need not be remembered. */
+  /** Empty: never deduplicated. Where a place is named, what fills it by then would be stopped by the same request again. */
   val requestId: String = "",
   val historyId: String = "",
   /** Who wants it; a container may stop itself only. */

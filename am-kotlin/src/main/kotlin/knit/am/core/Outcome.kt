@@ -16,7 +16,7 @@ data class Outcome(
 
 /** The outcome where every container has ended and nobody had decided one before. */
 internal fun Application.naturalOutcome(): Outcome {
-  header.firstFailure?.let { return failureOutcome(it) }
+  standingFailure?.let { return failureOutcome(it) }
   val followed = count(ContainerState.FAILED)
   val diagnostics =
     listOfNotNull(
@@ -29,7 +29,7 @@ internal fun Application.naturalOutcome(): Outcome {
 
 /** The outcome where [decisive] ended the application; the exit code is that of the first to fail, which may be another. */
 internal fun Application.failureOutcome(decisive: Failure): Outcome {
-  val first = header.firstFailure ?: decisive
+  val first = standingFailure ?: decisive
   val diagnostics = if (first.key == decisive.key) first.sentence else "${decisive.sentence} First to fail: ${first.sentence}"
   return Outcome(FinalStatus.FAILED, diagnostics, first.exitCode)
 }
@@ -38,9 +38,33 @@ internal fun Application.failureOutcome(decisive: Failure): Outcome {
 internal fun Application.requestedOutcome(request: EndApplication): Outcome {
   val said = shortened(request.diagnostics.trim()).ifEmpty { "Stopped by a client before its end." }
   if (request.finalStatus == FinalStatus.SUCCEEDED) return Outcome(request.finalStatus, said, 0, isFinal = true)
-  val failure = header.firstFailure ?: return Outcome(request.finalStatus, said, 1, isFinal = true)
+  val failure = standingFailure ?: return Outcome(request.finalStatus, said, 1, isFinal = true)
   return Outcome(request.finalStatus, "$said First to fail: ${failure.sentence}", failure.exitCode, isFinal = true)
 }
+
+/**
+ * The failure that the application ends with: the first, unless a client had its rank started anew and that has succeeded, which
+ * makes it good; then the earliest of those that ranks were left with.
+ */
+internal val Application.standingFailure: Failure?
+  get() {
+    val first = header.firstFailure ?: return null
+    if (latest(first.key.place)?.state != ContainerState.SUCCEEDED) return first
+    return serviceNames
+      .asSequence()
+      .filter { tally(it).failedRanks > 0 && spec(it).failurePolicy != FailurePolicy.IGNORE }
+      .flatMap { name -> slots.getValue(name).asSequence().filter { !it.isRetired && it.latest.state == ContainerState.FAILED } }
+      .filter { slot ->
+        slot.rank !in
+          services
+            .getValue(slot.latest.key.place.serviceName)
+            .update
+            ?.failedRanks
+            .orEmpty()
+      }.map { it.latest }
+      .minWithOrNull(compareBy({ it.exit?.finishTime }, { it.key }))
+      ?.failure()
+  }
 
 internal fun Container.failure() = Failure(key, failureSentence(), exit?.exitCode?.takeIf { it != 0 } ?: 1)
 

@@ -59,11 +59,13 @@ internal fun Turn.variant(
 /** Stops all of the named containers, or none if one of them never was; the answer lists so many as a request may name. */
 internal fun Turn.stop(request: StopContainers): () -> List<Container> {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ContainersStopped>(request.requestId)?.let { known -> return { application.containers(known.containers) } }
   val stopped = application.resolve(request.named)
   request.caller.refuseOthers(stopped.map { it.ref }, "stop")
   stopped.forEach { stop(it, ExitReason.STOPPED) }
-  val keys = stopped.take(MAX_REQUESTED_CONTAINERS).map { it.key }
-  return { keys.mapNotNull { application.container(it) } }
+  val told = Refs.of(stopped.take(MAX_REQUESTED_CONTAINERS))
+  remember(request.requestId, ContainersStopped(told))
+  return { application.containers(told) }
 }
 
 internal fun Application.refuseAnotherHistory(believed: String) {

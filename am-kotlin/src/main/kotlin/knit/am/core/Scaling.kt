@@ -25,18 +25,22 @@ data class ScaleService(
   val historyId: String = "",
 ) : Command<Scaled>
 
-/** What a [ScaleService] has led to; the containers as they are now, as far as they are remembered. */
+/** What a [ScaleService] has led to; the service and the containers as they are now, as far as these are remembered. */
 class Scaled(
   val service: Service,
   /** The first [MAX_REQUESTED_CONTAINERS] of them. */
   val added: List<Container>,
   val stopped: List<Container>,
+  /** Of the turn that has done it, also where it is told again. */
   val sequence: Long,
 )
 
-/** Retires ranks, or fills free ones. */
+/** Retires ranks, or fills free ones; a request that is repeated does neither. */
 internal fun Turn.scale(request: ScaleService): () -> Scaled {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ServiceScaled>(request.requestId)?.let { known ->
+    return { told(known, application.sequenceOf(request.requestId)) }
+  }
   val service = application.serviceOrRefuse(request.serviceName)
   application.refuseIfEnding()
   service.refuseIfRemoved()
@@ -54,10 +58,22 @@ internal fun Turn.scale(request: ScaleService): () -> Scaled {
     } else {
       emptyList()
     }
-  return {
-    Scaled(application.services.getValue(service.name), application.asTheyAre(added), application.asTheyAre(stopped), application.sequence)
-  }
+  val scaled = ServiceScaled(service.name, told(added), told(stopped))
+  remember(request.requestId, scaled)
+  return { told(scaled, application.sequence) }
 }
+
+private fun told(containers: List<Container>): Refs = Refs.of(containers.take(MAX_REQUESTED_CONTAINERS))
+
+private fun Turn.told(
+  scaled: ServiceScaled,
+  sequence: Long,
+) = Scaled(
+  application.services.getValue(scaled.serviceName),
+  application.containers(scaled.added),
+  application.containers(scaled.stopped),
+  sequence,
+)
 
 private fun ScaleService.targetFrom(present: Int): Long {
   val wanted =
@@ -188,9 +204,6 @@ internal fun Turn.fill(
     requested(service.name, slots.size, count - free.size, ordinal, service.revision, variant, now, service.hasBegun)
   return (refilled + new).onEach { put(it) }
 }
-
-private fun Application.asTheyAre(containers: List<Container>): List<Container> =
-  containers.take(MAX_REQUESTED_CONTAINERS).mapNotNull { container(it.key) }
 
 /** The ranks of a service that are not retired, but for those that an update has for a while. */
 internal fun Application.regularSlots(serviceName: String): Sequence<Slot> =

@@ -5,6 +5,8 @@ data class AddServices(
   val services: Map<String, ServiceSpec>,
   val requestId: String = "",
   val historyId: String = "",
+  /** Who wants them; none of them may have more access than that. */
+  val caller: Caller = Caller(Role.OWNER),
 ) : Command<List<Service>> {
   /** Without what is in the specifications, which may be secret. */
   override fun toString(): String = "AddServices(${services.keys}, '$requestId')"
@@ -19,6 +21,7 @@ data class RemoveServices(
 
 internal fun Turn.addServices(request: AddServices): () -> List<Service> {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ServicesAdded>(request.requestId)?.let { known -> return { application.services(known.names) } }
   application.refuseIfEnding()
   if (request.services.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   for (name in request.services.keys.sorted()) {
@@ -29,17 +32,18 @@ internal fun Turn.addServices(request: AddServices): () -> List<Service> {
       mapOf("service_name" to name),
     )
   }
+  request.services.toSortedMap().forEach { (name, spec) -> request.caller.refuseMoreAccess(name, spec.access) }
   application.refuseTooManyServices(request.services.size)
   val present = application.serviceNames.associateWith { application.spec(it) }
-  problemIn(present + request.services)?.let { throw AmException.InvalidArgument(it) }
+  problemIn(present + request.services, application.header.driver != null)?.let { throw AmException.InvalidArgument(it) }
   application.refuseTooMuch(request.services)
-  for (name in request.services.keys.sorted()) beginService(name, request.services.getValue(name))
-  return {
-    request.services.keys
-      .sorted()
-      .map { application.services.getValue(it) }
-  }
+  val names = request.services.keys.sorted()
+  for (name in names) beginService(name, request.services.getValue(name))
+  remember(request.requestId, ServicesAdded(names))
+  return { application.services(names) }
 }
+
+private fun Application.services(names: Collection<String>): List<Service> = names.map { services.getValue(it) }
 
 private fun Application.refuseTooManyServices(added: Int) {
   val count = services.size + added
@@ -60,12 +64,15 @@ private fun Application.refuseTooMuch(added: Map<String, ServiceSpec>) {
 /** Removes services with all that is in them. To remove one twice is safe. */
 internal fun Turn.removeServices(request: RemoveServices): () -> List<Service> {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ServicesRemoved>(request.requestId)?.let { known -> return { application.services(known.names) } }
   if (request.serviceNames.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   val names = request.serviceNames.toSortedSet()
   names.forEach { application.serviceOrRefuse(it) }
   names.forEach { application.refuseIfNeeded(it, names) }
   names.forEach { removeService(it) }
-  return { names.map { application.services.getValue(it) } }
+  // Those it has already, rather than the request's.
+  remember(request.requestId, ServicesRemoved(application.services(names).map { it.name }))
+  return { application.services(names) }
 }
 
 private fun Application.refuseIfNeeded(

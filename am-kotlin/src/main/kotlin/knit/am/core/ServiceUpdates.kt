@@ -8,6 +8,8 @@ data class UpdateService(
   val fromRevision: Int = 0,
   val requestId: String = "",
   val historyId: String = "",
+  /** Who wants it; it may not give the service more access than that. */
+  val caller: Caller = Caller(Role.OWNER),
 ) : Command<Service>
 
 sealed interface UpdateAction {
@@ -32,6 +34,7 @@ internal const val MAX_SPECS = 8
 
 internal fun Turn.update(request: UpdateService): () -> Service {
   application.refuseAnotherHistory(request.historyId)
+  application.remembered<ServiceUpdated>(request.requestId)?.let { known -> return { application.services.getValue(known.name) } }
   val service = application.serviceOrRefuse(request.serviceName)
   application.refuseIfEnding()
   service.refuseIfRemoved()
@@ -44,18 +47,22 @@ internal fun Turn.update(request: UpdateService): () -> Service {
     )
   }
   when (val action = request.action) {
-    is UpdateAction.Pass -> pass(service, action)
+    is UpdateAction.Pass -> pass(service, action, request.caller)
     is UpdateAction.Pause -> pause(service)
     is UpdateAction.GoOn -> goOn(service)
-    is UpdateAction.RollBack -> rollBackOnRequest(service)
+    is UpdateAction.RollBack -> rollBackOnRequest(service, request.caller)
   }
+  remember(request.requestId, ServiceUpdated(service.name))
   return { application.services.getValue(service.name) }
 }
 
 private fun Turn.pass(
   service: Service,
   action: UpdateAction.Pass,
+  caller: Caller,
 ) {
+  // Also where it had that access before: another command would run with it.
+  caller.refuseMoreAccess(service.name, action.spec.access)
   val old = application.spec(service.name)
   val spec = if (action.keepsEnvironment) action.spec.keeping(old.environment) else action.spec
   if (spec == old) return
@@ -187,9 +194,15 @@ private fun Turn.goOn(service: Service) {
   put(ServiceChanged(service.copy(update = update.copy(state = state, failures = 0, explanation = ""))))
 }
 
-private fun Turn.rollBackOnRequest(service: Service) {
+private fun Turn.rollBackOnRequest(
+  service: Service,
+  caller: Caller,
+) {
   val update = service.updateOrRefuse()
-  if (update.state != UpdateState.ROLLING_BACK) rollBack(service, "A client has rolled it back.")
+  if (update.state == UpdateState.ROLLING_BACK) return
+  val before = application.spec(service.name, update.fromRevision).access
+  if (before > application.spec(service.name).access) caller.refuseMoreAccess(service.name, before)
+  rollBack(service, "A client has rolled it back.")
 }
 
 private fun Service.updateOrRefuse(): ServiceUpdate =

@@ -90,7 +90,7 @@ internal class ApplicationGrpcService(
   }
 
   override suspend fun addServices(request: AddServicesRequest): AddServicesResponse {
-    val names = loop.request(request.toDomain()).map { it.name }
+    val names = loop.request(request.toDomain(callerOf())).map { it.name }
     val application = loop.snapshots.value
     return AddServicesResponse
       .newBuilder()
@@ -110,7 +110,7 @@ internal class ApplicationGrpcService(
   }
 
   override suspend fun updateService(request: UpdateServiceRequest): UpdateServiceResponse {
-    val name = loop.request(request.toDomain()).name
+    val name = loop.request(request.toDomain(callerOf())).name
     val application = loop.snapshots.value
     return UpdateServiceResponse
       .newBuilder()

@@ -5,6 +5,7 @@ import knit.am.core.AddServices
 import knit.am.core.AmException
 import knit.am.core.Amount
 import knit.am.core.Application
+import knit.am.core.Caller
 import knit.am.core.ContainerRef
 import knit.am.core.ContainerState
 import knit.am.core.RemoveServices
@@ -48,9 +49,9 @@ internal fun ScaleServiceRequest.toDomain(): ScaleService {
 
 private fun ContainerRefMessage.toDomain() = ContainerRef(serviceName, ordinal)
 
-internal fun AddServicesRequest.toDomain(): AddServices {
+internal fun AddServicesRequest.toDomain(caller: Caller): AddServices {
   refuseIfUnknown()
-  return AddServices(servicesMap.mapValues { it.value.toDomain() }, requestId, historyId)
+  return AddServices(servicesMap.mapValues { it.value.toDomain() }, requestId, historyId, caller)
 }
 
 internal fun RemoveServicesRequest.toDomain(): RemoveServices {
@@ -58,7 +59,7 @@ internal fun RemoveServicesRequest.toDomain(): RemoveServices {
   return RemoveServices(serviceNamesList.toList(), requestId, historyId)
 }
 
-internal fun UpdateServiceRequest.toDomain(): UpdateService {
+internal fun UpdateServiceRequest.toDomain(caller: Caller): UpdateService {
   refuseIfUnknown()
   val action =
     when (actionCase) {
@@ -68,7 +69,7 @@ internal fun UpdateServiceRequest.toDomain(): UpdateService {
       UpdateServiceRequest.ActionCase.ROLL_BACK -> UpdateAction.RollBack.takeIf { rollBack }
       else -> null
     } ?: throw AmException.InvalidArgument("No action was given. Give a spec, or set pause, go_on or roll_back.")
-  return UpdateService(serviceName, action, fromRevision, requestId, historyId)
+  return UpdateService(serviceName, action, fromRevision, requestId, historyId, caller)
 }
 
 /** The service of this name as clients may see it, without values of variables. */

@@ -160,7 +160,7 @@ tasks.withType<AbstractArchiveTask>().configureEach {
 
 tasks.shadowJar {
   manifest {
-    attributes("Main-Class" to "io.continuum.knit.Client")
+    attributes("Main-Class" to "io.continuum.knit.Client", "Implementation-Version" to project.version)
   }
   // Shadow 9 drops duplicates before its transformers see them.
   filesMatching("META-INF/services/**") {

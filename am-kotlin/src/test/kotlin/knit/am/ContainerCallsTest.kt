@@ -49,6 +49,12 @@ import java.nio.file.Path
 import java.time.Clock
 import java.time.Duration
 import java.util.concurrent.TimeUnit
+import knit.am.core.Readiness
+import knit.v1.ContainerRef
+import knit.v1.ListServicesRequest
+import knit.v1.ReportProgressRequest
+import knit.v1.ReportReadyRequest
+import knit.v1.RestartContainersRequest
 import com.google.rpc.Status as StatusMessage
 
 /** What a container may, with nothing but the files that its launch writes: the whole Application Master over real mutual TLS. */
@@ -226,4 +232,37 @@ class ContainerCallsTest {
       )
       assertEquals(Status.Code.OK, refusal { ApplicationServiceCoroutineStub(boss).shutdown(ShutdownRequest.getDefaultInstance()) }.first)
     }
+
+  @Test
+  fun aContainerReportsOfItselfAndWhatItMayBeStartedAnew() =
+    with(
+      mapOf("worker" to service(instances = 1, readiness = Readiness(isReported = true)), "deputy" to service().copy(access = Access.OPERATOR)),
+    ) { launched ->
+      val byService = launched.values.associateBy { it.environment.getValue("KNIT_SERVICE_NAME") }
+      val (worker, deputy) = listOf("worker", "deputy").map { connect(byService.getValue(it).credentials) }
+      val applications = ApplicationServiceCoroutineStub(worker)
+      applications.reportProgress(ReportProgressRequest.newBuilder().setProgress(0.25).build())
+      val description = worker.application()
+      assertEquals(0.25 to true, description.application.let { it.progress to it.isProgressReported })
+      assertEquals(listOf("driver", "events", "key_value", "services"), description.featuresList)
+      assertTrue(description.version.isNotEmpty())
+      assertEquals(Status.Code.INVALID_ARGUMENT, refusal { applications.reportProgress(ReportProgressRequest.newBuilder().setProgress(2.0).build()) }.first)
+
+      val ready = ContainerServiceCoroutineStub(worker).reportReady(ReportReadyRequest.getDefaultInstance())
+      assertTrue(ready.sequence > 0)
+      val other = ContainerRef.newBuilder().setServiceName("deputy").setOrdinal(0)
+      val refused = refusal { ContainerServiceCoroutineStub(worker).reportReady(ReportReadyRequest.newBuilder().setContainer(other).build()) }
+      assertEquals(Status.Code.PERMISSION_DENIED to "NOT_YOURSELF", refused)
+      withTimeout(20_000) { while (applications.listServices(named("worker")).servicesList.single().readyCount < 1) delay(20) }
+
+      val wish = RestartContainersRequest.newBuilder().addServiceNames("worker").build()
+      assertEquals(Status.Code.PERMISSION_DENIED, refusal { ContainerServiceCoroutineStub(worker).restartContainers(wish) }.first)
+      val restarted = ContainerServiceCoroutineStub(deputy).restartContainers(wish)
+      assertEquals(2, restarted.containersList.single().attemptNumber)
+      assertTrue(restarted.sequence > ready.sequence)
+      val unknown = refusal { applications.listServices(named("nobody")) }
+      assertEquals(Status.Code.NOT_FOUND to "NO_SUCH_SERVICE", unknown)
+    }
+
+  private fun named(service: String) = ListServicesRequest.newBuilder().addServiceNames(service).build()
 }

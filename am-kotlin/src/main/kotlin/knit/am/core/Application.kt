@@ -74,8 +74,11 @@ class Application internal constructor(
 
   /** How far it is, 0 to 1: as a program says, else the part of all ranks that has ended. */
   val progress: Double
+    get() = header.progress ?: endedPart
+
+  /** The part of all ranks that has ended, 0 to 1. */
+  internal val endedPart: Double
     get() {
-      header.progress?.let { return it }
       val ranks = index.tallies.values.sumOf { it.ranks }
       return if (ranks == 0) 0.0 else index.tallies.values.sumOf { it.succeededRanks + it.failedRanks + it.stoppedRanks } / ranks.toDouble()
     }

@@ -3,11 +3,14 @@ package knit.am.grpc
 import knit.am.ApplicationLoop
 import knit.am.Submission
 import knit.am.core.AmException
+import knit.am.core.Application
 import knit.am.core.Caller
 import knit.am.core.Phase
 import knit.am.core.Reason
 import knit.am.core.Role
 import knit.am.core.WaitingReason
+import knit.am.core.gangReason
+import knit.am.core.ownReasons
 import knit.am.security.callerOf
 import knit.am.security.word
 import knit.v1.AddServicesRequest
@@ -15,8 +18,12 @@ import knit.v1.AddServicesResponse
 import knit.v1.ApplicationServiceGrpcKt
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
+import knit.v1.ListServicesRequest
+import knit.v1.ListServicesResponse
 import knit.v1.RemoveServicesRequest
 import knit.v1.RemoveServicesResponse
+import knit.v1.ReportProgressRequest
+import knit.v1.ReportProgressResponse
 import knit.v1.ScaleServiceRequest
 import knit.v1.ScaleServiceResponse
 import knit.v1.ShutdownRequest
@@ -54,8 +61,16 @@ internal class ApplicationGrpcService(
       .setCallerRole(caller.role.toMessage())
       .setHistoryId(application.historyId)
       .setSequence(application.sequence)
-      .addAllWaitingReasons(waitingReasons().map { it.toMessage() })
+      .setVersion(version)
+      .addAllFeatures(features)
+      .addAllWaitingReasons(reasonsOf(application).map { it.toMessage() })
       .build()
+  }
+
+  /** First what is decided here, which does not pass by itself. */
+  private fun reasonsOf(application: Application): List<WaitingReason> {
+    val own = application.serviceNames.flatMap { application.ownReasons(it) + listOfNotNull(application.gangReason(it)) }
+    return (own + waitingReasons()).take(MAX_REASONS)
   }
 
   /** Of which services [caller] may see the values of variables. */
@@ -68,6 +83,13 @@ internal class ApplicationGrpcService(
       )
     return { it == own }
   }
+
+  override suspend fun reportProgress(request: ReportProgressRequest): ReportProgressResponse {
+    loop.request(request.toDomain())
+    return ReportProgressResponse.getDefaultInstance()
+  }
+
+  override suspend fun listServices(request: ListServicesRequest): ListServicesResponse = loop.snapshots.value.pageOf(request)
 
   override suspend fun shutdown(request: ShutdownRequest): ShutdownResponse {
     val hadEnded = loop.snapshots.value.phase == Phase.ENDED
@@ -117,5 +139,13 @@ internal class ApplicationGrpcService(
       .setService(application.serviceMessage(name))
       .setSequence(application.sequence)
       .build()
+  }
+
+  private companion object {
+    /** Clients ask for these by name; they are never renamed. */
+    val features = listOf("driver", "events", "key_value", "services")
+
+    /** The jar's, which its manifest has; none where the classes are in no jar, as in tests. */
+    val version: String = ApplicationGrpcService::class.java.`package`?.implementationVersion ?: "unknown"
   }
 }

@@ -6,8 +6,10 @@ import knit.am.core.FinalStatus
 import knit.am.core.Header
 import knit.am.core.Outcome
 import knit.am.core.Phase
+import knit.am.core.ReportProgress
 import knit.v1.ApplicationOutcome
 import knit.v1.ApplicationState
+import knit.v1.ReportProgressRequest
 import knit.v1.ShutdownRequest
 import knit.v1.Application as ApplicationMessage
 import knit.v1.FinalStatus as FinalStatusMessage
@@ -21,18 +23,21 @@ internal fun Phase.toMessage(): ApplicationState =
     Phase.ENDED -> ApplicationState.APPLICATION_STATE_ENDED
   }
 
-internal fun Application.toMessage(): ApplicationMessage = header.toMessage()
+internal fun Application.toMessage(): ApplicationMessage = toMessage(header)
 
-internal fun Header.toMessage(): ApplicationMessage {
+/** As [header] was noted; how many ranks have ended is as it is now. */
+internal fun Application.toMessage(header: Header): ApplicationMessage {
   val message =
     ApplicationMessage
       .newBuilder()
-      .setApplicationId(id)
-      .setAttemptNumber(attemptNumber)
-      .setState(phase.toMessage())
-      .setMasterContainerId(masterContainerId)
-  startTime?.let { message.setStartTime(it.toMessage()) }
-  outcome?.let { message.setOutcome(it.toMessage()) }
+      .setApplicationId(header.id)
+      .setAttemptNumber(header.attemptNumber)
+      .setState(header.phase.toMessage())
+      .setMasterContainerId(header.masterContainerId)
+      .setProgress(header.progress ?: endedPart)
+      .setIsProgressReported(header.progress != null)
+  header.startTime?.let { message.setStartTime(it.toMessage()) }
+  header.outcome?.let { message.setOutcome(it.toMessage()) }
   return message.build()
 }
 
@@ -48,6 +53,11 @@ internal fun Outcome.toMessage(): ApplicationOutcome =
     ).setDiagnostics(diagnostics)
     .setExitCode(exitCode)
     .build()
+
+internal fun ReportProgressRequest.toDomain(): ReportProgress {
+  refuseIfUnknown()
+  return ReportProgress(if (hasProgress()) progress else null)
+}
 
 internal fun ShutdownRequest.toDomain(): EndApplication {
   refuseIfUnknown()

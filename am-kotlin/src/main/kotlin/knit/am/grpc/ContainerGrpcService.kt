@@ -12,10 +12,14 @@ import knit.v1.AddContainersResponse
 import knit.v1.ContainerServiceGrpcKt
 import knit.v1.ListContainersRequest
 import knit.v1.ListContainersResponse
+import knit.v1.ReportReadyRequest
+import knit.v1.ReportReadyResponse
+import knit.v1.RestartContainersRequest
+import knit.v1.RestartContainersResponse
 import knit.v1.StopContainersRequest
 import knit.v1.StopContainersResponse
 
-/** Lists, adds and stops containers. */
+/** Lists, adds, stops and restarts containers, and hears when they are ready. */
 internal class ContainerGrpcService(
   private val loop: ApplicationLoop,
 ) : ContainerServiceGrpcKt.ContainerServiceCoroutineImplBase() {
@@ -29,6 +33,20 @@ internal class ContainerGrpcService(
   override suspend fun stopContainers(request: StopContainersRequest): StopContainersResponse {
     val stopped = loop.request(request.toDomain(callerOf()))
     return StopContainersResponse.newBuilder().addAllContainers(stopped.withinOneAnswer()).build()
+  }
+
+  override suspend fun restartContainers(request: RestartContainersRequest): RestartContainersResponse {
+    val restarted = loop.request(request.toDomain())
+    return RestartContainersResponse
+      .newBuilder()
+      .addAllContainers(restarted.containers.withinOneAnswer())
+      .setSequence(restarted.sequence)
+      .build()
+  }
+
+  override suspend fun reportReady(request: ReportReadyRequest): ReportReadyResponse {
+    val sequence = loop.request(request.toDomain(callerOf()))
+    return ReportReadyResponse.newBuilder().setSequence(sequence).build()
   }
 }
 
@@ -44,7 +62,7 @@ internal fun Application.pageOf(request: ListContainersRequest): ListContainersR
   if (request.pageSize < 0) throw AmException.InvalidArgument("page_size is ${request.pageSize}; it must be 0 or more.")
   val states = request.statesList.toSet()
   val most = if (request.pageSize == 0) Int.MAX_VALUE else request.pageSize
-  val page = ListContainersResponse.newBuilder().setHistoryId(historyId)
+  val page = ListContainersResponse.newBuilder().setHistoryId(historyId).setSequence(sequence)
   var bytes = 0
   val wanted =
     containersOf(request.serviceNamesList, PageToken.of(request.pageToken, historyId)).filter {

@@ -1,15 +1,21 @@
 package knit.am.grpc
 
 import knit.am.core.AddContainers
+import knit.am.core.AmException
 import knit.am.core.Caller
 import knit.am.core.Container
 import knit.am.core.ContainerExit
-import knit.am.core.ContainerRef
 import knit.am.core.ContainerState
 import knit.am.core.ExitReason
+import knit.am.core.Named
 import knit.am.core.PlaceKey
+import knit.am.core.ReportReady
+import knit.am.core.RestartContainers
 import knit.am.core.StopContainers
+import knit.am.core.refuseOthers
 import knit.v1.AddContainersRequest
+import knit.v1.ReportReadyRequest
+import knit.v1.RestartContainersRequest
 import knit.v1.StopContainersRequest
 import knit.v1.Container as ContainerMessage
 import knit.v1.ContainerExit as ContainerExitMessage
@@ -38,12 +44,29 @@ internal fun StopContainersRequest.toDomain(caller: Caller): StopContainers {
   return StopContainers(
     containerIdsList.toList(),
     placesList.map { it.toDomain() },
-    containersList.map { ContainerRef(it.serviceName, it.ordinal) },
+    containersList.map { it.toDomain() },
     serviceNamesList.toList(),
     requestId,
     historyId,
     caller,
   )
+}
+
+internal fun RestartContainersRequest.toDomain(): RestartContainers {
+  refuseIfUnknown()
+  val named =
+    Named(containerIdsList.toList(), placesList.map { it.toDomain() }, containersList.map { it.toDomain() }, serviceNamesList.toList())
+  return RestartContainers(named, requestId, historyId)
+}
+
+/** @param caller who is meant where no container is named */
+internal fun ReportReadyRequest.toDomain(caller: Caller): ReportReady {
+  refuseIfUnknown()
+  val named =
+    (if (hasContainer()) container.toDomain() else caller.container)
+      ?: throw AmException.InvalidArgument("No container is named, and the caller is none. Give container, its service and ordinal.")
+  caller.refuseOthers(listOf(named), "report the readiness of")
+  return ReportReady(named, !isNotReady)
 }
 
 internal fun Container.toMessage(): ContainerMessage {

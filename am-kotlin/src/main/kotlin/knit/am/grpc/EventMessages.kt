@@ -100,7 +100,7 @@ internal class EventFilter(
   ): ChangeMessage? =
     when (change) {
       is HeaderChanged -> {
-        message(EventKind.EVENT_KIND_APPLICATION) { it.setApplication(change.header.toMessage()) }
+        message(EventKind.EVENT_KIND_APPLICATION) { it.setApplication(application.toMessage(change.header)) }
       }
 
       is ServiceChanged -> {

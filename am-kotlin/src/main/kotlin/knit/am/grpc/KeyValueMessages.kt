@@ -76,7 +76,7 @@ private fun ByteString.toDomain() = if (isEmpty) Bytes.EMPTY else Bytes(toByteAr
 /** Nobody changes bytes once they are made, so they need not be copied. */
 internal fun Bytes.toMessage(): ByteString = UnsafeByteOperations.unsafeWrap(shared)
 
-private fun ContainerRefMessage.toDomain() = ContainerRef(serviceName, ordinal)
+internal fun ContainerRefMessage.toDomain() = ContainerRef(serviceName, ordinal)
 
 internal fun ContainerRef.toMessage(): ContainerRefMessage =
   ContainerRefMessage

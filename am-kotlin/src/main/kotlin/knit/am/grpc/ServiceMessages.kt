@@ -6,7 +6,6 @@ import knit.am.core.AmException
 import knit.am.core.Amount
 import knit.am.core.Application
 import knit.am.core.Caller
-import knit.am.core.ContainerRef
 import knit.am.core.ContainerState
 import knit.am.core.RemoveServices
 import knit.am.core.RestartBudget
@@ -26,7 +25,6 @@ import knit.v1.ContainerCount
 import knit.v1.RemoveServicesRequest
 import knit.v1.ScaleServiceRequest
 import knit.v1.UpdateServiceRequest
-import knit.v1.ContainerRef as ContainerRefMessage
 import knit.v1.ScaleDownOrder as ScaleDownOrderMessage
 import knit.v1.Service as ServiceMessage
 import knit.v1.ServiceCondition as ServiceConditionMessage
@@ -46,8 +44,6 @@ internal fun ScaleServiceRequest.toDomain(): ScaleService {
   val given = if (order == ScaleDownOrderMessage.SCALE_DOWN_ORDER_UNSPECIFIED) null else order.toDomain()
   return ScaleService(serviceName, amount, given, victimsList.map { it.toDomain() }, requestId, historyId)
 }
-
-private fun ContainerRefMessage.toDomain() = ContainerRef(serviceName, ordinal)
 
 internal fun AddServicesRequest.toDomain(caller: Caller): AddServices {
   refuseIfUnknown()
@@ -88,7 +84,7 @@ internal fun Application.toMessage(service: Service): ServiceMessage {
       .setTarget(service.target)
       .setCondition(service.condition.toMessage())
       .setReadyCount(tally.readyRanks)
-      .addAllWaitingReasons(service.waits.map { it.toMessage() })
+      .addAllWaitingReasons(reasonsOf(service).map { it.toMessage() })
       .addAllAccounts(spec.restartBudgets.mapIndexed { number, budget -> accountOf(service, number, budget) })
   for (state in ContainerState.values()) {
     if (tally[state] > 0) message.addCounts(ContainerCount.newBuilder().setState(state.toMessage()).setCount(tally[state]))

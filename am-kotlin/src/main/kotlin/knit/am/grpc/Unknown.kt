@@ -12,6 +12,7 @@ import knit.v1.AttemptPolicy
 import knit.v1.CommitRequest
 import knit.v1.CompareOperator
 import knit.v1.Comparison
+import knit.v1.ContainerRef
 import knit.v1.ContainerState
 import knit.v1.DeleteOperation
 import knit.v1.DeleteRequest
@@ -24,9 +25,13 @@ import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
 import knit.v1.LogLevel
 import knit.v1.Operation
+import knit.v1.Place
 import knit.v1.PutOperation
 import knit.v1.PutRequest
 import knit.v1.RemoveServicesRequest
+import knit.v1.ReportProgressRequest
+import knit.v1.ReportReadyRequest
+import knit.v1.RestartContainersRequest
 import knit.v1.RevokeLeaseRequest
 import knit.v1.ScaleDownOrder
 import knit.v1.ScaleServiceRequest
@@ -41,8 +46,19 @@ import knit.v1.UpdateServiceRequest
 internal fun AddContainersRequest.refuseIfUnknown() =
   refuse(unknownField("request") ?: if (hasResource()) resource.unknownField("resource") else null)
 
-internal fun StopContainersRequest.refuseIfUnknown() =
-  refuse(unknownField("request") ?: placesList.firstNotNullOfOrNull { it.unknownField("places") })
+internal fun StopContainersRequest.refuseIfUnknown() = refuse(unknownField("request") ?: namedProblem(placesList, containersList))
+
+internal fun RestartContainersRequest.refuseIfUnknown() = refuse(unknownField("request") ?: namedProblem(placesList, containersList))
+
+private fun namedProblem(
+  places: List<Place>,
+  containers: List<ContainerRef>,
+): String? = places.firstNotNullOfOrNull { it.unknownField("places") } ?: containers.firstNotNullOfOrNull { it.unknownField("containers") }
+
+internal fun ReportReadyRequest.refuseIfUnknown() =
+  refuse(unknownField("request") ?: if (hasContainer()) container.unknownField("container") else null)
+
+internal fun ReportProgressRequest.refuseIfUnknown() = refuse(unknownField("request"))
 
 internal fun ScaleServiceRequest.refuseIfUnknown() =
   refuse(
@@ -55,12 +71,14 @@ internal fun AddServicesRequest.refuseIfUnknown() =
   refuse(
     unknownField("request")
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } },
-  )
+  ).also { servicesMap.forEach { (name, service) -> service.refuseIfAgentNeeded("services.$name") } }
 
 internal fun RemoveServicesRequest.refuseIfUnknown() = refuse(unknownField("request"))
 
 internal fun UpdateServiceRequest.refuseIfUnknown() =
-  refuse(unknownField("request") ?: if (hasSpec()) spec.problem()?.let { "spec: $it" } else null)
+  refuse(unknownField("request") ?: if (hasSpec()) spec.problem()?.let { "spec: $it" } else null).also {
+    if (hasSpec()) spec.refuseIfAgentNeeded("spec")
+  }
 
 internal fun ShutdownRequest.refuseIfUnknown() =
   refuse(
@@ -119,6 +137,7 @@ internal fun ApplicationSpec.problem(): String? {
       ?: problemInLinger()
       ?: problemBesideServices()
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.problem()?.let { "services.$name: $it" } }
+      ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.agentNeed()?.let { "services.$name: $it" } }
       ?: (if (hasMasterPorts()) problemInPorts() else null)
       ?: problemInGrants()
   return problem?.let { "The specification cannot be carried out: $it." }
@@ -153,6 +172,7 @@ private fun knit.v1.ServiceSpec.problem(): String? =
     ?: resource.unknownField("resource")
     ?: placement.unknownField("placement")
     ?: unknownValue("placement.spread", placement.spreadValue, placement.spread == Spread.UNRECOGNIZED)
+    ?: problemInPolicies()
     ?: localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "local_resources.$name: $it" } }
 
 private fun knit.v1.LocalResource.problem(): String? =
@@ -165,14 +185,14 @@ private fun refuse(problem: String?) {
   if (problem != null) throw AmException.InvalidArgument("The request cannot be carried out: $problem.", Reason.UNKNOWN_FIELD)
 }
 
-private fun Message.unknownField(path: String): String? =
+internal fun Message.unknownField(path: String): String? =
   unknownFields
     .asMap()
     .keys
     .firstOrNull()
     ?.let { "$path has a field with number $it, which this Application Master does not know" }
 
-private fun unknownValue(
+internal fun unknownValue(
   path: String,
   value: Int,
   isUnknown: Boolean,
@@ -181,6 +201,6 @@ private fun unknownValue(
 /** What the type allows; beyond that our own types overflow. */
 private fun Timestamp.isValid() = seconds in -62_135_596_800..253_402_300_799 && nanos in 0..999_999_999
 
-private fun Duration.isValid() = seconds in -315_576_000_000..315_576_000_000 && nanos in -999_999_999..999_999_999
+internal fun Duration.isValid() = seconds in -315_576_000_000..315_576_000_000 && nanos in -999_999_999..999_999_999
 
 private const val MAX_PORT = 65_535

@@ -1,11 +1,26 @@
 package knit.am.grpc
 
+import knit.am.core.Application
 import knit.am.core.ReasonSource
+import knit.am.core.Service
 import knit.am.core.WaitingCause
 import knit.am.core.WaitingReason
+import knit.am.core.gangReason
+import knit.am.core.ownReasons
 import knit.v1.ReasonSource as ReasonSourceMessage
 import knit.v1.WaitingCause as WaitingCauseMessage
 import knit.v1.WaitingReason as WaitingReasonMessage
+
+/** As many as an answer tells, of a service and of the application. */
+internal const val MAX_REASONS = 64
+
+/**
+ * Why containers of the service wait: first what is decided here, which does not pass by itself, then what YARN's side knows.
+ *
+ * Looks at all its containers where any is PENDING or HELD.
+ */
+internal fun Application.reasonsOf(service: Service): List<WaitingReason> =
+  (ownReasons(service.name) + listOfNotNull(gangReason(service.name)) + service.waits).take(MAX_REASONS)
 
 internal fun WaitingReason.toMessage(): WaitingReasonMessage {
   val message =

@@ -133,4 +133,14 @@ class AgainTest {
     }
     assertTrue(registered("worker" to service(instances = 0)).progress == 0.0)
   }
+
+  @Test
+  fun aRankThatSucceedsInTheEndMakesGoodItsFailure() {
+    val failed = running.after(completed(1, 3), RestartContainers(first), granted(3), started(3))
+    assertEquals(FinalStatus.SUCCEEDED to 0, failed.after(completed(3), completed(2)).outcome?.let { it.finalStatus to it.exitCode })
+    assertEquals(FinalStatus.FAILED to 3, failed.after(completed(3, 5), completed(2)).outcome?.let { it.finalStatus to it.exitCode })
+    val other = failed.after(completed(3), completed(2, 4)).outcome
+    assertEquals(FinalStatus.FAILED to 4, other?.let { it.finalStatus to it.exitCode })
+    assertTrue("worker 1 failed" in other?.diagnostics.orEmpty(), other?.diagnostics)
+  }
 }

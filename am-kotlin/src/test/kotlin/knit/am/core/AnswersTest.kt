@@ -85,4 +85,49 @@ class AnswersTest {
     many.refuses(replacing("2", 0))
     many.decide(replacing("20", 0), NOW)
   }
+
+  @Test
+  fun everyChangingRequestIsDoneOnceAndItsIdentifierIsNobodyElses() {
+    val running = registered("worker" to service(2), "b" to service()).after(granted(1), started(1), granted(2), granted(3))
+    val place = Named(places = listOf(PlaceKey("worker", 0)))
+    val other = service(2).copy(command = "other")
+    val commands =
+      listOf(
+        ScaleService("worker", Amount.Delta(1), requestId = "x"),
+        ScaleService("worker", Amount.Delta(-1), requestId = "x"),
+        AddServices(mapOf("new" to service()), "x"),
+        RemoveServices(listOf("b"), "x"),
+        UpdateService("worker", UpdateAction.Pass(other), fromRevision = 1, requestId = "x"),
+        StopContainers(emptyList(), place.places, requestId = "x"),
+        RestartContainers(place, "x"),
+      )
+    for (command in commands) {
+      val once = running.after(command as Input)
+      val later = once.after(completed(1, 143), ReportProgress(0.5))
+      assertSame(later, later.decide(command as Input, NOW).application, "$command")
+      assertEquals(Index.of(later), later.index)
+      later.keeping(Retention()).assertLike(later)
+      val ended = later.after(EndApplication(FinalStatus.KILLED, ""))
+      assertSame(ended, ended.decide(command as Input, NOW).application, "$command, when it is ending")
+      for (another in commands.filter { it::class != command::class } + adding("worker", 1, requestId = "x")) {
+        assertThrows<AmException.InvalidArgument>("$command, then $another") { later.decide(another as Input, NOW) }
+      }
+    }
+  }
+
+  @Test
+  fun namesOfContainersAreKeptSmallAndInOrder() {
+    val application = registered("worker" to service(20_000), "b" to service(3))
+    val all = application.containersOf("worker").toList()
+    val orders = listOf(all, all.reversed(), application.containersOf("b").toList() + all.take(2) + all.take(1), emptyList())
+    for (order in orders) {
+      val refs = Refs.of(order)
+      assertEquals(order.map { it.ref }, refs.toList())
+      assertEquals(refs, Refs.of(order))
+      assertTrue(refs.bytes <= 36, "${refs.bytes}")
+    }
+    val scattered = Refs.of(all.filter { it.ordinal % 2 == 0 })
+    assertEquals(MAX_REQUESTED_CONTAINERS, scattered.toList().size)
+    assertTrue(scattered.bytes < MAX_KEPT_ANSWER_BYTES, "${scattered.bytes}")
+  }
 }

@@ -248,4 +248,19 @@ class ScalingTest {
     assertEquals(153, application.tally("worker").total)
     assertEquals(listOf(150, 151, 152), application.regularSlots("worker").map { it.latest.ordinal }.toList())
   }
+
+  @Test
+  fun aRepeatedRequestIsToldAgainAsThingsAreNow() {
+    for (delta in listOf(2, -2)) {
+      val request = by(delta).copy(requestId = "once")
+      val first = mixed.decide(request, NOW)
+      val later = first.application.after(granted(7), completed(1, 143))
+      val again = later.decide(request, NOW).answer
+      assertEquals(first.answer.added.map { it.key }, again.added.map { it.key })
+      assertEquals(first.answer.stopped.map { it.key }, again.stopped.map { it.key })
+      assertEquals(again.added.map { later.container(it.key) }, again.added)
+      assertEquals(4 + delta, again.service.target)
+      assertEquals(first.answer.sequence, again.sequence)
+    }
+  }
 }

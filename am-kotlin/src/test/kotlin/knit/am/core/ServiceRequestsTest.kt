@@ -113,4 +113,44 @@ class ServiceRequestsTest {
     assertEquals(listOf(STOPPED, STOPPED), gone.states())
     assertEquals(RUNNING, running.states().first())
   }
+
+  @Test
+  fun nobodyGivesMoreAccessThanTheyHave() {
+    val container = ContainerRef("worker", 0)
+    val table =
+      listOf(
+        Triple(Caller(Role.OWNER), Access.OWNER, true),
+        Triple(Caller(Role.OPERATOR), Access.OWNER, false),
+        Triple(Caller(Role.OPERATOR), Access.OPERATOR, true),
+        Triple(Caller(Role.OPERATOR, container), Access.OWNER, false),
+        Triple(Caller(Role.OWNER, container), Access.OWNER, true),
+        Triple(Caller(Role.OPERATOR), Access.CONTAINER, true),
+      )
+    for ((caller, access, isTaken) in table) {
+      val request = adding("a" to service(), "b" to service().copy(access = access)).copy(caller = caller)
+      if (isTaken) {
+        assertEquals(access, running.after(request).spec("b").access)
+      } else {
+        val refused = assertThrows<AmException.PermissionDenied> { running.decide(request, NOW) }
+        assertEquals(Reason.PERMISSION_DENIED, refused.reason)
+        assertEquals(mapOf("service_name" to "b", "role" to "operator", "needed" to "owner"), refused.facts)
+      }
+    }
+  }
+
+  @Test
+  fun aDriverAloneTakesServices() {
+    val alone =
+      Application
+        .start(
+          "application_1_0001",
+          1,
+          HISTORY,
+          emptyMap(),
+          NOW,
+          problem = null,
+          hasDriver = true,
+        ).after(Registered(MOST))
+    assertEquals(listOf("worker"), alone.after(adding("worker" to service())).serviceNames)
+  }
 }

@@ -164,4 +164,21 @@ class ServiceUpdatesTest {
     assertEquals(UpdateState.UPDATING, back.worker().update?.state)
     assertSame(back, back.decide(acting(UpdateAction.GoOn), NOW).application)
   }
+
+  @Test
+  fun nobodyGivesMoreAccessThanTheyHave() {
+    val operator = Caller(Role.OPERATOR)
+    val owners = first.copy(access = Access.OWNER)
+    assertThrows<AmException.PermissionDenied> { running.decide(passing(owners).copy(caller = operator), NOW) }
+    val given = running.after(passing(owners))
+    // Its access would be the same, and the program another one.
+    val other = passing(owners.copy(command = "other"))
+    assertThrows<AmException.PermissionDenied> { given.decide(other.copy(caller = operator), NOW) }
+    val taken = given.after(passing(first.copy(command = "other")).copy(caller = operator))
+    assertEquals(Access.CONTAINER, taken.spec("worker").access)
+    val back = acting(UpdateAction.RollBack)
+    assertThrows<AmException.PermissionDenied> { taken.decide(back.copy(caller = operator), NOW) }
+    assertEquals(Access.OWNER, taken.after(back).spec("worker").access)
+    given.after(other).decide(back.copy(caller = operator), NOW)
+  }
 }

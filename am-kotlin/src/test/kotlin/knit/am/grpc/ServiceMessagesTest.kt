@@ -3,9 +3,11 @@ package knit.am.grpc
 import com.google.protobuf.UnknownFieldSet
 import knit.am.core.AmException
 import knit.am.core.Amount
+import knit.am.core.Caller
 import knit.am.core.ContainerRef
 import knit.am.core.NOW
 import knit.am.core.Reason
+import knit.am.core.Role
 import knit.am.core.ScaleDownOrder
 import knit.am.core.ScaleService
 import knit.am.core.UpdateAction
@@ -70,12 +72,13 @@ class ServiceMessagesTest {
 
   @Test
   fun anUpdateHasOneAction() {
+    val operator = Caller(Role.OPERATOR)
     val request = UpdateServiceRequest.newBuilder().setServiceName("worker").setFromRevision(2)
-    assertEquals(UpdateService("worker", UpdateAction.Pause, 2), request.setPause(true).build().toDomain())
-    assertEquals(UpdateService("worker", UpdateAction.GoOn, 2), request.setGoOn(true).build().toDomain())
-    assertEquals(UpdateService("worker", UpdateAction.RollBack, 2), request.setRollBack(true).build().toDomain())
-    assertThrows<AmException.InvalidArgument> { request.setRollBack(false).build().toDomain() }
-    assertThrows<AmException.InvalidArgument> { request.clearAction().build().toDomain() }
+    assertEquals(UpdateService("worker", UpdateAction.Pause, 2, caller = operator), request.setPause(true).build().toDomain(operator))
+    assertEquals(UpdateService("worker", UpdateAction.GoOn, 2, caller = operator), request.setGoOn(true).build().toDomain(operator))
+    assertEquals(UpdateService("worker", UpdateAction.RollBack, 2, caller = operator), request.setRollBack(true).build().toDomain(operator))
+    assertThrows<AmException.InvalidArgument> { request.setRollBack(false).build().toDomain(operator) }
+    assertThrows<AmException.InvalidArgument> { request.clearAction().build().toDomain(operator) }
   }
 
   @Test
@@ -102,14 +105,14 @@ class ServiceMessagesTest {
             .newBuilder()
             .setUnknownFields(unknown)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         {
           AddServicesRequest
             .newBuilder()
             .putServices("a", spec.build())
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         {
           RemoveServicesRequest
@@ -123,14 +126,14 @@ class ServiceMessagesTest {
             .newBuilder()
             .setUnknownFields(unknown)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         {
           UpdateServiceRequest
             .newBuilder()
             .setSpec(spec)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
       )
     for (call in calls) assertEquals(Reason.UNKNOWN_FIELD, assertThrows<AmException> { call() }.reason)

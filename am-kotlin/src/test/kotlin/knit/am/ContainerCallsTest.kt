@@ -11,6 +11,7 @@ import io.grpc.StatusException
 import io.grpc.TlsChannelCredentials
 import io.grpc.stub.MetadataUtils
 import knit.am.core.Access
+import knit.am.core.Readiness
 import knit.am.core.ServiceSpec
 import knit.am.core.lease
 import knit.am.core.service
@@ -24,11 +25,16 @@ import knit.am.yarn.FakeResourceManager
 import knit.am.yarn.LaunchSpec
 import knit.client.Keys
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineStub
+import knit.v1.ContainerRef
 import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineStub
 import knit.v1.ContainerState
 import knit.v1.GetApplicationRequest
 import knit.v1.GetApplicationResponse
 import knit.v1.ListContainersRequest
+import knit.v1.ListServicesRequest
+import knit.v1.ReportProgressRequest
+import knit.v1.ReportReadyRequest
+import knit.v1.RestartContainersRequest
 import knit.v1.Role
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
@@ -49,12 +55,6 @@ import java.nio.file.Path
 import java.time.Clock
 import java.time.Duration
 import java.util.concurrent.TimeUnit
-import knit.am.core.Readiness
-import knit.v1.ContainerRef
-import knit.v1.ListServicesRequest
-import knit.v1.ReportProgressRequest
-import knit.v1.ReportReadyRequest
-import knit.v1.RestartContainersRequest
 import com.google.rpc.Status as StatusMessage
 
 /** What a container may, with nothing but the files that its launch writes: the whole Application Master over real mutual TLS. */
@@ -236,7 +236,10 @@ class ContainerCallsTest {
   @Test
   fun aContainerReportsOfItselfAndWhatItMayBeStartedAnew() =
     with(
-      mapOf("worker" to service(instances = 1, readiness = Readiness(isReported = true)), "deputy" to service().copy(access = Access.OPERATOR)),
+      mapOf(
+        "worker" to service(instances = 1, readiness = Readiness(isReported = true)),
+        "deputy" to service().copy(access = Access.OPERATOR),
+      ),
     ) { launched ->
       val byService = launched.values.associateBy { it.environment.getValue("KNIT_SERVICE_NAME") }
       val (worker, deputy) = listOf("worker", "deputy").map { connect(byService.getValue(it).credentials) }
@@ -246,14 +249,29 @@ class ContainerCallsTest {
       assertEquals(0.25 to true, description.application.let { it.progress to it.isProgressReported })
       assertEquals(listOf("driver", "events", "key_value", "services"), description.featuresList)
       assertTrue(description.version.isNotEmpty())
-      assertEquals(Status.Code.INVALID_ARGUMENT, refusal { applications.reportProgress(ReportProgressRequest.newBuilder().setProgress(2.0).build()) }.first)
+      assertEquals(
+        Status.Code.INVALID_ARGUMENT,
+        refusal {
+          applications.reportProgress(ReportProgressRequest.newBuilder().setProgress(2.0).build())
+        }.first,
+      )
 
       val ready = ContainerServiceCoroutineStub(worker).reportReady(ReportReadyRequest.getDefaultInstance())
       assertTrue(ready.sequence > 0)
       val other = ContainerRef.newBuilder().setServiceName("deputy").setOrdinal(0)
-      val refused = refusal { ContainerServiceCoroutineStub(worker).reportReady(ReportReadyRequest.newBuilder().setContainer(other).build()) }
+      val refused =
+        refusal { ContainerServiceCoroutineStub(worker).reportReady(ReportReadyRequest.newBuilder().setContainer(other).build()) }
       assertEquals(Status.Code.PERMISSION_DENIED to "NOT_YOURSELF", refused)
-      withTimeout(20_000) { while (applications.listServices(named("worker")).servicesList.single().readyCount < 1) delay(20) }
+      withTimeout(20_000) {
+        while (applications
+            .listServices(named("worker"))
+            .servicesList
+            .single()
+            .readyCount < 1
+        ) {
+          delay(20)
+        }
+      }
 
       val wish = RestartContainersRequest.newBuilder().addServiceNames("worker").build()
       assertEquals(Status.Code.PERMISSION_DENIED, refusal { ContainerServiceCoroutineStub(worker).restartContainers(wish) }.first)

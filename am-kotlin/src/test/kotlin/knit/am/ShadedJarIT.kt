@@ -53,7 +53,11 @@ class ShadedJarIT {
   fun itsMainClassIsTheClients() {
     assertEquals("io.continuum.knit.Client", jar.manifest.mainAttributes.getValue("Main-Class"))
     // What GetApplication tells as the version.
-    assertTrue(jar.manifest.mainAttributes.getValue("Implementation-Version").matches(Regex("""\d+\.\d+\.\d+.*""")))
+    assertTrue(
+      jar.manifest.mainAttributes
+        .getValue("Implementation-Version")
+        .matches(Regex("""\d+\.\d+\.\d+.*""")),
+    )
     // Named by the script that starts it, which is in the jar for the client.
     assertNotNull(jar.getEntry("knit/am/MainKt.class"))
     assertNotNull(jar.getEntry("knit/client/_launch_am.sh"))

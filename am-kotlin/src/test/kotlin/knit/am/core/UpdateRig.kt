@@ -65,12 +65,12 @@ internal class UpdateRig(
   /** Grants what is wanted, starts what is launched, ends what is to stop, until there is nothing to do. */
   fun serve() {
     while (true) {
-      val wanted = application.wanted()
+      val wanted = application.wantedShapes()
       val open = application.containers.filter { !it.state.isFinal }.toList()
       val launching = open.filter { it.state == ContainerState.LAUNCHING }
       val stopping = open.filter { it.state == ContainerState.STOPPING }
       val crashing = open.filter { it.state == ContainerState.RUNNING && crashes(it) }
-      wanted.forEach { (size, count) -> repeat(count) { send(granted(++leases, node = leases % 7, resource = size)) } }
+      wanted.forEach { (size, count) -> repeat(count) { send(granted(++leases, node = leases % 7, resource = size.resource)) } }
       launching.forEach { send(Started(checkNotNull(it.lease).containerId)) }
       stopping.forEach { send(Completed(checkNotNull(it.lease).containerId, 143, "")) }
       crashing.forEach {

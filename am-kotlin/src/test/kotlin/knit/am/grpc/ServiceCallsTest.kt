@@ -158,7 +158,14 @@ class ServiceCallsTest {
   fun progressIsThePartThatHasEndedUnlessReported() {
     val half = registered("worker" to service(instances = 2)).after(granted(1), started(1), completed(1))
     assertEquals(0.5 to false, half.toMessage().let { it.progress to it.isProgressReported })
-    val said = half.after(ReportProgressRequest.newBuilder().setProgress(0.0).build().toDomain())
+    val said =
+      half.after(
+        ReportProgressRequest
+          .newBuilder()
+          .setProgress(0.0)
+          .build()
+          .toDomain(),
+      )
     assertEquals(0.0 to true, said.toMessage().let { it.progress to it.isProgressReported })
     assertEquals(ReportProgress(null), ReportProgressRequest.getDefaultInstance().toDomain())
   }
@@ -182,12 +189,30 @@ class ServiceCallsTest {
       assertTrue("services.web: $words" in problem && "NEEDS_AGENT" in problem, problem)
       val calls =
         listOf<() -> Any>(
-          { AddServicesRequest.newBuilder().putServices("web", spec).build().toDomain() },
-          { UpdateServiceRequest.newBuilder().setSpec(spec).build().toDomain() },
+          {
+            AddServicesRequest
+              .newBuilder()
+              .putServices("web", spec)
+              .build()
+              .toDomain(Caller(Role.OWNER))
+          },
+          {
+            UpdateServiceRequest
+              .newBuilder()
+              .setSpec(spec)
+              .build()
+              .toDomain(Caller(Role.OWNER))
+          },
         )
       for (call in calls) assertEquals(Reason.NEEDS_AGENT, assertThrows<AmException.InvalidArgument> { call() }.reason)
     }
-    assertNull(ServiceSpec.newBuilder().setReadiness(Readiness.newBuilder().setIsReported(true)).build().agentNeed())
+    assertNull(
+      ServiceSpec
+        .newBuilder()
+        .setReadiness(Readiness.newBuilder().setIsReported(true))
+        .build()
+        .agentNeed(),
+    )
   }
 
   @Test
@@ -195,8 +220,13 @@ class ServiceCallsTest {
     val newer =
       UnknownFieldSet
         .newBuilder()
-        .addField(99, UnknownFieldSet.Field.newBuilder().addVarint(1).build())
-        .build()
+        .addField(
+          99,
+          UnknownFieldSet.Field
+            .newBuilder()
+            .addVarint(1)
+            .build(),
+        ).build()
     val endless = Duration.newBuilder().setSeconds(Long.MAX_VALUE)
     val specs =
       mapOf(
@@ -218,10 +248,34 @@ class ServiceCallsTest {
     val ref = ContainerRefMessage.newBuilder().setUnknownFields(newer)
     val calls =
       listOf<() -> Any>(
-        { RestartContainersRequest.newBuilder().setUnknownFields(newer).build().toDomain() },
-        { RestartContainersRequest.newBuilder().addContainers(ref).build().toDomain() },
-        { ReportReadyRequest.newBuilder().setContainer(ref).build().toDomain(Caller(Role.OWNER)) },
-        { ReportProgressRequest.newBuilder().setUnknownFields(newer).build().toDomain() },
+        {
+          RestartContainersRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
+        {
+          RestartContainersRequest
+            .newBuilder()
+            .addContainers(ref)
+            .build()
+            .toDomain()
+        },
+        {
+          ReportReadyRequest
+            .newBuilder()
+            .setContainer(ref)
+            .build()
+            .toDomain(Caller(Role.OWNER))
+        },
+        {
+          ReportProgressRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
       )
     for (call in calls) assertEquals(Reason.UNKNOWN_FIELD, assertThrows<AmException> { call() }.reason)
     assertFalse(ServiceSpec.getDefaultInstance().hasLiveness())

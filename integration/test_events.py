@@ -10,8 +10,6 @@ from integration import evidence
 from integration.applications import PATIENCE, Applications, finish, program
 from integration.waiting import wait_until
 
-pytestmark = pytest.mark.topology("containers are elsewhere than their Application Master")
-
 
 def states(events: list[knit.Event], rank: int) -> list[ContainerState]:
     """What became of a rank, each state once."""

@@ -1,6 +1,5 @@
 package knit.am.core
 
-import java.time.Duration
 import java.time.Instant
 
 // How a service passes from one revision to another, rank by rank.
@@ -12,9 +11,6 @@ import java.time.Instant
 //
 // Each turn that touches the service goes one step on, from what there is: nothing is remembered of which rank's turn it is, so that
 // failures, lost nodes and scaling in the middle need no case of their own.
-
-/** How long a container has to be ready, while its service is updated, before the next one ends for it. */
-internal val MIN_READY_WHILE_UPDATING: Duration = Duration.ofSeconds(10)
 
 /** Goes on with the update of a service that this turn has touched, if there is one. */
 internal fun Turn.goOnUpdating(serviceName: String) {

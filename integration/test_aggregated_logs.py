@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import knit
 import pytest
@@ -282,14 +283,16 @@ def test_an_application_whose_application_master_crashed_leaves_its_logs(
     )
     wait_for_text(app, "waits", 1)
     following: dict[LogKey, bytes] = {}
-    reader = threading.Thread(target=lambda: following.update(read_logs(app, follow=True)))
+    # Of an assassin that was never launched YARN has no logs.
+    of_worker: dict[str, Any] = {"services": ["worker"], "follow": True}
+    reader = threading.Thread(target=lambda: following.update(read_logs(app, **of_worker)))
     reader.start()
     app.add_containers(4 * len(cluster.nodes()), service="assassin")  # one of them beside it
     report = app.wait(timeout=PATIENCE)
     assert report.state is knit.YarnState.FAILED
     reader.join(PATIENCE.total_seconds())
     assert not reader.is_alive(), evidence.of(app)
-    for logs in (following, read_logs(app, follow=True)):
+    for logs in (following, read_logs(app, **of_worker)):
         assert logs["worker", 0, 1, "stdout"].startswith(b"worker/0 waits\n")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -304,7 +305,7 @@ def test_a_stream_waits_for_the_next_attempt_as_long_as_the_application_lives(
     gone = fake.address
     asked = _count_reports(application)
     rest: list[str] = []
-    with fake.away(), pytest.MonkeyPatch.context() as patch:
+    with fake.away(), _held(gone), pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeApplicationMaster, "address", gone)
         patch.setattr(fake, "_report", _report_at(fake, gone))
         reading = threading.Thread(target=lambda: rest.extend(line.text for line in stream))
@@ -316,6 +317,16 @@ def test_a_stream_waits_for_the_next_attempt_as_long_as_the_application_lives(
     fake.report_as(YarnState.FINISHED)
     reading.join()
     assert rest == ["attempt 2"]
+
+
+@contextlib.contextmanager
+def _held(address: str | None) -> Iterator[None]:
+    """Nothing answers at that port of this host, for nobody else is given it meanwhile."""
+    assert address is not None
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", int(address.rpartition(":")[2])))
+        yield
 
 
 def _report_at(fake: FakeApplicationMaster, address: str | None) -> Callable[[], ApplicationReport]:

@@ -366,7 +366,7 @@ def test_a_mistake_deep_in_a_document_is_told_with_its_place(tmp_path: Path) -> 
     ("text", "told"),
     [
         ("", "line 1, column 1: it is empty"),
-        ('{"name": "a",\n}', "line 2, column 1: it is not valid JSON"),
+        ('{"name": "a"\n"b": 1}', "line 2, column 1: it is not valid JSON"),
         ('{"name": "a",\n\t"name": "b"}', "line 2, column 2: the key 'name' is given twice"),
         ('{\n\t"name": "a",\n\t"quue": "b"\n}', "line 3, column 2: 'quue' is not known here"),
         ("[" * 100_000, "it is nested too deeply"),

@@ -90,7 +90,8 @@ def each_of(value: Mapping[Any, Any] | Sequence[Any], read: Callable[[Any, Any],
             found.append(read(key, entry))
         except (SpecError, cattrs.BaseValidationError) as error:  # noqa: PERF203 - of each
             place = key if isinstance(value, Sequence) else str(key)
-            error.__notes__ = [cattrs.IterableValidationNote("", place, None)]
+            # As cattrs does, where Python 3.10 has no add_note().
+            vars(error)["__notes__"] = [cattrs.IterableValidationNote("", place, None)]
             errors.append(error)
     if errors:
         raise cattrs.IterableValidationError("entries", errors, list)

@@ -52,8 +52,10 @@ def point_in_time(text: str) -> datetime:
     if not re.match(r"\s*\d{4}-", text):
         raise BadParameter(_NO_TIME.format(repr(text)))
     try:
-        # Python 3.10 knows no Z. What has no zone is local time.
-        return datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text.strip())).astimezone()
+        # Python 3.10 knows no Z, and of a second's fraction just three or six digits.
+        written = re.sub(r"[zZ]$", "+00:00", text.strip())
+        written = re.sub(r"\.(\d{1,6})\d*", lambda fraction: f".{fraction[1]:0<6}", written)
+        return datetime.fromisoformat(written).astimezone()  # without a zone it is local time
     except (ValueError, OverflowError):
         raise BadParameter(_NO_TIME.format(repr(text))) from None
 

@@ -8,6 +8,7 @@ import knit.am.core.Resource
 import knit.am.core.Shape
 import kotlinx.coroutines.CompletableDeferred
 import java.io.IOException
+import java.util.concurrent.CopyOnWriteArrayList
 
 internal fun room(
   number: Int,
@@ -17,12 +18,16 @@ internal fun room(
   partition: String = "",
 ) = NodeRoom("node$number:8041", "node$number", "/rack", Resource(memoryMib, vcores), capacity, partition)
 
-/** An RM that does what the test tells it, and remembers what it was told. */
+/**
+ * An RM that does what the test tells it, and remembers what it was told.
+ *
+ * Grants, ends and lost nodes may be told while an Application Master asks on another thread.
+ */
 internal class FakeResourceManager : ResourceManager {
   /** Each heartbeat's demand. */
   val demands = mutableListOf<Demand>()
-  val released = mutableListOf<String>()
-  val outcomes = mutableListOf<Outcome>()
+  val released: MutableList<String> = CopyOnWriteArrayList()
+  val outcomes: MutableList<Outcome> = CopyOnWriteArrayList()
   var registeredPort: Int? = null
 
   /** What [nodes] answers; null: nothing is told. */
@@ -66,21 +71,22 @@ internal class FakeResourceManager : ResourceManager {
     resource: Resource = open.keys.first(),
     nodeName: String = "node1",
     shape: Shape = Shape(resource),
-  ): Grant {
-    number++
-    val lease = Lease("container_$number", "$nodeName:8041", "$nodeName:8042", resource)
-    return Grant(lease, shape).also { granted += it }
-  }
+  ): Grant =
+    synchronized(this) {
+      number++
+      val lease = Lease("container_$number", "$nodeName:8041", "$nodeName:8042", resource)
+      Grant(lease, shape).also { granted += it }
+    }
 
   fun complete(
     containerId: String,
     exitStatus: Int = 0,
   ) {
-    completed += Completed(containerId, exitStatus, "")
+    synchronized(this) { completed += Completed(containerId, exitStatus, "") }
   }
 
   fun lose(nodeId: String) {
-    next = next.copy(lostNodes = next.lostNodes + nodeId)
+    synchronized(this) { next = next.copy(lostNodes = next.lostNodes + nodeId) }
   }
 
   override suspend fun prepare() = Unit
@@ -98,11 +104,13 @@ internal class FakeResourceManager : ResourceManager {
     answerGate?.await()
     failure?.let { throw it }
     if (isGenerous) grantAll(demand)
-    val allocation = next.copy(granted = granted.toList(), completed = completed.toList())
-    next = Allocation(emptyList(), emptyList())
-    granted.clear()
-    completed.clear()
-    return allocation
+    return synchronized(this) {
+      val allocation = next.copy(granted = granted.toList(), completed = completed.toList())
+      next = Allocation(emptyList(), emptyList())
+      granted.clear()
+      completed.clear()
+      allocation
+    }
   }
 
   private fun grantAll(demand: Demand) {

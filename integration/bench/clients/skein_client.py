@@ -34,6 +34,9 @@ def client_of(arguments: argparse.Namespace) -> Any:
 def specification(arguments: argparse.Namespace) -> Any:
     return skein.ApplicationSpec(
         name="bench-skein",
+        # By default it has 512 MiB, and YARN ends it: of virtual memory its JVM takes 2.7 GB, and
+        # by default YARN allows 2.1 times the memory.
+        master=skein.Master(resources=skein.Resources(memory="1536 MiB", vcores=1)),
         services={
             "worker": skein.Service(
                 resources=skein.Resources(memory=arguments.memory, vcores=1),

@@ -78,6 +78,9 @@ internal enum class Figure(
   ENDED_MEMORY("… that has ended, with 200 characters of diagnostics", "B"),
   RESTARTED_MEMORY("… that runs after another one failed at its rank", "B"),
   LIST("listing 10,000 containers, page by page: CPU", "ms"),
+  WATCH("the whole lives of 10,000 containers told to one who watches: CPU", "ms"),
+  WATCH_EVENT("… an event: CPU", "µs"),
+  WATCH_RATE("… events a second", ""),
   PUT("a key that is written, among 10,000: CPU", "µs"),
   PUT_RATE("… a second", ""),
   PUT_BYTES("… allocated", "KiB"),
@@ -113,6 +116,7 @@ internal class CoreMeasures(
     core()
     loop()
     list()
+    measureWatch(CoreUnderTest.application(CONTAINERS), wholeLife, note)
     measureStore(CoreUnderTest.application(1), note)
     memory()
     withYarn()

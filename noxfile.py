@@ -54,7 +54,10 @@ EVERY_PYTHON = ["-m", "not one_python"]
 # What the build of the wheel makes itself.
 GENERATED = artifacts.NOT_SOURCES | {"v1", "_jar"}
 
+# The descriptors of the contract as released: clients that were built from them go on working.
+PROMISED = ROOT / "proto" / "promised.binpb"
 BUF = "buf-bin==1.75.0"
+BUF_FOUND = 100  # buf's exit code where it has found something
 RUFF = "ruff==0.17.6"
 TYPES = ["mypy==2.4.1", "types-grpcio", "types-protobuf", "types-PyYAML"]
 TESTS = [
@@ -71,10 +74,32 @@ toolchain.offer_pyenv_interpreters()
 
 @nox.session(tags=["quick"])
 def proto(session: nox.Session) -> None:
-    """Lint the contract. It promises nothing yet: version 1 has not been released."""
+    """Lint the contract, and hold it to what has been promised of it."""
     session.install(BUF)
     session.run("buf", "lint", "proto")
     session.run("buf", "format", "--diff", "--exit-code", "proto")
+    session.run("buf", "breaking", "proto", "--against", str(PROMISED))
+    # A comparison that finds nothing in this one would find nothing in any.
+    broken = Path(session.create_tmp()) / "broken"
+    shutil.rmtree(broken, ignore_errors=True)
+    shutil.copytree(ROOT / "proto", broken)
+    changed = broken / "knit" / "v1" / "service.proto"
+    text = changed.read_text(encoding="utf-8")
+    changed.write_text(text.replace("string command = ", "bytes command = "), encoding="utf-8")
+    comparison = ("buf", "breaking", str(broken), "--against", str(PROMISED))
+    session.run(*comparison, success_codes=[BUF_FOUND], silent=True)
+
+
+@nox.session
+def promise(session: nox.Session) -> None:
+    """
+    Promise the contract as it is now: what is added is held from then on, too.
+
+    Part of each release. What was promised before stays so: it is compared first.
+    """
+    session.install(BUF)
+    session.run("buf", "breaking", "proto", "--against", str(PROMISED))
+    session.run("buf", "build", "proto", "--exclude-source-info", "--output", str(PROMISED))
 
 
 @nox.session(tags=["quick"])

@@ -290,6 +290,12 @@ class TestStatus:
         assert fields["node label"].strip() == "fast"
         assert fields["holds"].strip() == "1536 MiB, 3 vcores, 2 yarn.io/gpu"
 
+    def test_a_priority_that_was_not_given_is_none(
+        self, cluster: FakeCluster, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["status", add(cluster, 1, applicationType="SPARK", priority=-1)]) == 0
+        assert "priority" not in capfd.readouterr().out
+
 
 class TestMove:
     def test_it_prints_where_it_is_now(

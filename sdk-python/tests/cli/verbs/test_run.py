@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -189,6 +190,16 @@ def test_who_writes_nothing_is_said_to(capfd: pytest.CaptureFixture[str]) -> Non
     out, err = capfd.readouterr()
     assert out == ""
     assert "its containers have written nothing to stdout or stderr" in err
+
+
+def test_a_specification_is_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my app.yaml").write_text("name: a")
+    status, client = run(playing.well, "--", "my app.yaml", "--fast")
+    assert (status, client.submitted) == (2, [])
+    assert "describes: --spec 'my app.yaml'" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 
 import attrs
+import click
 
 _LONGEST_NAME = 60
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
@@ -30,6 +31,7 @@ _INTERPRETER = re.compile(
 )
 # Options of interpreters whose value is the next word.
 _WITH_VALUE = frozenset(("-W", "-X", "-r", "--require"))
+_DOCUMENTS = frozenset((".yaml", ".yml", ".json"))
 _RUN_BY = {
     ".py": "python3",
     ".sh": "bash",
@@ -133,6 +135,9 @@ def ship(words: Sequence[str], given: Sequence[str], *, has_python: bool) -> Shi
         words: The command as typed: one word is a line for bash, several are its arguments.
         given: The names of the files that are shipped already.
         has_python: Whether a Python environment is shipped, whose interpreter is $PYTHON_BIN.
+
+    Raises:
+        click.UsageError: The program is a file of YAML or JSON.
     """
     is_line = len(words) == 1
     tokens = _tokens(words[0]) if is_line else list(words)
@@ -152,6 +157,11 @@ def ship(words: Sequence[str], given: Sequence[str], *, has_python: bool) -> Shi
         run_by = _RUN_BY.get(os.path.splitext(name)[1])
         before = [python if run_by == "python3" else run_by] if run_by else []
         if not before and not _has_first_line(path):
+            if os.path.splitext(name)[1] in _DOCUMENTS:
+                raise click.UsageError(
+                    f"{path} is no program. To run the application that it describes: "
+                    f"--spec {shlex.quote(path)}"
+                )
             notes.append(
                 f"{path} lies here, but says neither by its suffix nor in a first line #!… what "
                 f"runs it: name that, and take the file along with --file {shlex.quote(path)}"

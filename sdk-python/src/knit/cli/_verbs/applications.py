@@ -33,6 +33,9 @@ from knit.cli._terminal.words import count_by_state, jsonable
 if TYPE_CHECKING:
     import knit
 
+# What YARN tells where none was given.
+_NO_PRIORITY = -1
+
 
 @verb(
     "status",
@@ -79,7 +82,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "diagnostics": report.diagnostics.strip(),
             "user": report.user,
             "queue": report.queue,
-            "priority": report.priority,
+            "priority": None if report.priority == _NO_PRIORITY else report.priority,
             "node label": report.node_label,
             "tags": report.tags,
             "started": report.start_time,

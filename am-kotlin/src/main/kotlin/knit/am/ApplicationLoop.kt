@@ -68,7 +68,8 @@ class ApplicationLoop(
 
   init {
     // As it begins it is a turn like the others: who watches from the beginning is told of it.
-    val beginning = ChangeSet(initial.sequence, clock.instant(), initial.asChanges().toList())
+    val records = initial.asChanges().toList()
+    val beginning = ChangeSet(initial.sequence, clock.instant(), records, initial.talliesOf(records))
     changes.append(listOf(beginning))
     noted(beginning)
   }

@@ -143,6 +143,12 @@ class Application internal constructor(
   /** What is counted of the service. */
   fun tally(serviceName: String): Tally = index.tallies[serviceName] ?: Tally.NONE
 
+  /** Of each service whose record is among [changes]; most turns change none. */
+  internal fun talliesOf(changes: List<Change>): Map<String, Tally> {
+    val names = changes.mapNotNull { (it as? ServiceChanged)?.service?.name }
+    return if (names.isEmpty()) emptyMap() else names.associateWith(::tally)
+  }
+
   fun container(key: ContainerKey): Container? = slot(key.place)?.attempt(key.attemptNumber)
 
   /** The container with YARN's identifier; null if none of this application's had it, or it is forgotten. */

@@ -103,6 +103,8 @@ class ChangeSet(
   val sequence: Long,
   val time: Instant,
   val changes: List<Change>,
+  /** What was counted at its end, of each service whose record it has changed: a record does not tell that, and later it is another. */
+  val tallies: Map<String, Tally> = emptyMap(),
 ) {
   override fun toString(): String = "ChangeSet($sequence, $time, $changes)"
 }

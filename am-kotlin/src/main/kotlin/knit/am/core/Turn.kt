@@ -47,8 +47,9 @@ internal class Turn(
   }
 
   fun <A : Any> toDecision(answer: A): Decision<A> {
-    val changes = if (mutableChanges.isEmpty()) null else ChangeSet(sequence, now, mutableChanges)
-    return Decision(application, changes, effects, answer)
+    val after = application
+    val changes = if (mutableChanges.isEmpty()) null else ChangeSet(sequence, now, mutableChanges, after.talliesOf(mutableChanges))
+    return Decision(after, changes, effects, answer)
   }
 
   private companion object {

@@ -43,7 +43,7 @@ internal class EventTeller(
     val now = application()
     return turn.changes
       .asSequence()
-      .mapNotNull { filter.messageOf(it, now) }
+      .mapNotNull { filter.messageOf(it, turn, now) }
       .filter { isNews(it) }
   }
 
@@ -92,10 +92,12 @@ internal class EventFilter(
   /**
    * [change] as it is told; null: it does not match, or is nothing that clients know of.
    *
+   * @param turn the one that it is of
    * @param application as it is now, for what a record alone does not tell
    */
   fun messageOf(
     change: Change,
+    turn: ChangeSet,
     application: Application,
   ): ChangeMessage? =
     when (change) {
@@ -104,7 +106,9 @@ internal class EventFilter(
       }
 
       is ServiceChanged -> {
-        ofService(EventKind.EVENT_KIND_SERVICE, change.service.name) { it.setService(application.toMessage(change.service)) }
+        val name = change.service.name
+        val tally = turn.tallies[name] ?: application.tally(name)
+        ofService(EventKind.EVENT_KIND_SERVICE, name) { it.setService(application.toMessage(change.service, tally)) }
       }
 
       is ContainerChanged -> {

@@ -14,6 +14,7 @@ import knit.am.core.ScaleService
 import knit.am.core.Service
 import knit.am.core.ServiceCondition
 import knit.am.core.ServiceUpdate
+import knit.am.core.Tally
 import knit.am.core.UpdateAction
 import knit.am.core.UpdateService
 import knit.am.core.UpdateState
@@ -71,10 +72,13 @@ internal fun UpdateServiceRequest.toDomain(caller: Caller): UpdateService {
 /** The service of this name as clients may see it, without values of variables. */
 internal fun Application.serviceMessage(name: String): ServiceMessage = toMessage(services.getValue(name))
 
-/** As [service] was noted; what is counted of it, and its specification, are as they are now. */
-internal fun Application.toMessage(service: Service): ServiceMessage {
-  val tally = tally(service.name)
-  val spec = spec(service.name)
+/** As [service] was noted, with what was counted of it then in [tally]; what it waits for is as it is now. */
+internal fun Application.toMessage(
+  service: Service,
+  tally: Tally = tally(service.name),
+): ServiceMessage {
+  // What is long past may be forgotten.
+  val spec = specs.getValue(service.name)[service.revision] ?: spec(service.name)
   val message =
     ServiceMessage
       .newBuilder()

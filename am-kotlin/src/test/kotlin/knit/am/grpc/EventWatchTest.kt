@@ -14,6 +14,7 @@ import knit.am.core.LaunchFailed
 import knit.am.core.Reason
 import knit.am.core.Role
 import knit.am.core.Unregistered
+import knit.am.core.adding
 import knit.am.core.granted
 import knit.am.core.id
 import knit.am.core.kv.Bytes
@@ -133,6 +134,14 @@ class EventWatchTest {
         assertEquals(listOf(after, first + 5).distinct(), resumed.positions)
         assertEquals(all.events.filter { it.sequence > after }, resumed.events)
       }
+    }
+
+  @Test
+  fun whatIsCountedOfAServiceIsAsItWasThen() =
+    runTest {
+      happens(adding("worker", 1), adding("worker", 1))
+      val told = told(service().watching { afterSequence = first }).changes.mapNotNull { it.service.takeIf { _ -> it.hasService() } }
+      assertEquals(listOf(3 to 3, 4 to 4), told.map { it.target to it.countsList.single().count })
     }
 
   @Test

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,26 @@ def by_yarn(cluster: Cluster, application_id: str) -> dict[str, dict[str, bytes]
     if logs is None:
         pytest.skip("there is no yarn command to compare with")
     return everything(logs)
+
+
+def test_containers_are_after_the_end_what_they_were(applications: Applications) -> None:
+    gate = applications.gate()
+    app = applications.submit(
+        program("wait", instances=2, environment=gate.environment), linger=AT_ONCE
+    )
+    app.wait_until_ready(timeout=PATIENCE)
+    app.restart_containers(services=["worker"])
+    app.wait_until_ready(timeout=PATIENCE)
+
+    def containers() -> dict[str | None, tuple[int | None, int | None, datetime | None]]:
+        return {c.container_id: (c.ordinal, c.revision, c.ready_time) for c in app.containers()}
+
+    before = containers()
+    assert {ordinal for ordinal, _, _ in before.values()} == {0, 1, 2, 3}
+    assert all(revision == 1 and ready for _, revision, ready in before.values())
+    gate.open()
+    ended(app)
+    assert containers() == before
 
 
 # One application on all nodes, which has ended.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import attrs
 import knit
 import pytest
@@ -104,6 +106,41 @@ def test_services_are_added_and_removed(applications: Applications) -> None:
     assert app.describe().progress == 0.5
     gate.open()
     assert finish(app).report.final_status is knit.FinalStatus.SUCCEEDED
+
+
+def test_annotations_are_given_back_to_owners_only(
+    applications: Applications, tmp_path: Path
+) -> None:
+    """As they are by now, and to containers: `test_roles` looks from inside."""
+    app = applications.submit(
+        program("wait", environment=applications.gate().environment),
+        annotations={"ticket": "42", "bytes": b"\xff\0"},
+    )
+    wait_for_states(app, 1, ContainerState.RUNNING)
+    assert app.annotations() == {"ticket": b"42", "bytes": b"\xff\0"}
+    assert "annotations" in app.describe().features
+    app.annotate({"ticket": None, "who": b"me"})
+    assert app.annotations() == {"bytes": b"\xff\0", "who": b"me"}
+    assert app.spec().annotations == {}
+    with pytest.raises(knit.ResourceExhaustedError) as caught:
+        app.annotate({"large": bytes(64 * 1024)})
+    assert caught.value.reason == "ANNOTATIONS_TOO_LARGE"
+    assert caught.value.facts["max_bytes"] == "65536"
+    assert app.annotations() == {"bytes": b"\xff\0", "who": b"me"}
+    keys = {
+        role: app.endpoint(role=role).save(tmp_path / role.name)
+        for role in (knit.Role.VIEWER, knit.Role.OPERATOR)
+    }
+    with knit.connect(keys[knit.Role.OPERATOR]) as operator:
+        operator.annotate({"who": b"the operator"})
+        with pytest.raises(knit.NotPermittedError):
+            operator.annotations()
+    with knit.connect(keys[knit.Role.VIEWER]) as viewer:
+        assert viewer.spec().annotations == {}
+        for call in (viewer.annotations, lambda: viewer.annotate({"who": None})):
+            with pytest.raises(knit.NotPermittedError):
+                call()
+    assert app.annotations()["who"] == b"the operator"
 
 
 def test_a_failure_is_explained_from_the_shell(

@@ -39,6 +39,9 @@ with knit.current() as me:
         "memory_mib": me.container.memory_mib,
         "application": app.describe().application_id,
         "others": sorted(c.service for c in others),
+        "annotations": {n: v.decode() for n, v in app.annotations().items()},
+        "seen": sorted(n for n, s in app.spec(with_values=True).services.items()
+                       if any(s.environment.values())),
         "shutdown": refused(app.stop),
         "stop another": refused(lambda: app.stop_containers(others)),
         "modes": sorted({oct(os.stat(os.path.join(os.environ["KNIT_CREDENTIALS"], name)).st_mode)
@@ -69,7 +72,8 @@ def test_a_container_finds_its_application_and_may_what_containers_may(
         {
             "waits": program("wait", environment=gate.environment),
             "inside": knit.Service(f"exec {sys.executable} inside.py", resources=LARGE, **inside),
-        }
+        },
+        annotations={"ticket": "42"},
     )
     wait_for_text(app, "stop another", 1, services=["inside"])
     gate.open()
@@ -79,6 +83,8 @@ def test_a_container_finds_its_application_and_may_what_containers_may(
     assert (said["service"], said["rank"], said["ordinal"]) == ("inside", 0, 0)
     assert said["memory_mib"] >= LARGE.memory_mib
     assert said["others"] == ["waits"]
+    assert said["annotations"] == {"ticket": "42"}
+    assert said["seen"] == ["inside"], "the variables of its own service"
     assert "Shutdown needs the role owner" in said["shutdown"]
     assert "may stop itself only" in said["stop another"]
     assert said["modes"] == ["0o100600"]

@@ -6,8 +6,10 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import attrs
 import knit
 import pytest
 from knit import AccessControl, ApplicationSpec, FinalStatus, Resources, Service, YarnState
@@ -85,6 +87,76 @@ def test_yarn_says_what_it_was_asked_for(strict: EmbeddedCluster, client: knit.C
             assert app.wait(timeout=PATIENCE).state is YarnState.KILLED
         finally:
             app.kill()
+
+
+def test_what_was_submitted_comes_back_whole(client: knit.Client, tmp_path: Path) -> None:
+    """But for what a submission makes of this machine's things."""
+    script, data = tmp_path / "d.py", tmp_path / "data"
+    script.write_text("import time\ntime.sleep(600)\n")
+    data.mkdir()
+    (data / "a.csv").write_text("1,2\n")
+    spec = ApplicationSpec(
+        "whole",
+        {
+            "store": Service("sleep 600", resources=SMALL, readiness=knit.Readiness(reported=True)),
+            "worker.of_One": Service(
+                "cat data/a.csv; sleep 600",
+                instances=2,
+                resources=SMALL,
+                files=[data],
+                environment={"TOKEN": "hunter2", "EMPTY": ""},
+                depends=["store"],
+                restart_budgets=[knit.RestartBudget(2, [knit.ExitReason.EXITED])],
+                back_off=knit.BackOff(most=timedelta(), first=timedelta()),
+                failure_policy=knit.FailurePolicy.FINISH_OTHERS,
+                placement=knit.Placement(spread=knit.Spread.EVENLY),
+                stop_grace=timedelta(seconds=30),
+                allocation_limit=timedelta(hours=1),
+                allocation_policy=knit.AllocationPolicy.GO_ON,
+                update_policy=knit.UpdatePolicy(max_unavailable=1),
+                access=knit.Access.OPERATOR,
+            ),
+        },
+        type="batch",
+        priority=3,
+        tags=["Nightly"],
+        lifetime=timedelta(hours=1),
+        max_attempts=2,
+        attempt_failures_validity=timedelta(minutes=30),
+        attempt_policy=knit.AttemptPolicy.FAILURES,
+        access_control=AccessControl(view_users=["eve"], modify_groups=["staff"]),
+        application_master=Resources("512 MiB"),
+        master_environment={"KNIT_TEST": "hunter2"},
+        master_log_level=knit.LogLevel.DEBUG,
+        linger=timedelta(seconds=20),
+        annotations={"a": b"\xff", "b": "grün"},
+        driver=knit.Driver("exec python3 d.py", files=[script], environment={"MINE": "hunter2"}),
+        client_grants=[knit.ClientGrant("sha256:" + "0f" * 32, knit.Role.VIEWER)],
+    )
+    with client.submit(spec) as app:
+        try:
+            found = app.spec(with_values=True, timeout=PATIENCE)
+            plain = app.spec()
+        finally:
+            app.kill()
+    assert found.driver is not None
+    assert spec.driver is not None
+    staged = {
+        "d.py": found.driver.files["d.py"],
+        "data": found.services["worker.of_One"].files["data"],
+    }
+    assert all(file.source.startswith("hdfs://") for file in staged.values())
+    # A directory travels as an archive that the node unpacks.
+    assert [staged[name].archive for name in ("d.py", "data")] == [False, True]
+    worker = attrs.evolve(spec.services["worker.of_One"], files={"data": staged["data"]})
+    assert found == attrs.evolve(
+        spec,
+        services={**spec.services, "worker.of_One": worker},
+        driver=attrs.evolve(spec.driver, files={"d.py": staged["d.py"]}),
+    )
+    assert "hunter2" not in plain.to_json()
+    assert plain.annotations == {}
+    assert plain.services.keys() == found.services.keys()
 
 
 def test_yarn_ends_an_application_after_its_lifetime(client: knit.Client) -> None:

@@ -37,6 +37,7 @@ from knit import (
 )
 from knit._values.enums import OpenEnum
 from knit._values.restarts import PROGRAM_FAILED, TAKEN_AWAY
+from knit.v1 import service_pb2
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 WORDS = TEXT.filter(lambda text: text.strip() != "")
@@ -241,3 +242,21 @@ def specs(draw: st.DrawFn) -> ApplicationSpec:
 
 SERVICES = services()
 SPECS = specs()
+
+
+def as_they_lie(of: Service | Driver) -> dict[str, service_pb2.LocalResource]:
+    """What is beside a command, as if it lay on the cluster where the specification says."""
+    source = of.python_environment
+    environment = [] if source is None else [File(source, "PYTHON_DIR")]
+    return {
+        file.name: service_pb2.LocalResource(
+            url=file.source,
+            type=(
+                service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
+                if file.archive
+                else service_pb2.LOCAL_RESOURCE_TYPE_FILE
+            ),
+            visibility=service_pb2.LocalResourceVisibility.ValueType(file.visibility),
+        )
+        for file in [*of.files.values(), *environment]
+    }

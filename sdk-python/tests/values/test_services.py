@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given, settings
 
@@ -39,7 +40,7 @@ from knit import (
 from knit._values.restarts import PROGRAM_FAILED, TAKEN_AWAY
 from knit._wire.tls import ApplicationTls
 from knit.v1 import application_pb2, service_pb2
-from tests.values.strategies import SPECS
+from tests.values.strategies import SPECS, as_they_lie
 
 EXITED = ExitReason.EXITED
 HOUR = timedelta(hours=1)
@@ -256,37 +257,31 @@ def test_what_is_not_said_in_a_message_is_the_contracts_default() -> None:
 @settings(max_examples=30)
 @given(SPECS)
 def test_an_application_survives_the_contract(given_spec: ApplicationSpec) -> None:
-    """But for where files lie, and what a certificate's path leads to."""
-    spec = ApplicationSpec(
-        **{
-            **{f: getattr(given_spec, f) for f in FIELDS},
-            "services": {
-                name: Service("c", instances=s.instances, depends=s.depends)
-                for name, s in given_spec.services.items()
-            },
-            "driver": None if given_spec.driver is None else Driver(given_spec.driver.command),
-            "client_grants": [g for g in given_spec.client_grants if g.certificate[0] == "s"],
-        }
-    )
+    """But for what a certificate's path leads to, and where files are brought."""
+    grants = [g for g in given_spec.client_grants if g.certificate[0] == "s"]
+    spec = attrs.evolve(given_spec, client_grants=grants)
     message = application_pb2.ApplicationSpec.FromString(
-        spec._to_proto({}, user_name=spec.user or "").SerializeToString()
+        spec._to_proto(
+            {name: as_they_lie(service) for name, service in spec.services.items()},
+            driver_resources=None if spec.driver is None else as_they_lie(spec.driver),
+            user_name="whoever",
+        ).SerializeToString()
     )
     assert ApplicationSpec._from_proto(message) == spec
 
 
-FIELDS = [
-    "name", "queue", "priority", "tags", "type", "user", "lifetime", "node_label", "max_attempts",
-    "attempt_failures_validity", "attempt_policy", "access_control", "application_master",
-    "master_environment", "master_node_label", "master_log_level", "master_ports", "linger",
-    "annotations",
-]  # fmt: skip
-
-
-def test_every_field_survives_but_three() -> None:
-    import attrs
-
-    others = {"services", "driver", "client_grants"}
-    assert {field.name for field in attrs.fields(ApplicationSpec)} == {*FIELDS} | others
+def test_what_other_clients_leave_out_is_the_contracts_default() -> None:
+    message = application_pb2.ApplicationSpec(name="a", user_name="ada")
+    message.driver.command = "c"
+    message.driver.local_resources["f"].url = "hdfs://cluster/f"
+    message.services["w"].back_off.most.SetInParent()
+    found = ApplicationSpec._from_proto(message)
+    assert (found.linger, found.user) == (timedelta(seconds=10), None)
+    assert found.driver == Driver("c", files=["hdfs://cluster/f"])
+    back_off = found.services["w"].back_off
+    assert back_off is not None
+    # Said, and not left out: none at all.
+    assert (back_off.most, back_off.reset_after) == (timedelta(), timedelta(minutes=10))
 
 
 def test_a_grant_is_told_by_its_certificates_fingerprint(tmp_path: Path) -> None:

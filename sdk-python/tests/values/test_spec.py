@@ -26,7 +26,7 @@ from knit import (
 )
 from knit._submission.local_checks import check_file, check_local
 from knit.v1 import application_pb2, service_pb2
-from tests.values.strategies import SERVICES, SPECS
+from tests.values.strategies import SERVICES, SPECS, as_they_lie
 
 
 @settings(max_examples=30)
@@ -69,21 +69,9 @@ def test_text_that_yaml_would_change_is_kept(tmp_path: Path, text: str) -> None:
 @given(SERVICES)
 def test_a_service_survives_the_contract(service: Service) -> None:
     """Where files lie changes at submission; everything else is as it was."""
-    source = service.python_environment
-    environment = [] if source is None else [File(source, "PYTHON_DIR")]
-    resources = {
-        file.name: service_pb2.LocalResource(
-            url=file.source,
-            type=(
-                service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
-                if file.archive
-                else service_pb2.LOCAL_RESOURCE_TYPE_FILE
-            ),
-            visibility=service_pb2.LocalResourceVisibility.ValueType(file.visibility),
-        )
-        for file in [*service.files.values(), *environment]
-    }
-    message = service_pb2.ServiceSpec.FromString(service._to_proto(resources).SerializeToString())
+    message = service_pb2.ServiceSpec.FromString(
+        service._to_proto(as_they_lie(service)).SerializeToString()
+    )
     assert Service._from_proto(message) == service
 
 

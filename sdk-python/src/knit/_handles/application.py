@@ -30,6 +30,7 @@ from knit._values.states import FinalStatus
 from knit._wire.calls.application import (
     get_annotations,
     get_application,
+    get_spec,
     report_progress,
     shutdown,
     update_application,
@@ -49,6 +50,7 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
+    from knit._values.spec import ApplicationSpec
     from knit._wire.endpoint import Endpoint
 
 _log = logging.getLogger("knit")
@@ -184,6 +186,30 @@ class Application(ServiceControl, ContainerControl, EventControl):
 
     def _describe(self, deadline: Deadline) -> ApplicationDescription:
         return self._connection.call(get_application(self._application_id), deadline)
+
+    def spec(
+        self, *, with_values: bool = False, timeout: timedelta | None = None
+    ) -> ApplicationSpec:
+        """
+        Returns what the application was submitted as, by whoever did it.
+
+        It is the specification that was given, but for what a submission makes of this machine's
+        things: files, directories and Python environments have the URLs they were staged under,
+        which are there until the application ends, certificates are their fingerprints, and
+        ports are also those of `KNIT_MASTER_PORTS`. Services that were added or changed later
+        are told by `services`.
+
+        Args:
+            with_values: Whether to return the values of variables, which are empty else, and the
+                annotations, as they are by now, which are left out else. An owner is given all
+                of them, a container the variables of its own service and the annotations.
+            timeout: Default: the client's.
+
+        Raises:
+            NotPermittedError: `with_values` is not for the role of these credentials.
+            ApplicationNotRunningError: The application has ended.
+        """
+        return self._session.call(get_spec(self._application_id, with_values=with_values), timeout)
 
     @functools.cached_property
     def kv(self) -> KeyValueStore:

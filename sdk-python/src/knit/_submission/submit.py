@@ -155,15 +155,18 @@ class Submitter:
     ) -> None:
         staging = self._staging
         resources: dict[str, dict[str, service_pb2.LocalResource]] = {}
+        driver_resources: dict[str, service_pb2.LocalResource] = {}
         driver_files: dict[str, LocalResource] = {}
         for shipment, resource in files:
             if shipment.service is None:
                 driver_files[shipment.name] = resource
-                continue
-            of_service = resources.setdefault(shipment.service, {})
-            of_service[shipment.name] = shipment.to_proto(resource)
+                of = driver_resources
+            else:
+                of = resources.setdefault(shipment.service, {})
+            of[shipment.name] = shipment.to_proto(resource)
         message = spec._to_proto(
             resources,
+            driver_resources=driver_resources,
             staging_url=staging.directory.url_of_application(new.application_id),
             # With Kerberos containers are who their tokens say.
             user_name="" if self._cluster.config.kerberos else self._cluster.user,

@@ -15,6 +15,7 @@ from knit._values.files import (
     File,
     environment_below,
     files_from_document,
+    files_from_proto,
     to_environment_source,
     to_files,
 )
@@ -24,7 +25,7 @@ from knit._values.variables import ENVIRONMENT_SCHEMA, check_sizes, to_environme
 from knit.exceptions import DuplicateFileError, SpecError
 
 if TYPE_CHECKING:
-    from knit.v1 import application_pb2
+    from knit.v1 import application_pb2, service_pb2
 
 JAR_NAME = "knit-am.jar"
 """What lies in the Application Master's container already."""
@@ -96,18 +97,30 @@ class Driver:
 
     @classmethod
     def _from_proto(cls, message: application_pb2.Driver) -> Driver:
+        files, environment = files_from_proto(message.local_resources, message.python_environment)
         return as_said(
             cls,
             command=message.command,
+            files=files,
             environment=dict(message.environment),
-            python_environment=message.python_environment or None,
+            python_environment=environment,
         )
 
-    def _to_proto(self) -> application_pb2.Driver:
+    def _to_proto(
+        self, local_resources: Mapping[str, service_pb2.LocalResource]
+    ) -> application_pb2.Driver:
+        """
+        The message for the Application Master.
+
+        Args:
+            local_resources: What holds `files` and the Python environment, by its name, as it
+                was found or put on the cluster. YARN brings them; the message only tells of them.
+        """
         from knit.v1 import application_pb2
 
         return application_pb2.Driver(
             command=self.command,
             environment=self.environment,
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
+            local_resources=local_resources,
         )

@@ -238,10 +238,22 @@ class File:
                 source=message.url,
                 name=each,
                 archive=archive and not message.member_names,
-                visibility=Visibility(message.visibility),
+                visibility=Visibility(message.visibility or 1),  # not said: as this
             )
             for each in message.member_names or [name]
         }
+
+
+def files_from_proto(
+    resources: Mapping[str, service_pb2.LocalResource], environment_name: str
+) -> tuple[Mapping[str, File], str | None]:
+    """The files that messages tell of, by name, and where the Python environment among them is."""
+    environment = resources[environment_name].url if environment_name in resources else None
+    files: dict[str, File] = {}
+    for name, resource in sorted(resources.items()):
+        if name != environment_name:
+            files |= File._from_proto(name, resource)
+    return files, environment
 
 
 _FILE_LIKE: Mapping[str, Any] = {

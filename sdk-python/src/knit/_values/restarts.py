@@ -214,12 +214,13 @@ class BackOff:
 
     @classmethod
     def _from_proto(cls, message: service_pb2.BackOff) -> BackOff:
+        most, reset_after = duration_of(message, "most"), duration_of(message, "reset_after")
         return as_said(
             cls,
             first=duration_of(message, "first"),
             factor=message.factor or 2.0,
-            most=duration_of(message, "most") or timedelta(minutes=5),
-            reset_after=duration_of(message, "reset_after") or timedelta(minutes=10),
+            most=timedelta(minutes=5) if most is None else most,
+            reset_after=timedelta(minutes=10) if reset_after is None else reset_after,
         )
 
     def _to_proto(self) -> service_pb2.BackOff:

@@ -34,6 +34,7 @@ from knit._values.files import (
     File,
     environment_below,
     files_from_document,
+    files_from_proto,
     to_environment_source,
     to_files,
 )
@@ -347,11 +348,7 @@ class Service:
 
     @classmethod
     def _from_proto(cls, message: service_pb2.ServiceSpec) -> Service:
-        resources = dict(message.local_resources)
-        found = resources.pop(message.python_environment, None)
-        files: dict[str, File] = {}
-        for name, resource in resources.items():
-            files |= File._from_proto(name, resource)
+        files, environment = files_from_proto(message.local_resources, message.python_environment)
         budgets = tuple(map(RestartBudget._from_proto, message.restart_budgets))
         numbers = as_numbers(budgets)
         short = numbers or (DEFAULT_MAX_RESTARTS, DEFAULT_MAX_REPLACEMENTS)
@@ -366,7 +363,7 @@ class Service:
             resources=Resources._from_proto(message.resource),
             files=files,
             environment=dict(message.environment),
-            python_environment=None if found is None else found.url,
+            python_environment=environment,
             depends={
                 d.service_name: DependencyCondition(d.condition or 2) for d in message.depends
             },

@@ -49,6 +49,8 @@ Of a whole specification, which travels in the submission. A ResourceManager tha
 in ZooKeeper takes less, and says so.
 """
 LONGEST_LINGER = timedelta(minutes=5)
+DEFAULT_LINGER = timedelta(seconds=10)
+"""Also the contract's, where nothing is said."""
 MOST_SERVICES = 1_000
 MOST_TAGS = 10
 """YARN takes no more."""
@@ -283,7 +285,7 @@ class ApplicationSpec:
     `KNIT_MASTER_PORTS` says where the application is submitted, else any.
     """
     linger: timedelta = attrs.field(
-        default=timedelta(seconds=10),
+        default=DEFAULT_LINGER,
         validator=duration(most=LONGEST_LINGER, words="between 0 and 5 minutes"),
         kw_only=True,
     )
@@ -415,7 +417,7 @@ class ApplicationSpec:
     @classmethod
     def _from_proto(cls, message: application_pb2.ApplicationSpec) -> ApplicationSpec:
         """What was submitted, as far as an Application Master tells: see GetApplication."""
-        told = message.submission
+        told, linger = message.submission, duration_of(message, "linger")
         ports = message.master_ports
         return as_said(
             cls,
@@ -425,7 +427,7 @@ class ApplicationSpec:
             priority=told.priority if told.HasField("priority") else None,
             tags=tuple(told.tags),
             type=told.application_type or APPLICATION_TYPE,
-            user=message.user_name or None,
+            user=told.user or None,
             lifetime=duration_of(told, "lifetime"),
             node_label=message.node_label or None,
             max_attempts=told.max_attempts or 1,
@@ -445,7 +447,7 @@ class ApplicationSpec:
             master_node_label=told.master_node_label or None,
             master_log_level=LogLevel(message.log_level or 2),
             master_ports=(ports.first, ports.last) if message.HasField("master_ports") else None,
-            linger=duration_of(message, "linger") or timedelta(),
+            linger=DEFAULT_LINGER if linger is None else linger,
             annotations=dict(message.annotations),
             driver=Driver._from_proto(message.driver) if message.HasField("driver") else None,
             client_grants=tuple(map(ClientGrant._from_proto, message.client_grants)),
@@ -455,6 +457,7 @@ class ApplicationSpec:
         self,
         local_resources: Mapping[str, Mapping[str, service_pb2.LocalResource]],
         *,
+        driver_resources: Mapping[str, service_pb2.LocalResource] | None = None,
         staging_url: str = "",
         user_name: str = "",
     ) -> application_pb2.ApplicationSpec:
@@ -463,6 +466,7 @@ class ApplicationSpec:
 
         Args:
             local_resources: By service and name, each file as it lies on the cluster.
+            driver_resources: By name, the driver's. Default: none.
             staging_url: The directory the Application Master removes as it leaves.
             user_name: Whom containers are to a cluster with simple authentication.
 
@@ -483,7 +487,7 @@ class ApplicationSpec:
             staging_url=staging_url,
             user_name=user_name,
             master_ports=(None if ports is None else pb.PortRange(first=ports[0], last=ports[1])),
-            driver=None if driver is None else driver._to_proto(),
+            driver=None if driver is None else driver._to_proto(driver_resources or {}),
             attempt_policy=pb.AttemptPolicy.ValueType(self.attempt_policy),
             node_label=self.node_label or "",
             annotations=self.annotations,
@@ -498,6 +502,7 @@ class ApplicationSpec:
                 master_resource=self.application_master._to_proto(),
                 master_node_label=self.master_node_label or "",
                 master_environment=self.master_environment,
+                user=self.user or "",
             ),
             access_control=None if acls is None else acls._to_proto(),
             client_grants=[grant._to_proto() for grant in self.client_grants],

@@ -29,6 +29,7 @@ from knit.cli._verbs import (
     logs,
     run,
     services,
+    spec,
     validating,
 )
 from knit.exceptions import ConfigurationNotFoundError, KnitError
@@ -92,6 +93,7 @@ for verb in (
     listing.list_,
     applications.status,
     explain.explain,
+    spec.spec,
     events.events,
     logs.logs,
     containers.containers,

@@ -71,6 +71,8 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
         state = self._state
 
         def do() -> pb.UpdateApplicationResponse:
+            if any(not n or n in request.remove_annotations for n in request.set_annotations):
+                raise invalid("An annotation has an empty name, or is both set and removed.")
             wanted = {**state.annotations, **request.set_annotations}
             for name in request.remove_annotations:
                 wanted.pop(name, None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
+from knit._values.files import ENVIRONMENT_NAME
 from knit.testing._feed import Feed
 from knit.testing._logs import FakeLogs
 from knit.testing._refusals import Refusal, no_such_container
@@ -27,6 +28,7 @@ from knit.v1 import (
 )
 
 if TYPE_CHECKING:
+    from knit._values.driver import Driver
     from knit._values.services import Service
     from knit._values.spec import ApplicationSpec
     from knit.testing._faults import Fault
@@ -90,9 +92,10 @@ class FakeState:
         spec = application_pb2.ApplicationSpec()
         spec.CopyFrom(self.full_spec)
         spec.annotations.clear()
-        for service in spec.services.values():
-            for name in service.environment:
-                service.environment[name] = ""
+        variables = [service.environment for service in spec.services.values()]
+        for found in (*variables, spec.driver.environment, spec.submission.master_environment):
+            for name in found:
+                found[name] = ""
         return spec
 
     def _begin(self, *, running: bool) -> None:
@@ -415,7 +418,11 @@ class FakeState:
 
 def _message(spec: ApplicationSpec) -> application_pb2.ApplicationSpec:
     """The specification as an Application Master is given it."""
-    return spec._to_proto({name: _staged(service) for name, service in spec.services.items()})
+    driver = spec.driver
+    return spec._to_proto(
+        {name: _staged(service) for name, service in spec.services.items()},
+        driver_resources=None if driver is None else _staged(driver),
+    )
 
 
 def as_if_staged(service: Service) -> service_pb2.ServiceSpec:
@@ -423,15 +430,25 @@ def as_if_staged(service: Service) -> service_pb2.ServiceSpec:
     return service._to_proto(_staged(service))
 
 
-def _staged(service: Service) -> dict[str, service_pb2.LocalResource]:
+def _staged(of: Service | Driver) -> dict[str, service_pb2.LocalResource]:
     kinds = service_pb2.LocalResourceType
-    return {
+    found = {
         file.name: service_pb2.LocalResource(
-            url=f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}",
+            url=(
+                f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}"
+                if file.local_path is not None
+                else file.source
+            ),
             type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
+            visibility=service_pb2.LocalResourceVisibility.ValueType(file.visibility),
         )
-        for file in service.files.values()
+        for file in of.files.values()
     }
+    if of.python_environment is not None:
+        found[ENVIRONMENT_NAME] = service_pb2.LocalResource(
+            url=f"hdfs://fake/{ENVIRONMENT_NAME}.tar.gz", type=kinds.LOCAL_RESOURCE_TYPE_ARCHIVE
+        )
+    return found
 
 
 def _copy(container: container_pb2.Container) -> container_pb2.Container:

@@ -27,6 +27,7 @@ VERBS = (
     "list",
     "status",
     "explain",
+    "spec",
     "events",
     "logs",
     "containers",

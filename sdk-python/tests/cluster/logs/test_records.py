@@ -78,6 +78,20 @@ def test_what_older_ones_wrote_is_read() -> None:
     assert container.application_attempt == 2
 
 
+def test_which_container_of_its_service_it_was_and_when_it_was_ready_is_read() -> None:
+    which = {"ordinal": 7, "revision": 2}
+    ready = "2026-01-02T03:04:06.900Z"
+    container = container_of(
+        parse(lines({**LAUNCH, **which}, {**END, **which, "ready_time": ready}))
+    )
+    assert (container.ordinal, container.revision) == (7, 2)
+    assert container.ready_time == datetime(2026, 1, 2, 3, 4, 6, 900_000, timezone.utc)
+    launched = container_of(parse(lines({**LAUNCH, **which})))
+    assert (launched.ordinal, launched.revision, launched.ready_time) == (7, 2, None)
+    older = container_of(parse(lines(END)))
+    assert (older.ordinal, older.revision, older.ready_time) == (None, None, None)
+
+
 def test_what_later_ones_write_is_read_as_far_as_it_is_known() -> None:
     later = {**END, "state": "BEWITCHED", "reason": "CURSED", "gang": 7}
     record = parse(lines({"weather": "fine"}, later, {"outcome": "FAILED", "exit_code": 1}))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from knit._values.applications import ApplicationDescription, ApplicationOutcome
+from knit._values.spec import ApplicationSpec
 from knit._values.states import FinalStatus
 from knit._wire.calls.call import Call, new_request_id
 
@@ -22,6 +23,19 @@ def get_application(
         request=pb.GetApplicationRequest(with_values=with_values),
         what=f"Asking for {application_id}",
         read=ApplicationDescription._from_proto,
+    )
+
+
+def get_spec(application_id: str, *, with_values: bool) -> Call[ApplicationSpec]:
+    """Asks what the application was submitted as."""
+    from knit.v1 import application_service_pb2 as pb
+
+    return Call(
+        service="application",
+        method="GetApplication",
+        request=pb.GetApplicationRequest(with_values=with_values),
+        what=f"Asking for the specification of {application_id}",
+        read=lambda response: ApplicationSpec._from_proto(response.spec),
     )
 
 

@@ -3,6 +3,8 @@ package knit.am
 import knit.am.core.Lease
 import knit.am.core.Resource
 import knit.am.core.ServiceSpec
+import knit.am.core.kv.Bytes
+import knit.am.grpc.SubmissionDocument
 import knit.am.security.ClientGrant
 import knit.am.security.ContainerKeys
 import knit.am.security.Tls
@@ -35,8 +37,8 @@ data class Submission(
   val nodeLabel: String? = null,
   val accessControl: AccessControl = AccessControl.OWNER_ONLY,
   val logLevel: LogLevel = LogLevel.INFO,
-  /** What YARN was told, for whoever asks; null where the client did not say. */
-  val submitted: Submitted? = null,
+  /** What the application is annotated with at first. */
+  val annotations: Map<String, Bytes> = emptyMap(),
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)
@@ -44,14 +46,14 @@ data class Submission(
 }
 
 /** Every setting of this Application Master, read once at its start. */
-class AmConfig(
+internal class AmConfig(
   /** YARN's identifier, `application_…`. */
   val applicationId: String,
   /** Which start of the Application Master this is, from 1. */
   val attemptNumber: Int,
   /** The host where clients reach it, by the name the NodeManager goes by. */
   val host: String,
-  val submission: Submission,
+  val document: SubmissionDocument,
   val tls: Tls,
   val containerKeys: ContainerKeys,
   /** Where YARN keeps this process's log files; null where it names no place. */
@@ -63,11 +65,14 @@ class AmConfig(
   /** Names what this attempt remembers, which no other one does. */
   val historyId: String = UUID.randomUUID().toString(),
 ) {
+  val submission: Submission
+    get() = document.submission
+
   companion object {
     /** Reads what YARN says in the environment. */
     fun of(
       environment: Map<String, String>,
-      submission: Submission,
+      document: SubmissionDocument,
       tls: Tls,
       containerKeys: ContainerKeys,
     ): AmConfig {
@@ -77,7 +82,7 @@ class AmConfig(
         applicationId = attempt.applicationId.toString(),
         attemptNumber = attempt.attemptId,
         host = environment.required("NM_HOST"),
-        submission = submission,
+        document = document,
         tls = tls,
         containerKeys = containerKeys,
         logDirectory = environment["LOG_DIRS"]?.substringBefore(',')?.let { Paths.get(it) },

@@ -143,6 +143,7 @@ internal class ApplicationMaster(
       hasDriver = config.submission.driver != null,
       masterContainerId = config.lease.containerId,
       retention = Retention(keyValueBytes = minOf(MAX_KEY_VALUE_BYTES, Runtime.getRuntime().maxMemory() / HEAP_PARTS)),
+      annotations = config.submission.annotations,
     )
 
   private fun DriverSpec.script(variables: ApplicationVariables): String =
@@ -163,7 +164,7 @@ internal class ApplicationMaster(
   ): AmServer? {
     val services =
       listOf(
-        ApplicationGrpcService(config.submission, loop, allocator::waitingReasons) { released.complete(Unit) },
+        ApplicationGrpcService(config.document, loop, allocator::waitingReasons) { released.complete(Unit) },
         ContainerGrpcService(loop),
         KeyValueGrpcService(loop),
         EventGrpcService(loop.snapshots, loop.changes),

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.AnnotationChanged
 import knit.am.core.Change
 import knit.am.core.ChangeSet
 import knit.am.core.ContainerAbridged
@@ -139,7 +140,12 @@ private const val CHANGE_BYTES = 150L
  * the same key comes, which then has it as the one before; and what is later is never dropped earlier.
  */
 private val Change.valueBytes: Long
-  get() = if (this is KeyChanged) key.size + (previous?.bytes ?: 0) else 0
+  get() =
+    when (this) {
+      is KeyChanged -> key.size + (previous?.bytes ?: 0)
+      is AnnotationChanged -> value?.size?.toLong() ?: 0
+      else -> 0
+    }
 
 private val Change.textLength: Int
   get() =
@@ -150,6 +156,7 @@ private val Change.textLength: Int
       is SpecAdded -> spec.command.length + spec.environment.length
       is VariantAdded -> variant.environment.length
       is RequestAnswered -> answered.requestId.length
+      is AnnotationChanged -> name.length
       is Noticed -> text.length
       else -> 0
     }

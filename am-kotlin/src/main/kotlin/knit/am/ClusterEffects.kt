@@ -122,7 +122,7 @@ internal class ClusterEffects(
         nodeCalls.on(effect.lease.nodeId, effect.sizeBytes) {
           val isWanted = containerId !in toStop
           if (isWanted) {
-            index.launched(effect.key, effect.lease)
+            index.launched(effect)
             nodeManager.launch(effect.lease, effect.toSpec())
           }
           isWanted

@@ -2,7 +2,7 @@ package knit.am
 
 import io.grpc.Server
 import knit.am.driver.driversIn
-import knit.am.grpc.submissionOf
+import knit.am.grpc.SubmissionDocument
 import knit.am.log.ContainerIndex
 import knit.am.log.LiveLogSource
 import knit.am.log.NodeLogClient
@@ -87,7 +87,7 @@ private suspend fun start() =
     val config =
       AmConfig.of(
         System.getenv(),
-        submissionOf(credentials.secret(Secrets.APPLICATION)),
+        SubmissionDocument.of(credentials.secret(Secrets.APPLICATION)),
         credentials.tls(),
         credentials.containerKeys(),
       )

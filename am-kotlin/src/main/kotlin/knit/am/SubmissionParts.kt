@@ -1,8 +1,6 @@
 package knit.am
 
-import knit.am.core.Resource
 import knit.am.core.problemInLaunch
-import java.time.Duration
 
 /** A program that runs beside the Application Master, in its container. */
 data class DriverSpec(
@@ -41,21 +39,3 @@ data class AccessControl(
     val OWNER_ONLY = AccessControl()
   }
 }
-
-/** What YARN was told at submission. */
-data class Submitted(
-  val queue: String,
-  /** Within the queue; null: the queue's default. */
-  val priority: Int?,
-  val tags: List<String>,
-  val applicationType: String,
-  val maxAttempts: Int,
-  /** Attempts that failed longer ago do not count; null: all do. */
-  val attemptFailuresValidity: Duration?,
-  /** YARN ends it after that; null: never. */
-  val lifetime: Duration?,
-  val masterResource: Resource?,
-  val masterNodeLabel: String?,
-  /** Names only: values may be secret. */
-  val masterVariables: Set<String>,
-)

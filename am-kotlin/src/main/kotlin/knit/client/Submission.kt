@@ -32,8 +32,10 @@ import org.apache.hadoop.yarn.util.Records
 import knit.v1.LocalResource as LocalResourceMessage
 import knit.v1.Resource as ResourceMessage
 import knit.v1.ServiceSpec as ServiceSpecMessage
+import knit.v1.Submission as SubmissionMessage
 
 private const val APPLICATION_TYPE = "knit"
+private const val MAX_ATTEMPTS = 1
 
 /** One service may take 1 MiB. A ResourceManager that keeps its state in ZooKeeper takes less, and says so. */
 private const val LARGEST_SPEC_BYTES = 2 * 1024 * 1024
@@ -67,7 +69,14 @@ internal fun Request.toSpec(
       .setLinger(Duration.newBuilder().setSeconds(DEFAULT_LINGER.seconds))
       .setStagingUrl(stagingUrl)
       .setUserName(userName)
-      .apply { this@toSpec.masterPorts?.let { setMasterPorts(PortRange.newBuilder().setFirst(it.first).setLast(it.last)) } }
+      .setSubmission(
+        SubmissionMessage
+          .newBuilder()
+          .setQueue(queue)
+          .setApplicationType(APPLICATION_TYPE)
+          .setMaxAttempts(MAX_ATTEMPTS)
+          .setMasterResource(Request.APPLICATION_MASTER.toMessage()),
+      ).apply { this@toSpec.masterPorts?.let { setMasterPorts(PortRange.newBuilder().setFirst(it.first).setLast(it.last)) } }
       .build()
   if (spec.serializedSize > LARGEST_SPEC_BYTES) {
     throw RefusedException(
@@ -118,7 +127,7 @@ internal fun submissionContext(
     applicationName = request.name
     applicationType = APPLICATION_TYPE
     queue = request.queue
-    maxAppAttempts = 1
+    maxAppAttempts = MAX_ATTEMPTS
     keepContainersAcrossApplicationAttempts = false
     resource = Request.APPLICATION_MASTER.toYarn()
     amContainerSpec =

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.grpc.documentOf
 import knit.am.security.ContainerKeys
 import knit.am.security.Tls
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -18,7 +19,7 @@ class AmConfigTest {
   private fun config(environment: Map<String, String>) =
     AmConfig.of(
       environment,
-      Submission("demo", emptyMap(), Duration.ZERO, null, null),
+      documentOf(Submission("demo", emptyMap(), Duration.ZERO, null, null)),
       Tls(ByteArray(0), ByteArray(0), ByteArray(0)),
       ContainerKeys(ByteArray(0), ByteArray(0), ByteArray(32)),
     )

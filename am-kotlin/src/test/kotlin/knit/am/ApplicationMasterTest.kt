@@ -20,6 +20,7 @@ import knit.am.core.ServiceSpec
 import knit.am.core.lease
 import knit.am.core.service
 import knit.am.driver.FakeDriver
+import knit.am.grpc.documentOf
 import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
 import knit.am.security.ClientGrant
@@ -106,18 +107,20 @@ class ApplicationMasterTest {
         applicationId = "application_1_0001",
         attemptNumber = 1,
         host = "localhost",
-        submission =
-          change(
-            Submission(
-              "demo",
-              mapOf("worker" to spec),
-              linger,
-              null,
-              "ann",
-              masterPorts,
-              // It says no role itself, as those of other programs.
-              listOf(ClientGrant(Fingerprint.of(certificate("client")), Role.OWNER)),
-              problem,
+        document =
+          documentOf(
+            change(
+              Submission(
+                "demo",
+                mapOf("worker" to spec),
+                linger,
+                null,
+                "ann",
+                masterPorts,
+                // It says no role itself, as those of other programs.
+                listOf(ClientGrant(Fingerprint.of(certificate("client")), Role.OWNER)),
+                problem,
+              ),
             ),
           ),
         logDirectory = logDirectory,

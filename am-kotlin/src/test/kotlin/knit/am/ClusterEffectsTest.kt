@@ -62,7 +62,7 @@ class ClusterEffectsTest {
   private fun launch(
     number: Int,
     node: Int = 1,
-  ) = Launch(key("worker", number), number, lease(number, node), service())
+  ) = Launch(key("worker", number), number, 1, lease(number, node), service())
 
   @Test
   fun aLaunchThatIsAcceptedHasStarted() =

@@ -1,5 +1,6 @@
 package knit.am
 
+import com.google.protobuf.ByteString
 import com.google.rpc.ErrorInfo
 import io.grpc.Channel
 import io.grpc.ClientInterceptors
@@ -13,9 +14,11 @@ import io.grpc.stub.MetadataUtils
 import knit.am.core.Access
 import knit.am.core.Readiness
 import knit.am.core.ServiceSpec
+import knit.am.core.kv.Bytes
 import knit.am.core.lease
 import knit.am.core.service
 import knit.am.driver.FakeDriver
+import knit.am.grpc.documentOf
 import knit.am.log.ContainerIndex
 import knit.am.log.FakeLogSource
 import knit.am.security.ContainerKeys
@@ -38,6 +41,7 @@ import knit.v1.RestartContainersRequest
 import knit.v1.Role
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
+import knit.v1.UpdateApplicationRequest
 import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
@@ -85,7 +89,7 @@ class ContainerCallsTest {
           applicationId = "application_1_0001",
           attemptNumber = 1,
           host = "localhost",
-          submission = Submission("demo", services, Duration.ZERO, null, "ann"),
+          document = documentOf(Submission("demo", services, Duration.ZERO, null, "ann", annotations = mapOf("ticket" to Bytes.of("42")))),
           logDirectory = logDirectory,
           tls = Tls(keys.authority.toByteArray(), keys.server.certificate.toByteArray(), keys.server.key.toByteArray()),
           lease = lease(0),
@@ -105,6 +109,20 @@ class ContainerCallsTest {
 
   @AfterEach
   fun close() = channels.forEach { it.shutdownNow() }
+
+  private suspend fun connect(role: knit.am.core.Role): ApplicationServiceCoroutineStub {
+    val pair = keys.clients.getValue(role)
+    val credentials =
+      TlsChannelCredentials
+        .newBuilder()
+        .trustManager(keys.authority.byteInputStream())
+        .keyManager(pair.certificate.byteInputStream(), pair.key.byteInputStream())
+        .build()
+    val port = published.await().substringAfter(':').toInt()
+    val channel = Grpc.newChannelBuilderForAddress("localhost", port, credentials).overrideAuthority(Keys.SERVER_NAME).build()
+    channels += channel
+    return ApplicationServiceCoroutineStub(channel)
+  }
 
   /** What a program in any language does with the files. */
   private fun connect(files: Map<String, String>): Channel {
@@ -234,6 +252,49 @@ class ContainerCallsTest {
     }
 
   @Test
+  fun ownersAndContainersSeeAnnotationsAndOwnersAndOperatorsChangeThem() =
+    with(mapOf("worker" to service(), "deputy" to service().copy(access = Access.OPERATOR))) { launched ->
+      val byService = launched.values.associateBy { it.environment.getValue("KNIT_SERVICE_NAME") }
+      val (worker, deputy) = listOf("worker", "deputy").map { connect(byService.getValue(it).credentials) }
+      val owner = connect(knit.am.core.Role.OWNER)
+      val operator = connect(knit.am.core.Role.OPERATOR)
+      val viewer = connect(knit.am.core.Role.VIEWER)
+      val wish = GetApplicationRequest.newBuilder().setWithValues(true).build()
+
+      fun notes(response: GetApplicationResponse) = response.spec.annotationsMap.mapValues { it.value.toStringUtf8() }
+
+      assertEquals(mapOf("ticket" to "42"), notes(owner.getApplication(wish)))
+      assertEquals(mapOf("ticket" to "42"), notes(worker.application(withValues = true)))
+      val request =
+        UpdateApplicationRequest
+          .newBuilder()
+          .putSetAnnotations("who", ByteString.copyFromUtf8("me"))
+          .addRemoveAnnotations("ticket")
+          .setRequestId("once")
+          .build()
+      val changed = operator.updateApplication(request)
+      assertEquals(changed, operator.updateApplication(request), "it is done once")
+      assertTrue(owner.getApplication(wish).let { changed.sequence in 1..it.sequence })
+      for (told in listOf(owner.getApplication(wish), worker.application(true), deputy.application(true))) {
+        assertEquals(mapOf("who" to "me"), notes(told))
+      }
+      for (told in listOf(owner, operator, viewer).map { it.getApplication(GetApplicationRequest.getDefaultInstance()) }) {
+        assertEquals(emptyMap<String, String>(), notes(told))
+      }
+      val denied = Status.Code.PERMISSION_DENIED to "PERMISSION_DENIED"
+      for (other in listOf(operator, viewer)) assertEquals(denied, refusal { other.getApplication(wish) })
+      for (other in listOf(
+        viewer,
+        ApplicationServiceCoroutineStub(worker),
+      )) {
+        assertEquals(denied, refusal { other.updateApplication(request) })
+      }
+      val more = UpdateApplicationRequest.newBuilder().putSetAnnotations("n", ByteString.copyFrom(ByteArray(65_536)))
+      assertEquals(Status.Code.RESOURCE_EXHAUSTED to "ANNOTATIONS_TOO_LARGE", refusal { owner.updateApplication(more.build()) })
+      assertEquals(mapOf("who" to "me"), notes(owner.getApplication(wish)))
+    }
+
+  @Test
   fun aContainerReportsOfItselfAndWhatItMayBeStartedAnew() =
     with(
       mapOf(
@@ -247,7 +308,7 @@ class ContainerCallsTest {
       applications.reportProgress(ReportProgressRequest.newBuilder().setProgress(0.25).build())
       val description = worker.application()
       assertEquals(0.25 to true, description.application.let { it.progress to it.isProgressReported })
-      assertEquals(listOf("driver", "events", "key_value", "services"), description.featuresList)
+      assertEquals(listOf("annotations", "driver", "events", "key_value", "services"), description.featuresList)
       assertTrue(description.version.isNotEmpty())
       assertEquals(
         Status.Code.INVALID_ARGUMENT,

@@ -1,7 +1,7 @@
 package knit.client
 
 import knit.am.core.Role
-import knit.am.grpc.submissionOf
+import knit.am.grpc.SubmissionDocument
 import knit.am.security.forApplications
 import knit.am.security.forContainers
 import knit.am.security.secret
@@ -108,8 +108,10 @@ class SubmitterTest {
     assertEquals("PYTHON_DIR", service.pythonEnvironment)
     assertTrue(spec.stagingUrl.endsWith("/.knit/applications/${yarn.id}"), spec.stagingUrl)
     assertEquals(user, spec.userName)
+    assertEquals("root.default" to "knit", spec.submission.queue to spec.submission.applicationType)
+    assertEquals(1 to 512L, spec.submission.maxAttempts to spec.submission.masterResource.memoryMib)
     // And as the Application Master reads it.
-    val read = submissionOf(secrets.secret("knit.application"))
+    val read = SubmissionDocument.of(secrets.secret("knit.application")).submission
     val modified =
       File(home, ".knit/cache")
         .listFiles()

@@ -61,6 +61,9 @@ data class ServiceUpdated(
   val name: String,
 ) : Answer
 
+/** Told with the number of the turn that has done it. */
+data object Annotated : Answer
+
 /** Told with the containers as they are when it is told, as far as they are kept; so is the one that follows. */
 data class ContainersStopped(
   val containers: Refs,

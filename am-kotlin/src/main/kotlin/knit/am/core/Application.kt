@@ -1,5 +1,6 @@
 package knit.am.core
 
+import knit.am.core.kv.Bytes
 import knit.am.core.kv.KeyLease
 import knit.am.core.kv.KeyValues
 import kotlinx.collections.immutable.PersistentList
@@ -32,6 +33,8 @@ class Application internal constructor(
   internal val variants: PersistentList<Variant>,
   /** Those that something speaks against, by identifier. */
   internal val nodes: PersistentMap<String, Node>,
+  /** By name: what whoever submitted it has noted on it. Given back, never read. */
+  internal val annotations: PersistentMap<String, Bytes>,
   /** By request: what was carried out lately; see [Retention]. */
   internal val answers: PersistentMap<String, Answered>,
   val keyValues: KeyValues,
@@ -182,6 +185,7 @@ class Application internal constructor(
         persistentListOf(),
         persistentHashMapOf(),
         persistentHashMapOf(),
+        persistentHashMapOf(),
         KeyValues.NONE,
         persistentHashMapOf(),
         persistentHashMapOf(),
@@ -202,6 +206,7 @@ class Application internal constructor(
       hasDriver: Boolean = false,
       masterContainerId: String = "",
       retention: Retention = Retention(),
+      annotations: Map<String, Bytes> = emptyMap(),
     ): Application {
       val driver = if (hasDriver) DriverState.WAITING else null
       val header =
@@ -214,7 +219,7 @@ class Application internal constructor(
           masterContainerId = masterContainerId,
           driver = driver,
         )
-      return nothing(retention).with(beginning(header, services, now))
+      return nothing(retention).with(beginning(header, services, now, annotations))
     }
   }
 }
@@ -224,6 +229,7 @@ internal fun beginning(
   header: Header,
   services: Map<String, ServiceSpec>,
   now: Instant,
+  annotations: Map<String, Bytes> = emptyMap(),
 ): ChangeSet {
   val asked = if (header.problem == null) services.toSortedMap() else sortedMapOf()
   val variants =
@@ -236,6 +242,7 @@ internal fun beginning(
   val begun = asked.filterValues { spec -> spec.depends.all { asked[it.serviceName]?.instances == 0 } }.keys
   val changes =
     listOf(HeaderChanged(header)) +
+      annotations.map { (name, value) -> AnnotationChanged(name, value) } +
       services.toSortedMap().flatMap { (name, spec) ->
         val hasBegun = name in begun || header.problem != null
         val condition =

@@ -72,6 +72,16 @@ data class PastLeaseForgotten(
   val lease: PastLease,
 ) : Change
 
+/** An annotation of the application is another one, or is gone. */
+data class AnnotationChanged(
+  val name: String,
+  /** Null: it is gone. */
+  val value: Bytes?,
+) : Change {
+  /** Without [value], which may be secret. */
+  override fun toString(): String = "AnnotationChanged($name, ${value?.size})"
+}
+
 data class RequestAnswered(
   val answered: Answered,
 ) : Change

@@ -74,6 +74,7 @@ private fun Turn.carryOut(command: Command<*>): () -> Any =
     is RestartContainers -> restart(command)
     is ReportReady -> report(command)
     is ReportProgress -> report(command)
+    is Annotate -> annotate(command)
     is EndApplication -> end(command)
     is ScaleService -> scale(command)
     is AddServices -> addServices(command)

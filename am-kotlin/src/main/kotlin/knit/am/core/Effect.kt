@@ -13,8 +13,9 @@ sealed interface Effect
 data class Launch(
   val key: ContainerKey,
   val ordinal: Int,
+  val revision: Int,
   val lease: Lease,
-  /** Of the container's revision. */
+  /** Of that revision. */
   val spec: ServiceSpec,
   /** Over the service's own; see [Container.environment]. */
   val environment: Map<String, String> = emptyMap(),

@@ -25,6 +25,7 @@ internal fun Application.applying(
 fun Application.asChanges(): Sequence<Change> =
   sequence {
     yield(HeaderChanged(header))
+    annotations.keys.sorted().forEach { yield(AnnotationChanged(it, annotations.getValue(it))) }
     for (name in serviceNames) {
       specs
         .getValue(name)
@@ -58,6 +59,7 @@ private class Edit(
   private var slots = from.slots
   private var variants = from.variants
   private var nodes = from.nodes
+  private var annotations = from.annotations
   private var answers = from.answers
   private var keyValues = from.keyValues
   private var keyLeases = from.keyLeases
@@ -132,6 +134,10 @@ private class Edit(
       }
 
       is Noticed -> {}
+
+      is AnnotationChanged -> {
+        annotations = if (change.value == null) annotations.remove(change.name) else annotations.put(change.name, change.value)
+      }
 
       is RequestAnswered -> {
         index.moved(answers[change.answered.requestId], change.answered)
@@ -235,6 +241,7 @@ private class Edit(
       slots,
       variants,
       nodes,
+      annotations,
       answers,
       keyValues,
       keyLeases,

@@ -39,7 +39,7 @@ internal fun Turn.launch(
 ) {
   put(container.copy(state = ContainerState.LAUNCHING, lease = lease, dueTime = null))
   val spec = application.spec(container.key.place.serviceName, container.revision)
-  effect(Launch(container.key, container.ordinal, lease, spec, container.environment))
+  effect(Launch(container.key, container.ordinal, container.revision, lease, spec, container.environment))
 }
 
 private fun Application.tooLarge(limit: Resource): String? {

@@ -2,6 +2,9 @@ package knit.am.core
 
 /** Why a call was refused, for programs. The names are the contract's: none is ever changed or given another meaning. */
 enum class Reason {
+  /** The application's annotations would be more than it may have. */
+  ANNOTATIONS_TOO_LARGE,
+
   /** What was asked to be returned does not fit into a message. */
   ANSWER_TOO_LARGE,
 

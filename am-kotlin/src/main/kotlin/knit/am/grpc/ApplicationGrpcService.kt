@@ -1,18 +1,14 @@
 package knit.am.grpc
 
 import knit.am.ApplicationLoop
-import knit.am.Submission
 import knit.am.core.AmException
 import knit.am.core.Application
-import knit.am.core.Caller
 import knit.am.core.Phase
 import knit.am.core.Reason
-import knit.am.core.Role
 import knit.am.core.WaitingReason
 import knit.am.core.gangReason
 import knit.am.core.ownReasons
 import knit.am.security.callerOf
-import knit.am.security.word
 import knit.v1.AddServicesRequest
 import knit.v1.AddServicesResponse
 import knit.v1.ApplicationServiceGrpcKt
@@ -28,23 +24,24 @@ import knit.v1.ScaleServiceRequest
 import knit.v1.ScaleServiceResponse
 import knit.v1.ShutdownRequest
 import knit.v1.ShutdownResponse
+import knit.v1.UpdateApplicationRequest
+import knit.v1.UpdateApplicationResponse
 import knit.v1.UpdateServiceRequest
 import knit.v1.UpdateServiceResponse
 
 /**
  * Describes the application, changes its services, and ends it.
  *
+ * @param document what was submitted, of which the annotations change
  * @param waitingReasons why containers that are wanted have not been granted
  * @param release called when a client needs nothing more of an application that has ended
  */
 internal class ApplicationGrpcService(
-  private val submission: Submission,
+  private val document: SubmissionDocument,
   private val loop: ApplicationLoop,
   private val waitingReasons: () -> List<WaitingReason>,
   private val release: () -> Unit,
 ) : ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase() {
-  private val spec = submission.toMessage()
-
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
     val caller = callerOf()
     val application = loop.snapshots.value
@@ -57,7 +54,7 @@ internal class ApplicationGrpcService(
     return GetApplicationResponse
       .newBuilder()
       .setApplication(application.toMessage())
-      .setSpec(if (request.withValues) submission.toMessage(valuesFor(caller)) else spec)
+      .setSpec(if (request.withValues) document.withValues(caller, application.annotations) else document.withoutValues)
       .setCallerRole(caller.role.toMessage())
       .setHistoryId(application.historyId)
       .setSequence(application.sequence)
@@ -73,15 +70,9 @@ internal class ApplicationGrpcService(
     return (own + waitingReasons()).take(MAX_REASONS)
   }
 
-  /** Of which services [caller] may see the values of variables. */
-  private fun valuesFor(caller: Caller): (String) -> Boolean {
-    if (caller.role == Role.OWNER) return { true }
-    val own =
-      caller.container?.serviceName ?: throw AmException.PermissionDenied(
-        "Values of variables and annotations are for owners only, and for containers of their own service. Ask without with_values.",
-        facts = mapOf("role" to caller.role.word, "needed" to Role.OWNER.word),
-      )
-    return { it == own }
+  override suspend fun updateApplication(request: UpdateApplicationRequest): UpdateApplicationResponse {
+    val sequence = loop.request(request.toDomain())
+    return UpdateApplicationResponse.newBuilder().setSequence(sequence).build()
   }
 
   override suspend fun reportProgress(request: ReportProgressRequest): ReportProgressResponse {
@@ -143,7 +134,7 @@ internal class ApplicationGrpcService(
 
   private companion object {
     /** Clients ask for these by name; they are never renamed. */
-    val features = listOf("driver", "events", "key_value", "services")
+    val features = listOf("annotations", "driver", "events", "key_value", "services")
 
     /** The jar's, which its manifest has; none where the classes are in no jar, as in tests. */
     val version: String = ApplicationGrpcService::class.java.`package`?.implementationVersion ?: "unknown"

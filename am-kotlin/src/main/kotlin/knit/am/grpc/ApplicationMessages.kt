@@ -1,5 +1,6 @@
 package knit.am.grpc
 
+import knit.am.core.Annotate
 import knit.am.core.Application
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
@@ -11,6 +12,7 @@ import knit.v1.ApplicationOutcome
 import knit.v1.ApplicationState
 import knit.v1.ReportProgressRequest
 import knit.v1.ShutdownRequest
+import knit.v1.UpdateApplicationRequest
 import knit.v1.Application as ApplicationMessage
 import knit.v1.FinalStatus as FinalStatusMessage
 
@@ -57,6 +59,11 @@ internal fun Outcome.toMessage(): ApplicationOutcome =
 internal fun ReportProgressRequest.toDomain(): ReportProgress {
   refuseIfUnknown()
   return ReportProgress(if (hasProgress()) progress else null)
+}
+
+internal fun UpdateApplicationRequest.toDomain(): Annotate {
+  refuseIfUnknown()
+  return Annotate(setAnnotationsMap.mapValues { it.value.toDomain() }, removeAnnotationsList.toSet(), requestId, historyId)
 }
 
 internal fun ShutdownRequest.toDomain(): EndApplication {

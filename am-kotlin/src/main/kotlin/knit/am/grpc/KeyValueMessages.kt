@@ -71,7 +71,7 @@ internal fun RevokeLeaseRequest.toDomain(caller: Caller): RevokeLease {
   return RevokeLease(leaseId, caller)
 }
 
-private fun ByteString.toDomain() = if (isEmpty) Bytes.EMPTY else Bytes(toByteArray())
+internal fun ByteString.toDomain() = if (isEmpty) Bytes.EMPTY else Bytes(toByteArray())
 
 /** Nobody changes bytes once they are made, so they need not be copied. */
 internal fun Bytes.toMessage(): ByteString = UnsafeByteOperations.unsafeWrap(shared)

@@ -1,6 +1,5 @@
 package knit.am.grpc
 
-import com.google.protobuf.ByteString
 import knit.am.core.Role
 import knit.am.security.ClientGrant
 import knit.am.security.Fingerprint
@@ -30,15 +29,6 @@ private fun RoleMessage.toDomain(): Role? =
 
 /** Of a message in which [problemInGrants] finds nothing. */
 internal fun ClientGrantMessage.toDomain() = ClientGrant(Fingerprint.of(certificateSha256.toByteArray()), checkNotNull(role.toDomain()))
-
-internal fun ClientGrant.toMessage(): ClientGrantMessage {
-  val digest = fingerprint.hex.chunked(2).map { it.toInt(16).toByte() }
-  return ClientGrantMessage
-    .newBuilder()
-    .setCertificateSha256(ByteString.copyFrom(digest.toByteArray()))
-    .setRole(role.toMessage())
-    .build()
-}
 
 /** What is wrong with the further clients of a submission, as a part of a sentence; null if nothing is. */
 internal fun ApplicationSpec.problemInGrants(): String? {

@@ -1,16 +1,18 @@
 package knit.am.grpc
 
-import com.google.protobuf.InvalidProtocolBufferException
 import knit.am.Submission
+import knit.am.core.BackOff
 import knit.am.core.FailurePolicy
 import knit.am.core.LocalResource
+import knit.am.core.Placement
+import knit.am.core.Readiness
 import knit.am.core.Resource
 import knit.am.core.RestartBudget
 import knit.am.core.ServiceSpec
+import knit.am.core.UpdatePolicy
 import knit.v1.ApplicationSpec
 import knit.v1.LocalResourceType
 import knit.v1.LocalResourceVisibility
-import knit.v1.PortRange
 import java.time.Instant
 import knit.v1.FailurePolicy as FailurePolicyMessage
 import knit.v1.LocalResource as LocalResourceMessage
@@ -18,15 +20,6 @@ import knit.v1.Resource as ResourceMessage
 import knit.v1.ServiceSpec as ServiceSpecMessage
 
 // What is submitted, as messages and as our own types.
-
-/** Reads what the client put into the submission's credentials. */
-internal fun submissionOf(bytes: ByteArray): Submission =
-  try {
-    ApplicationSpec.parseFrom(bytes).toDomain()
-  } catch (broken: InvalidProtocolBufferException) {
-    val problem = "The specification cannot be read: ${broken.message} It must be a serialized knit.v1.ApplicationSpec."
-    Submission("", emptyMap(), Submission.DEFAULT_LINGER, stagingUrl = null, userName = null, problem = problem)
-  }
 
 /** With a problem, what is not understood is left out: then nothing is run, and clients are told why. */
 internal fun ApplicationSpec.toDomain(): Submission {
@@ -45,41 +38,9 @@ internal fun ApplicationSpec.toDomain(): Submission {
     nodeLabel = nodeLabel.ifEmpty { null },
     accessControl = accessControl.toDomain(),
     logLevel = logLevel.toDomain(),
-    submitted = if (hasSubmission() && problem == null) submission.toDomain() else null,
+    annotations = if (problem == null) annotationsMap.mapValues { it.value.toDomain() } else emptyMap(),
   )
 }
-
-/**
- * The submission as clients may see it: the values of variables may be secret, and are left out but for those of services that
- * [showsValuesOf].
- */
-internal fun Submission.toMessage(showsValuesOf: (String) -> Boolean = { false }): ApplicationSpec {
-  val message =
-    ApplicationSpec
-      .newBuilder()
-      .setName(name)
-      .putAllServices(services.mapValues { (name, service) -> service.toMessage(showsValuesOf(name)) })
-      .setLinger(linger.toMessage())
-      .setStagingUrl(stagingUrl.orEmpty())
-      .setUserName(userName.orEmpty())
-      .setAttemptPolicy(attemptPolicy.toMessage())
-      .setNodeLabel(nodeLabel.orEmpty())
-      .setAccessControl(accessControl.toMessage())
-      .setLogLevel(logLevel.toMessage())
-  masterPorts?.let { message.setMasterPorts(it.toMessage()) }
-  message.addAllClientGrants(clientGrants.map { it.toMessage() })
-  // Which is no service: owners see it, containers do not.
-  driver?.let { message.setDriver(it.toMessage(showsValuesOf(""))) }
-  submitted?.let { message.setSubmission(it.toMessage()) }
-  return message.build()
-}
-
-private fun IntRange.toMessage(): PortRange =
-  PortRange
-    .newBuilder()
-    .setFirst(first)
-    .setLast(last)
-    .build()
 
 internal fun ServiceSpecMessage.toDomain() =
   ServiceSpec(
@@ -109,32 +70,32 @@ internal fun ServiceSpecMessage.toDomain() =
     placement = placement.toDomain(),
   )
 
-/** As clients may see it: without the values of variables unless [showsValues]. */
-internal fun ServiceSpec.toMessage(showsValues: Boolean = false): ServiceSpecMessage {
-  val message = toBasicMessage(showsValues)
+/** As clients may see it: without the values of variables. What is as the contract has it where nothing is said is not said either. */
+internal fun ServiceSpec.toMessage(): ServiceSpecMessage {
+  val message = toBasicMessage()
   message
     .addAllDepends(depends.map { it.toMessage() })
     .addAllRestartBudgets(restartBudgets.map { it.toMessage() })
-    .setBackOff(backOff.toMessage())
-    .setReadiness(readiness.toMessage())
     .setStartsTogether(startsTogether)
     .setAllocationPolicy(allocationPolicy.toMessage())
-    .setUpdatePolicy(updatePolicy.toMessage())
     .setAccess(access.toMessage())
     .setScaleDownOrder(scaleDownOrder.toMessage())
-    .setPlacement(placement.toMessage())
+  if (backOff != BackOff()) message.setBackOff(backOff.toMessage())
+  if (readiness != Readiness()) message.setReadiness(readiness.toMessage())
+  if (updatePolicy != UpdatePolicy()) message.setUpdatePolicy(updatePolicy.toMessage())
+  if (placement != Placement()) message.setPlacement(placement.toMessage())
   stopGrace?.let { message.setStopGrace(it.toMessage()) }
   allocationLimit?.let { message.setAllocationLimit(it.toMessage()) }
   return message.build()
 }
 
-private fun ServiceSpec.toBasicMessage(showsValues: Boolean): ServiceSpecMessage.Builder =
+private fun ServiceSpec.toBasicMessage(): ServiceSpecMessage.Builder =
   ServiceSpecMessage
     .newBuilder()
     .setCommand(command)
     .setInstances(instances)
     .setResource(resource.toMessage())
-    .putAllEnvironment(if (showsValues) environment else environment.mapValues { "" })
+    .putAllEnvironment(environment.mapValues { "" })
     .putAllLocalResources(localResources.mapValues { it.value.toMessage() })
     .setFailurePolicy(
       when (failurePolicy) {

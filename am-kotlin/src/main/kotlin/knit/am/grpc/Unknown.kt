@@ -5,6 +5,7 @@ import com.google.protobuf.Message
 import com.google.protobuf.Timestamp
 import knit.am.core.AmException
 import knit.am.core.Reason
+import knit.am.core.problemInAnnotations
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
@@ -38,6 +39,7 @@ import knit.v1.ScaleServiceRequest
 import knit.v1.ShutdownRequest
 import knit.v1.Spread
 import knit.v1.StopContainersRequest
+import knit.v1.UpdateApplicationRequest
 import knit.v1.UpdateServiceRequest
 
 // What a newer client may say and this Application Master does not understand: doing the rest of it would be another wish.
@@ -59,6 +61,8 @@ internal fun ReportReadyRequest.refuseIfUnknown() =
   refuse(unknownField("request") ?: if (hasContainer()) container.unknownField("container") else null)
 
 internal fun ReportProgressRequest.refuseIfUnknown() = refuse(unknownField("request"))
+
+internal fun UpdateApplicationRequest.refuseIfUnknown() = refuse(unknownField("request"))
 
 internal fun ScaleServiceRequest.refuseIfUnknown() =
   refuse(
@@ -140,11 +144,13 @@ internal fun ApplicationSpec.problem(): String? {
       ?: servicesMap.entries.firstNotNullOfOrNull { (name, service) -> service.agentNeed()?.let { "services.$name: $it" } }
       ?: (if (hasMasterPorts()) problemInPorts() else null)
       ?: problemInGrants()
+      ?: problemInAnnotations(annotationsMap.mapValues { it.value.toDomain() })
   return problem?.let { "The specification cannot be carried out: $it." }
 }
 
 private fun ApplicationSpec.problemBesideServices(): String? =
   driver.unknownField("driver")
+    ?: driver.localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "driver.local_resources.$name: $it" } }
     ?: submission.unknownField("submission")
     ?: accessControl.unknownField("access_control")
     ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)

@@ -2,6 +2,7 @@ package knit.am.log
 
 import knit.am.core.Container
 import knit.am.core.ContainerKey
+import knit.am.core.Launch
 import knit.am.core.Lease
 import knit.am.core.Outcome
 import knit.am.core.Resource
@@ -54,11 +55,8 @@ internal class ContainerIndex(
     startTime: Instant,
   ) = note { line("attempt" to attemptNumber, "start_time" to startTime) }
 
-  /** [key] is about to be launched on [lease]. */
-  fun launched(
-    key: ContainerKey,
-    lease: Lease,
-  ) = note { lineOf(key, lease) }
+  /** A container is about to be launched. */
+  fun launched(launch: Launch) = note { lineOf(launch) }
 
   /** [container] has ended. */
   fun ended(container: Container) = note { lineOf(container) }
@@ -119,17 +117,14 @@ internal class ContainerIndex(
     private val TRUNCATED = "{\"truncated\":true}\n".toByteArray()
 
     /** Of a container that is about to be launched. */
-    fun lineOf(
-      key: ContainerKey,
-      lease: Lease,
-    ): String = line(*identity(key, lease))
+    fun lineOf(launch: Launch): String = line(*identity(launch.key, launch.ordinal, launch.revision, launch.lease))
 
     /** Of a container that has ended. */
     fun lineOf(container: Container): String {
       val exit = checkNotNull(container.exit) { "${container.key} has not ended" }
       val resource: Resource = container.lease?.resource ?: container.resource
       return line(
-        *identity(container.key, container.lease),
+        *identity(container.key, container.ordinal, container.revision, container.lease),
         "state" to container.state.name,
         "reason" to exit.reason.name,
         "exit_code" to exit.exitCode,
@@ -137,6 +132,7 @@ internal class ContainerIndex(
         "diagnostics" to exit.diagnostics,
         "request_time" to container.requestTime,
         "start_time" to container.startTime,
+        "ready_time" to container.readyTime,
         "finish_time" to exit.finishTime,
         "memory_mib" to resource.memoryMib,
         "vcores" to resource.vcores,
@@ -146,12 +142,16 @@ internal class ContainerIndex(
 
     private fun identity(
       key: ContainerKey,
+      ordinal: Int,
+      revision: Int,
       lease: Lease?,
     ) = arrayOf<Pair<String, Any?>>(
       "container_id" to lease?.containerId.orEmpty(),
       "service" to key.place.serviceName,
       "rank" to key.place.rank,
       "attempt_number" to key.attemptNumber,
+      "ordinal" to ordinal,
+      "revision" to revision,
       "node_id" to lease?.nodeId.orEmpty(),
     )
 

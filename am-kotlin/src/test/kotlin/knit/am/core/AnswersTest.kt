@@ -100,6 +100,7 @@ class AnswersTest {
         UpdateService("worker", UpdateAction.Pass(other), fromRevision = 1, requestId = "x"),
         StopContainers(emptyList(), place.places, requestId = "x"),
         RestartContainers(place, "x"),
+        Annotate(mapOf("ticket" to Bytes.of("42")), setOf("other"), "x"),
       )
     for (command in commands) {
       val once = running.after(command as Input)

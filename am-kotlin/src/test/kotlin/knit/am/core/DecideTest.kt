@@ -26,7 +26,7 @@ class DecideTest {
   fun aGrantGoesToTheLowestThatWaitsForItsSize() {
     val application = registered("a" to service(resource = LARGE), "b" to service(instances = 2), "c" to service())
     val decision = application.decide(granted(1), NOW)
-    assertEquals(listOf<Effect>(Launch(key("b", 0), 0, lease(1), service(instances = 2))), decision.effects)
+    assertEquals(listOf<Effect>(Launch(key("b", 0), 0, 1, lease(1), service(instances = 2))), decision.effects)
     val replaced = decision.application.after(granted(2), granted(3), completed(2, 1))
     assertEquals(Phase.ENDING, replaced.phase)
   }

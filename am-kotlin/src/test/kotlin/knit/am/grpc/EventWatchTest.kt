@@ -4,6 +4,7 @@ import com.google.protobuf.ByteString
 import io.grpc.Context
 import knit.am.ChangeFeed
 import knit.am.core.AmException
+import knit.am.core.Annotate
 import knit.am.core.Caller
 import knit.am.core.EndApplication
 import knit.am.core.FinalStatus
@@ -115,6 +116,21 @@ class EventWatchTest {
       assertEquals(listOf("CONTAINER_STATE_LAUNCHING", "CONTAINER_STATE_RUNNING"), told.changes.map { "${it.container.state}" })
       assertEquals(application.startTime?.epochSecond, told.events[0].time.seconds)
       assertEquals(null, told.end)
+    }
+
+  @Test
+  fun annotationsAreInNoEventAndTakeTheirNumberAllTheSame() =
+    runTest {
+      val told =
+        told(
+          service().watching {
+            addAllKinds(EventKind.values().toList() - EventKind.EVENT_KIND_UNSPECIFIED - EventKind.UNRECOGNIZED)
+          },
+        )
+      happens(Annotate(mapOf("ticket" to Bytes.of("42")), emptySet()))
+      assertEquals(emptyList<Event>(), told.events)
+      happens(granted(1))
+      assertEquals(listOf(first + 2), told.events.map { it.sequence })
     }
 
   @Test

@@ -18,6 +18,7 @@ import knit.v1.PortRange
 import knit.v1.Resource
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
+import knit.v1.UpdateApplicationRequest
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -59,6 +60,13 @@ class UnknownTest {
         },
         "request has a field with number 99" to {
           AddContainersRequest
+            .newBuilder()
+            .setUnknownFields(newer)
+            .build()
+            .toDomain()
+        },
+        "request has a field with number 99" to {
+          UpdateApplicationRequest
             .newBuilder()
             .setUnknownFields(newer)
             .build()
@@ -142,6 +150,9 @@ class UnknownTest {
           },
         "services.worker: failure_policy is 7" to withService { failurePolicyValue = 7 },
         "services.worker: the service has a field with number 99" to withService { unknownFields = newer },
+        "driver.local_resources.data: type is 9" to
+          spec { driverBuilder.putLocalResources("data", file.clone().setTypeValue(9).build()) },
+        "an annotation has an empty name" to spec { putAnnotations("", ByteString.EMPTY) },
         "services.worker: local_resources.data: type is 9" to withFile { typeValue = 9 },
         "services.worker: local_resources.data: visibility is 9" to withFile { visibilityValue = 9 },
         "local_resources.data: modify_time is no time" to
@@ -149,16 +160,11 @@ class UnknownTest {
         "local_resources.data: modify_time is no time" to withFile { modifyTime = Timestamp.newBuilder().setNanos(-1).build() },
       )
     for ((words, spec) in table) {
-      val submission = submissionOf(spec.toByteArray())
+      val submission = spec.toDomain()
       assertTrue(words in submission.problem.orEmpty(), "'$words' in '${submission.problem}'")
       assertTrue(submission.services.isEmpty())
     }
-    assertNull(submissionOf(spec { putServices("worker", service.build()) }.toByteArray()).problem)
-  }
-
-  @Test
-  fun whatIsNoSubmissionIsAProblemToo() {
-    assertTrue("cannot be read" in submissionOf(byteArrayOf(10, 100, 1)).problem.orEmpty())
+    assertNull(spec { putServices("worker", service.build()) }.toDomain().problem)
   }
 
   private fun spec(change: ApplicationSpec.Builder.() -> Unit): ApplicationSpec = ApplicationSpec.newBuilder().apply(change).build()

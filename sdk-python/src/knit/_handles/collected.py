@@ -16,6 +16,7 @@ from knit._values.deadlines import Deadline, Pause, pauses
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
+    ConfigurationNotFoundError,
     ConnectionLostError,
     ContainerNotFoundError,
     KnitError,
@@ -53,8 +54,8 @@ class Collected:
             return True
         try:
             return has_left(self._yarn.report(self._application_id, self._timeout))
-        except ClusterError:
-            return False
+        except (ClusterError, ConfigurationNotFoundError):
+            return False  # nobody knows, or there is nobody to ask
 
     def look(self, gone: KnitError, archive: Archive | None = None) -> AggregatedLogs:
         """

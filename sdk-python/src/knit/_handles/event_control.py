@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from knit._handles import archived_logs
 from knit._handles.collected import Collected
 from knit._handles.container import Container, Owner
 from knit._handles.events import Event, Snapshot, reading_events
@@ -71,10 +72,10 @@ class EventControl(Owner):
         Watches what changes in the application, in order, each change once.
 
         Works after the end, too, from what the Application Master wrote down and YARN has
-        collected; that is waited for, as long as the client's timeout. Then the events of all its
-        attempts come, one after the other, each with numbers of its own; after a position, those
-        of its attempt. A watch that the Application Master leaves before all was told goes on
-        there by itself.
+        collected; that is waited for, as long as the client's timeout, and for two minutes at
+        least by who follows. Then the events of all its attempts come, one after the other, each
+        with numbers of its own; after a position, those of its attempt. A watch that the
+        Application Master leaves before all was told goes on there by itself.
 
         A broken connection is made again, and the watch goes on where it was. It waits for the
         Application Master to start, and names the moment it begins at before it returns.
@@ -96,6 +97,9 @@ class EventControl(Owner):
         ask = get_application(self._session.application_id)
         wanted, names = list(kinds or ()), several("services", services)
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        collecting = self._session.timeout
+        if follow:
+            collecting = max(collecting, timedelta(seconds=archived_logs.PATIENCE_SECONDS))
         now: Position | None = None
         if not isinstance(after, Position) or not follow:
             try:
@@ -112,7 +116,7 @@ class EventControl(Owner):
                     names,
                     after=0 if after is None else after,
                     owner=self,
-                    deadline=deadline.at_most(self._session.timeout),
+                    deadline=deadline.at_most(collecting),
                     gone=error,
                 )
                 return Watch._of(self._session, past, what=what)
@@ -127,7 +131,7 @@ class EventControl(Owner):
                 names,
                 after=position,
                 owner=self,
-                deadline=deadline.at_most(self._session.timeout),
+                deadline=deadline.at_most(collecting),
                 gone=gone,
                 pause=pause,
             ):

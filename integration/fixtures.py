@@ -46,6 +46,13 @@ def client(cluster: Cluster, config: knit.ClusterConfig) -> Iterator[knit.Client
         yield client
 
 
+@pytest.fixture
+def without_cluster(client: knit.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on nothing of this process finds a cluster but who knows one already."""
+    # Without any, there is one where Hadoop's usually is.
+    monkeypatch.setenv("HADOOP_CONF_DIR", "/none")
+
+
 @pytest.fixture(scope="session")
 def hdfs(cluster: Cluster, config: knit.ClusterConfig) -> Hdfs:
     """The cluster's file system, as the user who runs the tests."""

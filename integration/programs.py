@@ -13,6 +13,8 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import ssl
 import sys
 import time
 import urllib.error
@@ -205,6 +207,31 @@ def run_leaks() -> None:
     wait_for_gate()
 
 
+def run_knock(address: str) -> None:
+    """Say whether this container's own Application Master answers it, and whether another does."""
+    own = Path(os.environ["KNIT_CREDENTIALS"], "address").read_text(encoding="ascii").strip()
+    print(f"own {_answers(own)}, other {_answers(address)}", flush=True)
+    wait_for_gate()
+
+
+def _answers(address: str) -> bool:
+    """Whether it sends a byte of HTTP/2 to who shows what this container has."""
+    credentials = os.environ["KNIT_CREDENTIALS"]
+    context = ssl.create_default_context()
+    # It is theirs to look at ours.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(f"{credentials}/cert.pem", f"{credentials}/key.pem")
+    context.set_alpn_protocols(["h2"])
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        try:
+            with context.wrap_socket(connection) as encrypted:
+                encrypted.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
+                return bool(encrypted.recv(1024))
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+
 def run_signal_application_master(name: str) -> None:
     """
     Send this application's Application Master a signal, if it runs on this node.
@@ -241,6 +268,7 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "hog": run_hog,
     "tree": run_tree,
     "leaks": run_leaks,
+    "knock": run_knock,
     "signal-application-master": run_signal_application_master,
 }
 

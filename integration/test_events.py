@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
 import knit
 import pytest
-from knit import ApplicationState, ContainerState, EventKind
+from knit import ApplicationState, ContainerState, EventKind, KeyChange
 
 from integration import evidence
 from integration.applications import PATIENCE, Applications, finish, program
+from integration.relay import Relay
 from integration.waiting import wait_until
+
+pytestmark = pytest.mark.topology("containers are elsewhere than their Application Master")
 
 
 def states(events: list[knit.Event], rank: int) -> list[ContainerState]:
@@ -55,6 +61,47 @@ def test_a_watch_tells_a_whole_life_once_and_in_order(applications: Applications
         if event.containers:
             kept = collected[event.sequence].containers
             assert [(c.ref, c.state) for c in kept] == [(c.ref, c.state) for c in event.containers]
+
+
+@pytest.mark.usefixtures("without_cluster")
+def test_a_watch_goes_on_where_it_was_when_its_connection_breaks(
+    applications: Applications, tmp_path: Path
+) -> None:
+    """Who knows no cluster knows no way but the one that breaks."""
+    app = applications.submit(program("wait", environment=applications.gate().environment))
+    app.wait_until_ready(timeout=PATIENCE)
+    keys = app.endpoint(role=knit.Role.VIEWER).save(tmp_path / "keys")
+    count, breaks = 400, (1, 100, 200)
+    written: list[int] = []
+
+    def write() -> None:
+        for number in range(count):
+            app.kv[f"{number:03}"] = b"a value"
+            written.append(number)
+
+    writer = threading.Thread(target=write)
+    seen: list[KeyChange] = []
+    begin = app.describe().position
+    with (
+        Relay(app.endpoint().address) as relay,
+        knit.connect(keys, address=relay.address) as viewer,
+        viewer.events(after=begin, kinds=[EventKind.KEY], timeout=PATIENCE) as watch,
+    ):
+        writer.start()
+        for event in watch:
+            seen += [change for change in event.changes if isinstance(change, KeyChange)]
+            if len(seen) in breaks:
+                relay.cut()
+                missed = min(len(seen) + 50, count)
+                wait_until(lambda: len(written) >= missed, what="nothing is written meanwhile")  # noqa: B023
+                relay.mend()
+            if len(seen) >= count:
+                break
+    writer.join()
+    assert relay.connections > len(breaks)
+    assert [change.key for change in seen] == [f"{number:03}" for number in range(count)]
+    revisions = [change.revision for change in seen]
+    assert revisions == sorted(set(revisions))
 
 
 def test_another_process_goes_on_where_one_stood(applications: Applications) -> None:

@@ -126,6 +126,8 @@ PREEMPTION: Properties = {
     "yarn.resourcemanager.monitor.capacity.preemption.max_wait_before_kill": 1_000,
     "yarn.resourcemanager.monitor.capacity.preemption.total_preemption_per_round": 1.0,
     "yarn.resourcemanager.monitor.capacity.preemption.natural_termination_factor": 1.0,
+    # To the last container; by default a queue may keep a tenth of what is its own beyond that.
+    "yarn.resourcemanager.monitor.capacity.preemption.max_ignored_over_capacity": 0.0,
 }
 
 

@@ -195,6 +195,21 @@ def test_what_only_the_cluster_knows_says_so_where_there_is_none(
             ask()
 
 
+def test_an_application_master_out_of_reach_is_told_as_such_where_there_is_no_cluster(
+    master: Recorder, tmp_path: Path
+) -> None:
+    """What is known after the end is the cluster's to say, and there is nobody to ask."""
+    directory = master.save(tmp_path / "keys", "viewer")
+    with knit.connect(directory, address="127.0.0.1:1") as application:
+        soon = timedelta(seconds=0.5)
+        for ask in (
+            lambda: application.containers(timeout=soon),
+            lambda: application.events(after=0, timeout=soon),
+        ):
+            with pytest.raises(ConnectionLostError, match=r"127\.0\.0\.1:1"):
+                ask()
+
+
 def test_credentials_are_read_again_when_the_application_master_does_not_answer(
     tmp_path: Path,
 ) -> None:

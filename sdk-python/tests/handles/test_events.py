@@ -243,6 +243,37 @@ def test_events_are_read_after_the_end(app: Application, fake: FakeApplicationMa
     assert {s.name for event in chosen for s in event.services} == {"web"}
 
 
+def test_a_watch_goes_on_in_what_was_written_down_when_the_application_master_leaves(
+    app: Application, fake: FakeApplicationMaster
+) -> None:
+    """The call before the watch may be the last that it answers, and so may any event."""
+    events = app.events(after=0, timeout=PATIENCE)
+    early = [next(events)]
+    fake.stop()
+    fake.notice("nobody heard this")
+    fake.end()
+    early += events
+    assert early == list(app.events(after=0))
+    assert [notice.text for event in early for notice in event.notices] == ["nobody heard this"]
+    (status,) = [c for c in early[-1].changes if isinstance(c, ApplicationStatus)]
+    assert status.state is ApplicationState.ENDED
+    assert events.position == early[-1].position
+
+
+def test_after_the_end_a_position_is_gone_on_from(
+    app: Application, fake: FakeApplicationMaster
+) -> None:
+    fake.notice("one")
+    *_, seen = app.events(after=0, follow=False)
+    fake.notice("two")
+    fake.end()
+    fake.stop()
+    later = list(app.events(after=seen.position, timeout=PATIENCE))
+    assert [notice.text for event in later for notice in event.notices] == ["two"]
+    with pytest.raises(HistoryLostError):
+        list(app.events(after=Position(1, "another"), timeout=PATIENCE))
+
+
 def test_while_it_runs_nothing_is_read_of_what_was_collected(
     fake: FakeApplicationMaster, app: Application
 ) -> None:

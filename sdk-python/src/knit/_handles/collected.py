@@ -12,10 +12,11 @@ from knit._handles.container import Container, Owner
 from knit._handles.locating import has_left
 from knit._handles.yarn import Archive, Yarn
 from knit._values.containers import ContainerState
-from knit._values.deadlines import Deadline, pauses
+from knit._values.deadlines import Deadline, Pause, pauses
 from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
+    ConfigurationNotFoundError,
     ConnectionLostError,
     ContainerNotFoundError,
     KnitError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
     from knit._handles.events import Event
     from knit._values.events import EventKind
+    from knit._values.references import Position
 
 _log = logging.getLogger("knit")
 
@@ -52,8 +54,8 @@ class Collected:
             return True
         try:
             return has_left(self._yarn.report(self._application_id, self._timeout))
-        except ClusterError:
-            return False
+        except (ClusterError, ConfigurationNotFoundError):
+            return False  # nobody knows, or there is nobody to ask
 
     def look(self, gone: KnitError, archive: Archive | None = None) -> AggregatedLogs:
         """
@@ -78,20 +80,23 @@ class Collected:
         kinds: list[EventKind],
         services: list[str],
         *,
-        after: int,
+        after: Position | int,
         owner: Owner,
         deadline: Deadline,
         gone: KnitError,
+        pause: Pause = time.sleep,
     ) -> Iterator[Event]:
-        """The events as they were written down, once that is collected."""
+        """The events as they were written down, once that is collected; see `past_events`."""
         from knit._handles.past_events import past_events
 
-        logs = self._settled(deadline, gone)
+        logs = self._settled(deadline, gone, pause)
         return past_events(
             logs, owner=owner, after=after, kinds=kinds, services=services, gone=gone
         )
 
-    def _settled(self, deadline: Deadline, gone: KnitError) -> AggregatedLogs:
+    def _settled(
+        self, deadline: Deadline, gone: KnitError, pause: Pause = time.sleep
+    ) -> AggregatedLogs:
         """What is collected, once what Application Masters wrote down is there."""
         archive, steps = self._yarn.archive(self._application_id), pauses(0.2, 2.0, 1.5)
         try:
@@ -101,7 +106,7 @@ class Collected:
                 or any(record.has_outcome for record in logs._records)
                 or deadline.is_over
             ):
-                time.sleep(min(next(steps), deadline.remaining_seconds))
+                pause(min(next(steps), deadline.remaining_seconds))
                 logs = self.look(gone, archive)
         except LogsUnavailableError as error:
             raise type(gone)(f"{gone.message} {error.message}") from error

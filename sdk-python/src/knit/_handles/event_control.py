@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from knit._handles import archived_logs
 from knit._handles.collected import Collected
 from knit._handles.container import Container, Owner
 from knit._handles.events import Event, Snapshot, reading_events
@@ -13,7 +14,7 @@ from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.watching import Watch
 from knit._values.containers import ContainerState
-from knit._values.deadlines import Deadline
+from knit._values.deadlines import Deadline, Pause
 from knit._values.events import EventKind
 from knit._values.references import Position
 from knit._values.service_status import ServiceStatus
@@ -23,6 +24,7 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ConnectionLostError,
+    KnitError,
 )
 
 
@@ -70,8 +72,10 @@ class EventControl(Owner):
         Watches what changes in the application, in order, each change once.
 
         Works after the end, too, from what the Application Master wrote down and YARN has
-        collected; that is waited for, as long as the client's timeout. Then the events of all its
-        attempts come, one after the other, each with numbers of its own.
+        collected; that is waited for, as long as the client's timeout, and for two minutes at
+        least by who follows. Then the events of all its attempts come, one after the other, each
+        with numbers of its own; after a position, those of its attempt. A watch that the
+        Application Master leaves before all was told goes on there by itself.
 
         A broken connection is made again, and the watch goes on where it was. It waits for the
         Application Master to start, and names the moment it begins at before it returns.
@@ -87,11 +91,15 @@ class EventControl(Owner):
 
         Raises:
             ApplicationNotRunningError: It has ended, and nothing is known of its events.
+            HistoryLostError: The position is of an Application Master that another has followed.
         """
         what = f"Watching the events of {self._session.application_id}"
         ask = get_application(self._session.application_id)
         wanted, names = list(kinds or ()), several("services", services)
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
+        collecting = self._session.timeout
+        if follow:
+            collecting = max(collecting, timedelta(seconds=archived_logs.PATIENCE_SECONDS))
         now: Position | None = None
         if not isinstance(after, Position) or not follow:
             try:
@@ -106,12 +114,29 @@ class EventControl(Owner):
                 past = self._collected.events(
                     wanted,
                     names,
-                    after=after if isinstance(after, int) else 0,
+                    after=0 if after is None else after,
                     owner=self,
-                    deadline=deadline.at_most(self._session.timeout),
+                    deadline=deadline.at_most(collecting),
                     gone=error,
                 )
                 return Watch._of(self._session, past, what=what)
+
+        def rest(
+            position: Position, gone: KnitError, deadline: Deadline, pause: Pause
+        ) -> Iterator[tuple[Position, Event]]:
+            if not self._collected.is_due(gone):
+                raise gone
+            for event in self._collected.events(
+                wanted,
+                names,
+                after=position,
+                owner=self,
+                deadline=deadline.at_most(collecting),
+                gone=gone,
+                pause=pause,
+            ):
+                yield event.position, event
+
         begins = after if isinstance(after, Position) else now
         if isinstance(after, int) and now is not None:
             begins = Position(after, now.history_id)
@@ -123,4 +148,5 @@ class EventControl(Owner):
             after=begins,
             deadline=deadline,
             until=now.sequence if now is not None and not follow else None,
+            rest=rest,
         )

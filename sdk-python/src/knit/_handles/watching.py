@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from knit._handles.locating import Notice as Waiting
 from knit._handles.session import Session
-from knit._values.deadlines import Deadline, pauses
+from knit._values.deadlines import Deadline, Pause, pauses
 from knit._values.references import Position
 from knit._wire.calls.events import watch_events
 from knit._wire.connection import ResponseStream
@@ -23,6 +23,8 @@ from knit._wire.statuses import (
     never_connected,
 )
 from knit.exceptions import (
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
     ConnectionLostError,
     EventsForgottenError,
     HistoryLostError,
@@ -41,6 +43,13 @@ UNREACHED_PATIENCE = timedelta(seconds=60)
 """
 How long an Application Master is tried that was never reached: its port may be closed to this
 machine for good. One that was reached once is looked for as long as the application lives.
+"""
+
+
+Rest: TypeAlias = Callable[[Position, KnitError, Deadline, Pause], Iterable[tuple[Position, _T]]]
+"""
+What followed a position, each with its own, from elsewhere than the Application Master, which has
+left: told so by this error. It has until this deadline, and waits by this.
 """
 
 
@@ -66,7 +75,9 @@ class Watch(Generic[_T]):
             what is watched, and watch from the position that the list names.
         HistoryLostError: Likewise; the Application Master was started anew, and the application
             with it. List again, and watch from there.
-        ApplicationNotRunningError: Likewise; the Application Master left before all was told.
+        ApplicationNotRunningError: Likewise; the Application Master left before all was told. (Of
+            events, the rest is then read from what it wrote down: this is raised where that is
+            not to be had.)
         ConnectionLostError: Likewise; the Application Master was never reached.
     """
 
@@ -80,6 +91,7 @@ class Watch(Generic[_T]):
         after: Position | None,
         deadline: Deadline,
         until: int | None = None,
+        rest: Rest[_T] | None = None,
     ) -> None:
         self._open: Callable[..., ResponseStream[event_service_pb2.WatchEventsResponse]] = (
             session.opener("events", "WatchEvents", what=what, deadline=deadline)
@@ -90,6 +102,7 @@ class Watch(Generic[_T]):
         self._what = what
         self._deadline = deadline
         self._until = until
+        self._rest = rest
         self._closed = threading.Event()
         self._lock = threading.Lock()
         # Guarded by _lock, so that close() of another thread ends the right call.
@@ -176,6 +189,9 @@ class Watch(Generic[_T]):
                 if self._closed.is_set():
                     raise _LeftError from None
                 raise
+            except (ApplicationNotRunningError, ApplicationNotFoundError) as error:
+                yield from self._told_by_others(error)
+                return
             if began_at != self.position:
                 failures, steps, notice = 0, pauses(0.1, 2.0), Waiting()
             failures += 1
@@ -185,6 +201,17 @@ class Watch(Generic[_T]):
                     raise lost
             notice.waiting(f"{lost.message} Trying again, as long as the application lives.")
             self._wait(next(steps))
+
+    def _told_by_others(self, gone: KnitError) -> Iterator[_T]:
+        """What the Application Master had not told yet when it left."""
+        position = self.position
+        if self._rest is None or position is None:
+            raise gone
+        for following, item in self._rest(position, gone, self._deadline, self._wait):
+            if self._until is not None and following.sequence > self._until:
+                return
+            self._cursor.position = following
+            yield item
 
     def _is_caught_up(self) -> bool:
         position = self._cursor.position

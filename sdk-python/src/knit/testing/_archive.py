@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,8 @@ class FakeArchive:
         """The log files of a container."""
         if container_id == self._master_id():
             with self._state.changed:
-                data = self._state.feed.written()
+                history = json.dumps({"history_id": self._state.history_id})
+                data = f"{history}\n".encode() + self._state.feed.written()
             yield Piece(container_id, "events.jsonl", len(data), ByteReader.over(data))
             return
         for name in self._state.logs.sizes(container_id):

@@ -67,9 +67,13 @@ def test_what_the_cluster_did_is_told_from_the_programs_own_fault(
     fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A lost node comes first, and the program's own failure tells more."""
+    lost, _ = fake.containers()
     first, second = (c.container_id for c in fake.containers())
     fake.finish(first, exit_code=None, reason=knit.ExitReason.NODE_LOST)
-    assert kinds(explained(capfd))[-1] == "NODE_LOST"
+    found = explained(capfd)
+    assert kinds(found)[-1] == "NODE_LOST"
+    assert f"Its node {lost.node_id} was lost" in found["causes"][-1]["sentence"]
+    assert found["unknown"] == [f"the logs of {first}: they are on {lost.node_id}, which was lost"]
     fake.finish(
         second,
         exit_code=None,

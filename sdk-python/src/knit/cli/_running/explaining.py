@@ -221,6 +221,12 @@ def _read_last_lines(app: knit.Application, found: Explanation) -> None:
     container = found.container
     if container is None or container.container_id is None:
         return
+    if container.exit is not None and container.exit.reason.name == "NODE_LOST":
+        # It is waited for in vain.
+        found.unknown.append(
+            f"the logs of {container.container_id}: they are on {container.node_id}, which was lost"
+        )
+        return
     try:
         with app.logs(
             containers=[container.container_id], tail_lines=LAST_LINES, timeout=PATIENCE
@@ -281,7 +287,7 @@ def _failure(container: knit.Container) -> Cause:
     exit_ = container.exit
     assert exit_ is not None  # noqa: S101 - it has failed
     words = change_words(container)
-    advice = _ADVICE.get(exit_.reason.name, "")
+    advice = _ADVICE.get(exit_.reason.name, "").replace("{node}", container.node_id or "")
     if exit_.reason.name == "EXITED" and exit_.exit_code in _EXIT_CODES:
         advice = _EXIT_CODES[exit_.exit_code or 0]
     said = exit_.diagnostics.strip().splitlines()
@@ -294,12 +300,12 @@ _ADVICE = {
     "OUT_OF_MEMORY": "It used more memory than it was granted: ask for more (resources.memory).",
     "LOCALIZATION_FAILED": "One of its files could not be brought to the node: it may have "
     "changed or gone since it was staged.",
-    "LAUNCH_FAILED": "Its node refused it, or did not answer.",
-    "NODE_LOST": "Its node was lost; restart budgets say how often it is made good.",
+    "LAUNCH_FAILED": "Its node {node} refused it, or did not answer.",
+    "NODE_LOST": "Its node {node} was lost; restart budgets say how often it is made good.",
     "PREEMPTED": "The scheduler took it back for another queue; restart budgets say how often it "
     "is made good.",
     "UNHEALTHY": "It was not ready in time: see readiness in the specification.",
-    "DISK_FAILED": "The disks of its node are full or broken.",
+    "DISK_FAILED": "The disks of its node {node} are full or broken.",
 }
 _EXIT_CODES = {
     126: "Exit code 126: a file could not be executed; name what runs it (python3 FILE).",

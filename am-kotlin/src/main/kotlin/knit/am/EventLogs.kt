@@ -32,8 +32,9 @@ internal class EventLogs(
   fun begin(application: () -> Application) {
     val all = EventTeller(EventFilter.ofAllButKeys(), application)
     val ofKeys = EventTeller(EventFilter.ofKeys(), application)
-    events.begin(dispatcher) { all.linesOf(it) }
-    keys.begin(dispatcher) { ofKeys.linesOf(it) }
+    val historyId = { application().header.historyId }
+    events.begin(dispatcher, historyId) { all.linesOf(it) }
+    keys.begin(dispatcher, historyId) { ofKeys.linesOf(it) }
   }
 
   /** Waits until everything is in the files, for a while. */

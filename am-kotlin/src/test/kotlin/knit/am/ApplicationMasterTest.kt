@@ -293,7 +293,13 @@ class ApplicationMasterTest {
           if (containerId == null) line.substringAfter('"').substringBefore('"') else "$containerId $state"
         },
       )
-      val events = logDirectory.resolve("events.jsonl").toFile().readLines()
+      val (head, events) =
+        logDirectory
+          .resolve("events.jsonl")
+          .toFile()
+          .readLines()
+          .let { it.first() to it.drop(1) }
+      assertEquals("""{"history_id":"$HISTORY"}""", head)
       assertTrue(
         events.first().let { "\"sequence\":1," in it && "CONTAINER_STATE_REQUESTED" in it },
         "from the beginning: ${events.first()}",

@@ -24,7 +24,8 @@ import java.util.concurrent.atomic.AtomicLong
 /**
  * What has changed, turn by turn, as lines of JSON beside the Application Master's own logs: for those who ask once it has gone.
  *
- * Each line is an object: an event of the contract, or `{"dropped_turns":3}` where so many were lost because the disk was slow.
+ * Each line is an object. A file begins with `{"history_id":"…"}`, whose numbers follow; then come events of the contract, and
+ * `{"dropped_turns":3}` where so many were lost because the disk was slow.
  * What is too much is lost at the beginning, for the end tells how it came: once [maxBytes] are half full, what is in the file
  * goes to another one beside it, in the place of what was there, and the file begins anew with `{"dropped_until":…}`, the number
  * of the last turn that is lost, where any is. To hand a turn over costs nothing, also before anything is written; a disk that
@@ -49,15 +50,17 @@ internal class EventLog(
   /**
    * Begins to write what was noted, and then what is.
    *
+   * @param historyId names the history that the turns are of
    * @param linesOf the lines for a turn, without their ends; none where nothing of it is told
    */
   fun begin(
     dispatcher: CoroutineDispatcher,
+    historyId: () -> String,
     linesOf: (ChangeSet) -> Sequence<String>,
   ) {
     check(writer == null) { "$fileName is being written" }
     // In a scope of its own: a write to a disk that is stuck cannot be cancelled, and would keep the process from leaving.
-    writer = CoroutineScope(dispatcher + CoroutineName(fileName)).launch { write(linesOf) }
+    writer = CoroutineScope(dispatcher + CoroutineName(fileName)).launch { write(historyId, linesOf) }
   }
 
   fun note(turn: ChangeSet) {
@@ -76,9 +79,13 @@ internal class EventLog(
     withTimeoutOrNull(CLOSE_MILLIS) { writer?.join() }
   }
 
-  private suspend fun write(linesOf: (ChangeSet) -> Sequence<String>) {
+  private suspend fun write(
+    historyId: () -> String,
+    linesOf: (ChangeSet) -> Sequence<String>,
+  ) {
     try {
-      Story(directory ?: throw IOException("the environment names no LOG_DIRS")).use { story ->
+      val directory = directory ?: throw IOException("the environment names no LOG_DIRS")
+      Story(directory, """{"history_id":"${historyId()}"}""").use { story ->
         for (turn in turns) {
           waitingBytes.addAndGet(-turn.bytes)
           story.tellDropped(turn.sequence)
@@ -96,9 +103,10 @@ internal class EventLog(
   /** The file that is written and the one before it. */
   private inner class Story(
     private val directory: Path,
+    private val firstLine: String,
   ) : AutoCloseable {
+    private var left = 0L
     private var file = open()
-    private var left = maxBytes / 2
 
     /** The last turns in each of them. */
     private var last = 0L
@@ -115,10 +123,17 @@ internal class EventLog(
     ) {
       val bytes = (line + "\n").toByteArray()
       if (bytes.size > left) beginAnew()
-      // One write for a line, whoever reads meanwhile.
-      file.write(bytes)
-      left -= bytes.size
+      write(file, bytes)
       last = sequence
+    }
+
+    /** One write for a line, whoever reads meanwhile. */
+    private fun write(
+      file: OutputStream,
+      line: ByteArray,
+    ) {
+      file.write(line)
+      left -= line.size
     }
 
     private fun beginAnew() {
@@ -127,11 +142,14 @@ internal class EventLog(
       file.close()
       Files.move(directory.resolve(fileName), directory.resolve(beforeName(fileName)), REPLACE_EXISTING)
       file = open()
-      left = maxBytes / 2
       if (lost > 0) add("{\"dropped_until\":$lost}", last)
     }
 
-    private fun open(): OutputStream = Files.newOutputStream(directory.resolve(fileName), CREATE, WRITE, TRUNCATE_EXISTING)
+    private fun open(): OutputStream =
+      Files.newOutputStream(directory.resolve(fileName), CREATE, WRITE, TRUNCATE_EXISTING).also { file ->
+        left = maxBytes / 2
+        write(file, "$firstLine\n".toByteArray())
+      }
 
     override fun close() = file.close()
   }

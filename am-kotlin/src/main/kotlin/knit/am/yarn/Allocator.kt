@@ -247,7 +247,11 @@ internal class Allocator(
           nowMillis(),
           queues.latest?.let { QueueUse.of(it, nodes.total()) },
         )
-      val isShort = shapes.any { (shape, now) -> nowMillis() - now.sinceMillis >= WAITING_AFTER_MILLIS && status.isShortOfHeadroom(shape) }
+      val isShort =
+        shapes.any { (shape, now) ->
+          nowMillis() - now.sinceMillis >= QueueReports.USEFUL_AFTER_MILLIS &&
+            status.isShortOfHeadroom(shape)
+        }
       queues.refreshIfUseful(scope, queueName, isShort)
     }
     explain()

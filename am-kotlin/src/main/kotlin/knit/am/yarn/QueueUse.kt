@@ -90,5 +90,8 @@ internal class QueueReports(
 
   companion object {
     const val INTERVAL_MILLIS = 10_000L
+
+    /** So long before a reason is due that the answer is there with it: the first that is told names the queue. */
+    const val USEFUL_AFTER_MILLIS = WAITING_AFTER_MILLIS - 2_000L
   }
 }

@@ -141,9 +141,9 @@ private class Waiter(
     Draft(
       WaitingCause.QUEUE_FULL,
       ReasonSource.QUEUE_REPORT,
-      "for room in the queue ${queue.name}, which uses ${queue.used} of the ${queue.limit} it may. " +
+      "for room in the queue ${queue.name}, which uses ${queue.usedOfLimit()}. " +
         "Wait for other containers to end, ask for less, or use another queue.",
-      queue.facts() + headroomFacts(),
+      queue.facts(countsVcores) + headroomFacts(),
     )
 
   private fun userLimit(queue: QueueUse) =
@@ -151,10 +151,13 @@ private class Waiter(
       WaitingCause.USER_LIMIT,
       ReasonSource.HEARTBEAT,
       "likely for this user's share of the queue ${queue.name}: it leaves ${status.headroom} to this application, and uses " +
-        "${queue.used} of the ${queue.limit} it may. Wait for other containers of the same user to end, or use another queue.",
-      queue.facts() + headroomFacts(),
+        "${queue.usedOfLimit()}. Wait for other containers of the same user to end, or use another queue.",
+      queue.facts(countsVcores) + headroomFacts(),
       isCertain = false,
     )
+
+  private fun QueueUse.usedOfLimit() =
+    if (countsVcores) "$used of the $limit it may" else "${used.memoryMib} MiB of the ${limit?.memoryMib} MiB it may"
 
   private fun likelyQueueFull() =
     Draft(
@@ -313,9 +316,13 @@ private class Waiter(
 private fun amounts(
   what: String,
   resource: Resource,
-) = mapOf("${what}_memory_mib" to "${resource.memoryMib}", "${what}_vcores" to "${resource.vcores}")
+  countsVcores: Boolean = true,
+): Map<String, String> =
+  mapOf("${what}_memory_mib" to "${resource.memoryMib}") +
+    if (countsVcores) mapOf("${what}_vcores" to "${resource.vcores}") else emptyMap()
 
-private fun QueueUse.facts(): Map<String, String> =
-  mapOf("queue" to name) + amounts("used", used) +
-    capacity?.let { amounts("capacity", it) }.orEmpty() +
-    limit?.let { amounts("limit", it) }.orEmpty()
+/** Without vcores where the scheduler does not count them: it lets a queue have more than its share of them. */
+private fun QueueUse.facts(countsVcores: Boolean): Map<String, String> =
+  mapOf("queue" to name) + amounts("used", used, countsVcores) +
+    capacity?.let { amounts("capacity", it, countsVcores) }.orEmpty() +
+    limit?.let { amounts("limit", it, countsVcores) }.orEmpty()

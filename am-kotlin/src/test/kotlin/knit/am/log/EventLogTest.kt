@@ -30,7 +30,12 @@ class EventLogTest {
 
   private fun turn(sequence: Int) = ChangeSet(sequence.toLong(), NOW, listOf(header))
 
-  private fun lines(name: String = "events.jsonl"): List<String> = Files.readAllLines(directory.resolve(name))
+  /** After the one that every file begins with. */
+  private fun lines(name: String = "events.jsonl"): List<String> {
+    val (first, others) = Files.readAllLines(directory.resolve(name)).let { it.first() to it.drop(1) }
+    assertEquals("""{"history_id":"one"}""", first, name)
+    return others
+  }
 
   private fun written(
     maxBytes: Long,
@@ -39,7 +44,7 @@ class EventLogTest {
   ) {
     val log = EventLog(directory, "events.jsonl", maxBytes)
     turns.forEach(log::note)
-    log.begin(Dispatchers.IO.limitedParallelism(1), linesOf)
+    log.begin(Dispatchers.IO.limitedParallelism(1), { "one" }, linesOf)
     runBlocking { log.close() }
   }
 
@@ -81,7 +86,7 @@ class EventLogTest {
         }
       }
     val log = EventLog(directory, "events.jsonl", 10_000_000)
-    log.begin(stuck) { sequenceOf("${it.sequence}") }
+    log.begin(stuck, { "one" }) { sequenceOf("${it.sequence}") }
     (1..20_003).forEach { log.note(turn(it)) }
     generateSequence { waiting.poll() }.forEach { it.run() }
     log.note(turn(20_004))
@@ -113,7 +118,7 @@ class EventLogTest {
       val warnings = ConcurrentLinkedQueue<String>()
       val log = EventLog(nowhere, "events.jsonl", 1_000, warnings::add)
       (1..10).forEach { log.note(turn(it)) }
-      log.begin(Dispatchers.IO.limitedParallelism(1)) { sequenceOf("x") }
+      log.begin(Dispatchers.IO.limitedParallelism(1), { "one" }) { sequenceOf("x") }
       runBlocking { log.close() }
       (1..10).forEach { log.note(turn(it)) }
       assertTrue("events.jsonl cannot be written" in warnings.single(), "$warnings")

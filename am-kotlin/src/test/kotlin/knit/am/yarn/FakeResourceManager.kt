@@ -133,9 +133,11 @@ internal class FakeResourceManager : ResourceManager {
   /** What [queue] answers, and how often it was asked. */
   var queueReport: QueueReport? = null
   var queueReports = 0
+  var queueFailure: Exception? = null
 
   override suspend fun queue(name: String): QueueReport? {
     queueReports++
+    queueFailure?.let { throw it }
     return queueReport
   }
 

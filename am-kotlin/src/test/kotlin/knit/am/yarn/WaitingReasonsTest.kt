@@ -53,8 +53,8 @@ class WaitingReasonsTest {
         3,
         SMALL,
         WaitingCause.QUEUE_FULL,
-        "3 containers of 256 MiB and 1 vcores each wait for room in the queue root.a, which uses 1000 MiB and 4 vcores of the " +
-          "1024 MiB and 4 vcores it may. Wait for other containers to end, ask for less, or use another queue.",
+        "3 containers of 256 MiB and 1 vcores each wait for room in the queue root.a, which uses 1000 MiB of the " +
+          "1024 MiB it may. Wait for other containers to end, ask for less, or use another queue.",
         NOW,
         source = ReasonSource.QUEUE_REPORT,
         isCertain = true,
@@ -62,11 +62,8 @@ class WaitingReasonsTest {
           mapOf(
             "queue" to "root.a",
             "used_memory_mib" to "1000",
-            "used_vcores" to "4",
             "capacity_memory_mib" to "512",
-            "capacity_vcores" to "2",
             "limit_memory_mib" to "1024",
-            "limit_vcores" to "4",
             "headroom_memory_mib" to "24",
             "headroom_vcores" to "3",
           ),
@@ -110,7 +107,10 @@ class WaitingReasonsTest {
   fun vcoresThatAreCountedMayBeWhatIsShort() {
     val counting = ContainerSizes(Resource(3072, 8), listOf(room(1)), countsVcores = true)
     val status = status(Standing.Asked, headroom = Resource(9999, 0), mostFreeMib = 4096, queue = full, sizes = counting)
-    assertEquals(WaitingCause.QUEUE_FULL, explain(status).cause)
+    val reason = explain(status)
+    assertEquals(WaitingCause.QUEUE_FULL, reason.cause)
+    assertTrue("uses 1000 MiB and 4 vcores of the 1024 MiB and 4 vcores it may" in reason.explanation, reason.explanation)
+    assertEquals(listOf("4", "2", "4"), listOf("used", "capacity", "limit").map { reason.facts["${it}_vcores"] })
   }
 
   @Test

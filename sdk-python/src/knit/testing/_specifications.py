@@ -1,0 +1,32 @@
+"""Specifications as the fake Application Master of `knit.testing` is given them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from knit.v1 import application_pb2, service_pb2
+
+if TYPE_CHECKING:
+    from knit._values.services import Service
+    from knit._values.spec import ApplicationSpec
+
+
+def application_as_if_staged(spec: ApplicationSpec) -> application_pb2.ApplicationSpec:
+    """An application, its files on HDFS."""
+    return spec._to_proto({name: _staged(service) for name, service in spec.services.items()})
+
+
+def as_if_staged(service: Service) -> service_pb2.ServiceSpec:
+    """A service, its files on HDFS."""
+    return service._to_proto(_staged(service))
+
+
+def _staged(service: Service) -> dict[str, service_pb2.LocalResource]:
+    kinds = service_pb2.LocalResourceType
+    return {
+        file.name: service_pb2.LocalResource(
+            url=f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}",
+            type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
+        )
+        for file in service.files.values()
+    }

@@ -87,6 +87,8 @@ class FakeApplicationMaster:
         self.tls = ApplicationTls.generate()
         """The application's certificates; `tls.client` lets a client in."""
         self._spec = spec
+        self._queue = spec.queue
+        self._priority = spec.priority or 0
         self._chunk_bytes = min(max(1, chunk_bytes), _LARGEST_CHUNK_BYTES)
         self._state = FakeState(
             application_id,
@@ -448,7 +450,8 @@ class FakeApplicationMaster:
             application_id=self.application_id,
             name=self._spec.name,
             user="fake",
-            queue=self._spec.queue,
+            queue=self._queue,
+            priority=self._priority,
             application_type="knit",
             state=self._yarn_state or state,
             final_status=status,

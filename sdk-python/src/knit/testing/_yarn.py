@@ -11,7 +11,7 @@ from knit._values.reports import ApplicationReport
 from knit._values.services import Service
 from knit._values.states import FinalStatus, YarnState
 from knit._wire.tls import ClientTls
-from knit.exceptions import ClusterUnreachableError
+from knit.exceptions import ApplicationNotRunningError, ClusterUnreachableError, SpecError
 
 if TYPE_CHECKING:
     from knit.testing._application_master import FakeApplicationMaster
@@ -42,6 +42,26 @@ class FakeYarn:
             self._fake.report_as(YarnState.KILLED)
         self._fake.stop()
         return self._fake._report()
+
+    def move(self, application_id: str, queue: str, timeout: timedelta) -> ApplicationReport:
+        self._check_whether_it_runs(application_id)
+        self._fake._queue = queue
+        return self._fake._report()
+
+    def set_priority(
+        self, application_id: str, priority: int, timeout: timedelta
+    ) -> ApplicationReport:
+        if priority < 0:
+            raise SpecError(f"priority is {priority}: give a whole number, 0 or more.")
+        self._check_whether_it_runs(application_id)
+        self._fake._priority = priority
+        return self._fake._report()
+
+    def _check_whether_it_runs(self, application_id: str) -> None:
+        self._check_whether_it_answers(application_id)
+        state = self._fake._report().state
+        if state.is_final:
+            raise ApplicationNotRunningError(f"{application_id} is {state.value}.")
 
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
         return report.am_address

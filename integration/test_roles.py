@@ -13,7 +13,7 @@ import pytest
 
 from integration.applications import Applications, finish, program, wait_for_text
 from integration.clusters import Cluster
-from integration.clusters.embedded import EmbeddedCluster
+from integration.clusters.embedded import EMBEDDED
 
 #: gRPC reserves more address space than a small container may have.
 LARGE = knit.Resources("512 MiB")
@@ -51,7 +51,7 @@ with knit.current() as me:
 @pytest.fixture
 def inside(tmp_path: Path, cluster: Cluster) -> dict[str, Any]:
     """What a service needs to run INSIDE with the knit of this process."""
-    if not isinstance(cluster, EmbeddedCluster):
+    if cluster.name != EMBEDDED:
         pytest.skip("the Python of this process is in reach of containers on this machine only")
     script = tmp_path / "inside.py"
     script.write_text(INSIDE)

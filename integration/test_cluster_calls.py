@@ -235,7 +235,7 @@ def test_a_running_application_is_moved_with_its_containers(
         assert queue.used is not None
         assert queue.used.memory_mib >= moved.memory_mib
         assert {container.container_id for container in waiting.app.containers()} == before
-        assert client.move(waiting.app, f"root.{OTHER_QUEUE}").queue == moved.queue, "again"
+        assert waiting.app.move(f"root.{OTHER_QUEUE}").queue == moved.queue, "again"
     finally:
         assert client.move(waiting.app, home).queue == home
 

@@ -27,7 +27,7 @@ from integration.applications import (
     wait_for_text,
 )
 from integration.clusters import Cluster
-from integration.clusters.embedded import EmbeddedCluster
+from integration.clusters.embedded import EMBEDDED
 from integration.command_line import CommandLine
 
 elsewhere = pytest.mark.topology("who calls is on another machine than who answers")
@@ -71,7 +71,7 @@ with knit.current() as me:
 @pytest.fixture
 def inside(tmp_path: Path, cluster: Cluster) -> dict[str, Any]:
     """What a service needs to run INSIDE with the knit of this process."""
-    if not isinstance(cluster, EmbeddedCluster):
+    if cluster.name != EMBEDDED:
         pytest.skip("the Python of this process is in reach of containers on this machine only")
     script = tmp_path / "inside.py"
     script.write_text(INSIDE)

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import getpass
 import itertools
-import os
-import random
 import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -32,13 +28,15 @@ from pathlib import Path
 from integration import toolchain
 from integration.clusters import configuration, rest
 from integration.clusters.cluster import Cluster
+from integration.clusters.daemon_java import daemon_environment, daemon_flags, daemon_java
+from integration.clusters.free_ports import free_ports
 from integration.clusters.jars import hadoop_jars, hadoop_version
 from integration.clusters.processes import Processes
 from integration.clusters.shared import ClusterAddress
 from integration.waiting import wait_until
 
-# Java 24 took away what Hadoop before 3.5 asks for the user's identity.
-NEWEST_JDK_BEFORE_HADOOP_3_5 = 23
+EMBEDDED = "embedded"
+"""Its name, by which a worker that shares it knows it too."""
 
 NAME_NODE = "namenode"
 DATA_NODE = "datanode"
@@ -85,7 +83,7 @@ class EmbeddedCluster(Cluster):
     ResourceManagers that keep their state in a directory both know, and the first is active.
     """
 
-    name = "embedded"
+    name = EMBEDDED
     can_stop_nodes = True
 
     def __init__(
@@ -117,7 +115,7 @@ class EmbeddedCluster(Cluster):
             ToolchainError: no JDK, or nothing to download Hadoop with.
             EmbeddedClusterError: a daemon did not start.
         """
-        self._java = _find_java(self.hadoop_version)
+        self._java = daemon_java(self.hadoop_version)
         self._jars = hadoop_jars(self.hadoop_version)
         for attempts_left in (2, 1, 0):
             self._make_directory()
@@ -187,7 +185,7 @@ class EmbeddedCluster(Cluster):
             asked = subprocess.run(
                 [
                     str(self._java / "bin" / "java"),
-                    *_java_flags(self._java),
+                    *daemon_flags(self._java),
                     "-cp",
                     f"{self.conf_dir}:{self._jars}/*",
                     ADMINISTRATION,
@@ -195,7 +193,7 @@ class EmbeddedCluster(Cluster):
                     "--forceactive",  # the other one is gone, and cannot be asked
                     RM_IDS[number],
                 ],
-                env=_environment(self._java, self.conf_dir),
+                env=daemon_environment(self._java, self.conf_dir),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 check=False,
@@ -241,7 +239,7 @@ class EmbeddedCluster(Cluster):
     def _start(self) -> None:
         began = time.monotonic()
         self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
-        ports = _free_ports(2 + len(RM_ADDRESSES) * len(self._resource_managers))
+        ports = free_ports(2 + len(RM_ADDRESSES) * len(self._resource_managers))
         self._name_node, self._name_node_http, *self._resource_manager_ports = ports
         self._active = 0
         self.name_node_url = f"http://localhost:{self._name_node_http}"
@@ -249,7 +247,7 @@ class EmbeddedCluster(Cluster):
         self._configure(self.conf_dir)
         self.hadoop_command = [
             str(self._java / "bin" / "java"),
-            *_java_flags(self._java),
+            *daemon_flags(self._java),
             "-cp",
             f"$HADOOP_CONF_DIR:{self._jars}/*",
         ]
@@ -405,7 +403,7 @@ class EmbeddedCluster(Cluster):
             name,
             [
                 str(self._java / "bin" / "java"),
-                *_java_flags(self._java),
+                *daemon_flags(self._java),
                 HEAPS.get(kind, NODE_MANAGER_HEAP),
                 f"-Djava.io.tmpdir={temporary}",
                 f"-Dhadoop.log.dir={self._logs}",
@@ -414,7 +412,7 @@ class EmbeddedCluster(Cluster):
                 MAIN_CLASSES[kind],
                 *arguments,
             ],
-            env=_environment(self._java, conf_dir),
+            env=daemon_environment(self._java, conf_dir),
             cwd=home,
             log=self._log(name),
         )
@@ -451,72 +449,6 @@ class EmbeddedCluster(Cluster):
             },
             capacity_scheduler=configuration.CAPACITY_SCHEDULER,
         )
-
-
-def _find_java(version: str) -> Path:
-    java = toolchain.find_jdk()
-    feature = toolchain.jdk_version(java)
-    before_3_5 = tuple(map(int, re.findall(r"\d+", version)[:2])) < (3, 5)
-    if before_3_5 and feature > NEWEST_JDK_BEFORE_HADOOP_3_5:
-        raise toolchain.ToolchainError(
-            f"Hadoop {version} runs on Java {toolchain.OLDEST_JDK} to "
-            f"{NEWEST_JDK_BEFORE_HADOOP_3_5}, and {java} is Java {feature}: "
-            "point JAVA_HOME at an older JDK."
-        )
-    return java
-
-
-@functools.cache
-def _java_flags(java: Path) -> tuple[str, ...]:
-    """What makes a daemon small and quick to start."""
-    flags: tuple[str, ...] = (
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-Xshare:auto",
-        "-Xss512k",
-        "-Djava.net.preferIPv4Stack=true",
-        "-Dfile.encoding=UTF-8",
-        "--add-opens=java.base/java.lang=ALL-UNNAMED",
-    )
-    if 18 <= toolchain.jdk_version(java) <= NEWEST_JDK_BEFORE_HADOOP_3_5:
-        flags += ("-Djava.security.manager=allow",)
-    return flags
-
-
-def _environment(java: Path, conf_dir: Path) -> dict[str, str]:
-    """Little of the caller's: containers inherit from NodeManagers, and must not depend on it."""
-    kept = ("PATH", "HOME", "USER", "LOGNAME", "TZ")
-    return {
-        **{name: os.environ[name] for name in kept if name in os.environ},
-        "LANG": "C.UTF-8",
-        "JAVA_HOME": str(java),
-        "HADOOP_CONF_DIR": str(conf_dir),
-    }
-
-
-def _free_ports(count: int) -> list[int]:
-    """
-    Ports of this machine that are free now.
-
-    Below those the kernel gives to outgoing connections, so that none of these takes one before
-    its daemon has started; should another server do so, the start is tried again.
-    """
-    try:
-        ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except OSError:
-        ephemeral = 32768
-    candidates = list(range(min(20_000, max(ephemeral - 10_000, 1024)), max(ephemeral, 30_000)))
-    random.SystemRandom().shuffle(candidates)
-    return list(itertools.islice(filter(_is_free, candidates), count))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as server:
-        try:
-            server.bind(("localhost", port))
-        except OSError:
-            return False
-    return True
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from knit._submission.doctor import CheckResult
     from knit._values.access import AccessControl, ClientGrant, Role
     from knit._values.amounts import ResourceAmount
+    from knit._values.application_master import AttemptPolicy, LogLevel
     from knit._values.applications import (
         ApplicationDescription,
         ApplicationOutcome,
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
         ScaleDownOrder,
         Service,
     )
-    from knit._values.spec import ApplicationSpec, AttemptPolicy, LogLevel
+    from knit._values.spec import ApplicationSpec
     from knit._values.states import FinalStatus, YarnState
     from knit._values.transactions import OperationResult, TransactionResult
     from knit._values.updates import UpdateFailurePolicy, UpdatePolicy
@@ -240,7 +241,8 @@ _MODULES = {
         "ScaleDownOrder",
         "Service",
     ),
-    "_values.spec": ("ApplicationSpec", "AttemptPolicy", "LogLevel"),
+    "_values.application_master": ("AttemptPolicy", "LogLevel"),
+    "_values.spec": ("ApplicationSpec",),
     "_values.states": ("FinalStatus", "YarnState"),
     "_values.transactions": ("OperationResult", "TransactionResult"),
     "_values.updates": ("UpdateFailurePolicy", "UpdatePolicy"),

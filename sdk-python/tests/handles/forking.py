@@ -17,7 +17,7 @@ from knit import Application
 from knit._wire import connection
 from knit._wire.channel import open_channel
 from knit.testing import FakeApplicationMaster
-from knit.testing._application_master import _FakeYarn
+from knit.testing._yarn import FakeYarn
 
 
 def serve(ready: int, over: int) -> None:
@@ -40,7 +40,7 @@ def main() -> int:
         address, tls = pickle.load(file)
     fake = FakeApplicationMaster()
     fake._address, fake.tls = address, tls
-    handle = Application(_FakeYarn(fake), fake.application_id, timeout=timedelta(seconds=20))
+    handle = Application(FakeYarn(fake), fake.application_id, timeout=timedelta(seconds=20))
     assert handle.describe().name == "fake"
     opened: list[str] = []
 

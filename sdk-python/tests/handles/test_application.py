@@ -340,6 +340,23 @@ def test_release_is_for_applications_that_have_ended(
     application.release(timeout=timedelta(seconds=1))
 
 
+def test_a_handle_changes_queue_and_priority_until_the_application_has_ended(
+    fake: FakeApplicationMaster,
+) -> None:
+    app = fake.application()
+    assert app.move("small").queue == "small"
+    assert app.set_priority(5).priority == 5
+    assert (app.report().queue, app.report().priority) == ("small", 5)
+    with pytest.raises(SpecError, match="0 or more"):
+        app.set_priority(-1)
+    fake.end()
+    with pytest.raises(ApplicationNotRunningError):
+        app.move("default")
+    with pytest.raises(ApplicationNotRunningError):
+        app.set_priority(1)
+    assert (app.report().queue, app.report().priority) == ("small", 5)
+
+
 def test_killing_ends_the_application_at_yarn(
     fake: FakeApplicationMaster, application: Application
 ) -> None:

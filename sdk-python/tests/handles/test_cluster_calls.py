@@ -181,10 +181,12 @@ class TestMove:
         assert client.move(application_id, "team.small").queue == "root.team.small"
         with client.application(application_id) as application:
             assert client.move(application, "root.default").queue == "root.default"
+            assert application.move("small").queue == "root.team.small"
         # Its last part is what every version understands.
         assert [request.body for request in changes(cluster)] == [
             b'{"queue": "small"}',
             b'{"queue": "default"}',
+            b'{"queue": "small"}',
         ]
 
     def test_to_where_it_is_asks_for_nothing(self, cluster: FakeCluster, client: Client) -> None:
@@ -327,6 +329,8 @@ class TestPriority:
         assert client.set_priority(application_id, 5).priority == 5
         assert client.set_priority(application_id, 1000).priority == 10
         assert client.set_priority(application_id, 0).priority == 0
+        with client.application(application_id) as application:
+            assert application.set_priority(7).priority == 7
 
     @pytest.mark.parametrize("priority", [-1, 2**31, 1.5, "5", True, None])
     def test_what_is_none_is_refused(

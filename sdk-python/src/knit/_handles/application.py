@@ -18,6 +18,7 @@ from knit._handles.given import Given, GivenLocator
 from knit._handles.kv import KeyValueStore
 from knit._handles.locating import Locator, waited
 from knit._handles.log_stream import LogStream
+from knit._handles.scheduling import Scheduling
 from knit._handles.services import ServiceControl, several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("knit")
 
 
-class Application(ServiceControl, ContainerControl, EventControl):
+class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
     """
     A handle on one application.
 

@@ -47,6 +47,19 @@ class ClusterYarn:
             self.staging.records.remove(application_id, timeout=deadline.remaining)
         return report
 
+    def move(self, application_id: str, queue: str, timeout: timedelta) -> ApplicationReport:
+        from knit._cluster.yarn.changes import move
+
+        return move(self._cluster.resource_manager, application_id, queue, timeout=timeout)
+
+    def set_priority(
+        self, application_id: str, priority: int, timeout: timedelta
+    ) -> ApplicationReport:
+        from knit._cluster.yarn.changes import set_priority
+
+        manager = self._cluster.resource_manager
+        return set_priority(manager, application_id, priority, timeout=timeout)
+
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
         if report.am_address is not None:
             return report.am_address

@@ -25,6 +25,14 @@ class Yarn(Protocol):
     def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
         """Ends the application, waits until YARN says so, and removes its staging directory."""
 
+    def move(self, application_id: str, queue: str, timeout: timedelta) -> ApplicationReport:
+        """Moves the application to another queue."""
+
+    def set_priority(
+        self, application_id: str, priority: int, timeout: timedelta
+    ) -> ApplicationReport:
+        """Changes the application's priority within its queue."""
+
     def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
         """Where the Application Master answers, `host:port`. None while it does not."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
+from knit._values.application_master import AttemptPolicy
 from knit._values.placement import Spread
 from knit._values.places import at
 from knit._values.services import Service
-from knit._values.spec import ApplicationSpec, AttemptPolicy
+from knit._values.spec import ApplicationSpec
 from knit.exceptions import NeedsAgentError, SpecError
 
 USUAL_STOP_GRACE = timedelta(milliseconds=250)

@@ -18,6 +18,7 @@ from knit._values.annotations import (
     annotations_to_document,
     to_annotations,
 )
+from knit._values.application_master import AttemptPolicy, LogLevel, check_master
 from knit._values.checking import (
     duration,
     instance_of,
@@ -30,7 +31,6 @@ from knit._values.checking import (
 from knit._values.dependencies import check_dependencies
 from knit._values.driver import Driver
 from knit._values.durations import duration_of, duration_to_proto
-from knit._values.enums import OpenEnum
 from knit._values.in_documents import OMIT_DEFAULT, in_documents
 from knit._values.places import at
 from knit._values.ports import PORTS_SCHEMA, format_ports, ports_from_environment, to_ports
@@ -56,32 +56,6 @@ MOST_TAGS = 10
 """YARN takes no more."""
 APPLICATION_TYPE = "knit"
 _TAG = r"[!-+\--~]{1,100}"
-
-
-class AttemptPolicy(OpenEnum):
-    """What makes YARN begin an application anew, as far as `max_attempts` allows."""
-
-    UNKNOWN = 0
-    """A value newer than this SDK."""
-    CRASHES = 1
-    """An Application Master that ended without telling how the application did."""
-    FAILURES = 2
-    """Also an application that FAILED. One that a client ended is not begun anew."""
-
-
-class LogLevel(OpenEnum):
-    """Which messages are written."""
-
-    UNKNOWN = 0
-    """A value newer than this SDK."""
-    DEBUG = 1
-    """Everything."""
-    INFO = 2
-    """What happens."""
-    WARN = 3
-    """What may become a failure."""
-    ERROR = 4
-    """What failed."""
 
 
 def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
@@ -130,17 +104,6 @@ def _to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:
     if len(grants) > MOST_GRANTS:
         raise SpecError(f"client_grants has {len(grants)} entries: give {MOST_GRANTS} at most.")
     return grants
-
-
-def _check_master(_: object, attribute: attrs.Attribute[Resources], value: object) -> None:
-    instance_of(Resources)(None, attribute, value)
-    if isinstance(value, Resources) and value.others:
-        raise at(
-            ("others",),
-            "YARN takes memory and vcores for an Application Master over REST, and would drop "
-            f"{next(iter(value.others))} without a word: give it to a service.",
-            below=attribute.name,
-        )
 
 
 @attrs.frozen
@@ -251,7 +214,7 @@ class ApplicationSpec:
     """Who else may see and change it at the ResourceManager. Default: nobody but the cluster's
     and the queue's administrators."""
     application_master: Resources = attrs.field(
-        factory=Resources, validator=_check_master, kw_only=True
+        factory=Resources, validator=check_master, kw_only=True
     )
     """The size of the Application Master's own container, a driver's included."""
     master_environment: Mapping[str, str] = attrs.field(

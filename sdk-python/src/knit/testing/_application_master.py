@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import attrs
+
 from knit._handles.application import Application
 from knit._handles.container import Container
+from knit._handles.current import Current, CurrentContainer
 from knit._values.access import Role
 from knit._values.containers import ExitReason
 from knit._values.events import NoticeSeverity
@@ -21,14 +25,14 @@ from knit._values.states import FinalStatus, YarnState
 from knit._values.waiting import WaitingReason
 from knit._wire.channel import LARGEST_MESSAGE_BYTES
 from knit._wire.tls import ApplicationTls, ClientTls
-from knit.exceptions import ApplicationNotRunningError, ClusterUnreachableError
+from knit.exceptions import ApplicationNotRunningError
 from knit.testing._faults import Fault
+from knit.testing._yarn import FakeYarn
 
 if TYPE_CHECKING:
     import grpc
 
-    from knit.testing._archive import FakeArchive
-    from knit.v1 import application_pb2, service_pb2
+    from knit.v1 import application_pb2
 
 _LARGEST_CHUNK_BYTES = 64 * 1024
 _THREADS = 64
@@ -45,13 +49,23 @@ class FakeApplicationMaster:
     """
     An Application Master that does as it is told.
 
+    What it decides by itself it decides by the contract's rules, and a test says the rest:
+
+    * Who may make which call, by the client's role (`application(role=...)`, `current`).
+    * A service waits, PENDING, until what it `depends` on is so. One that starts together is HELD
+      until all of its containers are granted, or given back after nine minutes.
+    * A failure that a restart budget pays for is followed by the next attempt, after its rest.
+      Time for rests and holds stands still until `advance`, so that no test has to race it.
+    * Everything else is told: what is granted (`grant`), ready, written, ended and updated. A
+      failure for good does not end the application, whatever its policy: say `end`.
+
     Threads may share it. Leaving the `with` block stops it.
 
     Args:
         spec: What the application consists of. Default: one service `worker` of one container.
         application_id: YARN's identifier.
-        running: Whether the containers run from the start; otherwise they are REQUESTED, and
-            `grant` makes them run.
+        running: Whether the containers run from the start, those excepted that wait for what is
+            not so yet; otherwise they are REQUESTED, and `grant` makes them run.
         chunk_bytes: How much of a log is sent at once, at most 64 KiB.
         kept_events: How many events are kept for who watches.
     """
@@ -73,8 +87,16 @@ class FakeApplicationMaster:
         self.tls = ApplicationTls.generate()
         """The application's certificates; `tls.client` lets a client in."""
         self._spec = spec
+        self._queue = spec.queue
+        self._priority = spec.priority or 0
         self._chunk_bytes = min(max(1, chunk_bytes), _LARGEST_CHUNK_BYTES)
-        self._state = FakeState(application_id, spec, running=running, kept_events=kept_events)
+        self._state = FakeState(
+            application_id,
+            spec,
+            running=running,
+            token_key=self.tls.token_key,
+            kept_events=kept_events,
+        )
         self._server: grpc.Server | None = None
         self._address: str | None = None
         self._yarn_state: YarnState | None = None
@@ -165,11 +187,92 @@ class FakeApplicationMaster:
         """Where it serves, `host:port`. None while it does not."""
         return self._address
 
-    def application(self, *, timeout: timedelta = timedelta(seconds=10)) -> Application:
-        """Returns a handle on the application, as `Client.application` would."""
-        handle = Application(_FakeYarn(self), self.application_id, timeout=timeout)
+    def application(
+        self, *, role: Role = Role.OWNER, timeout: timedelta = timedelta(seconds=10)
+    ) -> Application:
+        """
+        Returns a handle on the application, as `Client.application` would.
+
+        Args:
+            role: What it may do: `OWNER`, `OPERATOR` or `VIEWER`. For containers see `current`.
+            timeout: For each call that is given no other.
+        """
+        tls = self.tls.clients[role.name.lower()]
+        return self._handle(None if role is Role.OWNER else tls, timeout)
+
+    def current(
+        self, service: str, rank: int = 0, *, timeout: timedelta = timedelta(seconds=10)
+    ) -> Current:
+        """
+        Returns what `knit.current()` returns in the container at this place.
+
+        Raises:
+            ApplicationNotRunningError: It has not been granted.
+        """
+        container = self._at(service, rank)
+        inside = CurrentContainer(
+            container_id=_known(container.container_id),
+            service=service,
+            rank=rank,
+            attempt_number=container.attempt_number,
+            ordinal=container.ref.ordinal,
+            memory_mib=container.resources.memory_mib,
+            vcores=container.resources.vcores,
+        )
+        return Current(self._handle(self._container_tls(container), timeout), inside)
+
+    def environment(
+        self, service: str, rank: int, directory: str | os.PathLike[str]
+    ) -> dict[str, str]:
+        """
+        Returns the variables that knit sets in the container at this place.
+
+        With them `knit.current()` works in a program that a test starts, and
+        `knit.current(environment=...)` in the test's own process.
+
+        Args:
+            service: The container's service.
+            rank: Its rank.
+            directory: Where its credentials are written, as its launch would.
+
+        Raises:
+            ApplicationNotRunningError: It has not been granted, or the fake does not serve.
+        """
+        from knit._wire.endpoint import Endpoint
+
+        if self._address is None:
+            raise ApplicationNotRunningError("The fake does not serve: call start first.")
+        container = self._at(service, rank)
+        tls = self._container_tls(container)
+        saved = Endpoint._of(self.application_id, self._address, tls).save(directory)
+        return {
+            "KNIT_APPLICATION_ID": self.application_id,
+            "KNIT_CONTAINER_ID": _known(container.container_id),
+            "KNIT_CREDENTIALS": str(saved),
+            "KNIT_SERVICE_NAME": service,
+            "KNIT_RANK": str(rank),
+            "KNIT_ATTEMPT_NUMBER": str(container.attempt_number),
+            "KNIT_ORDINAL": str(container.ref.ordinal),
+            "KNIT_MEMORY_MIB": str(container.resources.memory_mib),
+            "KNIT_VCORES": str(container.resources.vcores),
+        }
+
+    def _handle(self, tls: ClientTls | None, timeout: timedelta) -> Application:
+        handle = Application(FakeYarn(self), self.application_id, tls=tls, timeout=timeout)
         self._applications.append(handle)
         return handle
+
+    def _at(self, service: str, rank: int) -> Container:
+        found = [c for c in self.containers() if (c.service, c.rank) == (service, rank)]
+        if not found:
+            raise KeyError(f"{service}.{rank}")
+        return found[-1]
+
+    def _container_tls(self, container: Container) -> ClientTls:
+        from knit.testing._roles import token_of
+
+        token = token_of(self._state, container.ref, container.attempt_number)
+        return attrs.evolve(self.tls.clients["container"], token=token)
 
     # What happens on the cluster
 
@@ -181,19 +284,41 @@ class FakeApplicationMaster:
         """Adds containers to a service, as a client's call would."""
         added = self._state.add(service, count)
         for message in added if running else ():
-            self._state.grant(message.service_name, message.rank)
+            if not self._state.is_pending(message.service_name, message.rank):
+                self._state.grant(message.service_name, message.rank)
         # Read again: granting changed them.
         places = {(message.service_name, message.rank) for message in added}
         return [c for c in self.containers() if (c.service, c.rank) in places]
 
     def grant(self, service: str, rank: int) -> Container:
-        """YARN grants the container asked for at this place, and it runs."""
+        """
+        YARN grants the container asked for at this place, and it runs.
+
+        In a service that starts together it is HELD until the last one is granted; then all run.
+
+        Raises:
+            ValueError: It is PENDING: YARN has not been asked for it yet.
+        """
         return Container._from_proto(self._state.grant(service, rank))
 
     def wait_for(self, *reasons: WaitingReason) -> None:
-        """Containers wait for these reasons from now on, and for no others."""
+        """
+        Containers wait for these reasons from now on, and for no others but those that follow
+        from the specification: other services, the others of theirs, the end of a rest.
+        """
         with self._state.turn():
             self._state.waiting = [reason._to_proto() for reason in reasons]
+
+    def advance(self, duration: timedelta) -> None:
+        """
+        Moves time on: rests, holds and leases that end meanwhile end, in their order.
+
+        A container whose rest has ended is REQUESTED; `grant` makes it run.
+        """
+        from knit.testing import _waiting
+
+        with self._state.changed:
+            _waiting.advance(self._state, duration)
 
     def ready(self, service: str, rank: int, *, is_ready: bool = True) -> None:
         """The container at this place is ready, or is not any more."""
@@ -254,7 +379,14 @@ class FakeApplicationMaster:
         reason: ExitReason = ExitReason.EXITED,
         diagnostics: str = "",
     ) -> None:
-        """A container ends: SUCCEEDED with exit code 0, else FAILED. None starts in its place."""
+        """
+        A container ends: SUCCEEDED with exit code 0, else FAILED.
+
+        The next attempt takes the place of one that FAILED, where a budget of its service pays
+        for that: REQUESTED at once, or PENDING until its rest has ended (`advance`). By default
+        that is so where YARN took the container away, three times. Whether such failures end
+        the application, the test says (`end`).
+        """
         self._state.finish(_known(container_id), exit_code, int(reason), diagnostics)
 
     def lose_logs(self, container_id: str | None, reason: str) -> None:
@@ -318,60 +450,16 @@ class FakeApplicationMaster:
             application_id=self.application_id,
             name=self._spec.name,
             user="fake",
-            queue=self._spec.queue,
+            queue=self._queue,
+            priority=self._priority,
             application_type="knit",
             state=self._yarn_state or state,
             final_status=status,
             diagnostics=outcome.diagnostics if outcome is not None else "",
             start_time=self._state.start_time,
-            finish_time=datetime.now(timezone.utc) if outcome is not None else None,
+            finish_time=self._state.clock.now() if outcome is not None else None,
             am_address=self._address,
         )
-
-
-class _FakeYarn:
-    """What YARN would say of a fake's application."""
-
-    def __init__(self, fake: FakeApplicationMaster) -> None:
-        self._fake = fake
-
-    def report(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        self._check_whether_it_answers(application_id)
-        return self._fake._report()
-
-    def _check_whether_it_answers(self, application_id: str) -> None:
-        if self._fake._yarn_is_silent:
-            raise ClusterUnreachableError(
-                f"Asking for {application_id}: the fake was told that YARN does not answer."
-            )
-
-    def kill(self, application_id: str, timeout: timedelta) -> ApplicationReport:
-        self._check_whether_it_answers(application_id)
-        if self._fake._state.outcome() is None:
-            self._fake.end(FinalStatus.KILLED, exit_code=1, diagnostics="Killed by its user.")
-            self._fake.report_as(YarnState.KILLED)
-        self._fake.stop()
-        return self._fake._report()
-
-    def address(self, report: ApplicationReport, timeout: timedelta) -> str | None:
-        return report.am_address
-
-    def archive(self, application_id: str) -> FakeArchive:
-        from knit.testing._archive import FakeArchive
-
-        return FakeArchive(self._fake._state)
-
-    def stage(
-        self, application_id: str, services: Mapping[str, Service]
-    ) -> dict[str, service_pb2.ServiceSpec]:
-        from knit.testing._state import as_if_staged
-
-        return {name: as_if_staged(service) for name, service in services.items()}
-
-    def credentials(
-        self, application_id: str, timeout: timedelta, *, role: Role = Role.OWNER
-    ) -> ClientTls:
-        return self._fake.tls.clients[role.name.lower()]
 
 
 def _known(container_id: str | None) -> str:

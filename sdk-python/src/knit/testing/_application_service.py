@@ -5,10 +5,12 @@ from __future__ import annotations
 import attrs
 import grpc
 
+from knit._values.access import Role
 from knit.testing import _control
 from knit.testing._calls import answer, change, check_services
 from knit.testing._pages import page_of
 from knit.testing._refusals import Refusal, invalid
+from knit.testing._roles import Caller, caller_of
 from knit.testing._state import FakeState
 from knit.v1 import application_pb2, application_service_pb2_grpc
 from knit.v1 import application_service_pb2 as pb
@@ -29,20 +31,18 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
         state = self._state
 
         def do() -> pb.GetApplicationResponse:
+            caller = caller_of(state, context)
             spec = state.spec
             if request.with_values:
-                spec.CopyFrom(state.full_spec)
-                spec.annotations.clear()
-                for name, value in state.annotations.items():
-                    spec.annotations[name] = value
+                spec = _spec_with_values(state, caller)
             return pb.GetApplicationResponse(
                 application=state.application(),
                 spec=spec,
                 history_id=state.history_id,
                 sequence=state.feed.sequence,
                 version=VERSION,
-                caller_role=application_pb2.ROLE_OWNER,
-                waiting_reasons=state.waiting,
+                caller_role=application_pb2.Role.ValueType(caller.role),
+                waiting_reasons=state.reasons(),
             )
 
         return answer(state, context, "GetApplication", do)
@@ -132,7 +132,7 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
             context,
             "AddServices",
             request,
-            lambda: _control.add_services(self._state, request),
+            lambda: _control.add_services(self._state, request, caller_of(self._state, context)),
         )
 
     def RemoveServices(  # noqa: N802
@@ -154,7 +154,7 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
             context,
             "UpdateService",
             request,
-            lambda: _control.update_service(self._state, request),
+            lambda: _control.update_service(self._state, request, caller_of(self._state, context)),
         )
 
     def ScaleService(  # noqa: N802
@@ -167,3 +167,27 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
             request,
             lambda: _control.scale_service(self._state, request),
         )
+
+
+def _spec_with_values(state: FakeState, caller: Caller) -> application_pb2.ApplicationSpec:
+    """The specification with all that this caller may see of it."""
+    spec = application_pb2.ApplicationSpec()
+    spec.CopyFrom(state.full_spec)
+    spec.annotations.clear()
+    for name, value in state.annotations.items():
+        spec.annotations[name] = value
+    if caller.role is Role.OWNER:
+        return spec
+    if caller.container is None:
+        raise Refusal(
+            "PERMISSION_DENIED",
+            "PERMISSION_DENIED",
+            "Values of variables and annotations are for owners only, and for containers of their "
+            "own service. Ask without with_values.",
+            {"role": caller.role.name.lower(), "needed": "owner"},
+        )
+    for name, service in spec.services.items():
+        if name != caller.container.service:
+            for variable in service.environment:
+                service.environment[variable] = ""
+    return spec

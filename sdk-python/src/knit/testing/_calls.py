@@ -18,6 +18,7 @@ from knit.testing._refusals import (
     no_such_container,
     no_such_service,
 )
+from knit.testing._roles import caller_of, refuse_unless_allowed
 from knit.testing._state import FakeState
 
 _R = TypeVar("_R", bound=Message)
@@ -48,6 +49,7 @@ def answer(state: FakeState, context: grpc.ServicerContext, name: str, do: Calla
         fail(context, fault)
     state.expire()
     try:
+        refuse_unless_allowed(caller_of(state, context), name)
         with state.turn():
             found = do()
     except Refusal as refusal:

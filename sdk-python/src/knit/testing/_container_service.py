@@ -9,6 +9,7 @@ from knit.testing import _control
 from knit.testing._calls import answer, change, check_running, check_services
 from knit.testing._pages import page_of
 from knit.testing._refusals import Refusal, invalid, no_such_container
+from knit.testing._roles import caller_of, refuse_others
 from knit.testing._service import FINAL
 from knit.testing._state import FakeState
 from knit.v1 import container_pb2, container_service_pb2_grpc
@@ -77,7 +78,9 @@ class ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
         state = self._state
 
         def do() -> pb.StopContainersResponse:
-            return pb.StopContainersResponse(containers=state.stop(self._named(request)))
+            named = self._named(request)
+            refuse_others(caller_of(state, context), named, "stop")
+            return pb.StopContainersResponse(containers=state.stop(named))
 
         return change(state, context, "StopContainers", request, do)
 
@@ -99,9 +102,13 @@ class ContainerService(container_service_pb2_grpc.ContainerServiceServicer):
         state = self._state
 
         def do() -> pb.ReportReadyResponse:
+            caller, ref = caller_of(state, context), request.container
             if not request.HasField("container"):
-                raise invalid("The fake's clients are no containers: name one.")
-            container = _control.find_ref(state, request.container)
+                if caller.container is None:
+                    raise invalid("container is not set, and the caller is none.")
+                ref = caller.container._to_proto()
+            container = _control.find_ref(state, ref)
+            refuse_others(caller, [container], "report the readiness of")
             if container.state in FINAL:
                 raise Refusal("FAILED_PRECONDITION", "CONTAINER_ENDED", "The container has ended.")
             if not state.services[container.service_name].reports_ready:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from knit.testing import _waiting
 from knit.testing._calls import check_running, check_services
 from knit.testing._refusals import Refusal, invalid, no_such_container
+from knit.testing._roles import Caller, refuse_more_access
 from knit.testing._service import FINAL, FakeService, needs_containers
 from knit.testing._state import FakeState
 from knit.v1 import application_service_pb2 as pb
@@ -14,7 +16,9 @@ from knit.v1 import container_pb2, key_value_pb2, service_pb2
 _KEEPS = ("instances", "depends", "starts_together")
 
 
-def add_services(state: FakeState, request: pb.AddServicesRequest) -> pb.AddServicesResponse:
+def add_services(
+    state: FakeState, request: pb.AddServicesRequest, caller: Caller
+) -> pb.AddServicesResponse:
     """All of them or none."""
     check_running(state)
     for name in request.services:
@@ -30,8 +34,10 @@ def add_services(state: FakeState, request: pb.AddServicesRequest) -> pb.AddServ
         for dependency in spec.depends:
             if dependency.service_name not in known:
                 raise invalid(f"{name!r} depends on {dependency.service_name!r}, which is none.")
+        refuse_more_access(caller, name, spec)
     for name, spec in sorted(request.services.items()):
         state.add_service(name, spec)
+    _waiting.settle(state)
     return pb.AddServicesResponse(services=_statuses(state, request.services))
 
 
@@ -40,6 +46,7 @@ def remove_services(
 ) -> pb.RemoveServicesResponse:
     """Stops their containers."""
     check_services(state, request.service_names)
+    _check_unneeded(state, request.service_names)
     for name in request.service_names:
         service = state.services[name]
         service.is_removed, service.target = True, 0
@@ -47,7 +54,9 @@ def remove_services(
     return pb.RemoveServicesResponse(services=_statuses(state, request.service_names))
 
 
-def update_service(state: FakeState, request: pb.UpdateServiceRequest) -> pb.UpdateServiceResponse:
+def update_service(
+    state: FakeState, request: pb.UpdateServiceRequest, caller: Caller
+) -> pb.UpdateServiceResponse:
     """Begins an update, or steers one."""
     check_services(state, [request.service_name])
     service = state.services[request.service_name]
@@ -57,6 +66,7 @@ def update_service(state: FakeState, request: pb.UpdateServiceRequest) -> pb.Upd
         raise invalid("The request says nothing of what is to happen.")
     if action == "spec":
         check_running(state)
+        refuse_more_access(caller, service.name, request.spec)
         _begin_update(service, request)
     else:
         _steer(service, action)
@@ -130,8 +140,8 @@ def finish_update(state: FakeState, name: str) -> None:
             if container.revision == service.update.to_revision or container.state in FINAL:
                 continue
             state.stop([container], container_pb2.EXIT_REASON_REPLACED)
-            state.request(name, container.rank)
-            state.grant(name, container.rank)
+            if state.request(name, container.rank).state == container_pb2.CONTAINER_STATE_REQUESTED:
+                state.grant(name, container.rank)
         service.update = service.previous = None
 
 
@@ -207,6 +217,20 @@ def restart(
     latest = [c for rank in ranks if (c := state.find_place(*rank)) is not None]
     state.stop(latest, container_pb2.EXIT_REASON_RESTARTED)
     return [state.request(c.service_name, c.rank, c) for c in latest]
+
+
+def _check_unneeded(state: FakeState, names: Iterable[str]) -> None:
+    for service in state.services.values():
+        if service.has_begun or service.is_removed or service.name in names:
+            continue
+        for dependency in service.spec.depends:
+            if dependency.service_name in names:
+                raise Refusal(
+                    "FAILED_PRECONDITION",
+                    "SERVICE_NEEDED",
+                    f"The service {service.name!r} waits for {dependency.service_name!r}.",
+                    {"service_name": dependency.service_name, "needed_by": service.name},
+                )
 
 
 def _check_there(service: FakeService) -> None:

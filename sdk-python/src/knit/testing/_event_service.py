@@ -11,6 +11,7 @@ from knit.testing._calls import abort, fail, refusing
 from knit.testing._faults import Fault
 from knit.testing._feed import matching, parts
 from knit.testing._refusals import history_lost, invalid
+from knit.testing._roles import caller_of, refuse_to_viewers, refuse_unless_allowed
 from knit.testing._state import FakeState
 from knit.v1 import event_service_pb2 as pb
 from knit.v1 import event_service_pb2_grpc
@@ -30,6 +31,10 @@ class EventService(event_service_pb2_grpc.EventServiceServicer):
             state.open_watches += 1
         context.add_callback(state.interrupt)  # a waiting watch sees that its client has left
         try:
+            caller = caller_of(state, context)
+            refuse_unless_allowed(caller, "WatchEvents")
+            if request.with_values:
+                refuse_to_viewers(caller)
             fault = state.take_fault("WatchEvents") or Fault()
             left = fault.after_events if fault.status is not None else None
             for response in self._responses(request, context):

@@ -8,9 +8,11 @@ import attrs
 import grpc
 from google.protobuf import duration_pb2
 
+from knit._values.access import Role
 from knit.testing._calls import answer, change
 from knit.testing._pages import page_of
 from knit.testing._refusals import Refusal, invalid
+from knit.testing._roles import caller_of
 from knit.testing._state import FakeState
 from knit.testing._store import check_key, without_value
 from knit.v1 import key_value_pb2, key_value_service_pb2_grpc
@@ -36,6 +38,8 @@ class KeyValueService(key_value_service_pb2_grpc.KeyValueServiceServicer):
             found = state.store.find(request.key)
             if found is None:
                 raise Refusal("NOT_FOUND", "NO_SUCH_KEY", "The store has no such key.")
+            if self._is_viewer(context):
+                found = without_value(found)
             return pb.GetResponse(
                 key_value=found, sequence=state.feed.sequence, history_id=state.history_id
             )
@@ -56,7 +60,7 @@ class KeyValueService(key_value_service_pb2_grpc.KeyValueServiceServicer):
                 return response
             if request.is_descending:
                 found.reverse()
-            if request.keys_only:
+            if request.keys_only or self._is_viewer(context):
                 found = [without_value(each) for each in found]
             size = self._page_size(found, request)
             page, response.next_page_token = page_of(
@@ -87,7 +91,7 @@ class KeyValueService(key_value_service_pb2_grpc.KeyValueServiceServicer):
 
         def do() -> pb.PutResponse:
             step = pb.Operation(put=request.put)
-            done = self._commit(pb.CommitRequest(on_success=[step]))
+            done = self._commit(pb.CommitRequest(on_success=[step]), context)
             previous = done.results[0].key_values
             return pb.PutResponse(
                 revision=done.revision,
@@ -104,7 +108,7 @@ class KeyValueService(key_value_service_pb2_grpc.KeyValueServiceServicer):
 
         def do() -> pb.DeleteResponse:
             step = pb.Operation(delete=request.delete)
-            done = self._commit(pb.CommitRequest(on_success=[step]))
+            done = self._commit(pb.CommitRequest(on_success=[step]), context)
             result = done.results[0]
             return pb.DeleteResponse(
                 revision=done.revision,
@@ -118,12 +122,21 @@ class KeyValueService(key_value_service_pb2_grpc.KeyValueServiceServicer):
     def Commit(  # noqa: N802
         self, request: pb.CommitRequest, context: grpc.ServicerContext
     ) -> pb.CommitResponse:
-        return change(self._state, context, "Commit", request, lambda: self._commit(request))
+        return change(
+            self._state, context, "Commit", request, lambda: self._commit(request, context)
+        )
 
-    def _commit(self, request: pb.CommitRequest) -> pb.CommitResponse:
+    def _is_viewer(self, context: grpc.ServicerContext) -> bool:
+        return caller_of(self._state, context).role is Role.VIEWER
+
+    def _commit(
+        self, request: pb.CommitRequest, context: grpc.ServicerContext
+    ) -> pb.CommitResponse:
         """What is written gets the number of the turn that is under way."""
         state = self._state
-        done = state.store.commit(request, state.feed.sequence + 1)
+        caller = caller_of(state, context)
+        writer = caller.container._to_proto() if caller.is_confined and caller.container else None
+        done = state.store.commit(request, state.feed.sequence + 1, writer)
         done.revision = state.feed.sequence + bool(state.store.changes)
         done.history_id = state.history_id
         return done

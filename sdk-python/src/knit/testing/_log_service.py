@@ -11,6 +11,7 @@ import grpc
 from knit.testing._calls import abort, answer, check_containers, check_services, fail, refusing
 from knit.testing._faults import Fault
 from knit.testing._refusals import Refusal, invalid
+from knit.testing._roles import caller_of, refuse_unless_allowed
 from knit.testing._state import FakeState
 from knit.v1 import container_pb2, log_service_pb2, log_service_pb2_grpc
 
@@ -44,6 +45,7 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
             state.open_streams += 1
         context.add_callback(state.interrupt)  # a waiting stream sees that its client has left
         try:
+            refuse_unless_allowed(caller_of(state, context), "StreamLogs")
             fault = state.take_fault("StreamLogs") or Fault()
             time.sleep(fault.delay.total_seconds())
             left = fault.after_bytes if fault.status is not None else None

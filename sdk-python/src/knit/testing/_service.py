@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -37,6 +38,17 @@ class FakeService:
     ranks: set[int] = attrs.field(factory=set)
     """Those that are to be filled."""
     next_ordinal: int = 0
+    has_begun: bool = True
+    """Whether it waits for no other service any more."""
+    has_started_together: bool = False
+    started: set[int] = attrs.field(factory=set)
+    """The ranks of which a container has run."""
+    failures: defaultdict[int, dict[int | None, list[datetime]]] = attrs.field(
+        factory=lambda: defaultdict(dict)
+    )
+    """When its budgets were charged: by budget, and by rank or for the whole service."""
+    rests: dict[int, int] = attrs.field(factory=dict)
+    """How many rests a rank had, one after the other."""
     is_removed: bool = False
     was_ready: bool = False
     update: service_pb2.ServiceUpdate | None = None
@@ -47,6 +59,11 @@ class FakeService:
     def reports_ready(self) -> bool:
         """Whether its programs say themselves when they are ready."""
         return bool(self.spec.readiness.is_reported)
+
+    @property
+    def holds(self) -> bool:
+        """Whether what is granted to it waits for the others."""
+        return self.spec.starts_together and not self.has_started_together
 
     def free_ranks(self, count: int) -> list[int]:
         """The lowest that are not filled."""
@@ -100,6 +117,8 @@ class FakeService:
         succeeded = container_pb2.CONTAINER_STATE_SUCCEEDED
         if self.is_removed:
             return service_pb2.SERVICE_CONDITION_REMOVED
+        if not self.has_begun:
+            return service_pb2.SERVICE_CONDITION_PENDING
         if latest and all(c.state in FINAL for c in latest):
             if all(c.state == succeeded for c in latest):
                 return service_pb2.SERVICE_CONDITION_SUCCEEDED

@@ -7,16 +7,17 @@ import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import Message
 
-from knit._values.files import ENVIRONMENT_NAME
+from knit.testing import _restarts, _waiting
+from knit.testing._clock import FakeClock
 from knit.testing._feed import Feed
 from knit.testing._logs import FakeLogs
 from knit.testing._refusals import Refusal, no_such_container
 from knit.testing._service import FINAL, FakeService
+from knit.testing._specifications import application_as_if_staged
 from knit.testing._store import Store
 from knit.v1 import (
     application_pb2,
@@ -28,8 +29,6 @@ from knit.v1 import (
 )
 
 if TYPE_CHECKING:
-    from knit._values.driver import Driver
-    from knit._values.services import Service
     from knit._values.spec import ApplicationSpec
     from knit.testing._faults import Fault
 
@@ -50,11 +49,16 @@ class FakeState:
         spec: ApplicationSpec,
         *,
         running: bool,
+        token_key: bytes = b"",
         kept_events: int = KEPT_EVENTS,
     ) -> None:
         self.changed = threading.Condition(threading.RLock())
         self.application_id = application_id
-        self.start_time = datetime.now(timezone.utc)
+        self.token_key = token_key
+        self.clock = FakeClock()
+        self.start_time = self.clock.now()
+        self.due: dict[tuple[str, int], _waiting.Due] = {}
+        """What happens to containers as time is moved on, by service and ordinal."""
         self.faults: deque[Fault] = deque()
         self.calls: list[str] = []
         self.open_streams = 0
@@ -64,12 +68,13 @@ class FakeState:
         self.attempt_number = 1
         self.history_id = uuid.uuid4().hex
         self.waiting: list[waiting_pb2.WaitingReason] = []
+        """What a test says that containers wait for."""
         self.interruptions = 0
         self.logs = FakeLogs()
         self.progress: float | None = None
         self.services: dict[str, FakeService] = {}
         self.feed = Feed(kept_events)
-        self.store = Store(self._check_owner)
+        self.store = Store(self._check_owner, self.clock)
         self.answers: dict[str, Message] = {}
         """What was answered to requests that may be repeated, by their IDs."""
         self._kept_events = kept_events
@@ -82,7 +87,7 @@ class FakeState:
         self._outcome: application_pb2.ApplicationOutcome | None = None
         self._granted = 1  # the Application Master's own
         self._former: list[container_pb2.Container] = []
-        self.full_spec = _message(spec)
+        self.full_spec = application_as_if_staged(spec)
         self.annotations = dict(self.full_spec.annotations)
         self._begin(running=running)
 
@@ -102,9 +107,16 @@ class FakeState:
         with self.turn():
             for name, service in sorted(self.full_spec.services.items()):
                 self.add_service(name, service)
-                for rank in range(service.instances) if running else ():
-                    self.grant(name, rank)
+            _waiting.settle(self)
+            while running and (requested := self._requested()):
+                for container in requested:
+                    self.grant(container.service_name, container.rank)
+                _waiting.settle(self)
             self.note(application=self.application())
+
+    def _requested(self) -> list[container_pb2.Container]:
+        wanted = container_pb2.CONTAINER_STATE_REQUESTED
+        return [container for container in self._containers if container.state == wanted]
 
     # Turns
 
@@ -129,6 +141,7 @@ class FakeState:
         self._touched[container.service_name, container.ordinal] = container
 
     def _settle(self) -> None:
+        _waiting.settle(self)
         gone = (*FINAL, container_pb2.CONTAINER_STATE_STOPPING)
         for container in self._touched.values():
             if container.state in gone:
@@ -153,7 +166,17 @@ class FakeState:
 
     def _status(self, service: FakeService) -> service_pb2.Service:
         own = [c for c in self._containers if c.service_name == service.name]
-        return service.status(own, self.waiting)
+        status = service.status(own, [*self.waiting, *_waiting.reasons(self, service)])
+        status.accounts.extend(_restarts.accounts(service, self.clock.now()))
+        return status
+
+    def reasons(self) -> list[waiting_pb2.WaitingReason]:
+        """What containers wait for, of all services."""
+        with self.changed:
+            own = [
+                each for _, s in sorted(self.services.items()) for each in _waiting.reasons(self, s)
+            ]
+            return own + self.waiting
 
     def expire(self) -> None:
         """Ends the leases that were not kept in time."""
@@ -196,7 +219,7 @@ class FakeState:
     def add_service(self, name: str, spec: service_pb2.ServiceSpec) -> None:
         """A service begins."""
         with self.turn():
-            self.services[name] = FakeService(name, spec)
+            self.services[name] = FakeService(name, spec, has_begun=not spec.depends)
             self.add(name, spec.instances)
 
     def begin_anew(self) -> None:
@@ -206,7 +229,8 @@ class FakeState:
             self._former += self._containers
             self._containers, self.answers, self._granted = [], {}, 1
             self.services, self._statuses, self._touched, self._latest = {}, {}, {}, {}
-            self.feed, self.store = Feed(self._kept_events), Store(self._check_owner)
+            self.due = {}
+            self.feed, self.store = Feed(self._kept_events), Store(self._check_owner, self.clock)
             self.annotations = dict(self.full_spec.annotations)
             self.attempt_number += 1
             self.history_id = uuid.uuid4().hex
@@ -252,12 +276,16 @@ class FakeState:
                 service_name=service,
                 rank=rank,
                 attempt_number=1 if before is None else before.attempt_number + 1,
-                state=container_pb2.CONTAINER_STATE_REQUESTED,
+                state=(
+                    container_pb2.CONTAINER_STATE_REQUESTED
+                    if of.has_begun
+                    else container_pb2.CONTAINER_STATE_PENDING
+                ),
                 ordinal=of.next_ordinal,
                 revision=of.revision,
             )
             container.resource.CopyFrom(like.resource if like is not None else of.spec.resource)
-            container.request_time.FromDatetime(datetime.now(timezone.utc))
+            container.request_time.FromDatetime(self.clock.now())
             of.next_ordinal += 1
             of.ranks.add(rank)
             of.target = len(of.ranks)
@@ -267,9 +295,16 @@ class FakeState:
             return container
 
     def grant(self, service: str, rank: int) -> container_pb2.Container:
-        """The last container of a place runs."""
+        """The last container of a place runs, or is held until the others are granted."""
         with self.turn():
             container = self._at(service, rank)
+            if container.state == container_pb2.CONTAINER_STATE_PENDING:
+                raise ValueError(
+                    f"{service}.{rank} is PENDING: YARN has not been asked for it. "
+                    + " ".join(
+                        r.explanation for r in _waiting.reasons(self, self.services[service])
+                    )
+                )
             self._granted += 1
             number = self.application_id.removeprefix("application_")
             container.container_id = (
@@ -277,19 +312,31 @@ class FakeState:
             )
             container.node_id = f"node-{self._granted % 3 + 1}:45454"
             container.node_http_address = f"node-{self._granted % 3 + 1}:8042"
+            self.touch(container)
+            if self.services[service].holds:
+                _waiting.hold(self, container)
+                _waiting.settle(self)
+            else:
+                self.run(container)
+            return _copy(container)
+
+    def run(self, container: container_pb2.Container) -> None:
+        """A container that was granted runs."""
+        with self.turn():
+            service = self.services[container.service_name]
+            service.started.add(container.rank)
             container.state = container_pb2.CONTAINER_STATE_RUNNING
-            container.start_time.FromDatetime(datetime.now(timezone.utc))
+            container.start_time.FromDatetime(self.clock.now())
             self.logs.open(container.container_id)
-            if not self.services[service].reports_ready:
+            if not service.reports_ready:
                 self.set_ready(container, is_ready=True)
             self.touch(container)
-            return _copy(container)
 
     def set_ready(self, container: container_pb2.Container, *, is_ready: bool) -> None:
         """A container is ready from now on, or is not any more."""
         with self.turn():
             if is_ready and not container.is_ready:
-                container.ready_time.FromDatetime(datetime.now(timezone.utc))
+                container.ready_time.FromDatetime(self.clock.now())
             container.is_ready = is_ready
             self.touch(container)
 
@@ -301,10 +348,15 @@ class FakeState:
             container = self.find(container_id)
             if container is None:
                 raise KeyError(container_id)
+            if container.state == container_pb2.CONTAINER_STATE_HELD:
+                _waiting.give_back(self, [container])
+                return
             state = container_pb2.CONTAINER_STATE_FAILED
             if exit_code == 0 and reason == container_pb2.EXIT_REASON_EXITED:
                 state = container_pb2.CONTAINER_STATE_SUCCEEDED
             self._close(container, state, reason, exit_code, diagnostics)
+            if state == container_pb2.CONTAINER_STATE_FAILED:
+                _restarts.after_failure(self, container)
 
     def stop(
         self,
@@ -316,7 +368,7 @@ class FakeState:
             seen = []
             for container in containers:
                 if container.state not in FINAL:
-                    granted = bool(container.container_id)
+                    granted = container.HasField("start_time")
                     container.state = container_pb2.CONTAINER_STATE_STOPPING
                     answer = _copy(container)
                     self._close(container, container_pb2.CONTAINER_STATE_STOPPED, reason, None)
@@ -331,8 +383,7 @@ class FakeState:
 
     def of_service(self, name: str) -> list[container_pb2.Container]:
         """The containers of a service, themselves: of each rank that is to be filled the last."""
-        latest = {c.rank: c for c in self._containers if c.service_name == name}
-        return [c for rank, c in sorted(latest.items()) if rank in self.services[name].ranks]
+        return [self._latest[name, rank] for rank in sorted(self.services[name].ranks)]
 
     def find_ref(self, service: str, ordinal: int) -> container_pb2.Container | None:
         """The container of this ordinal, itself."""
@@ -347,6 +398,11 @@ class FakeState:
     def find_place(self, service: str, rank: int) -> container_pb2.Container | None:
         """The last container of a place, itself."""
         return self._latest.get((service, rank))
+
+    def is_pending(self, service: str, rank: int) -> bool:
+        """Whether YARN has not been asked for the last container of a place."""
+        with self.changed:
+            return self._at(service, rank).state == container_pb2.CONTAINER_STATE_PENDING
 
     def is_over(self, container_id: str) -> bool:
         """Whether a container has ended, and with it what it writes."""
@@ -411,44 +467,10 @@ class FakeState:
             container.exit.exit_code = exit_code
             if 129 <= exit_code <= 159:
                 container.exit.signal = exit_code - 128
-        container.exit.finish_time.FromDatetime(datetime.now(timezone.utc))
+        container.exit.finish_time.FromDatetime(self.clock.now())
+        container.ClearField("restart_time")
         container.is_ready = False
         self.touch(container)
-
-
-def _message(spec: ApplicationSpec) -> application_pb2.ApplicationSpec:
-    """The specification as an Application Master is given it."""
-    driver = spec.driver
-    return spec._to_proto(
-        {name: _staged(service) for name, service in spec.services.items()},
-        driver_resources=None if driver is None else _staged(driver),
-    )
-
-
-def as_if_staged(service: Service) -> service_pb2.ServiceSpec:
-    """A service as an Application Master is given it."""
-    return service._to_proto(_staged(service))
-
-
-def _staged(of: Service | Driver) -> dict[str, service_pb2.LocalResource]:
-    kinds = service_pb2.LocalResourceType
-    found = {
-        file.name: service_pb2.LocalResource(
-            url=(
-                f"hdfs://fake/{file.name}{'.tar.gz' if file.archive else ''}"
-                if file.local_path is not None
-                else file.source
-            ),
-            type=kinds.Value(f"LOCAL_RESOURCE_TYPE_{'ARCHIVE' if file.archive else 'FILE'}"),
-            visibility=service_pb2.LocalResourceVisibility.ValueType(file.visibility),
-        )
-        for file in of.files.values()
-    }
-    if of.python_environment is not None:
-        found[ENVIRONMENT_NAME] = service_pb2.LocalResource(
-            url=f"hdfs://fake/{ENVIRONMENT_NAME}.tar.gz", type=kinds.LOCAL_RESOURCE_TYPE_ARCHIVE
-        )
-    return found
 
 
 def _copy(container: container_pb2.Container) -> container_pb2.Container:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 import attrs
 
+from knit.testing._clock import FakeClock
 from knit.testing._refusals import Refusal, invalid
 from knit.v1 import event_service_pb2, key_value_pb2
 from knit.v1 import key_value_service_pb2 as pb
@@ -37,10 +37,12 @@ class Store:
 
     Args:
         check_owner: Refuses a container that cannot own a key.
+        clock: When leases end.
     """
 
-    def __init__(self, check_owner: Owners) -> None:
+    def __init__(self, check_owner: Owners, clock: FakeClock) -> None:
         self._check_owner = check_owner
+        self._clock = clock
         self._by_key: dict[bytes, key_value_pb2.KeyValue] = {}
         self._keys: list[bytes] = []
         self._bytes = 0
@@ -71,8 +73,20 @@ class Store:
 
     # Transactions
 
-    def commit(self, request: pb.CommitRequest, revision: int) -> pb.CommitResponse:
-        """Compares, then does one list or the other; a refusal leaves all as it was."""
+    def commit(
+        self,
+        request: pb.CommitRequest,
+        revision: int,
+        writer: key_value_pb2.ContainerRef | None = None,
+    ) -> pb.CommitResponse:
+        """
+        Compares, then does one list or the other; a refusal leaves all as it was.
+
+        Args:
+            request: What is to be compared and done.
+            revision: What the keys that change get.
+            writer: The container that may write no other's keys. None: somebody who may.
+        """
         for steps in (request.on_success, request.on_failure):
             if len(steps) > MOST_OPERATIONS or len(request.comparisons) > MOST_OPERATIONS:
                 raise invalid("There are more than 1,024 of them.")
@@ -81,7 +95,7 @@ class Store:
         steps = request.on_success if succeeded else request.on_failure
         changed = len(self.changes)
         try:
-            results = [self._do(step, revision) for step in steps]
+            results = [self._do(step, revision, writer) for step in steps]
         except Refusal:
             self._undo(changed)
             raise
@@ -142,15 +156,18 @@ class Store:
             return left > right  # type: ignore[operator]
         return left >= right  # type: ignore[operator]
 
-    def _do(self, step: pb.Operation, revision: int) -> pb.OperationResult:
+    def _do(
+        self, step: pb.Operation, revision: int, writer: key_value_pb2.ContainerRef | None
+    ) -> pb.OperationResult:
         kind = step.WhichOneof("operation")
         if kind == "put":
-            previous = self._put(step.put, revision)
+            previous = self._put(step.put, revision, writer)
             wanted = [previous] if previous is not None and step.put.return_previous else []
             return pb.OperationResult(key_values=wanted)
         if kind == "delete":
             gone = self.within(step.delete.range)
             for each in gone:
+                _refuse_anothers(each, writer)
                 self._change(each.key, None)
             shown = gone if step.delete.return_previous else []
             return pb.OperationResult(
@@ -164,7 +181,12 @@ class Store:
             )
         raise invalid("An operation is none.")
 
-    def _put(self, put: pb.PutOperation, revision: int) -> key_value_pb2.KeyValue | None:
+    def _put(
+        self,
+        put: pb.PutOperation,
+        revision: int,
+        writer: key_value_pb2.ContainerRef | None,
+    ) -> key_value_pb2.KeyValue | None:
         check_key(put.key)
         if len(put.value) > LARGEST_VALUE_BYTES:
             raise Refusal(
@@ -176,6 +198,7 @@ class Store:
         previous = self._by_key.get(put.key)
         new = key_value_pb2.KeyValue(key=put.key, create_revision=revision)
         if previous is not None:
+            _refuse_anothers(previous, writer)
             new.CopyFrom(previous)
         if put.HasField("value"):
             new.value = put.value
@@ -185,6 +208,12 @@ class Store:
             new.version + 1,
         )
         if put.WhichOneof("ownership") == "owner":
+            if writer is not None and _owner_key(put.owner) != _owner_key(writer):
+                raise Refusal(
+                    "PERMISSION_DENIED",
+                    "PERMISSION_DENIED",
+                    "A container gives no key to another. Give it to yourself or nobody.",
+                )
             self._check_owner(put.owner)
             new.owner.CopyFrom(put.owner)
         elif put.no_owner:
@@ -231,7 +260,7 @@ class Store:
         if not _SHORTEST_LEASE <= time_to_live <= _LONGEST_LEASE:
             raise invalid("time_to_live is not 1 s to 1 day.")
         lease_id = next(self._lease_ids)
-        ends_at = time.monotonic() + time_to_live.total_seconds()
+        ends_at = self._clock.monotonic() + time_to_live.total_seconds()
         self._leases[lease_id] = _Lease(time_to_live, ends_at)
         return lease_id
 
@@ -245,7 +274,7 @@ class Store:
                 f"The lease {lease_id} has ended.",
                 {"lease_id": lease_id},
             )
-        lease.ends_at = time.monotonic() + lease.time_to_live.total_seconds()
+        lease.ends_at = self._clock.monotonic() + lease.time_to_live.total_seconds()
         return lease.time_to_live
 
     def revoke_lease(self, lease_id: int) -> int:
@@ -259,7 +288,7 @@ class Store:
 
     def overdue(self) -> Iterator[int]:
         """The leases that were not kept in time."""
-        now = time.monotonic()
+        now = self._clock.monotonic()
         return (lease_id for lease_id, each in list(self._leases.items()) if each.ends_at <= now)
 
 
@@ -293,6 +322,21 @@ def _check_steps(steps: Sequence[pb.Operation]) -> None:
 
 def _size(key_value: key_value_pb2.KeyValue) -> int:
     return len(key_value.key) + len(key_value.value) + BYTES_OF_A_KEY
+
+
+def _refuse_anothers(
+    there: key_value_pb2.KeyValue, writer: key_value_pb2.ContainerRef | None
+) -> None:
+    owner = there.owner
+    if writer is None or not there.HasField("owner") or _owner_key(owner) == _owner_key(writer):
+        return
+    raise Refusal(
+        "PERMISSION_DENIED",
+        "PERMISSION_DENIED",
+        f"{there.key!r} belongs to {owner.service_name}#{owner.ordinal}, and a container writes "
+        "and deletes no key of another's. Use a key of your own.",
+        {"service_name": owner.service_name, "ordinal": owner.ordinal},
+    )
 
 
 def _owner_key(owner: key_value_pb2.ContainerRef) -> tuple[str, int]:

@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import copy
-import gc
 import json
-import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-import urllib3
 
 from knit import (
     AccessDeniedError,
-    ApplicationFailedError,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ApplicationSpec,
     Client,
-    ClusterTimeoutError,
     ConfigurationError,
     FileMissingError,
-    FinalStatus,
-    KnitError,
-    PackingProgress,
-    PythonEnvironmentError,
     QueueNotFoundError,
     QueueStoppedError,
     Resources,
@@ -39,54 +26,14 @@ from knit import (
     SpecError,
     StagingProgress,
     SubmissionError,
-    WaitTimeoutError,
     YarnState,
-    _environments,
 )
 from knit._staging.sweep import _is_in_flight
-from knit._wire.tls import ApplicationTls
 from knit.testing import FakeApplicationMaster
 from knit.v1 import application_pb2, service_pb2
-from tests.environments.building import make_venv, write_archive
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.server import Answer, FakeServer, Request, closed_port
-
-HOME = "/user/alice"
-SPEC = ApplicationSpec("demo", {"worker": Service("work", environment={"TOKEN": "hunter2"})})
-
-
-@pytest.fixture
-def cluster() -> Iterator[FakeCluster]:
-    with FakeCluster() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    jar = tmp_path / "knit-am.jar"
-    jar.write_bytes(b"the jar")
-    monkeypatch.setattr("knit._submission.submit.JAR", jar)
-
-
-@pytest.fixture
-def client(cluster: FakeCluster) -> Iterator[Client]:
-    with Client(cluster.config, user="alice", timeout=timedelta(seconds=5)) as opened:
-        yield opened
-
-
-def staged(cluster: FakeCluster, directory: str) -> list[str]:
-    with cluster.file_system.lock:
-        return [
-            name
-            for name, entry in cluster.file_system.entries.items()
-            if name.startswith(f"{HOME}/.knit/{directory}/") and not entry.is_directory
-        ]
-
-
-def secrets_of(cluster: FakeCluster, application_id: str) -> dict[str, bytes]:
-    submission = cluster.resource_manager.submissions[application_id]
-    entries = submission["am-container-spec"]["credentials"]["secrets"]["entry"]
-    return {entry["key"]: base64.urlsafe_b64decode(entry["value"]) for entry in entries}
+from tests.fakes.server import Answer, closed_port
+from tests.handles.client.submitting import HOME, SPEC, secrets_of, staged
 
 
 def test_a_submission_carries_what_the_application_master_needs(
@@ -475,264 +422,3 @@ def test_leaving_the_block_closes_the_handles(cluster: FakeCluster) -> None:
         application = client.submit(SPEC)
     with pytest.raises(ConnectionError):
         application.containers()
-
-
-def test_an_archive_of_an_environment_travels_as_one(
-    cluster: FakeCluster, client: Client, tmp_path: Path
-) -> None:
-    archive = tmp_path / "env.tar.gz"
-    write_archive(archive)
-    (tmp_path / "a.txt").write_text("some")
-    spec = ApplicationSpec(
-        "demo",
-        {
-            "one": Service("first", files=[tmp_path / "a.txt"], python_environment=archive),
-            "two": Service("second", files={"b.txt": tmp_path / "a.txt"}),
-        },
-    )
-    application = client.submit(spec)
-
-    secrets = secrets_of(cluster, application.application_id)
-    message = application_pb2.ApplicationSpec.FromString(secrets["knit.application"])
-    one, two = message.services["one"], message.services["two"]
-    assert one.python_environment == "PYTHON_DIR"
-    found = one.local_resources["PYTHON_DIR"]
-    assert found.type == service_pb2.LOCAL_RESOURCE_TYPE_ARCHIVE
-    assert found.url.endswith(".tar.gz")
-    assert found.size_bytes == archive.stat().st_size
-    assert one.local_resources["a.txt"] == two.local_resources["b.txt"]
-    assert two.python_environment == ""
-    assert set(two.local_resources) == {"b.txt"}
-
-
-def test_an_environment_is_packed_once_and_travels_once(
-    cluster: FakeCluster, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    venv = make_venv(tmp_path / "venv")
-    spec = ApplicationSpec("demo", {"one": Service("first", python_environment=venv)})
-    packing: list[PackingProgress] = []
-    staging: list[StagingProgress] = []
-    for _ in range(2):
-        client.submit(spec, progress=staging.append, packing_progress=packing.append)
-
-    assert [state.cached for state in packing].count(True) == 1
-    assert packing[-1].cached
-    assert {s.cached for s in staging if s.file.endswith(".tar.gz")} == {False, True}
-    assert staging[-1].cached
-
-
-def test_packing_ends_once_a_check_has_failed(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody needs the archive any more, and it may take minutes to make."""
-    ended: list[BaseException] = []
-    state = PackingProgress(environment="env", packed_bytes=1, total_bytes=2, cached=False)
-
-    def pack(_: object, progress: Callable[[PackingProgress], None]) -> Path:
-        try:
-            for _ in range(1000):
-                progress(state)
-                time.sleep(0.005)
-        except BaseException as error:
-            ended.append(error)
-            raise
-        return tmp_path / "knit-am.jar"
-
-    monkeypatch.setattr(_environments, "to_stage", pack)
-    venv = make_venv(tmp_path / "venv")
-    service = Service("first", python_environment=venv)
-    with pytest.raises(QueueStoppedError):
-        client.submit(ApplicationSpec("demo", {"one": service}, queue="closed"))
-    assert len(ended) == 1
-
-
-def test_uploads_end_once_the_submission_has_failed(
-    cluster: FakeCluster, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    size = 64 << 20
-    with (tmp_path / "large").open("wb") as file:
-        file.truncate(size)
-    begun = threading.Event()
-    states: list[StagingProgress] = []
-
-    def progress(state: StagingProgress) -> None:
-        if state.sent_bytes > 1 << 20:
-            begun.set()
-            time.sleep(0.05)
-        states.append(state)
-
-    def generate() -> ApplicationTls:
-        begun.wait(60)
-        raise SpecError("no keys")
-
-    monkeypatch.setattr(ApplicationTls, "generate", generate)
-    spec = ApplicationSpec("demo", {"one": Service("first", files=[tmp_path / "large"])})
-    with pytest.raises(SpecError, match="no keys"):
-        client.submit(spec, progress=progress)
-    assert states[-1].sent_bytes < size
-    assert not [name for name in staged(cluster, "cache") if name.endswith(".part")]
-
-
-def test_an_environment_is_checked_before_anything_is_asked(
-    cluster: FakeCluster, client: Client, tmp_path: Path
-) -> None:
-    (tmp_path / "env.zip").write_text("this is no archive")
-    refused: list[tuple[str | Path, type[KnitError]]] = [
-        (tmp_path / "nothing", FileMissingError),
-        (tmp_path, PythonEnvironmentError),
-        (tmp_path / "env.zip", PythonEnvironmentError),
-        ("/usr", PythonEnvironmentError),
-    ]
-    for source, error in refused:
-        spec = ApplicationSpec("demo", {"one": Service("first", python_environment=source)})
-        for act in (client.submit, client.check):
-            with pytest.raises(error, match=r"services\.one\.python_environment: "):
-                act(spec)
-    assert cluster.resource_manager.submissions == {}
-    assert cluster.resource_manager.requests == []
-
-
-# Handles
-
-
-def silent(server: FakeServer) -> None:
-    """It takes requests, and answers none for a long time."""
-
-    def wait(_: Request) -> None:
-        time.sleep(20)
-
-    server.answers_with = wait
-
-
-@pytest.fixture
-def timeouts(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What the transport to the cluster's daemons was given for each request of this thread."""
-    given: list[float] = []
-    here = threading.current_thread()
-    request = urllib3.PoolManager.request
-
-    def noting(self: urllib3.PoolManager, *args: Any, **kwargs: Any) -> Any:
-        if threading.current_thread() is here:  # who sweeps meanwhile has a time of its own
-            given.append(kwargs["timeout"].total)
-        return request(self, *args, **kwargs)
-
-    monkeypatch.setattr(urllib3.PoolManager, "request", noting)
-    return given
-
-
-def test_a_timeout_bounds_what_is_read_for_a_call(
-    cluster: FakeCluster, client: Client, timeouts: list[float]
-) -> None:
-    application_id = "application_1700000000000_0007"
-    cluster.resource_manager.applications[application_id] = {
-        "id": application_id,
-        "state": "RUNNING",
-        "amRPCAddress": f"127.0.0.1:{closed_port()}",
-    }
-    silent(cluster.name_node)
-    with pytest.raises(ClusterTimeoutError):
-        client.application(application_id).describe(timeout=timedelta(seconds=1.2))
-    assert {request.path.split("/")[1] for request in cluster.name_node.requests} == {"webhdfs"}
-    assert max(timeouts) <= 1.2
-
-
-def test_a_timeout_bounds_a_kill_and_what_is_cleared_up_after_it(
-    cluster: FakeCluster, client: Client, timeouts: list[float]
-) -> None:
-    application = client.submit(SPEC)
-    silent(cluster.name_node)
-    timeouts.clear()
-    assert application.kill(timeout=timedelta(seconds=1)).state is YarnState.KILLED
-    assert application.kill(timeout=timedelta()).state is YarnState.KILLED
-    assert max(timeouts) <= 1
-
-
-class Interrupted(BaseException):
-    """Stands for KeyboardInterrupt, which would end the tests."""
-
-
-@pytest.mark.parametrize("error", [KeyError, Interrupted, KeyboardInterrupt])
-def test_a_block_left_by_an_exception_kills_what_it_submitted(
-    cluster: FakeCluster, client: Client, error: type[BaseException]
-) -> None:
-    def leave_badly() -> None:
-        with client.submit(SPEC):
-            raise error
-
-    with pytest.raises(error):
-        leave_badly()
-    assert [app["state"] for app in cluster.resource_manager.applications.values()] == ["KILLED"]
-
-
-def test_a_block_left_otherwise_lets_the_application_run(
-    cluster: FakeCluster, client: Client
-) -> None:
-    with client.submit(SPEC) as application:
-        pass
-    # It is not this one's to kill: it was submitted by somebody else.
-    with pytest.raises(KeyError), client.application(application.application_id):
-        raise KeyError
-    states = [app["state"] for app in cluster.resource_manager.applications.values()]
-    assert "KILLED" not in states
-
-
-def test_what_cannot_be_killed_on_the_way_out_hides_no_exception(
-    cluster: FakeCluster, client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
-    def leave_badly() -> None:
-        with client.submit(SPEC) as application:
-            refuse = Answer.error(500, "YarnRuntimeException", "out of order")
-            cluster.resource_manager.answers_with = lambda _: refuse
-            assert application.application_id
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        leave_badly()
-    assert "may still run" in caplog.text
-    assert "knit kill application_" in caplog.text
-
-
-def test_running_stays_to_the_end(cluster: FakeCluster, client: Client) -> None:
-    manager = cluster.resource_manager
-
-    def end(number: int, status: str) -> None:
-        while len(manager.submissions) < number:
-            time.sleep(0.01)
-        manager.change(list(manager.submissions)[-1], state="FINISHED", finalStatus=status)
-
-    results = [("SUCCEEDED", None), ("FAILED", ApplicationFailedError)]
-    for number, (status, expected) in enumerate(results, start=1):
-        ending = threading.Thread(target=end, args=(number, status))
-        ending.start()
-        if expected is None:
-            assert client.run(SPEC).final_status is FinalStatus.SUCCEEDED
-        else:
-            with pytest.raises(expected):
-                client.run(SPEC)
-        ending.join()
-
-
-def test_running_kills_what_does_not_end_in_time(cluster: FakeCluster, client: Client) -> None:
-    with pytest.raises(WaitTimeoutError):
-        client.run(SPEC, timeout=timedelta(seconds=0.1))
-    assert [app["state"] for app in cluster.resource_manager.applications.values()] == ["KILLED"]
-
-
-def test_handles_that_nobody_holds_are_not_kept(client: Client) -> None:
-    kept = client.application("application_1700000000000_0001")
-    for number in range(100):
-        client.application(f"application_1700000000000_{number:04}")
-    gc.collect()
-    assert list(client._handles) == [kept]
-
-
-def test_a_pickled_client_opens_connections_of_its_own(
-    cluster: FakeCluster, client: Client
-) -> None:
-    client.submit(SPEC)
-    for copied in (pickle.loads(pickle.dumps(client)), copy.deepcopy(client)):
-        with copied:
-            assert (copied.user, copied._timeout) == (client.user, client._timeout)
-            assert len(copied.applications()) == 1
-    assert len(client.applications()) == 1

@@ -13,7 +13,7 @@ import knit.v1.LogLevel as LogLevelMessage
 
 // What is submitted beside the services, as messages and as our own types.
 
-internal fun DriverMessage.toDomain() = DriverSpec(command, environmentMap.toMap(), pythonEnvironment.ifEmpty { null })
+internal fun DriverMessage.toDomain() = DriverSpec(command, environmentMap.toMap(), pythonEnvironment.ifEmpty { null }, access.toDomain())
 
 /** Without the values of variables, which may be secret, unless [showsValues]. */
 internal fun DriverSpec.toMessage(showsValues: Boolean = false): DriverMessage =
@@ -22,6 +22,7 @@ internal fun DriverSpec.toMessage(showsValues: Boolean = false): DriverMessage =
     .setCommand(command)
     .putAllEnvironment(if (showsValues) environment else environment.mapValues { "" })
     .setPythonEnvironment(pythonEnvironment.orEmpty())
+    .setAccess(access.toMessage())
     .build()
 
 internal fun AttemptPolicyMessage.toDomain(): AttemptPolicy =

@@ -5,6 +5,7 @@ import com.google.protobuf.Message
 import com.google.protobuf.Timestamp
 import knit.am.core.AmException
 import knit.am.core.Reason
+import knit.v1.Access
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
@@ -145,6 +146,7 @@ internal fun ApplicationSpec.problem(): String? {
 
 private fun ApplicationSpec.problemBesideServices(): String? =
   driver.unknownField("driver")
+    ?: unknownValue("driver.access", driver.accessValue, driver.access == Access.UNRECOGNIZED)
     ?: submission.unknownField("submission")
     ?: accessControl.unknownField("access_control")
     ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)

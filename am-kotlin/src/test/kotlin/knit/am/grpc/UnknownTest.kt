@@ -62,14 +62,14 @@ class UnknownTest {
             .newBuilder()
             .setUnknownFields(newer)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "resource has a field with number 99" to {
           AddContainersRequest
             .newBuilder()
             .setResource(resource)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "request has a field with number 99" to {
           StopContainersRequest

@@ -26,6 +26,7 @@ import knit.am.log.MasterLog
 import knit.am.security.ClientRoles
 import knit.am.security.ContainerCredentials
 import knit.am.security.ContainerTokens
+import knit.am.security.DriverHolder
 import knit.am.security.roleOf
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
@@ -147,7 +148,13 @@ internal class ApplicationMaster(
     )
 
   private fun DriverSpec.script(variables: ApplicationVariables): String =
-    LaunchSpec(command, variables.ofDriver(environment), emptyMap(), pythonEnvironment).script()
+    LaunchSpec(
+      command,
+      variables.ofDriver(environment),
+      emptyMap(),
+      pythonEnvironment,
+      credentials.of(DriverHolder(config.attemptNumber), variables.masterAddress),
+    ).script()
 
   /** Where a failure is to be made good by another attempt, YARN is told nothing: it starts the next one once this one is gone. */
   private fun leaveToNextAttempt(outcome: Outcome) {
@@ -175,7 +182,7 @@ internal class ApplicationMaster(
         credentials = config.tls.serverCredentials(config.submission.clientGrants.mapTo(mutableSetOf()) { it.fingerprint }),
         services = services,
         activity = activity,
-        callers = CallerInterceptor(tokens) { holder -> loop.snapshots.value.roleOf(holder) },
+        callers = CallerInterceptor(tokens) { holder -> loop.snapshots.value.roleOf(holder, config.submission.driver?.access) },
         roles = ClientRoles(config.submission.clientGrants),
         ports = config.submission.masterPorts ?: AmServer.ANY_PORT,
       ).start()

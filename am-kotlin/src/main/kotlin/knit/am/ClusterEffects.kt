@@ -17,6 +17,7 @@ import knit.am.core.StopDriver
 import knit.am.core.Unregister
 import knit.am.driver.Driver
 import knit.am.log.ContainerIndex
+import knit.am.security.ContainerHolder
 import knit.am.security.TokenHolder
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.LaunchSpec
@@ -177,7 +178,7 @@ internal class ClusterEffects(
       environment = variables.ofContainer(key, ordinal, lease, spec.environment + environment),
       described = spec.localResources,
       pythonEnvironment = spec.pythonEnvironment,
-      credentials = credentials(TokenHolder(ContainerRef(key.place.serviceName, ordinal), key.attemptNumber), variables.masterAddress),
+      credentials = credentials(ContainerHolder(ContainerRef(key.place.serviceName, ordinal), key.attemptNumber), variables.masterAddress),
     )
   }
 }

@@ -1,5 +1,6 @@
 package knit.am
 
+import knit.am.core.Access
 import knit.am.core.problemInLaunch
 
 /** A program that runs beside the Application Master, in its container. */
@@ -8,6 +9,8 @@ data class DriverSpec(
   val environment: Map<String, String> = emptyMap(),
   /** Which file of the Application Master's container is the Python environment that is made ready for the command. */
   val pythonEnvironment: String? = null,
+  /** What it may ask of the Application Master. */
+  val access: Access = Access.CONTAINER,
 ) {
   /** Why it cannot be run anywhere, in a sentence; null if it can. */
   internal fun problem(): String? = problemInLaunch(command, environment)?.let { "The driver cannot be run: $it." }

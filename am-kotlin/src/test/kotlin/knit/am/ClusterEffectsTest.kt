@@ -17,6 +17,7 @@ import knit.am.core.key
 import knit.am.core.lease
 import knit.am.core.service
 import knit.am.log.ContainerIndex
+import knit.am.security.ContainerHolder
 import knit.am.security.TokenHolder
 import knit.am.yarn.ApplicationVariables
 import knit.am.yarn.FakeNodeManager
@@ -71,7 +72,7 @@ class ClusterEffectsTest {
       runCurrent()
       assertEquals(listOf<Input>(Started(id(1))), events)
       assertEquals("1", nodeManager.launched.getValue(id(1)).environment["KNIT_RANK"])
-      val holder = TokenHolder(ContainerRef("worker", 1), launch(1).key.attemptNumber)
+      val holder = ContainerHolder(ContainerRef("worker", 1), launch(1).key.attemptNumber)
       assertEquals(credentials(holder, "am:50100"), nodeManager.launched.getValue(id(1)).credentials)
     }
 

@@ -1,32 +1,13 @@
 package knit.am
 
 import com.google.protobuf.ByteString
-import com.google.rpc.ErrorInfo
 import io.grpc.Channel
-import io.grpc.ClientInterceptors
-import io.grpc.Grpc
-import io.grpc.ManagedChannel
-import io.grpc.Metadata
 import io.grpc.Status
-import io.grpc.StatusException
-import io.grpc.TlsChannelCredentials
-import io.grpc.stub.MetadataUtils
 import knit.am.core.Access
 import knit.am.core.Readiness
 import knit.am.core.ServiceSpec
-import knit.am.core.kv.Bytes
-import knit.am.core.lease
 import knit.am.core.service
-import knit.am.driver.FakeDriver
-import knit.am.grpc.documentOf
-import knit.am.log.ContainerIndex
-import knit.am.log.FakeLogSource
-import knit.am.security.ContainerKeys
-import knit.am.security.Tls
-import knit.am.yarn.FakeNodeManager
-import knit.am.yarn.FakeResourceManager
 import knit.am.yarn.LaunchSpec
-import knit.client.Keys
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineStub
 import knit.v1.ContainerRef
 import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineStub
@@ -42,7 +23,6 @@ import knit.v1.Role
 import knit.v1.ShutdownRequest
 import knit.v1.StopContainersRequest
 import knit.v1.UpdateApplicationRequest
-import kotlinx.coroutines.CompletableDeferred
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.coroutineScope
@@ -56,10 +36,6 @@ import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.io.TempDir
 import java.nio.file.Path
-import java.time.Clock
-import java.time.Duration
-import java.util.concurrent.TimeUnit
-import com.google.rpc.Status as StatusMessage
 
 /** What a container may, with nothing but the files that its launch writes: the whole Application Master over real mutual TLS. */
 @Timeout(60)
@@ -67,91 +43,16 @@ class ContainerCallsTest {
   @TempDir
   lateinit var logDirectory: Path
 
-  private val keys = Keys.generate()
-  private val resourceManager = FakeResourceManager().apply { isGenerous = true }
-  private val nodeManager = FakeNodeManager()
-  private val published = CompletableDeferred<String>()
-  private val channels = ArrayList<ManagedChannel>()
-  private val staging =
-    object : Staging {
-      override suspend fun publish(address: String) {
-        published.complete(address)
-      }
-
-      override suspend fun remove() = Unit
-    }
-
-  private fun master(services: Map<String, ServiceSpec>): ApplicationMaster {
-    val container = keys.clients.getValue(knit.am.core.Role.CONTAINER)
-    return ApplicationMaster(
-      config =
-        AmConfig(
-          applicationId = "application_1_0001",
-          attemptNumber = 1,
-          host = "localhost",
-          document = documentOf(Submission("demo", services, Duration.ZERO, null, "ann", annotations = mapOf("ticket" to Bytes.of("42")))),
-          logDirectory = logDirectory,
-          tls = Tls(keys.authority.toByteArray(), keys.server.certificate.toByteArray(), keys.server.key.toByteArray()),
-          lease = lease(0),
-          containerKeys = ContainerKeys(container.certificate.toByteArray(), container.key.toByteArray(), keys.tokenKey),
-        ),
-      resourceManager = resourceManager,
-      nodeManager = nodeManager,
-      logSource = FakeLogSource(),
-      index = ContainerIndex(logDirectory, Dispatchers.IO.limitedParallelism(1)),
-      events = EventLogs(logDirectory, Dispatchers.IO.limitedParallelism(1)),
-      staging = staging,
-      clock = Clock.systemUTC(),
-      nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
-      drivers = { _, script -> FakeDriver(script) },
-    )
-  }
+  private val inside by lazy { InsideCalls(logDirectory) }
 
   @AfterEach
-  fun close() = channels.forEach { it.shutdownNow() }
+  fun close() = inside.close()
 
-  private suspend fun connect(role: knit.am.core.Role): ApplicationServiceCoroutineStub {
-    val pair = keys.clients.getValue(role)
-    val credentials =
-      TlsChannelCredentials
-        .newBuilder()
-        .trustManager(keys.authority.byteInputStream())
-        .keyManager(pair.certificate.byteInputStream(), pair.key.byteInputStream())
-        .build()
-    val port = published.await().substringAfter(':').toInt()
-    val channel = Grpc.newChannelBuilderForAddress("localhost", port, credentials).overrideAuthority(Keys.SERVER_NAME).build()
-    channels += channel
-    return ApplicationServiceCoroutineStub(channel)
-  }
+  private suspend fun connect(role: knit.am.core.Role): ApplicationServiceCoroutineStub = inside.connect(role)
 
-  /** What a program in any language does with the files. */
-  private fun connect(files: Map<String, String>): Channel {
-    val credentials =
-      TlsChannelCredentials
-        .newBuilder()
-        .trustManager(files.getValue("ca.pem").byteInputStream())
-        .keyManager(files.getValue("cert.pem").byteInputStream(), files.getValue("key.pem").byteInputStream())
-        .build()
-    val (host, port) = files.getValue("address").split(':')
-    val channel = Grpc.newChannelBuilderForAddress(host, port.toInt(), credentials).overrideAuthority(files.getValue("server_name")).build()
-    channels += channel
-    val headers = Metadata().apply { put(Metadata.Key.of("knit-token", Metadata.ASCII_STRING_MARSHALLER), files.getValue("token")) }
-    return ClientInterceptors.intercept(channel, MetadataUtils.newAttachHeadersInterceptor(headers))
-  }
+  private fun connect(files: Map<String, String>): Channel = inside.connect(files)
 
-  private suspend fun refusal(call: suspend () -> Any): Pair<Status.Code, String> =
-    try {
-      call()
-      Status.Code.OK to ""
-    } catch (refused: StatusException) {
-      val details = checkNotNull(refused.trailers?.get(Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER)))
-      refused.status.code to
-        StatusMessage
-          .parseFrom(details)
-          .getDetails(0)
-          .unpack(ErrorInfo::class.java)
-          .reason
-    }
+  private suspend fun refusal(call: suspend () -> Any): Pair<Status.Code, String> = inside.refusal(call)
 
   private suspend fun Channel.application(withValues: Boolean = false): GetApplicationResponse =
     ApplicationServiceCoroutineStub(this).getApplication(GetApplicationRequest.newBuilder().setWithValues(withValues).build())
@@ -164,12 +65,12 @@ class ContainerCallsTest {
     test: suspend (Map<String, LaunchSpec>) -> Unit,
   ) = runBlocking(Dispatchers.Default) {
     coroutineScope {
-      val outcome = async { master(services).run() }
+      val outcome = async { inside.master(services).run() }
       try {
-        published.await()
+        inside.published.await()
         val count = services.values.sumOf { it.instances }
-        withTimeout(20_000) { while (nodeManager.launched.size < count) delay(20) }
-        test(nodeManager.launched.toMap())
+        withTimeout(20_000) { while (inside.nodeManager.launched.size < count) delay(20) }
+        test(inside.nodeManager.launched.toMap())
       } finally {
         outcome.cancel()
       }
@@ -197,7 +98,7 @@ class ContainerCallsTest {
 
       val stopped = container.stop(own.key).getContainers(0)
       assertEquals(ContainerState.CONTAINER_STATE_STOPPING, stopped.state)
-      resourceManager.complete(own.key)
+      inside.resourceManager.complete(own.key)
       withTimeout(20_000) { while (refusal { container.application() } != Status.Code.UNAUTHENTICATED to "CONTAINER_ENDED") delay(20) }
       assertEquals(Role.ROLE_CONTAINER, connect(other.value.credentials).application().callerRole)
     }

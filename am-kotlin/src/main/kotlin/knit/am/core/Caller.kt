@@ -39,12 +39,24 @@ internal val Access.role: Role
       Access.OWNER -> Role.OWNER
     }
 
-/** Who asks for something. */
+/** Who asks for something: a container, the driver, or a client from outside. */
 data class Caller(
   val role: Role,
   /** The container that asks; null: a client from outside. Its [role] is more than [Role.CONTAINER] where its service says so. */
   val container: ContainerRef? = null,
+  /** Whether it is the program beside the Application Master, which is in no container of a service. */
+  val isDriver: Boolean = false,
 )
+
+/** Who that is, as the beginning of a sentence goes on with it: what it may, and why. */
+internal fun Caller.inWords(): String {
+  val own = role.name.lowercase()
+  return when {
+    container != null -> "this is container $container, whose service has the access $own"
+    isDriver -> "this is the driver, which has the access $own"
+    else -> "these credentials are ${if (role == Role.OWNER || role == Role.OPERATOR) "an" else "a"} $own's"
+  }
+}
 
 /**
  * Throws unless the caller may deal with [containers]: where it is no more than a container, with itself only.
@@ -57,8 +69,15 @@ internal fun Caller.refuseOthers(
 ) {
   if (role != Role.CONTAINER) return
   val other = containers.firstOrNull { it != container } ?: return
+  val who =
+    if (isDriver) {
+      "A driver may $what no container, unless it is submitted with the access operator: this one is not."
+    } else {
+      "A container may $what itself only: this is $container, and not $other. Submit its service with the access operator, and it may " +
+        "$what any."
+    }
   throw AmException.PermissionDenied(
-    "A container may $what itself only: this is $container, and not $other. Submit its service with the access operator, and it may $what any.",
+    who,
     Reason.NOT_YOURSELF,
     mapOf("service_name" to other.serviceName, "ordinal" to "${other.ordinal}"),
   )
@@ -69,14 +88,40 @@ internal fun Caller.refuseMoreAccess(
   serviceName: String,
   access: Access,
 ) {
-  // Everybody who may change services may what any container may; roles are ordered from the one that may most.
-  if (access == Access.CONTAINER || role <= access.role) return
-  val wanted = access.name.lowercase()
-  val own = role.name.lowercase()
-  val who = if (container == null) "these credentials are a $own's" else "this is container $container, whose service has the access $own"
-  throw AmException.PermissionDenied(
-    "Service $serviceName cannot be given the access $wanted: $who, and nobody gives more than they have. " +
+  if (!isLessThan(access)) return
+  throw moreAccess(
+    serviceName,
+    access,
+    "Service $serviceName cannot be given the access ${access.name.lowercase()}: ${inWords()}, and nobody gives more than they have. " +
       "Specify less access, or ask an owner to do it.",
-    facts = mapOf("service_name" to serviceName, "role" to own, "needed" to wanted),
   )
 }
+
+/**
+ * Throws unless the caller may itself what containers of [serviceName] may with [access]: whoever chooses the variables of a program
+ * chooses what it does (`BASH_ENV`, `LD_PRELOAD`, `PYTHONSTARTUP`), and so does it with the program's access.
+ */
+internal fun Caller.refuseOtherVariables(
+  serviceName: String,
+  access: Access,
+) {
+  if (!isLessThan(access)) return
+  throw moreAccess(
+    serviceName,
+    access,
+    "Containers of $serviceName cannot be given other variables: they have the access ${access.name.lowercase()}, ${inWords()}, and " +
+      "nobody has a program do more than they may. Add them without variables, or ask an owner to do it.",
+  )
+}
+
+/** Everybody who may change services may what any container may; roles are ordered from the one that may most. */
+private fun Caller.isLessThan(access: Access) = access != Access.CONTAINER && role > access.role
+
+private fun Caller.moreAccess(
+  serviceName: String,
+  access: Access,
+  sentence: String,
+) = AmException.PermissionDenied(
+  sentence,
+  facts = mapOf("service_name" to serviceName, "role" to role.name.lowercase(), "needed" to access.name.lowercase()),
+)

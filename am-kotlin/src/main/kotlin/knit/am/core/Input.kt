@@ -92,6 +92,8 @@ data class AddContainers(
   val requestId: String,
   /** The [Application.historyId] the client believes in; empty: whichever it is. */
   val historyId: String = "",
+  /** Who wants them; with variables of their own they may have no more access than that. */
+  val caller: Caller = Caller(Role.OWNER),
 ) : Command<List<Container>> {
   /** Without the values of [environment], which may be secret. */
   override fun toString(): String = "AddContainers($count × $serviceName, $resource, environment=${environment.keys}, '$requestId')"

@@ -23,6 +23,9 @@ enum class Reason {
   /** The container is about to end, or has. */
   CONTAINER_ENDED,
 
+  /** The driver has ended. */
+  DRIVER_ENDED,
+
   /** Variables are more than the Application Master keeps. */
   ENVIRONMENT_TOO_LARGE,
 

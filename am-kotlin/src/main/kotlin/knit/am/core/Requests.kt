@@ -18,6 +18,7 @@ internal fun Turn.add(request: AddContainers): () -> List<Container> {
   request.refuseIfMalformed(spec, resource)
   application.refuseIfEnding()
   service.refuseIfRemoved()
+  if (request.environment.isNotEmpty()) request.caller.refuseOtherVariables(service.name, spec.access)
   application.refuseIfTooMuch(resource, request.count)
 
   val variant = variant(resource, request.environment)

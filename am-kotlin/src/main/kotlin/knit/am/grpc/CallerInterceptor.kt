@@ -16,7 +16,9 @@ import knit.am.core.Reason
 import knit.am.core.Role
 import knit.am.security.CALLER
 import knit.am.security.ClientRoles
+import knit.am.security.ContainerHolder
 import knit.am.security.ContainerTokens
+import knit.am.security.DriverHolder
 import knit.am.security.HOW_TO_GET_A_ROLE
 import knit.am.security.Roles
 import knit.am.security.TokenHolder
@@ -47,12 +49,13 @@ internal class PeerRoles(
 }
 
 /**
- * Knows who calls, from the connection's certificate ([PeerRoles]) and, for containers, from their token; tells services
+ * Knows who calls, from the connection's certificate ([PeerRoles]) and, for containers and the driver, from their token; tells services
  * ([knit.am.security.callerOf]), and lets nobody make a call that is not for its role ([Roles]).
  *
  * It refuses through the call it is given: [ErrorStatusInterceptor] stands outside.
  *
- * @param roleOf what a container may, as its service says; null where it has ended, or is another one than the token's
+ * @param roleOf what a program that the application runs may, as its service says; null where it has ended, or is another one than the
+ *   token's
  */
 internal class CallerInterceptor(
   private val tokens: ContainerTokens,
@@ -102,14 +105,31 @@ internal class CallerInterceptor(
           "Application Master that has been replaced gave it. Read \$KNIT_CREDENTIALS/token in the container itself.",
         Reason.TOKEN_REFUSED,
       )
-    val role =
-      roleOf(holder) ?: throw AmException.Unauthenticated(
-        "${holder.container} has ended, and its token with it. Whoever takes its place has a token of its own.",
-        Reason.CONTAINER_ENDED,
-        mapOf("service_name" to holder.container.serviceName, "ordinal" to "${holder.container.ordinal}"),
-      )
-    return Caller(role, holder.container)
+    val role = roleOf(holder) ?: throw ended(holder)
+    return when (holder) {
+      is ContainerHolder -> Caller(role, holder.container)
+      is DriverHolder -> Caller(role, isDriver = true)
+    }
   }
+
+  private fun ended(holder: TokenHolder): AmException =
+    when (holder) {
+      is ContainerHolder -> {
+        AmException.Unauthenticated(
+          "${holder.container} has ended, and its token with it. Whoever takes its place has a token of its own.",
+          Reason.CONTAINER_ENDED,
+          mapOf("service_name" to holder.container.serviceName, "ordinal" to "${holder.container.ordinal}"),
+        )
+      }
+
+      is DriverHolder -> {
+        AmException.Unauthenticated(
+          "The driver has ended, and its token with it. Where the application begins anew, another driver has a token of its own.",
+          Reason.DRIVER_ENDED,
+          mapOf("attempt_number" to "${holder.attemptNumber}"),
+        )
+      }
+    }
 
   companion object {
     val TOKEN: Metadata.Key<String> = Metadata.Key.of("knit-token", Metadata.ASCII_STRING_MARSHALLER)

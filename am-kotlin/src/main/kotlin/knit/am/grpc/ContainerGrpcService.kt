@@ -26,7 +26,7 @@ internal class ContainerGrpcService(
   override suspend fun listContainers(request: ListContainersRequest): ListContainersResponse = loop.snapshots.value.pageOf(request)
 
   override suspend fun addContainers(request: AddContainersRequest): AddContainersResponse {
-    val added = loop.request(request.toDomain()).map { it.toMessage() }
+    val added = loop.request(request.toDomain(callerOf())).map { it.toMessage() }
     return AddContainersResponse.newBuilder().addAllContainers(added).build()
   }
 

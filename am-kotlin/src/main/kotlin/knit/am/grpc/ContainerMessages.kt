@@ -27,7 +27,7 @@ import knit.v1.Place as PlaceMessage
 
 internal fun PlaceMessage.toDomain() = PlaceKey(serviceName, rank)
 
-internal fun AddContainersRequest.toDomain(): AddContainers {
+internal fun AddContainersRequest.toDomain(caller: Caller): AddContainers {
   refuseIfUnknown()
   return AddContainers(
     serviceName = serviceName,
@@ -36,6 +36,7 @@ internal fun AddContainersRequest.toDomain(): AddContainers {
     environment = environmentMap.toMap(),
     requestId = requestId,
     historyId = historyId,
+    caller = caller,
   )
 }
 

@@ -6,6 +6,7 @@ import com.google.protobuf.Timestamp
 import knit.am.core.AmException
 import knit.am.core.Reason
 import knit.am.core.problemInAnnotations
+import knit.v1.Access
 import knit.v1.AddContainersRequest
 import knit.v1.AddServicesRequest
 import knit.v1.ApplicationSpec
@@ -151,6 +152,7 @@ internal fun ApplicationSpec.problem(): String? {
 private fun ApplicationSpec.problemBesideServices(): String? =
   driver.unknownField("driver")
     ?: driver.localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "driver.local_resources.$name: $it" } }
+    ?: unknownValue("driver.access", driver.accessValue, driver.access == Access.UNRECOGNIZED)
     ?: submission.unknownField("submission")
     ?: accessControl.unknownField("access_control")
     ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)

@@ -1,9 +1,9 @@
 package knit.am.security
 
 /**
- * The files by which a container's program reaches the Application Master: the same that clients outside are given, and a token.
+ * The files by which a program that the application runs reaches the Application Master: the same that clients outside are given, and a token.
  *
- * They are written where the container runs, out of its credentials; docs/clients.md says what each is.
+ * They are written where it runs, by its launch; docs/clients.md says what each is.
  */
 internal class ContainerCredentials(
   private val applicationId: String,

@@ -8,6 +8,7 @@ import knit.am.core.Role.CONTAINER
 import knit.am.core.Role.OPERATOR
 import knit.am.core.Role.OWNER
 import knit.am.core.Role.VIEWER
+import knit.am.core.inWords
 
 /**
  * Which roles may make which call: the only place that says so, but for what depends on the request (see [Caller]).
@@ -70,20 +71,22 @@ internal object Roles {
   ): AmException {
     val call = methodName.substringAfterLast('/')
     val needed = roles.reversed().joinToString(" or ") { it.word }
-    val container = caller.container
     val way =
       when {
         roles.isEmpty() -> {
           "$call is for nobody."
         }
 
-        container == null -> {
-          "$call needs the role $needed, and these credentials are a ${caller.role.word}'s. " + HOW_TO_GET_A_ROLE
+        caller.isDriver -> {
+          "$call needs the role $needed, and ${caller.inWords()}. Submit the driver with the access operator or owner."
+        }
+
+        caller.container != null -> {
+          "$call needs the role $needed, and ${caller.inWords()}. Submit the service with the access operator or owner."
         }
 
         else -> {
-          "$call needs the role $needed, and this is container $container, whose service has the access ${caller.role.word}. " +
-            "Submit the service with the access operator or owner."
+          "$call needs the role $needed, and ${caller.inWords()}. " + HOW_TO_GET_A_ROLE
         }
       }
     return AmException.PermissionDenied(

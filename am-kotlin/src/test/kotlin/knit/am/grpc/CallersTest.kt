@@ -19,6 +19,7 @@ import knit.am.core.ContainerRef
 import knit.am.core.Role
 import knit.am.security.ClientGrant
 import knit.am.security.ClientRoles
+import knit.am.security.ContainerHolder
 import knit.am.security.ContainerTokens
 import knit.am.security.Fingerprint
 import knit.am.security.Roles
@@ -50,7 +51,7 @@ import com.google.rpc.Status as StatusMessage
 class CallersTest {
   private val keys = Keys.generate()
   private val tokens = ContainerTokens(keys.tokenKey, "history")
-  private val worker = TokenHolder(ContainerRef("worker", 3), 2)
+  private val worker = ContainerHolder(ContainerRef("worker", 3), 2)
 
   /** What the application says of its containers. */
   private val living = HashMap<TokenHolder, Role>()
@@ -174,7 +175,7 @@ class CallersTest {
 
   @Test
   fun aServicesAccessRaisesItsContainersAndNoOthers() {
-    val other = TokenHolder(ContainerRef("other", 0), 1)
+    val other = ContainerHolder(ContainerRef("other", 0), 1)
     living[worker] = Role.OPERATOR
     living[other] = Role.CONTAINER
     val container = channel(Role.CONTAINER)

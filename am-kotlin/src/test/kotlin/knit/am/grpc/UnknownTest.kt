@@ -63,7 +63,7 @@ class UnknownTest {
             .newBuilder()
             .setUnknownFields(newer)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "request has a field with number 99" to {
           UpdateApplicationRequest
@@ -77,7 +77,7 @@ class UnknownTest {
             .newBuilder()
             .setResource(resource)
             .build()
-            .toDomain()
+            .toDomain(Caller(Role.OWNER))
         },
         "request has a field with number 99" to {
           StopContainersRequest

@@ -14,9 +14,13 @@ class ContainerTokensTest {
   private val tokens = ContainerTokens(key, "history")
   private val holders =
     listOf(
-      TokenHolder(ContainerRef("worker", 0), 1),
-      TokenHolder(ContainerRef("a", 999_999_999), 999_999_999),
-      TokenHolder(ContainerRef("A.b_c-" + "x".repeat(57), 12), 3),
+      ContainerHolder(ContainerRef("worker", 0), 1),
+      ContainerHolder(ContainerRef("a", 999_999_999), 999_999_999),
+      ContainerHolder(ContainerRef("A.b_c-" + "x".repeat(57), 12), 3),
+      // A service may be called as the driver is.
+      ContainerHolder(ContainerRef("driver", 1), 1),
+      DriverHolder(1),
+      DriverHolder(999_999_999),
     )
 
   @Test
@@ -62,6 +66,10 @@ class ContainerTokensTest {
       listOf("", "/", "///", "worker/0/1/", "worker/0/1/$code", "worker/-1/1/$code", "worker/99999999999/1/$code", "wörker/0/1/$code") +
         listOf(
           "a/b/0/1/$code",
+          "driver/$code",
+          "driver/1/$code",
+          "driver/-1/$code",
+          "driver/9999999999/$code",
           "worker/0/1/$code\n",
           "\nworker/0/1/$code",
           "x".repeat(8_000),

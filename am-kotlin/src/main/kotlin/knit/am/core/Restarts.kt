@@ -100,8 +100,23 @@ internal fun Turn.nextAttempt(failed: Container): Container {
   val service = application.services.getValue(failed.key.place.serviceName)
   val isOnItsWay = service.update != null && service.update.state != UpdateState.ROLLING_BACK
   if (!service.isPresent(failed.revision) && !isOnItsWay) return nextOfPresentRevision(failed)
-  val revision = if (service.isPresent(failed.revision)) service.revision else failed.revision
-  return next(failed, revision, application.tally(service.name).total)
+  val ordinal = application.tally(service.name).total
+  val specs = application.specs.getValue(service.name)
+  return when {
+    service.isPresent(failed.revision) -> {
+      next(failed, service.revision, ordinal)
+    }
+
+    failed.revision in specs -> {
+      next(failed, failed.revision, ordinal)
+    }
+
+    // It had ended before the revision came that the update begins from: of what it ran nothing is known any more.
+    else -> {
+      val before = checkNotNull(service.update).fromRevision
+      next(failed, before, ordinal).copy(variant = variant(specs.getValue(before).resource, failed.environment))
+    }
+  }
 }
 
 /** What comes after [container] at its place, asked for at once. */

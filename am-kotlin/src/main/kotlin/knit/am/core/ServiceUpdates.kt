@@ -134,7 +134,7 @@ private fun Turn.begin(
   }
 }
 
-private fun Turn.forgetAccounts(serviceName: String) {
+internal fun Turn.forgetAccounts(serviceName: String) {
   for (slot in application.slots.getValue(serviceName)) {
     val place = slot.place ?: continue
     if (place.accounts.isNotEmpty()) put(PlaceChanged(place.copy(accounts = emptyMap())))

@@ -123,7 +123,9 @@ private fun Turn.surge(
 private fun Turn.replace(container: Container) {
   val next = nextOfPresentRevision(container)
   stop(container, ExitReason.REPLACED)
-  put(if (container.state.isAlive) next.copy(state = ContainerState.PENDING) else next)
+  // It may itself have waited for the one before it to end.
+  val isFree = checkNotNull(application.slot(container.key.place)).open.isEmpty()
+  put(if (isFree) next else next.copy(state = ContainerState.PENDING))
 }
 
 /** What is to follow [container] at its place when its service has another specification: what it was added with stays its own. */
@@ -235,7 +237,12 @@ internal fun Turn.rollBack(
 ) {
   val update = checkNotNull(service.update)
   val back = update.copy(state = UpdateState.ROLLING_BACK, explanation = explanation, readyDeadline = null)
-  put(ServiceChanged(service.copy(revision = update.fromRevision, sameSince = update.fromSince, update = back)))
+  // Budgets are numbered, and others have other numbers.
+  val hasSameBudgets =
+    application.spec(service.name).restartBudgets == application.spec(service.name, update.fromRevision).restartBudgets
+  val accounts = if (hasSameBudgets) service.accounts else emptyMap()
+  put(ServiceChanged(service.copy(revision = update.fromRevision, sameSince = update.fromSince, accounts = accounts, update = back)))
+  if (!hasSameBudgets) forgetAccounts(service.name)
 }
 
 // How long one of the new revision may take. As for [Service.allocationDeadline] one time stands on the record, of the first.

@@ -281,14 +281,18 @@ internal class ModelYarn(
     }
   }
 
-  /** Grants one more than is asked for at the most urgent priority, or at one of which nobody has ever heard. */
+  /**
+   * Grants one more than is asked for at the most urgent priority, or at one of which nobody has ever heard.
+   *
+   * It answers what was asked for before, and so is in the partition of that.
+   */
   fun grantUnasked(isUnheardOf: Boolean) {
-    val (priority, names) = rows.entries.firstOrNull { it.value[ANYWHERE]?.label == null } ?: return
-    val size = names[ANYWHERE]?.size ?: return
+    val (priority, names) = rows.entries.firstOrNull() ?: return
+    val asked = names[ANYWHERE] ?: return
     nodes.values
       .firstOrNull {
-        it.isLive && isInReach(it) && hasRoom(it, size)
-      }?.let { grant(it, size, if (isUnheardOf) UNHEARD_OF else priority) }
+        it.isLive && it.partition == asked.label.orEmpty() && hasRoom(it, asked.size)
+      }?.let { grant(it, asked.size, if (isUnheardOf) UNHEARD_OF else priority) }
   }
 
   private fun grant(
@@ -348,9 +352,9 @@ internal class ModelYarn(
     unreleased.clear()
     for (ask in request.askList) {
       val names = rows.getOrPut(ask.priority.priority) { LinkedHashMap() }
-      // What is taken back names the smallest size; a grant that was on its way has that which was asked for.
+      // What is taken back names the smallest size and no label; a grant that was on its way has those that were asked for.
       val before = names[ask.resourceName]?.takeIf { ask.numContainers == 0 }
-      val label = ask.nodeLabelExpression?.ifEmpty { null }
+      val label = if (before != null) before.label else ask.nodeLabelExpression?.ifEmpty { null }
       names[ask.resourceName] = Row(before?.size ?: ask.capability.toDomain(), ask.numContainers, ask.relaxLocality, label)
     }
     for (names in rows.values) {

@@ -10,6 +10,7 @@ import pytest
 
 import knit
 from knit._values.documents import read_file as read_yaml
+from knit._values.schema import schema_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "specification.md"
 EXAMPLES = sorted((PAGE.parents[1] / "examples").glob("*.yaml"))
@@ -61,6 +62,13 @@ def test_every_key_is_on_the_page() -> None:
     for kind in kinds:
         for field in attrs.fields(kind):
             assert f"\n| `{field.name}` |" in page, f"{kind.__name__}.{field.name} is not described"
+
+
+def test_every_key_within_another_is_named_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name, definition in schema_of(knit.ApplicationSpec)["$defs"].items():
+        for key in definition.get("properties", {}):
+            assert f"`{key}`" in page or f"`{key}:" in page, f"{name}.{key} is not described"
 
 
 def test_what_it_shows_of_mistakes_is_what_is_said(tmp_path: Path) -> None:

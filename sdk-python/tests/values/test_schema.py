@@ -245,6 +245,19 @@ def test_an_unknown_key_is_refused_by_both(path: tuple[Any, ...]) -> None:
     assert not VALIDATOR.is_valid(document)
 
 
+@pytest.mark.parametrize("path", list(objects(WHOLE)), ids=lambda p: ".".join(map(str, p)))
+def test_a_mistyped_key_is_refused_with_the_one_that_was_meant(path: tuple[Any, ...]) -> None:
+    inner = WHOLE
+    for step in path:
+        inner = inner[step]
+    for key in inner:
+        mistyped = f"{key[:-1]}{key[-1]}{key[-1]}"
+        said = read(changed((*path, mistyped), inner[key]))
+        assert said is not None, mistyped
+        meant = f"'{mistyped}' is not known here: did you mean '{key}'?"
+        assert meant in said or f"has one key, {key}, " in said
+
+
 @settings(max_examples=30)
 @given(SPECS)
 def test_what_is_written_fits_the_schema(spec: ApplicationSpec) -> None:

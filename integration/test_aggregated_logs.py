@@ -101,7 +101,8 @@ def test_containers_are_after_the_end_what_they_were(applications: Applications)
     app.wait_until_ready(timeout=PATIENCE)
 
     def containers() -> dict[str | None, tuple[int | None, int | None, datetime | None]]:
-        return {c.container_id: (c.ordinal, c.revision, c.ready_time) for c in app.containers()}
+        found = app.containers(timeout=PATIENCE)
+        return {c.container_id: (c.ordinal, c.revision, c.ready_time) for c in found}
 
     before = containers()
     assert {ordinal for ordinal, _, _ in before.values()} == {0, 1, 2, 3}

@@ -64,7 +64,7 @@ import java.util.concurrent.TimeUnit
 import kotlin.random.Random
 import knit.v1.ServiceSpec as ServiceSpecMessage
 
-/** Random and mutated messages on every call about the application, its containers and logs; see [KeyValueGrpcServiceTest] for the others. */
+/** Random and mutated messages on every call about the application, its containers and logs; [KeyValueGrpcServiceTest] has the others. */
 @Timeout(300)
 class HostileMessagesTest {
   private val application = registered("worker" to service(instances = 2)).after(granted(1), started(1))

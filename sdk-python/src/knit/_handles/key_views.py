@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from knit._handles.session import Session
 from knit._values.kv import Key, KeyValue, key_range
 from knit._wire.calls import kv as calls
+from knit._wire.page_tokens import PageTokens
 
 if TYPE_CHECKING:
     from knit.v1 import key_value_pb2
@@ -57,6 +58,7 @@ class Ranges:
         timeout: timedelta | None,
     ) -> Iterator[KeyValue]:
         token, left = "", limit
+        tokens = PageTokens(f"Reading keys of {self._session.application_id}")
         while left is None or left > 0:
             page = self._page(
                 keys,
@@ -68,6 +70,7 @@ class Ranges:
             )
             yield from page.key_values[:left]
             token = page.next_page_token
+            tokens.note(token, len(page.key_values))
             if not token:
                 return
             if left is not None:

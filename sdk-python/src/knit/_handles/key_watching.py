@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from knit._handles.session import Session
 from knit._handles.watching import Watch
-from knit._values.deadlines import Deadline
+from knit._values.deadlines import Deadline, pauses
 from knit._values.events import EventKind
 from knit._values.kv import Key, KeyChange, key_range, range_of
 from knit._values.references import Position
@@ -46,6 +47,7 @@ class KeyWatching:
         """
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
         keys = range_of(key)
+        steps = pauses(0.02, 2.0)
         while True:
             call = calls.read_range(self._session.application_id, keys)
             page = self._session.connection.call(call, deadline.at_most(self._session.timeout))
@@ -58,7 +60,9 @@ class KeyWatching:
                         if change.current is not None:
                             return change.current.value
             except (EventsForgottenError, HistoryLostError):
-                continue  # looked at anew
+                # Looked at anew; not at once, for whoever forgets each time would keep us busy.
+                time.sleep(min(next(steps), deadline.remaining_seconds))
+                continue
             except WaitTimeoutError as error:
                 raise WaitTimeoutError(
                     f"Waited {deadline.total.total_seconds():g} s for the key {key!r} of "

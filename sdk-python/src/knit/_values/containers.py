@@ -112,8 +112,11 @@ class ContainerExit:
 
 
 def to_datetime(message: object, field: str) -> datetime | None:
-    """Returns a time of a message, aware and in UTC. None where it is absent."""
+    """Returns a time of a message, aware and in UTC. None where it is absent, or is none."""
     if not message.HasField(field):  # type: ignore[attr-defined]
         return None
     timestamp: Timestamp = getattr(message, field)
-    return timestamp.ToDatetime(timezone.utc)
+    try:
+        return timestamp.ToDatetime(timezone.utc)
+    except (ValueError, OverflowError):
+        return None  # outside the years 1 to 9999

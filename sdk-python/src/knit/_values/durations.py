@@ -70,5 +70,8 @@ def duration_of(message: Any, field: str) -> timedelta | None:
     """A length of time in a message; None where it is absent."""
     if not message.HasField(field):
         return None
-    found: timedelta = getattr(message, field).ToTimedelta()
+    try:
+        found: timedelta = getattr(message, field).ToTimedelta()
+    except (ValueError, OverflowError):
+        return timedelta.max if getattr(message, field).seconds > 0 else timedelta.min
     return found

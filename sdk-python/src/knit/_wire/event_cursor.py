@@ -10,6 +10,11 @@ from knit.exceptions import ApplicationError
 if TYPE_CHECKING:
     from knit.v1 import event_service_pb2
 
+LARGEST_EVENT_BYTES = 256 * 1024 * 1024
+"""
+In all its parts. A transaction that rewrites a full store of 64 MiB tells values old and new.
+"""
+
 
 class EventCursor:
     """
@@ -34,6 +39,7 @@ class EventCursor:
         self._request = request
         self._what = what
         self._part: event_service_pb2.Event | None = None
+        self._size = 0
         self.position = after
         """The last that is done with; None until that is known."""
 
@@ -78,8 +84,14 @@ class EventCursor:
             return None  # it came before the connection broke
         part, self._part = self._part, None
         if part is None:
-            part = event
+            part, self._size = event, event.ByteSize()
         elif part.sequence == event.sequence:
+            self._size += event.ByteSize()
+            if self._size > LARGEST_EVENT_BYTES:
+                raise ApplicationError(
+                    f"{self._what}: the event {event.sequence} has more than "
+                    f"{LARGEST_EVENT_BYTES:,} bytes, and is none that an Application Master sends."
+                )
             part.changes.extend(event.changes)
         else:
             raise ApplicationError(

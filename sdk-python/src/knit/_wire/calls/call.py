@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import attrs
 
+from knit._wire.page_tokens import PageTokens
+
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
@@ -85,6 +87,7 @@ class Pages(Generic[_T]):
         self._request = request
         self._what = what
         self._read = read
+        self._tokens = PageTokens(what)
         self.history_id = ""
         """Which Application Master's list it is."""
         self.sequence = 0
@@ -110,7 +113,9 @@ class Pages(Generic[_T]):
             return
         if not self._request.page_token:
             self.history_id, self.sequence = page.history_id, page.sequence
-        self.items += self._read(page)
+        read = list(self._read(page))
+        self._tokens.note(page.next_page_token, len(read))
+        self.items += read
         self._request.page_token = page.next_page_token
         self.is_complete = not page.next_page_token
 
@@ -120,4 +125,5 @@ class Pages(Generic[_T]):
             return False
         self._request.page_token = ""
         self.items.clear()
+        self._tokens = PageTokens(self._what)
         return True

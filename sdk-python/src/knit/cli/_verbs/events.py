@@ -11,6 +11,7 @@ from knit.cli._arguments.options import Cluster, application_argument, cluster_o
 from knit.cli._running.waiting import saying_why, within_reach
 from knit.cli._terminal.as_json import change_as_json
 from knit.cli._terminal.output import clean, print_json
+from knit.cli._terminal.reader import until_reader_leaves
 from knit.cli._terminal.service_words import change_words
 from knit.cli._terminal.words import jsonable
 
@@ -62,7 +63,11 @@ def events(
 
     with cluster.client() as client, client.application(application_id) as app:
         reaching = saying_why(app, master=True) if follow else within_reach(app)
-        with reaching, _begin(app, follow, services, kinds, after) as watch:
+        with (
+            reaching,
+            _begin(app, follow, services, kinds, after) as watch,
+            until_reader_leaves(watch.close),
+        ):
             for event in watch:
                 if as_json:
                     print_json(

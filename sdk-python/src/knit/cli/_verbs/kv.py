@@ -22,6 +22,7 @@ from knit.cli._running.exit_status import TIMED_OUT
 from knit.cli._running.waiting import within_reach
 from knit.cli._terminal.as_json import key_change_as_json, key_value_as_json
 from knit.cli._terminal.output import clean, print_json, print_table, say
+from knit.cli._terminal.reader import until_reader_leaves
 from knit.cli._terminal.words import human_size
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def watch(
         with within_reach(app):
             changes = app.kv.watch(key, prefix=prefix, after=after, timeout=limit)
         try:
-            with changes:
+            with changes, until_reader_leaves(changes.close):
                 for change in changes:
                     _print_change(change, as_json=as_json)
         except WaitTimeoutError:

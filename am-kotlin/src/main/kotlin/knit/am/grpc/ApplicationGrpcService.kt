@@ -3,14 +3,11 @@ package knit.am.grpc
 import knit.am.ApplicationLoop
 import knit.am.Submission
 import knit.am.core.AmException
-import knit.am.core.Application
 import knit.am.core.Caller
 import knit.am.core.Phase
 import knit.am.core.Reason
 import knit.am.core.Role
 import knit.am.core.WaitingReason
-import knit.am.core.gangReason
-import knit.am.core.ownReasons
 import knit.am.security.callerOf
 import knit.am.security.word
 import knit.v1.AddServicesRequest
@@ -63,14 +60,8 @@ internal class ApplicationGrpcService(
       .setSequence(application.sequence)
       .setVersion(version)
       .addAllFeatures(features)
-      .addAllWaitingReasons(reasonsOf(application).map { it.toMessage() })
+      .addAllWaitingReasons(application.reasons(waitingReasons()).map { it.toMessage() })
       .build()
-  }
-
-  /** First what is decided here, which does not pass by itself. */
-  private fun reasonsOf(application: Application): List<WaitingReason> {
-    val own = application.serviceNames.flatMap { application.ownReasons(it) + listOfNotNull(application.gangReason(it)) }
-    return (own + waitingReasons()).take(MAX_REASONS)
   }
 
   /** Of which services [caller] may see the values of variables. */
@@ -112,32 +103,31 @@ internal class ApplicationGrpcService(
   }
 
   override suspend fun addServices(request: AddServicesRequest): AddServicesResponse {
-    val names = loop.request(request.toDomain(callerOf())).map { it.name }
+    val changed = loop.request(request.toDomain(callerOf()))
     val application = loop.snapshots.value
     return AddServicesResponse
       .newBuilder()
-      .addAllServices(names.map { application.serviceMessage(it) })
-      .setSequence(application.sequence)
+      .addAllServices(changed.services.map { application.serviceMessage(it.name) })
+      .setSequence(changed.sequence)
       .build()
   }
 
   override suspend fun removeServices(request: RemoveServicesRequest): RemoveServicesResponse {
-    val names = loop.request(request.toDomain()).map { it.name }
+    val changed = loop.request(request.toDomain())
     val application = loop.snapshots.value
     return RemoveServicesResponse
       .newBuilder()
-      .addAllServices(names.map { application.serviceMessage(it) })
-      .setSequence(application.sequence)
+      .addAllServices(changed.services.map { application.serviceMessage(it.name) })
+      .setSequence(changed.sequence)
       .build()
   }
 
   override suspend fun updateService(request: UpdateServiceRequest): UpdateServiceResponse {
-    val name = loop.request(request.toDomain(callerOf())).name
-    val application = loop.snapshots.value
+    val changed = loop.request(request.toDomain(callerOf()))
     return UpdateServiceResponse
       .newBuilder()
-      .setService(application.serviceMessage(name))
-      .setSequence(application.sequence)
+      .setService(loop.snapshots.value.serviceMessage(changed.services.single().name))
+      .setSequence(changed.sequence)
       .build()
   }
 

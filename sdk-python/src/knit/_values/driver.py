@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._values.checking import text
+from knit._values.checking import instance_of, text
 from knit._values.files import (
     ENVIRONMENT_NAME,
     FILES_SCHEMA,
@@ -18,8 +18,9 @@ from knit._values.files import (
     to_environment_source,
     to_files,
 )
-from knit._values.in_documents import in_documents
+from knit._values.in_documents import OMIT_DEFAULT, in_documents
 from knit._values.reading import as_said
+from knit._values.services import Access
 from knit._values.variables import ENVIRONMENT_SCHEMA, check_sizes, to_environment
 from knit.exceptions import DuplicateFileError, SpecError
 
@@ -68,6 +69,16 @@ class Driver:
         ),
     )
     """The Python that it runs with, as a service's."""
+    access: Access = attrs.field(
+        default=Access.CONTAINER,
+        validator=instance_of(Access),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """
+    What it may ask of the Application Master, as a service's containers. One that scales, updates
+    or stops services needs `OPERATOR`.
+    """
 
     def __attrs_post_init__(self) -> None:
         taken = {JAR_NAME: "the Application Master's own"}
@@ -101,13 +112,15 @@ class Driver:
             command=message.command,
             environment=dict(message.environment),
             python_environment=message.python_environment or None,
+            access=Access(message.access or 1),
         )
 
     def _to_proto(self) -> application_pb2.Driver:
-        from knit.v1 import application_pb2
+        from knit.v1 import application_pb2, service_pb2
 
         return application_pb2.Driver(
             command=self.command,
             environment=self.environment,
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
+            access=service_pb2.Access.ValueType(self.access),
         )

@@ -108,6 +108,8 @@ def test_without_a_verb_it_shows_its_help(capfd: pytest.CaptureFixture[str]) -> 
         ["stop", APP, "worker/0", "--status", "failed"],
         ["logs", APP, "--tail", "-1"],
         ["logs", APP, "--container", "0"],
+        ["logs", APP, "--driver", "--service", "worker"],
+        ["logs", APP, "--driver", "--container", "worker/0"],
         ["kill"],
         ["kill", "all"],
         ["wait", APP, "--timeout", "soon"],
@@ -443,6 +445,8 @@ def test_logs_can_be_printed_after_the_end(
     assert capfd.readouterr().out == "[worker/0] two\n"
     assert main(["logs", "-f", APP]) == 0
     assert capfd.readouterr().out.count("\n") == 3
+    assert main(["logs", APP, "--driver"]) == 0
+    assert "written anything to driver.stdout or driver.stderr" in capfd.readouterr().err
     assert main(["logs", APP, "--container", "worker/9"]) == 1
     assert "has no container worker/9" in capfd.readouterr().err
 

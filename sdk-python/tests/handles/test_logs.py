@@ -286,6 +286,24 @@ def test_logs_and_their_sizes_can_be_read_when_the_application_master_has_left(
     test_what_makes_no_sense_is_refused(application)
 
 
+def test_a_drivers_logs_are_those_of_its_own_files_beside_the_application_master(
+    application: Application,
+) -> None:
+    master = application.master_container_id()
+    assert master == application.describe().master_container_id
+    for others in ({"services": ["web"]}, {"containers": [master]}):
+        with pytest.raises(ValueError, match="driver is for itself"):
+            application.logs(driver=True, **others)  # type: ignore[arg-type]
+    application.kill()
+    assert application.master_container_id() == master
+    stream = application.logs(driver=True)
+    assert list(stream) == []
+    assert set(stream.ends) == {(master, "driver.stdout"), (master, "driver.stderr")}
+    named = application.logs(driver=True, files=["driver.stdout"])
+    assert list(named) == []
+    assert set(named.ends) == {(master, "driver.stdout")}
+
+
 @pytest.mark.parametrize("status", ["INTERNAL", "RESOURCE_EXHAUSTED", "UNKNOWN"])
 def test_what_is_no_broken_connection_is_not_tried_again(
     fake: FakeApplicationMaster, application: Application, status: str

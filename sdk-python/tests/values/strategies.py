@@ -225,6 +225,7 @@ def specs(draw: st.DrawFn) -> ApplicationSpec:
                 files=FILE_LISTS,
                 environment=VARIABLES,
                 python_environment=ENVIRONMENTS,
+                access=any_of(Access),
             )
         ),
         client_grants=draw(

@@ -122,6 +122,7 @@ WHOLE: dict[str, Any] = {
         "files": ["m.py"],
         "environment": {"M": "1"},
         "python_environment": "/env",
+        "access": "operator",
     },
     "client_grants": [{"certificate": "c.pem", "role": "viewer"}],
 }

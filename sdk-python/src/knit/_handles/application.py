@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("knit")
 
+STANDARD_FILES = ("stdout", "stderr")
+DRIVER_FILES = ("driver.stdout", "driver.stderr")
+
 
 class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
     """
@@ -261,6 +264,25 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
             timeout,
         )
 
+    def master_container_id(self, *, timeout: timedelta | None = None) -> str:
+        """
+        Returns YARN's identifier of the Application Master's own container, `container_…`.
+
+        It names the Application Master's logs, and those of a driver, which runs beside it: for
+        `log_files`, and for `logs`, which finds a driver's by itself. After the end it is that of
+        the last attempt.
+
+        Raises:
+            ContainerNotFoundError: It has ended, and YARN does not know it any more.
+            LogsUnavailableError: Likewise, and its logs cannot be had.
+        """
+        try:
+            return self._describe(self._within(timeout)).master_container_id
+        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
+            if not self._collected.is_due(error):
+                raise
+            return self._collected.master_container_id(error)
+
     def log_files(
         self, container: ContainerLike, *, timeout: timedelta | None = None
     ) -> list[LogFile]:
@@ -295,15 +317,16 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
         follow: bool = False,
         services: Iterable[str] | None = None,
         containers: ContainerLike | Iterable[ContainerLike] | None = None,
-        files: Iterable[str] = ("stdout", "stderr"),
+        files: Iterable[str] | None = None,
+        driver: bool = False,
         tail_lines: int | None = None,
         timeout: timedelta | None = None,
     ) -> LogStream:
         """
         Reads log files, of an application that runs or of one that has ended.
 
-        Nothing is sent before the stream is iterated. The Application Master's own logs are read
-        only if its container is named, and only after the end.
+        Nothing is sent before the stream is iterated, but to learn where a `driver` runs. The
+        Application Master's own logs are read only if its container is named.
 
         Args:
             follow: Whether to go on with what is written later. A file then ends with its
@@ -311,7 +334,9 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
                 application, and containers that start later are included.
             services: Only of these. Default: of all.
             containers: Only of these. Default: of all that `services` allows.
-            files: The names of the files.
+            files: The names of the files. Default: stdout and stderr; of a driver, its own two.
+            driver: Whether those of the driver are read, and of nothing else. They lie in the
+                Application Master's container as `driver.stdout` and `driver.stderr`.
             tail_lines: Begin with so many of the last lines of each file. Default: at its start.
             timeout: For the whole stream. Default: none, as it may last for days; an Application
                 Master that no longer answers is noticed within a minute, and looked for as long
@@ -319,7 +344,14 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
 
         Raises:
             ApplicationNotRunningError: A container in `containers` has not been granted yet.
+            ContainerNotFoundError: With `driver`: as by `master_container_id`.
         """
+        if driver:
+            if services is not None or containers is not None:
+                raise ValueError("driver is for itself: leave out services and containers.")
+            containers = self.master_container_id(timeout=timeout)
+        if files is None:
+            files = DRIVER_FILES if driver else STANDARD_FILES
         request = stream_logs(
             container_ids=[id_of(c) for c in to_containers(containers or ())],
             services=several("services", services),

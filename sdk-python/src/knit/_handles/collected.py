@@ -75,6 +75,21 @@ class Collected:
             raise gone
         return logs
 
+    def master_container_id(self, gone: KnitError) -> str:
+        """
+        The container of the last attempt's Application Master, as soon as YARN tells.
+
+        Raises:
+            ContainerNotFoundError: YARN has forgotten it, and nothing of it is collected.
+        """
+        logs = self.look(gone)
+        if logs._masters:
+            return logs._masters[-1]
+        raise ContainerNotFoundError(
+            f"Which container the Application Master of {self._application_id} ran in is not "
+            f"known: {logs.incomplete_reason or 'YARN has forgotten it.'}"
+        ) from gone
+
     def events(
         self,
         kinds: list[EventKind],

@@ -51,10 +51,11 @@ class Current:
     """
     The application that this program is a part of, and the container that it runs in.
 
-    It may what its service's `access` says: by default look, use the store, report and stop
-    itself. Only the Application Master is asked, never the cluster, so it works where containers
-    cannot reach the ResourceManager. An Application Master that is started anew is another
-    attempt, whose containers are others: this one is ended by YARN then, and its calls fail.
+    It may what the `access` of its service, or of the driver, says: by default look, use the
+    store, report, and, in a container, stop itself. Only the Application Master is asked, never
+    the cluster, so it works where containers cannot reach the ResourceManager. An Application
+    Master that is started anew is another attempt, whose containers are others: this one is
+    ended by YARN then, and its calls fail.
 
     Leaving a `with` block closes the connection. Threads may share it.
     """

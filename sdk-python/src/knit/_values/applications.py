@@ -103,6 +103,11 @@ class ApplicationDescription:
     """The version of the Application Master, for people. Empty if it is older than that."""
     features: frozenset[str] = frozenset()
     """What the Application Master can do beyond the first version of the contract, by name."""
+    master_container_id: str = ""
+    """
+    YARN's identifier of the Application Master's own container, `container_…`: names its logs,
+    and a driver's. `Application.master_container_id` knows it after the end, too.
+    """
 
     @property
     def position(self) -> Position:
@@ -130,6 +135,7 @@ class ApplicationDescription:
             is_progress_reported=application.is_progress_reported,
             version=message.version,
             features=frozenset(message.features),
+            master_container_id=application.master_container_id,
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._values.checking import text
+from knit._values.checking import instance_of, text
 from knit._values.files import (
     ENVIRONMENT_NAME,
     FILES_SCHEMA,
@@ -19,8 +19,9 @@ from knit._values.files import (
     to_environment_source,
     to_files,
 )
-from knit._values.in_documents import in_documents
+from knit._values.in_documents import OMIT_DEFAULT, in_documents
 from knit._values.reading import as_said
+from knit._values.services import Access
 from knit._values.variables import ENVIRONMENT_SCHEMA, check_sizes, to_environment
 from knit.exceptions import DuplicateFileError, SpecError
 
@@ -69,6 +70,16 @@ class Driver:
         ),
     )
     """The Python that it runs with, as a service's."""
+    access: Access = attrs.field(
+        default=Access.CONTAINER,
+        validator=instance_of(Access),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """
+    What it may ask of the Application Master, as a service's containers. One that scales, updates
+    or stops services needs `OPERATOR`.
+    """
 
     def __attrs_post_init__(self) -> None:
         taken = {JAR_NAME: "the Application Master's own"}
@@ -104,6 +115,7 @@ class Driver:
             files=files,
             environment=dict(message.environment),
             python_environment=environment,
+            access=Access(message.access or 1),
         )
 
     def _to_proto(
@@ -116,11 +128,12 @@ class Driver:
             local_resources: What holds `files` and the Python environment, by its name, as it
                 was found or put on the cluster. YARN brings them; the message only tells of them.
         """
-        from knit.v1 import application_pb2
+        from knit.v1 import application_pb2, service_pb2
 
         return application_pb2.Driver(
             command=self.command,
             environment=self.environment,
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
             local_resources=local_resources,
+            access=service_pb2.Access.ValueType(self.access),
         )

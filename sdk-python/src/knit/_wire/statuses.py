@@ -49,6 +49,7 @@ _BY_STATUS: dict[str, type[KnitError]] = {
 }
 _BY_REASON: dict[str, type[KnitError]] = {
     "CONTAINER_ENDED": WrongStateError,
+    "DRIVER_ENDED": WrongStateError,
     "EVENTS_FORGOTTEN": EventsForgottenError,
     "HISTORY_LOST": HistoryLostError,
     "KEY_TOO_LARGE": StoreLimitError,

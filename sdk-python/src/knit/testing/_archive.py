@@ -43,7 +43,7 @@ class FakeArchive:
             for container in self._state.all_containers()
             if container.container_id
         }
-        master = self._master_id()
+        master = self._state.master_container_id
         if ended:
             containers[master] = ContainerLogs(
                 container_id=master,
@@ -61,11 +61,8 @@ class FakeArchive:
             is_settled=ended,
             has_ended=ended,
             records=self._records() if ended else (),
+            masters=(master,),
         )
-
-    def _master_id(self) -> str:
-        number = self.application_id.removeprefix("application_")
-        return f"container_{number}_{self._state.attempt_number:02d}_000001"
 
     def _records(self) -> tuple[ApplicationRecord, ...]:
         by_attempt: dict[int, list[ContainerRecord]] = {}
@@ -84,7 +81,7 @@ class FakeArchive:
 
     def pieces(self, container_id: str) -> Iterator[Piece]:
         """The log files of a container."""
-        if container_id == self._master_id():
+        if container_id == self._state.master_container_id:
             with self._state.changed:
                 history = json.dumps({"history_id": self._state.history_id})
                 data = f"{history}\n".encode() + self._state.feed.written()

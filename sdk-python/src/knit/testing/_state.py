@@ -196,6 +196,12 @@ class FakeState:
                 f"{owner.service_name}#{owner.ordinal} has ended and can own nothing.",
             )
 
+    @property
+    def master_container_id(self) -> str:
+        """The Application Master's own container."""
+        number = self.application_id.removeprefix("application_")
+        return f"container_{number}_{self.attempt_number:02d}_000001"
+
     def application(self) -> application_pb2.Application:
         """The application as it is now."""
         outcome = self._outcome
@@ -209,6 +215,7 @@ class FakeState:
                 else application_pb2.APPLICATION_STATE_ENDED
             ),
             outcome=outcome,
+            master_container_id=self.master_container_id,
             progress=ended / max(1, len(self._containers)),
         )
         if self.progress is not None:

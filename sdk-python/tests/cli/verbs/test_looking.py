@@ -302,6 +302,8 @@ def test_logs_can_be_printed_after_the_end(
     assert capfd.readouterr().out == "[worker/0] two\n"
     assert main(["logs", "-f", APP]) == 0
     assert capfd.readouterr().out.count("\n") == 3
+    assert main(["logs", APP, "--driver"]) == 0
+    assert "written anything to driver.stdout or driver.stderr" in capfd.readouterr().err
     assert main(["logs", APP, "--container", "worker/9"]) == 1
     assert "has no container worker/9" in capfd.readouterr().err
 

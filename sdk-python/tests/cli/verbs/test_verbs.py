@@ -107,6 +107,8 @@ def test_without_a_verb_it_shows_its_help(capfd: pytest.CaptureFixture[str]) -> 
         ["stop", APP, "worker/0", "--status", "failed"],
         ["logs", APP, "--tail", "-1"],
         ["logs", APP, "--container", "0"],
+        ["logs", APP, "--driver", "--service", "worker"],
+        ["logs", APP, "--driver", "--container", "worker/0"],
         ["kill"],
         ["kill", "all"],
         ["wait", APP, "--timeout", "soon"],

@@ -118,6 +118,7 @@ class LogArchive:
             ),
             problems=tuple(problems),
             records=tuple(records),
+            masters=tuple(sorted(am_ids)),
             fingerprint=(
                 facts.aggregation,
                 tuple((status.path, status.size_bytes) for status in listing.finished),

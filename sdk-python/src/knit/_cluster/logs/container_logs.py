@@ -129,6 +129,8 @@ class AggregatedLogs:
     """What the Application Masters wrote down, in the order of their attempts."""
     _fingerprint: object = attrs.field(alias="fingerprint", default=None, repr=False)
     """Changes whenever something was added."""
+    _masters: tuple[str, ...] = attrs.field(alias="masters", default=(), repr=False)
+    """The containers of the Application Masters, in the order of their attempts."""
 
     @property
     def is_complete(self) -> bool:

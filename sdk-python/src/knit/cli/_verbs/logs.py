@@ -41,11 +41,15 @@ PATIENCE_WITH_COLLECTION = timedelta(seconds=30)
     help="Only of this container: an ID, or a service and rank such as worker/0. Repeatable.",
 )
 @click.option(
+    "--driver", is_flag=True, help="Of the driver, beside the Application Master, and nothing else."
+)
+@click.option(
     "--file",
     "files",
     metavar="NAME",
     multiple=True,
-    help="This file of the log directory; repeatable.  [default: stdout and stderr]",
+    help="This file of the log directory; repeatable.  [default: stdout and stderr; of a driver, "
+    "its own]",
 )
 @click.option(
     "--tail",
@@ -63,6 +67,7 @@ def logs(
     follow: bool,
     services: Sequence[str],
     containers: Sequence[str],
+    driver: bool,
     files: Sequence[str],
     tail_lines: int | None,
     as_json: bool,
@@ -74,6 +79,9 @@ def logs(
     that is waited for. Ctrl-C ends only the printing. The exit status is 1 if there was nothing
     to print because it could not be had.
     """
+    if driver and (services or containers):
+        raise click.UsageError("--driver is for itself: leave out --service and --container.")
+    shown = files or (("driver.stdout", "driver.stderr") if driver else ("stdout", "stderr"))
     progress = Progress(quiet=True)
     printer = LogPrinter(progress, as_json=as_json)
     with cluster.client() as client, client.application(application_id) as app:
@@ -81,14 +89,15 @@ def logs(
             follow=follow,
             services=list(services) or None,
             containers=_find(app, containers) or None,
-            files=list(files) or ("stdout", "stderr"),
+            files=shown,
+            driver=driver,
             tail_lines=tail_lines,
         )
         with stream, saying_why(app, master=False) if follow else contextlib.nullcontext():
             printer.print_all(stream)
         if printer.printed_anything:
             return 0
-        names = " or ".join(files or ("stdout", "stderr"))
+        names = " or ".join(shown)
         if stream.incomplete_reason is None:
             say(f"no container that was asked for has written anything to {names}")
             return 0

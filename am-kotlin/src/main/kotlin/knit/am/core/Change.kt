@@ -100,11 +100,20 @@ data class KeyChanged(
   val previous: KeyValue?,
 ) : Change
 
-/** A lease was granted or kept, or is gone. */
+/** A lease was granted, or is gone. */
 data class LeaseChanged(
   val id: Long,
   /** Null: it is gone. */
   val lease: KeyLease?,
+) : Change
+
+/**
+ * A lease lives on from now. Nobody is told, and it takes no number: 10,000 containers that keep theirs every few seconds would push
+ * all that happens out of [knit.am.ChangeFeed] within half a minute. Nor has it to be noted for good: whoever takes an application
+ * over gives each lease its whole time once more.
+ */
+data class LeaseKept(
+  val lease: KeyLease,
 ) : Change
 
 /** All that one turn has changed, in order. It travels whole: whoever has seen a part has seen all. */

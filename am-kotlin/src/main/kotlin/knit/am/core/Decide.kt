@@ -11,12 +11,14 @@ import java.time.Instant
 /** What an input leads to. */
 class Decision<out A : Any>(
   val application: Application,
-  /** What has changed; null: nothing, and then there was no turn. */
+  /** What has changed; null: nothing that has a number, and then there was no turn. */
   val changes: ChangeSet?,
   /** What is to be done about it, in order. */
   val effects: List<Effect>,
   /** What the client is told; of what is no [Command], nothing. */
   val answer: A,
+  /** What has changed without a number, and without anybody's being told; see [LeaseKept]. */
+  internal val untold: List<Change> = emptyList(),
 ) {
   /** The containers that reached a final state. */
   val ended: List<Container>

@@ -81,7 +81,9 @@ internal fun problemInDependencies(services: Map<String, ServiceSpec>): String? 
 /** A way from one of these back to it, where there is one: takes away who depends on nobody that is left, until nobody is. */
 private fun circleIn(depends: Map<String, List<String>>): List<String>? {
   val left = depends.toSortedMap()
-  while (left.entries.removeIf { (_, others) -> others.none { it in left.keys } }) Unit
+  do {
+    val isFewer = left.entries.removeIf { (_, others) -> others.none { it in left.keys } }
+  } while (isFewer)
   var name = left.keys.firstOrNull() ?: return null
   val way = ArrayList<String>()
   while (name !in way) {

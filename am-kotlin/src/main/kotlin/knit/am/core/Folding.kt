@@ -153,6 +153,11 @@ private class Edit(
         keyValues = if (change.current == null) keyValues.minus(change.key) else keyValues.plus(change.current)
       }
 
+      is LeaseKept -> {
+        index.moved(keyLeases[change.lease.id], change.lease)
+        keyLeases = keyLeases.put(change.lease.id, change.lease)
+      }
+
       is LeaseChanged -> {
         index.moved(keyLeases[change.id], change.lease)
         keyLeases = if (change.lease == null) keyLeases.remove(change.id) else keyLeases.put(change.id, change.lease)

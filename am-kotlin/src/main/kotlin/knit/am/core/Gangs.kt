@@ -47,7 +47,7 @@ internal fun Application.gangReason(serviceName: String): WaitingReason? {
   val held = tally[ContainerState.HELD]
   if (held == 0) return null
   val missing = tally[ContainerState.REQUESTED] + tally[ContainerState.PENDING]
-  val first = held(serviceName).mapNotNull { it.dueTime }.min()
+  val first = checkNotNull(tally.extremes.heldUntil.first) { "who is held has a limit" }
   val words =
     "$held containers of $serviceName are granted and wait for $missing others, to start together. Those that are not all there by " +
       "$first are given back to YARN, which takes back what is not used, and asked for anew."

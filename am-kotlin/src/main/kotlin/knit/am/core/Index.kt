@@ -182,7 +182,7 @@ internal val Container.hasLongDiagnostics: Boolean
 
 /** How long variables are. */
 internal val Map<String, String>.bytes: Long
-  get() = entries.sumOf { it.key.utf8Size.toLong() + it.value.utf8Size }
+  get() = entries.sumOf { it.key.utf8Size + it.value.utf8Size }
 
 /** An [Index] while the changes of a turn are worked into it; lives within [Edit]. */
 internal class IndexEdit(
@@ -224,12 +224,16 @@ internal class IndexEdit(
       tally.forgotten(new.forgotten, new.place)
     } else {
       tally.count(old, instances, -1)
+      tally.wait(old, -1)
       if (old.place != new.place) {
         tally.forgotten(old.place, -1)
         tally.forgotten(new.place, 1)
+        tally.spend(old, -1)
+        tally.spend(new, 1)
       }
     }
     tally.count(new, instances, 1)
+    tally.wait(new, 1)
   }
 
   fun moved(

@@ -170,14 +170,3 @@ private val DEFAULT_FIRST: Duration = Duration.ofSeconds(1)
 private const val JITTER = 0.1
 private const val JITTER_STEPS = 2_001
 private const val MAX_EXPONENT = 1_000
-
-/** What the ranks of the service have spent of their own budget with this number. */
-internal fun Application.accountsOfRanks(
-  serviceName: String,
-  number: Int,
-): Sequence<Account> =
-  slots
-    .getValue(serviceName)
-    .asSequence()
-    .filter { !it.isRetired }
-    .mapNotNull { it.place?.accounts?.get(number) }

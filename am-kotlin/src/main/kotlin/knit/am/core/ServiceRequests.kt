@@ -1,5 +1,13 @@
 package knit.am.core
 
+/** What a request has made of services. */
+class ServicesChanged(
+  /** By name, as they are when it is told. */
+  val services: List<Service>,
+  /** Of the turn that has done it, also where it is told again. */
+  val sequence: Long,
+)
+
 /** A client wants further services; all or none. The answer is these as they begin, by name. */
 data class AddServices(
   val services: Map<String, ServiceSpec>,
@@ -7,7 +15,7 @@ data class AddServices(
   val historyId: String = "",
   /** Who wants them; none of them may have more access than that. */
   val caller: Caller = Caller(Role.OWNER),
-) : Command<List<Service>> {
+) : Command<ServicesChanged> {
   /** Without what is in the specifications, which may be secret. */
   override fun toString(): String = "AddServices(${services.keys}, '$requestId')"
 }
@@ -17,11 +25,11 @@ data class RemoveServices(
   val serviceNames: List<String>,
   val requestId: String = "",
   val historyId: String = "",
-) : Command<List<Service>>
+) : Command<ServicesChanged>
 
-internal fun Turn.addServices(request: AddServices): () -> List<Service> {
+internal fun Turn.addServices(request: AddServices): () -> ServicesChanged {
   application.refuseAnotherHistory(request.historyId)
-  application.remembered<ServicesAdded>(request.requestId)?.let { known -> return { application.services(known.names) } }
+  application.remembered<ServicesAdded>(request.requestId)?.let { known -> return { told(known.names, request.requestId) } }
   application.refuseIfEnding()
   if (request.services.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   for (name in request.services.keys.sorted()) {
@@ -40,8 +48,14 @@ internal fun Turn.addServices(request: AddServices): () -> List<Service> {
   val names = request.services.keys.sorted()
   for (name in names) beginService(name, request.services.getValue(name))
   remember(request.requestId, ServicesAdded(names))
-  return { application.services(names) }
+  return { told(names, request.requestId) }
 }
+
+/** The services as they are now, with the turn that carried out [requestId]: this one where that is empty, or new. */
+internal fun Turn.told(
+  names: Collection<String>,
+  requestId: String,
+) = ServicesChanged(application.services(names), if (requestId.isEmpty()) application.sequence else application.sequenceOf(requestId))
 
 private fun Application.services(names: Collection<String>): List<Service> = names.map { services.getValue(it) }
 
@@ -62,9 +76,9 @@ private fun Application.refuseTooMuch(added: Map<String, ServiceSpec>) {
 }
 
 /** Removes services with all that is in them. To remove one twice is safe. */
-internal fun Turn.removeServices(request: RemoveServices): () -> List<Service> {
+internal fun Turn.removeServices(request: RemoveServices): () -> ServicesChanged {
   application.refuseAnotherHistory(request.historyId)
-  application.remembered<ServicesRemoved>(request.requestId)?.let { known -> return { application.services(known.names) } }
+  application.remembered<ServicesRemoved>(request.requestId)?.let { known -> return { told(known.names, request.requestId) } }
   if (request.serviceNames.isEmpty()) throw AmException.InvalidArgument("No service was named. Give at least one.")
   val names = request.serviceNames.toSortedSet()
   names.forEach { application.serviceOrRefuse(it) }
@@ -72,7 +86,7 @@ internal fun Turn.removeServices(request: RemoveServices): () -> List<Service> {
   names.forEach { removeService(it) }
   // Those it has already, rather than the request's.
   remember(request.requestId, ServicesRemoved(application.services(names).map { it.name }))
-  return { application.services(names) }
+  return { told(names, request.requestId) }
 }
 
 private fun Application.refuseIfNeeded(

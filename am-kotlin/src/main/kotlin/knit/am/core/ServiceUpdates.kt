@@ -10,7 +10,7 @@ data class UpdateService(
   val historyId: String = "",
   /** Who wants it; it may not give the service more access than that. */
   val caller: Caller = Caller(Role.OWNER),
-) : Command<Service>
+) : Command<ServicesChanged>
 
 sealed interface UpdateAction {
   /** It passes to [spec]. */
@@ -32,9 +32,9 @@ sealed interface UpdateAction {
 /** How many specifications of one service may be needed at a time: an update that replaces another leaves containers of both. */
 internal const val MAX_SPECS = 8
 
-internal fun Turn.update(request: UpdateService): () -> Service {
+internal fun Turn.update(request: UpdateService): () -> ServicesChanged {
   application.refuseAnotherHistory(request.historyId)
-  application.remembered<ServiceUpdated>(request.requestId)?.let { known -> return { application.services.getValue(known.name) } }
+  application.remembered<ServiceUpdated>(request.requestId)?.let { known -> return { told(listOf(known.name), request.requestId) } }
   val service = application.serviceOrRefuse(request.serviceName)
   application.refuseIfEnding()
   service.refuseIfRemoved()
@@ -53,7 +53,7 @@ internal fun Turn.update(request: UpdateService): () -> Service {
     is UpdateAction.RollBack -> rollBackOnRequest(service, request.caller)
   }
   remember(request.requestId, ServiceUpdated(service.name))
-  return { application.services.getValue(service.name) }
+  return { told(listOf(service.name), request.requestId) }
 }
 
 private fun Turn.pass(

@@ -3,6 +3,7 @@ package knit.am.core
 /** What is counted of one service's containers and ranks. Immutable. */
 class Tally internal constructor(
   private val numbers: IntArray,
+  internal val extremes: Extremes = Extremes.NONE,
 ) {
   /** How many containers are in [state], forgotten ones included. */
   operator fun get(state: ContainerState): Int = numbers[state.ordinal]
@@ -31,13 +32,13 @@ class Tally internal constructor(
   /** Of the ranks it began with, those none of whose attempts was [ContainerState.RUNNING]. */
   val neverStartedRanks: Int get() = numbers[NEVER_STARTED_RANKS]
 
-  internal fun edit() = TallyEdit(numbers.copyOf())
+  internal fun edit() = TallyEdit(numbers.copyOf(), extremes)
 
-  override fun equals(other: Any?): Boolean = other is Tally && numbers.contentEquals(other.numbers)
+  override fun equals(other: Any?): Boolean = other is Tally && numbers.contentEquals(other.numbers) && extremes == other.extremes
 
   override fun hashCode(): Int = numbers.contentHashCode()
 
-  override fun toString(): String = numbers.joinToString(", ", "Tally(", ")")
+  override fun toString(): String = numbers.joinToString(", ", "Tally(", ", $extremes)")
 
   internal companion object {
     private val states = ContainerState.values()
@@ -62,6 +63,8 @@ class Tally internal constructor(
         slot.attempts.forEach { edit.moved(null, it.state) }
         edit.forgotten(slot.forgotten, slot.place)
         edit.count(slot, instances, 1)
+        edit.wait(slot, 1)
+        edit.spend(slot, 1)
       }
       return edit.build()
     }
@@ -71,6 +74,7 @@ class Tally internal constructor(
 /** A [Tally] while the changes of a turn are worked into it. */
 internal class TallyEdit(
   private val numbers: IntArray,
+  private var extremes: Extremes,
 ) {
   fun moved(
     old: ContainerState?,
@@ -110,6 +114,7 @@ internal class TallyEdit(
     val latest = slot.latest
     numbers[Tally.RANKS] += sign
     if (slot.isReady) numbers[Tally.READY_RANKS] += sign
+    if (latest.isReady) extremes = extremes.readies(slot, sign)
     when (latest.state) {
       ContainerState.SUCCEEDED -> numbers[Tally.SUCCEEDED_RANKS] += sign
       ContainerState.FAILED -> numbers[Tally.FAILED_RANKS] += sign
@@ -120,5 +125,21 @@ internal class TallyEdit(
     if (latest.key.place.rank < instances && !hasStarted) numbers[Tally.NEVER_STARTED_RANKS] += sign
   }
 
-  fun build() = Tally(numbers)
+  /** Adds or takes away what [slot] waits for. */
+  fun wait(
+    slot: Slot,
+    sign: Int,
+  ) {
+    extremes = extremes.waits(slot, sign)
+  }
+
+  /** Adds or takes away what [slot] has spent. */
+  fun spend(
+    slot: Slot,
+    sign: Int,
+  ) {
+    extremes = extremes.spends(slot, sign)
+  }
+
+  fun build() = Tally(numbers, extremes)
 }

@@ -8,7 +8,7 @@ import java.time.Instant
  * [put] is the only way to change anything.
  */
 internal class Turn(
-  before: Application,
+  private val before: Application,
   val now: Instant,
 ) {
   /** The number that all changes of this turn have. */
@@ -47,9 +47,12 @@ internal class Turn(
   }
 
   fun <A : Any> toDecision(answer: A): Decision<A> {
+    if (mutableChanges.isEmpty()) return Decision(application, null, effects, answer)
+    if (mutableChanges.all { it is LeaseKept }) {
+      return Decision(before.applying(mutableChanges, 0, before.sequence), null, effects, answer, mutableChanges)
+    }
     val after = application
-    val changes = if (mutableChanges.isEmpty()) null else ChangeSet(sequence, now, mutableChanges, after.talliesOf(mutableChanges))
-    return Decision(after, changes, effects, answer)
+    return Decision(after, ChangeSet(sequence, now, mutableChanges, after.talliesOf(mutableChanges)), effects, answer)
   }
 
   private companion object {

@@ -303,4 +303,10 @@ internal val ContainerState.isAlive: Boolean
 internal fun Application.updatedCount(
   service: Service,
   update: ServiceUpdate,
-): Int = regularSlots(service.name).count { it.latest.isReady && it.latest.revision in update.newSince..update.toRevision }
+): Int {
+  val revisions = update.newSince..update.toRevision
+  val ready = tally(service.name).extremes.readyByRevision
+  val surge = update.surgeRanks.mapNotNull { slot(PlaceKey(service.name, it)) }.filter { !it.isRetired && it.latest.isReady }
+  return ready.entries.sumOf { (revision, count) -> if (revision in revisions) count else 0 } -
+    surge.count { it.latest.revision in revisions }
+}

@@ -1,33 +1,27 @@
 package knit.am.core
 
-/**
- * Why containers of the service wait, as far as that is decided here; [Service.waits] has what YARN's side knows. Looks at all of
- * them where any is PENDING.
- */
+import java.time.Instant
+
+/** Why containers of the service wait, as far as that is decided here; [Service.waits] has what YARN's side knows. */
 internal fun Application.ownReasons(serviceName: String): List<WaitingReason> {
-  if (tally(serviceName)[ContainerState.PENDING] == 0) return emptyList()
-  val (resting, waiting) =
-    slots.getValue(serviceName).map { it.latest }.filter { it.state == ContainerState.PENDING }.partition {
-      it.dueTime !=
-        null
-    }
-  return listOfNotNull(dependencyReason(serviceName, waiting), backOffReason(serviceName, resting))
+  val extremes = tally(serviceName).extremes
+  return listOfNotNull(dependencyReason(serviceName, extremes.waiting), backOffReason(serviceName, extremes))
 }
 
 private fun Application.dependencyReason(
   serviceName: String,
-  waiting: List<Container>,
+  waiting: Bag<Instant>,
 ): WaitingReason? {
+  val since = waiting.first ?: return null
   val unmet = unmet(serviceName)
   val first = unmet.firstOrNull() ?: return null
-  if (waiting.isEmpty()) return null
   return WaitingReason(
     serviceName,
     waiting.size,
     resource = null,
     WaitingCause.DEPENDENCY,
     "${inWords(waiting.size)} for ${unmet.joinToString(" and ") { it.inWords() }}. ${progressOf(first)}",
-    since = waiting.minOf { it.requestTime },
+    since = since,
     facts = mapOf("dependency" to first.serviceName, "condition" to first.condition.name),
   )
 }
@@ -46,17 +40,18 @@ private fun Application.progressOf(dependency: Dependency): String {
 
 private fun backOffReason(
   serviceName: String,
-  resting: List<Container>,
+  extremes: Extremes,
 ): WaitingReason? {
-  if (resting.isEmpty()) return null
+  val since = extremes.resting.first ?: return null
+  val count = extremes.resting.size
   return WaitingReason(
     serviceName,
-    resting.size,
+    count,
     resource = null,
     WaitingCause.BACK_OFF,
-    "${inWords(resting.size)} to be started again after a failure. What the last attempt said at its end tells why it failed.",
-    since = resting.minOf { it.requestTime },
-    until = resting.mapNotNull { it.dueTime }.minOrNull(),
+    "${inWords(count)} to be started again after a failure. What the last attempt said at its end tells why it failed.",
+    since = since,
+    until = extremes.restUntil.first,
   )
 }
 

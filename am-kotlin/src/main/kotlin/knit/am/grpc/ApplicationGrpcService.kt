@@ -2,12 +2,9 @@ package knit.am.grpc
 
 import knit.am.ApplicationLoop
 import knit.am.core.AmException
-import knit.am.core.Application
 import knit.am.core.Phase
 import knit.am.core.Reason
 import knit.am.core.WaitingReason
-import knit.am.core.gangReason
-import knit.am.core.ownReasons
 import knit.am.security.callerOf
 import knit.v1.AddServicesRequest
 import knit.v1.AddServicesResponse
@@ -60,14 +57,8 @@ internal class ApplicationGrpcService(
       .setSequence(application.sequence)
       .setVersion(version)
       .addAllFeatures(features)
-      .addAllWaitingReasons(reasonsOf(application).map { it.toMessage() })
+      .addAllWaitingReasons(application.reasons(waitingReasons()).map { it.toMessage() })
       .build()
-  }
-
-  /** First what is decided here, which does not pass by itself. */
-  private fun reasonsOf(application: Application): List<WaitingReason> {
-    val own = application.serviceNames.flatMap { application.ownReasons(it) + listOfNotNull(application.gangReason(it)) }
-    return (own + waitingReasons()).take(MAX_REASONS)
   }
 
   override suspend fun updateApplication(request: UpdateApplicationRequest): UpdateApplicationResponse {
@@ -103,32 +94,31 @@ internal class ApplicationGrpcService(
   }
 
   override suspend fun addServices(request: AddServicesRequest): AddServicesResponse {
-    val names = loop.request(request.toDomain(callerOf())).map { it.name }
+    val changed = loop.request(request.toDomain(callerOf()))
     val application = loop.snapshots.value
     return AddServicesResponse
       .newBuilder()
-      .addAllServices(names.map { application.serviceMessage(it) })
-      .setSequence(application.sequence)
+      .addAllServices(changed.services.map { application.serviceMessage(it.name) })
+      .setSequence(changed.sequence)
       .build()
   }
 
   override suspend fun removeServices(request: RemoveServicesRequest): RemoveServicesResponse {
-    val names = loop.request(request.toDomain()).map { it.name }
+    val changed = loop.request(request.toDomain())
     val application = loop.snapshots.value
     return RemoveServicesResponse
       .newBuilder()
-      .addAllServices(names.map { application.serviceMessage(it) })
-      .setSequence(application.sequence)
+      .addAllServices(changed.services.map { application.serviceMessage(it.name) })
+      .setSequence(changed.sequence)
       .build()
   }
 
   override suspend fun updateService(request: UpdateServiceRequest): UpdateServiceResponse {
-    val name = loop.request(request.toDomain(callerOf())).name
-    val application = loop.snapshots.value
+    val changed = loop.request(request.toDomain(callerOf()))
     return UpdateServiceResponse
       .newBuilder()
-      .setService(application.serviceMessage(name))
-      .setSequence(application.sequence)
+      .setService(loop.snapshots.value.serviceMessage(changed.services.single().name))
+      .setSequence(changed.sequence)
       .build()
   }
 

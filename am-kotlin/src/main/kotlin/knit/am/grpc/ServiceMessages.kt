@@ -1,6 +1,5 @@
 package knit.am.grpc
 
-import knit.am.core.Account
 import knit.am.core.AddServices
 import knit.am.core.AmException
 import knit.am.core.Amount
@@ -14,11 +13,11 @@ import knit.am.core.ScaleService
 import knit.am.core.Service
 import knit.am.core.ServiceCondition
 import knit.am.core.ServiceUpdate
+import knit.am.core.Spent
 import knit.am.core.Tally
 import knit.am.core.UpdateAction
 import knit.am.core.UpdateService
 import knit.am.core.UpdateState
-import knit.am.core.accountsOfRanks
 import knit.am.core.updatedCount
 import knit.v1.AddServicesRequest
 import knit.v1.BudgetAccount
@@ -104,13 +103,12 @@ private fun Application.accountOf(
   number: Int,
   budget: RestartBudget,
 ): BudgetAccount {
-  val account =
+  val (spent, first) =
     when (budget.scope) {
-      RestartScope.SERVICE -> service.accounts[number]
-      RestartScope.RANK -> accountsOfRanks(service.name, number).maxByOrNull { it.spent }
-    } ?: Account()
-  val message = BudgetAccount.newBuilder().setSpent(account.spent)
-  val first = account.times.firstOrNull()
+      RestartScope.SERVICE -> service.accounts[number]?.let { Spent(it.spent, it.times.firstOrNull()) }
+      RestartScope.RANK -> tally(service.name).extremes.spent[number]?.first
+    } ?: Spent(0, null)
+  val message = BudgetAccount.newBuilder().setSpent(spent)
   val window = budget.window
   if (first != null && window != null) message.setForgetTime((first + window).toMessage())
   return message.build()

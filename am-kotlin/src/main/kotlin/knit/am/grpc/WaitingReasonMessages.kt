@@ -14,13 +14,15 @@ import knit.v1.WaitingReason as WaitingReasonMessage
 /** As many as an answer tells, of a service and of the application. */
 internal const val MAX_REASONS = 64
 
-/**
- * Why containers of the service wait: first what is decided here, which does not pass by itself, then what YARN's side knows.
- *
- * Looks at all its containers where any is PENDING or HELD.
- */
+/** Why containers of the service wait: first what is decided here, which does not pass by itself, then what YARN's side knows. */
 internal fun Application.reasonsOf(service: Service): List<WaitingReason> =
   (ownReasons(service.name) + listOfNotNull(gangReason(service.name)) + service.waits).take(MAX_REASONS)
+
+/** Why containers wait, of whichever service: first what is decided here, then what YARN's side knows, [further]. */
+internal fun Application.reasons(further: List<WaitingReason>): List<WaitingReason> {
+  val own = serviceNames.asSequence().flatMap { name -> (ownReasons(name) + listOfNotNull(gangReason(name))).asSequence() }
+  return (own + further).take(MAX_REASONS).toList()
+}
 
 internal fun WaitingReason.toMessage(): WaitingReasonMessage {
   val message =

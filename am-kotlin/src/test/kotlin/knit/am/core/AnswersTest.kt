@@ -105,7 +105,9 @@ class AnswersTest {
     for (command in commands) {
       val once = running.after(command as Input)
       val later = once.after(completed(1, 143), ReportProgress(0.5))
-      assertSame(later, later.decide(command as Input, NOW).application, "$command")
+      val again = later.decide(command as Input, NOW)
+      assertSame(later, again.application, "$command")
+      assertEquals(once.sequence, sequenceIn(again.answer) ?: once.sequence, "$command")
       assertEquals(Index.of(later), later.index)
       later.keeping(Retention()).assertLike(later)
       val ended = later.after(EndApplication(FinalStatus.KILLED, ""))
@@ -114,6 +116,38 @@ class AnswersTest {
         assertThrows<AmException.InvalidArgument>("$command, then $another") { later.decide(another as Input, NOW) }
       }
     }
+  }
+
+  /** Which turn an answer says has done it. */
+  private fun sequenceIn(answer: Any): Long? =
+    when (answer) {
+      is ServicesChanged -> answer.sequence
+      is Scaled -> answer.sequence
+      is Restarted -> answer.sequence
+      else -> null
+    }
+
+  @Test
+  fun anAnswerToldAgainNamesTheTurnThatHasDoneIt() {
+    val running = registered("worker" to service(2), "b" to service())
+    val commands: List<(String) -> Command<ServicesChanged>> =
+      listOf(
+        { AddServices(mapOf("new" to service()), it) },
+        { RemoveServices(listOf("b"), it) },
+        { UpdateService("worker", UpdateAction.Pass(service(2).copy(command = "other")), requestId = it) },
+      )
+    for (command in commands) {
+      for (requestId in listOf("x", "")) {
+        val once = running.decide(command(requestId), NOW)
+        assertEquals(running.sequence + 1, once.answer.sequence)
+        if (requestId.isEmpty()) continue
+        val later = once.application.after(ReportProgress(0.5), ReportProgress(0.6))
+        assertEquals(once.answer.sequence, later.decide(command(requestId), NOW).answer.sequence)
+      }
+    }
+    // What changes nothing is so as of now.
+    val same = running.decide(UpdateService("worker", UpdateAction.Pass(service(2))), NOW)
+    assertEquals(running.sequence, same.answer.sequence)
   }
 
   @Test

@@ -142,9 +142,12 @@ internal class SeenTurns(
   ) {
     val turn = decision.changes
     if (turn == null) {
-      assertSame(before, decision.application, "nothing has changed")
+      if (decision.untold.isEmpty()) assertSame(before, decision.application, "nothing has changed")
+      assertEquals(before.sequence, decision.application.sequence)
+      folded = folded.applying(decision.untold, 0, folded.sequence)
       return
     }
+    assertEquals(emptyList<Change>(), decision.untold)
     assertEquals(before.sequence + 1, turn.sequence)
     assertEquals(turn.sequence, decision.application.sequence)
     folded = folded.with(turn)
@@ -193,7 +196,44 @@ internal fun checkWaits(
     }
     assertTrue(behind.all { it.requestTime <= now })
     assertEquals(application.conditionOf(service), service.condition, "the condition of $name")
+    checkExtremes(application, service, latest)
   }
+}
+
+/** What is told of a service without looking at its ranks is what they say, looked at one by one. */
+private fun checkExtremes(
+  application: Application,
+  service: Service,
+  latest: List<Container>,
+) {
+  val (resting, waiting) = latest.filter { it.state == ContainerState.PENDING }.partition { it.dueTime != null }
+  val reasons = application.ownReasons(service.name).associateBy { it.cause }
+  assertEquals(resting.minOfOrNull { it.requestTime }, reasons[WaitingCause.BACK_OFF]?.since, "since when ${service.name} rests")
+  assertEquals(resting.minOfOrNull { it.dueTime!! }, reasons[WaitingCause.BACK_OFF]?.until, "until when ${service.name} rests")
+  if (!service.hasBegun) assertEquals(waiting.minOfOrNull { it.requestTime }, reasons[WaitingCause.DEPENDENCY]?.since, service.name)
+  val held = latest.filter { it.state == ContainerState.HELD }
+  assertEquals(held.minOfOrNull { it.dueTime!! }, application.gangReason(service.name)?.until, "until when ${service.name} is held")
+  val places =
+    application.slots
+      .getValue(service.name)
+      .mapNotNull { it.place }
+      .filter { !it.isRetired }
+  for (number in application.spec(service.name).restartBudgets.indices) {
+    val accounts = places.mapNotNull { it.accounts[number] }
+    val most = accounts.maxOfOrNull { it.spent }
+    val spent =
+      application
+        .tally(service.name)
+        .extremes.spent[number]
+        ?.first
+    assertEquals(most, spent?.count, "what ranks of ${service.name} have spent")
+    // Of those that have spent most, the one that remembers it longest.
+    val first = accounts.filter { it.spent == most }.mapNotNull { it.times.firstOrNull() }.maxOrNull()
+    assertEquals(first, spent?.firstTime, "since when ranks of ${service.name} have")
+  }
+  val update = service.update ?: return
+  val isNew = { container: Container -> container.isReady && container.revision in update.newSince..update.toRevision }
+  assertEquals(application.regularSlots(service.name).count { isNew(it.latest) }, application.updatedCount(service, update), service.name)
 }
 
 /** Who is followed has failed or was started anew, and may still be on its way out. */

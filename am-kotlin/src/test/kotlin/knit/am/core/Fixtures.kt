@@ -65,6 +65,13 @@ internal fun Application.assertLike(other: Application) {
   assertEquals(other.sequence, sequence)
 }
 
+/** Whether this is what a watcher knows of [other], who is not told that leases are kept. */
+internal fun Application.assertToldOf(other: Application) {
+  val leases = other.keyLeases.values.map { LeaseKept(it) }
+  assertEquals(other.keyLeases.keys, keyLeases.keys)
+  applying(leases, 0, sequence).assertLike(other)
+}
+
 /** An application of these services whose Application Master is registered. */
 fun registered(vararg services: Pair<String, ServiceSpec>): Application = start(*services).after(Registered(MOST))
 

@@ -213,6 +213,31 @@ class ScalingTest {
     assertEquals(Reason.APPLICATION_ENDING, assertThrows<AmException> { ending.decide(to(1), NOW) }.reason)
   }
 
+  /** The rest is in the list of containers: an answer has to fit into a message. */
+  @Test
+  fun anAnswerListsSoManyAndNoMore() {
+    val many = MAX_REQUESTED_CONTAINERS + 1
+    val grown = registered("worker" to service(0)).decide(ScaleService("worker", Amount.Count(many)), NOW)
+    assertEquals(many, grown.application.tally("worker").ranks)
+    assertEquals(MAX_REQUESTED_CONTAINERS, grown.answer.added.size)
+    val all = grown.application
+    val stopped = all.decide(StopContainers(emptyList(), emptyList(), serviceNames = listOf("worker")), NOW)
+    assertEquals(many, stopped.application.count(ContainerState.STOPPED))
+    assertEquals(MAX_REQUESTED_CONTAINERS, stopped.answer.size)
+    val shrunk = all.decide(ScaleService("worker", Amount.Count(0)), NOW)
+    assertEquals(0, shrunk.application.tally("worker").ranks)
+    assertEquals(MAX_REQUESTED_CONTAINERS, shrunk.answer.stopped.size)
+    val victims = List(MAX_REQUESTED_CONTAINERS) { ContainerRef("worker", it) }
+    val named = all.decide(ScaleService("worker", Amount.Count(1), victims = victims), NOW)
+    assertEquals(
+      listOf(many - 1),
+      named.application.slots
+        .getValue("worker")
+        .filter { !it.isRetired }
+        .map { it.rank },
+    )
+  }
+
   @Test
   fun aVictimThatWasReplacedMeanwhileIsNoVictim() {
     val restarted = registered("worker" to service(instances = 2, maxRestarts = 1)).after(granted(1), completed(1, 1))

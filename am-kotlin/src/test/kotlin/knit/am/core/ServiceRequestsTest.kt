@@ -21,8 +21,8 @@ class ServiceRequestsTest {
   @Test
   fun addedServicesBeginAsOthersDo() {
     val decision = running.decide(adding("b" to service(2, LARGE), "a" to service(1, depends = listOf(Dependency("worker")))), NOW)
-    assertEquals(listOf("a", "b"), decision.answer.map { it.name })
-    assertEquals(listOf(ServiceCondition.PENDING, ServiceCondition.STARTING), decision.answer.map { it.condition })
+    assertEquals(listOf("a", "b"), decision.answer.services.map { it.name })
+    assertEquals(listOf(ServiceCondition.PENDING, ServiceCondition.STARTING), decision.answer.services.map { it.condition })
     assertEquals(listOf("a", "b", "worker"), decision.application.serviceNames)
     assertEquals(listOf(PENDING), decision.application.states("a"))
     assertEquals(listOf(REQUESTED, REQUESTED), decision.application.states("b"))
@@ -69,8 +69,18 @@ class ServiceRequestsTest {
   @Test
   fun aRemovedServiceStaysListedAndTakesNothingMore() {
     val decision = running.after(adding("b" to service())).decide(removing("worker"), NOW)
-    assertEquals(ServiceCondition.REMOVED, decision.answer.single().condition)
-    assertEquals(0, decision.answer.single().target)
+    assertEquals(
+      ServiceCondition.REMOVED,
+      decision.answer.services
+        .single()
+        .condition,
+    )
+    assertEquals(
+      0,
+      decision.answer.services
+        .single()
+        .target,
+    )
     assertEquals(listOf(STOPPING, STOPPED), decision.application.states())
     val gone = decision.application.after(completed(1, 143))
     assertEquals(listOf(STOPPED, STOPPED), gone.states())
@@ -95,7 +105,12 @@ class ServiceRequestsTest {
     val refused = assertThrows<AmException> { waiting.decide(removing("worker"), NOW) }
     assertEquals(Reason.SERVICE_NEEDED, refused.reason)
     assertEquals(mapOf("service_name" to "worker", "needed_by" to "b"), refused.facts)
-    assertEquals(2, waiting.decide(removing("worker", "b"), NOW).answer.size)
+    assertEquals(
+      2,
+      waiting
+        .decide(removing("worker", "b"), NOW)
+        .answer.services.size,
+    )
     assertEquals(Reason.NO_SUCH_SERVICE, assertThrows<AmException> { waiting.decide(removing("b", "c"), NOW) }.reason)
     assertEquals(Reason.INVALID_ARGUMENT, assertThrows<AmException> { waiting.decide(removing(), NOW) }.reason)
   }

@@ -37,8 +37,17 @@ class ServiceUpdatesTest {
       )
     for (spec in table) {
       val decision = running.decide(passing(spec), NOW)
-      assertEquals(2, decision.answer.revision)
-      assertNull(decision.answer.update)
+      assertEquals(
+        2,
+        decision.answer.services
+          .single()
+          .revision,
+      )
+      assertNull(
+        decision.answer.services
+          .single()
+          .update,
+      )
       assertEquals(emptyList<Effect>(), decision.effects)
       assertEquals(spec, decision.application.spec("worker"))
       assertEquals(running.states(), decision.application.states())

@@ -8,6 +8,7 @@ import knit.am.core.Caller
 import knit.am.core.ContainerRef
 import knit.am.core.Dependency
 import knit.am.core.HISTORY
+import knit.am.core.NOW
 import knit.am.core.Named
 import knit.am.core.PlaceKey
 import knit.am.core.Reason
@@ -16,6 +17,7 @@ import knit.am.core.ReportProgress
 import knit.am.core.ReportReady
 import knit.am.core.RestartContainers
 import knit.am.core.Role
+import knit.am.core.WaitingReason
 import knit.am.core.after
 import knit.am.core.completed
 import knit.am.core.granted
@@ -45,6 +47,7 @@ import org.junit.jupiter.api.Assertions.assertNull
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
+import knit.am.core.WaitingCause as CoreCause
 import knit.v1.ContainerRef as ContainerRefMessage
 
 /** What is told of services and of progress, and what is asked of containers. */
@@ -122,6 +125,18 @@ class ServiceCallsTest {
 
     val removed = four.after(RemoveServices(listOf("b"))).pages().single()
     assertEquals(ServiceCondition.SERVICE_CONDITION_REMOVED, removed[1].condition)
+  }
+
+  @Test
+  fun soManyReasonsAreToldAndNoMore() {
+    val waiting = (1..100).map { "web$it" to service(depends = listOf(Dependency("db"))) }
+    val application = registered("db" to service(), *waiting.toTypedArray())
+    val further = List(100) { WaitingReason("db", 1, null, CoreCause.CAPACITY, "Reason $it.", since = NOW) }
+    assertEquals(List(64) { CoreCause.DEPENDENCY }, application.reasons(further).map { it.cause }, "what is decided here comes first")
+    assertEquals(further.take(64), four.reasons(further))
+    val service = four.services.getValue("a").copy(waits = further)
+    assertEquals(64, four.toMessage(service).waitingReasonsCount)
+    assertEquals("Reason 0.", four.toMessage(service).getWaitingReasons(0).explanation)
   }
 
   @Test

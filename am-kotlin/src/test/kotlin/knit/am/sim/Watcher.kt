@@ -5,7 +5,7 @@ import knit.am.FellBehindException
 import knit.am.bytes
 import knit.am.core.Application
 import knit.am.core.ChangeSet
-import knit.am.core.assertLike
+import knit.am.core.assertToldOf
 import knit.am.core.with
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
@@ -77,7 +77,7 @@ internal class Watcher(
 
   /** Whoever watches undisturbed knows what there is. */
   fun checkUpToDate(application: Application) {
-    if (job?.isActive == true) checkNotNull(known).assertLike(application)
+    if (job?.isActive == true) checkNotNull(known).assertToldOf(application)
   }
 
   private suspend fun watch() {

@@ -12,6 +12,7 @@ import knit.am.core.KeyChanged
 import knit.am.core.KeysCommitted
 import knit.am.core.LeaseChanged
 import knit.am.core.LeaseGranted
+import knit.am.core.LeaseKept
 import knit.am.core.Reason
 import knit.am.core.RevokeLease
 import knit.am.core.Role
@@ -88,7 +89,7 @@ internal fun Turn.keep(command: KeepLease): () -> KeyLease {
     )
   }
   val kept = lease.copy(expiryTime = now + lease.timeToLive)
-  if (kept != lease) put(LeaseChanged(kept.id, kept))
+  if (kept != lease) put(LeaseKept(kept))
   return { kept }
 }
 

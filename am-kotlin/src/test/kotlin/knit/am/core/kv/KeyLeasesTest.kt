@@ -2,18 +2,24 @@ package knit.am.core.kv
 
 import knit.am.core.AmException
 import knit.am.core.Caller
+import knit.am.core.Change
 import knit.am.core.ContainerRef
 import knit.am.core.Due
 import knit.am.core.GrantLease
+import knit.am.core.Index
 import knit.am.core.KeepLease
 import knit.am.core.KeyChanged
+import knit.am.core.LeaseKept
 import knit.am.core.NOW
 import knit.am.core.Reason
 import knit.am.core.RevokeLease
 import knit.am.core.Role
 import knit.am.core.after
+import knit.am.core.assertLike
+import knit.am.core.assertToldOf
 import knit.am.core.decide
 import knit.am.core.granted
+import knit.am.core.keeping
 import knit.am.core.registered
 import knit.am.core.service
 import knit.am.core.started
@@ -74,6 +80,38 @@ class KeyLeasesTest {
     assertEquals(listOf("c"), ended.keys())
     val refused = assertThrows<AmException.NotFound> { ended.decide(KeepLease(lease, OPERATOR), NOW.plusSeconds(51)) }
     assertEquals(Reason.NO_SUCH_LEASE, refused.reason)
+  }
+
+  /** As many as there may be containers, each of which keeps one: nobody who watches is pushed aside. */
+  @Test
+  fun toKeepLeasesIsNothingThatWatchersAreTold() {
+    val many = (1..1_000).fold(leased) { all, _ -> all.decide(granting(30), NOW).application }
+    assertEquals(1_001, many.keyLeases.size)
+    var now = NOW
+    var kept = many
+    repeat(3) {
+      now = now.plusSeconds(20)
+      for (id in many.keyLeases.keys) {
+        val decision = kept.decide(KeepLease(id, OPERATOR), now)
+        assertNull(decision.changes)
+        assertEquals(listOf<Change>(LeaseKept(decision.answer)), decision.untold)
+        kept = decision.application
+      }
+      assertEquals(many.sequence, kept.sequence)
+    }
+    assertTrue(kept.keyLeases.values.all { it.expiryTime == now.plusSeconds(30) })
+    assertEquals(now.plusSeconds(30), kept.nextDeadline)
+    assertEquals(Index.of(kept), kept.index)
+    many.assertToldOf(kept)
+    kept.keeping(kept.retention).assertLike(kept)
+    // The next turn has the next number.
+    assertEquals(many.sequence + 1, kept.decide(RevokeLease(lease, OPERATOR), now).application.sequence)
+    assertEquals(
+      0,
+      kept
+        .decide(Due, now.plusSeconds(30))
+        .application.keyLeases.size,
+    )
   }
 
   @Test

@@ -4,30 +4,45 @@ import knit.am.core.FailurePolicy
 import knit.am.core.LARGE
 import knit.am.core.Resource
 import knit.am.core.SMALL
+import knit.am.core.ServiceSpec
+import knit.am.core.UpdatePolicy
 import knit.am.core.service
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty
+import java.lang.management.ManagementFactory
 import kotlin.random.Random
 
 /**
- * Lets a [World] go on for long: `LongRun SEED HOURS CONTAINERS`, in virtual time.
- *
- * So many containers are asked for in all, in the first of so many hours of faults; the same seed is the same run.
+ * A [World] that goes on for long, by hand: `-Dtest=LongRunTest -Dknit.sim.hours=24 -Dknit.sim.containers=50000`, in virtual
+ * time; another `-Dknit.sim.seed` is another run, and the same seed the same one.
  */
-fun main(arguments: Array<String>) {
-  val (seed, hours, containers) = arguments.map { it.toInt() }
-  println(LongRun(seed, hours, containers).run())
+@EnabledIfSystemProperty(named = "knit.sim.hours", matches = "\\d+")
+class LongRunTest {
+  @Test
+  fun everyRuleHoldsForHoursOfFaultsAndCommands() {
+    val hours = Integer.getInteger("knit.sim.hours")
+    val containers = Integer.getInteger("knit.sim.containers", 2_000 * hours)
+    val run = LongRun(SimulationTest.SEED, hours, containers)
+    println(run.run())
+    assertTrue(run.world.application.size >= containers, "${run.world.application}")
+  }
 }
 
+/** So many containers are asked for in all, in the course of so many hours of faults; beside them clients do all that they can. */
 internal class LongRun(
-  seed: Int,
+  seed: Long,
   private val hours: Int,
   private val containers: Int,
 ) {
   private val random = Random(seed)
   private val services =
     mapOf(
-      "small" to service(0, SMALL, maxRestarts = 2, maxReplacements = 20, failurePolicy = FailurePolicy.FINISH_OTHERS),
-      "large" to service(0, LARGE, maxRestarts = 2, maxReplacements = 20, failurePolicy = FailurePolicy.FINISH_OTHERS),
-      "whole" to service(1, Resource(128, 1), maxRestarts = 1_000, maxReplacements = 1_000, failurePolicy = FailurePolicy.FINISH_OTHERS),
+      "small" to bulk(SMALL),
+      "large" to bulk(LARGE),
+      "whole" to served(1).copy(resource = Resource(128, 1)),
+      "front" to served(30),
+      "back" to served(10).copy(startsTogether = true, failurePolicy = FailurePolicy.IGNORE),
     )
   private val nodes =
     List(NODES) {
@@ -40,25 +55,82 @@ internal class LongRun(
       }
     }
   private val programs = List(997) { Program(if (it % 10 == 0) 1 else 0, 1 + random.nextInt(MAX_PROGRAM_SECONDS)) }
-  private val world = World(Setup(services, nodes, random.nextBoolean(), programs, endless = "whole"), checkInterval = CHECK_INTERVAL)
+  private val setup =
+    Setup(
+      services,
+      nodes,
+      random.nextBoolean(),
+      programs,
+      isEndedByClients = true,
+      maxServices = MAX_SERVICES,
+      untouched = setOf("small", "large", "whole"),
+      mayFail = false,
+    )
+  val world = World(setup, checkInterval = CHECK_INTERVAL)
   private var added = 0
+  private val times = ArrayList<Long>()
+  private var peakBytes = 0L
+
+  private fun bulk(size: Resource) = service(0, size, maxRestarts = 2, maxReplacements = 20, failurePolicy = FailurePolicy.FINISH_OTHERS)
+
+  private fun served(instances: Int): ServiceSpec =
+    service(instances, SMALL, maxRestarts = 1_000, maxReplacements = 1_000, failurePolicy = FailurePolicy.FINISH_OTHERS)
+      .copy(command = Commands.SERVE, updatePolicy = UpdatePolicy(maxSurge = 3, maxUnavailable = 2))
 
   fun run(): String {
+    val began = System.nanoTime()
+    val beganCpu = ManagementFactory.getThreadMXBean().currentThreadCpuTime
+    world.onTurn = { times += it }
+    var hour = 0L
     while (world.seconds < hours * 3_600L) {
       world.take(Pass(1L + random.nextInt(MAX_PAUSE_MILLIS)))
       world.take(step())
       if (random.nextInt(SETTLE_EVERY) == 0) world.take(Settle)
+      if (world.seconds / 3_600 == hour) continue
+      hour = world.seconds / 3_600
+      measureHeap()
     }
     world.finish(limitSeconds = FINISH_SECONDS)
+    return report((System.nanoTime() - began) / NANOS, (ManagementFactory.getThreadMXBean().currentThreadCpuTime - beganCpu) / NANOS)
+  }
+
+  private fun measureHeap() {
+    System.gc()
+    val runtime = Runtime.getRuntime()
+    peakBytes = maxOf(peakBytes, runtime.totalMemory() - runtime.freeMemory())
+  }
+
+  private fun report(
+    seconds: Double,
+    cpuSeconds: Double,
+  ): String {
+    val sorted = times.sorted()
     val states =
       world.application.containers
         .groupingBy { it.state }
         .eachCount()
-    return "$added containers added, ${world.seconds} s, ${world.turns} turns, ${world.yarn.heartbeats} heartbeats, " +
-      "${world.yarn.leases.size} leases, ${world.yarn.refusals} refusals: $states"
+    return """
+      |$added containers added, ${world.application.size} containers in all, ${world.application.services.size} services, ${world.seconds} s
+      |${"%.0f".format(
+      seconds,
+    )} s of wall time, ${"%.0f".format(
+      cpuSeconds,
+    )} s of CPU, rules and all that is played included; ${"%.0f".format(world.turns / cpuSeconds)} turns/s of CPU
+      |${world.turns} turns, ${"%.1f".format(times.sum() / NANOS)} s of CPU for them
+      |CPU of a turn: p50 ${at(sorted, 0.5)} us, p99 ${at(sorted, 0.99)} us, the longest ${at(sorted, 1.0)} us
+      |heap after a collection, the most of all hours: ${peakBytes / MIB} MiB
+      |feed: ${world.feed.turns} turns, ${world.feed.changed} changes, ${world.feed.bytes / MIB} MiB
+      |${world.yarn.heartbeats} heartbeats, ${world.yarn.leases.size} leases, ${world.yarn.refusals} refusals
+      |$states
+      """.trimMargin()
   }
 
-  /** More is added than the hours so far account for; otherwise something breaks. */
+  private fun at(
+    sorted: List<Long>,
+    part: Double,
+  ) = "%.1f".format(sorted[((sorted.size - 1) * part).toInt()] / NANOS_PER_MICRO)
+
+  /** More is added than the hours so far account for; otherwise something breaks, or somebody asks for something. */
   private fun step(): Step {
     val due = containers.toLong() * world.seconds / (hours * 3_600L) + 1
     if (added < containers && added < due) {
@@ -69,7 +141,7 @@ internal class LongRun(
     val any = random.nextInt(10_000)
     val few = 1 + random.nextInt(3)
     val millis = random.nextLong(60_000)
-    return when (random.nextInt(24)) {
+    return when (random.nextInt(60)) {
       0 -> StopContainer(any)
       1 -> StopRank(any)
       2 -> RestartRm(millis / 4)
@@ -80,10 +152,9 @@ internal class LongRun(
       7 -> LoseCount
       8 -> LoseNode(any, random.nextBoolean())
       9 -> if (random.nextInt(10) == 0) LoseLargest else BringNodes
-      10 -> BringNodes
-      11 -> RestartNode(any)
-      12 -> DisturbNode(any, random.nextBoolean(), millis)
-      13 -> Preempt(any)
+      10, 11 -> BringNodes
+      12 -> RestartNode(any)
+      13 -> DisturbNode(any, random.nextBoolean(), millis)
       14 -> EndProgram(any, 0)
       15 -> EndUntold(few)
       16 -> GrantUnasked(few)
@@ -93,17 +164,24 @@ internal class LongRun(
       20 -> Watch
       21 -> PauseWatch(millis)
       22 -> if (random.nextBoolean()) StopWatch else LowerMaximum
-      else -> Preempt(any)
+      23, 24 -> Preempt(any)
+      25 -> SetClock(random.nextLong(-5, 6))
+      else -> Ask(random.pick(*kinds), random.nextInt(), answerIsLost = random.nextInt(4) == 0)
     }
   }
 
   private companion object {
     const val NODES = 40
+    const val MAX_SERVICES = 100
     const val MAX_ADDED = 100
     const val MAX_PROGRAM_SECONDS = 240
     const val MAX_PAUSE_MILLIS = 20_000
     const val SETTLE_EVERY = 200
     const val CHECK_INTERVAL = 5_000
     const val FINISH_SECONDS = 7_200L
+    const val NANOS = 1e9
+    const val NANOS_PER_MICRO = 1e3
+    const val MIB = 1024 * 1024
+    val kinds = (AskKind.values().toList() - AskKind.END).toTypedArray()
   }
 }

@@ -174,6 +174,8 @@ internal class ModelYarn(
   /** Nodes whose partition requests without a label get nothing from. */
   fun isInReach(node: ModelNode) = node.partition.isEmpty()
 
+  fun nodesInReach() = nodes.values.filter { it.isLive && isInReach(it) }
+
   fun add(node: ModelNode) {
     nodes[node.name] = node
     node.isLive = true
@@ -424,8 +426,7 @@ internal class ModelYarn(
     response.allocatedContainers = granted.map { it.toContainer() }
     response.completedContainersStatuses = finished.toList()
     response.updatedNodes = updated.toList()
-    val inReach = nodes.values.filter { it.isLive && isInReach(it) }
-    response.availableResources = Resource(inReach.sumOf { it.capacity.memoryMib - it.usedMib }, 1).toYarn()
+    response.availableResources = Resource(nodesInReach().sumOf { it.capacity.memoryMib - it.usedMib }, 1).toYarn()
     response.nmTokens = emptyList()
     granted.clear()
     finished.clear()

@@ -1,6 +1,5 @@
 package knit.am.sim
 
-import knit.am.core.AddContainers
 import knit.am.core.Application
 import knit.am.core.Completed
 import knit.am.core.Container
@@ -14,15 +13,14 @@ import knit.am.core.NodeLost
 import knit.am.core.SeenFailures
 import knit.am.core.SeenLeases
 import knit.am.core.SeenTurns
-import knit.am.core.checkBudgets
 import knit.am.core.checkCounts
 import knit.am.core.checkExits
 import knit.am.core.checkFollowed
 import knit.am.core.checkOrdinals
 import knit.am.core.checkPhase
+import knit.am.core.checkWaits
 import knit.am.core.dueTimes
 import knit.am.core.stateAfter
-import knit.am.core.with
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import java.time.Instant
@@ -38,11 +36,7 @@ internal class Oracle(
   private val interval: Int = 1,
 ) {
   private val leases = SeenLeases()
-  private val answers = HashMap<String, List<Container>>()
   private var turns = 0
-
-  /** The ranks there must be, by service: as many as were submitted, and what was added. */
-  private val ranks = initial.services.keys.associateWithTo(HashMap()) { initial.spec(it).instances }
 
   /** Every container there ever was, as it was last seen. */
   private val seen = sortedMapOf<ContainerKey, Container>()
@@ -51,16 +45,28 @@ internal class Oracle(
   private var checked = initial
 
   private val changes = SeenTurns(initial)
+  private val services = ServiceRules(initial)
+  private val budgets = BudgetRules()
+  private val keys = KeyRules()
+  private var latest = Instant.MIN
+
+  /** How many turns in a row were for times that had passed when they were set. */
+  private var overdue = 0
 
   /** All of it once more, whenever that was last. */
-  fun check(application: Application) {
+  fun check(
+    application: Application,
+    now: Instant,
+  ) {
     application.containers.forEach { seen[it.key] = it }
     changes.check(application)
     checkContainers(checked, application)
     checkCounts(application, seen.values)
     checkOrdinals(application, seen.values)
     leases.check(application, seen.values)
-    checkBudgets(application, seen.values)
+    services.check(application, now)
+    keys.check(application)
+    checkWaits(application, now, latest)
     checkPhase(checked, application, leases.unregistrations)
     checked = application
   }
@@ -72,6 +78,7 @@ internal class Oracle(
     now: Instant,
   ) {
     val application = decision.application
+    latest = maxOf(latest, now)
     checkNothingIsOverdue(input, now)
     if (input is Granted) leases.granted(input.lease)
     if (input is Completed) leases[input.containerId]?.isEndTold = true
@@ -79,38 +86,32 @@ internal class Oracle(
     decision.ended.forEach { seen[it.key] = it }
     if (input is Due) failures.forgive(now)
     failures.take(input, before, decision.ended, now)
-    if (input is Completed) checkEnd(before, input)
+    if (input is Completed) checkEnd(before, application, input)
     if (input is NodeLost) {
       assertTrue(application.containers.none { it.state.isLeased && it.lease?.nodeId == input.nodeId }, "some live on ${input.nodeId}")
     }
     changes.take(before, decision)
-    checkDeadlines(application, now)
+    services.turn(before, input, decision, now)
+    budgets.turn(before, input, decision, now)
+    keys.turn(decision)
     if (turns++ % interval == 0) {
+      checkDeadlines(application, now)
       assertEquals(failures.excluded, application.excludedNodes, "excluded nodes")
-      check(application)
+      check(application, now)
     }
-  }
-
-  /** An answer to [request]: as it was the first time, and what it says was done once. */
-  fun added(
-    request: AddContainers,
-    answer: List<Container>,
-  ) {
-    val known = answers[request.requestId]
-    assertEquals(known ?: answer, answer, "the answer to ${request.requestId}")
-    if (known != null) return
-    assertEquals(request.count, answer.size)
-    ranks.merge(request.serviceName, request.count, Int::plus)
-    if (request.requestId.isNotEmpty()) answers[request.requestId] = answer
   }
 
   private fun checkEnd(
     before: Application,
+    after: Application,
     input: Completed,
   ) {
     val container = before.container(input.containerId) ?: return
     if (container.state.isFinal) return
-    assertEquals(container.stateAfter(input.exitStatus), seen[container.key]?.state, "after its end was reported")
+    // What has run nothing has not failed, and is asked for again.
+    val state = if (container.state == ContainerState.HELD) ContainerState.REQUESTED else container.stateAfter(input.exitStatus)
+    val now = if (state.isFinal) seen[container.key] else after.container(container.key)
+    assertEquals(state, now?.state, "after its end was reported")
   }
 
   /** Whatever the application says of its deadlines: what is due is dealt with before anything else is heard. */
@@ -123,7 +124,7 @@ internal class Oracle(
     assertTrue(overdue.isEmpty(), "is not forgiven in time: $overdue")
   }
 
-  /** The next deadline is the earliest of what speaks against nodes, and of the end. */
+  /** The next deadline is the earliest of all times that stand on records, of what speaks against nodes, and of the end. */
   private fun checkDeadlines(
     application: Application,
     now: Instant,
@@ -131,13 +132,16 @@ internal class Oracle(
     val end = application.header.endDeadline
     if (end != null) {
       val most = if (application.header.isGivenBack) GIVEN_BACK_SECONDS else STOPPING_SECONDS
-      assertTrue(end > now && end <= now.plusSeconds(most), "at $now the end is due at $end")
+      assertTrue(end <= latest.plusSeconds(most), "at $now the end is due at $end")
     }
     val due = dueTimes(application)
     assertEquals((due + listOfNotNull(failures.forgiveTime, end)).minOrNull(), application.nextDeadline, "the next deadline")
+    // A limit that is set anew may be over already; the turn for it must be the end of that.
+    overdue = if (due.any { it <= now }) overdue + 1 else 0
+    assertTrue(overdue <= MAX_OVERDUE, "$overdue turns, and at $now these are due: ${due.filter { it <= now }}")
   }
 
-  /** None vanishes that is not one attempt of too many, a final one never changes, none skips a state, ranks and attempts have no gaps, one at most is open per place. */
+  /** None vanishes that is not one attempt of too many, a final one never changes, none skips a state, ranks and attempts have no gaps. */
   private fun checkContainers(
     before: Application,
     application: Application,
@@ -157,13 +161,14 @@ internal class Oracle(
     }
     for (name in application.serviceNames) {
       val byRank = application.containersOf(name).groupBy { it.key.place.rank }
-      assertEquals((0 until ranks.getValue(name)).toList(), byRank.keys.toList(), "ranks of $name")
+      assertEquals((0 until byRank.size).toList(), byRank.keys.toList(), "ranks of $name")
       for (attempts in byRank.values) {
         val last = attempts.last().key
         val numbers = (last.attemptNumber - attempts.size + 1..last.attemptNumber).toList()
         assertEquals(numbers, attempts.map { it.key.attemptNumber }, "attempts")
         assertTrue(ContainerKey(last.place, last.attemptNumber + 1) !in seen, "${last.place} is filled by an earlier attempt")
-        assertTrue(attempts.size - 1 <= application.retention.attemptsPerRank, "too many attempts of ${last.place}")
+        val isKept = attempts.first().state.isFinal
+        assertTrue(!isKept || attempts.size - 1 <= application.retention.attemptsPerRank, "too many attempts of ${last.place}")
         checkFollowed(attempts)
       }
     }
@@ -173,5 +178,8 @@ internal class Oracle(
   private companion object {
     const val STOPPING_SECONDS = 60L
     const val GIVEN_BACK_SECONDS = 600L
+
+    /** As many as may be set at once: by a client and by what follows from it. */
+    const val MAX_OVERDUE = 3
   }
 }

@@ -33,7 +33,7 @@ class PlacementTest {
     }
 
   private companion object {
-    val SAMPLES = Integer.getInteger("knit.sim.samples", 80)
+    val SAMPLES = Integer.getInteger("knit.sim.samples", 10)
 
     /** Each placement with a size of its own, by which the world tells them apart. */
     val services: Arb<Map<String, ServiceSpec>> =

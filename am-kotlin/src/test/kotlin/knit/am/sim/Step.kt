@@ -26,6 +26,37 @@ internal data class StopRank(
   val rank: Int,
 ) : Step
 
+/** What clients ask for, each of what there is at that moment. */
+internal enum class AskKind {
+  ADD,
+  SCALE,
+  STOP,
+  RESTART,
+  ADD_SERVICES,
+  REMOVE_SERVICES,
+  UPDATE,
+  STEER_UPDATE,
+  WRITE_KEYS,
+  LEASE,
+  PROGRESS,
+
+  /** What was asked for before, in the same words. */
+  AGAIN,
+  END,
+}
+
+/** A client asks for something that the [seed] chooses, and if the [answerIsLost] does it again, in the same words. */
+internal data class Ask(
+  val kind: AskKind,
+  val seed: Int,
+  val answerIsLost: Boolean,
+) : Step
+
+/** The Application Master's clock is set so much forward or, below 0, back; time passes as before. */
+internal data class SetClock(
+  val seconds: Long,
+) : Step
+
 internal data class EndAll(
   val finalStatus: FinalStatus,
 ) : Step

@@ -25,6 +25,11 @@ internal class ModelFeed(
 
   private val first = initial.sequence + 1
   private val sizes = ArrayList<Size>()
+
+  /** What there was in all, kept or not. */
+  val turns: Int get() = sizes.size
+  val changed: Int get() = sizes.sumOf { it.changes }
+  val bytes: Long get() = sizes.sumOf { it.bytes }
   val changes = ChangeFeed(initial.sequence, MAX_TURNS, MAX_CHANGES, MAX_BYTES)
 
   fun append(turn: ChangeSet) {

@@ -4,8 +4,8 @@ import knit.am.core.AddContainers
 import knit.am.core.AmException
 import knit.am.core.Application
 import knit.am.core.Command
-import knit.am.core.Container
 import knit.am.core.Decision
+import knit.am.core.DriverEnded
 import knit.am.core.Due
 import knit.am.core.Effect
 import knit.am.core.EndApplication
@@ -14,6 +14,7 @@ import knit.am.core.HISTORY
 import knit.am.core.Input
 import knit.am.core.Launch
 import knit.am.core.LaunchFailed
+import knit.am.core.LaunchFault
 import knit.am.core.Lease
 import knit.am.core.NOW
 import knit.am.core.Outcome
@@ -22,9 +23,8 @@ import knit.am.core.PlaceKey
 import knit.am.core.Placement
 import knit.am.core.Registered
 import knit.am.core.Release
+import knit.am.core.ReportReady
 import knit.am.core.Resource
-import knit.am.core.ServiceSpec
-import knit.am.core.Shape
 import knit.am.core.Spread
 import knit.am.core.StartDriver
 import knit.am.core.Started
@@ -56,39 +56,12 @@ import org.apache.hadoop.yarn.api.records.ContainerId
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
 import java.io.IOException
+import java.lang.management.ManagementFactory
 import java.time.Clock
 import java.time.Duration
 import java.time.Instant
 import java.time.ZoneId
 import java.time.ZoneOffset
-
-/** What a container does if nobody stops it. */
-internal data class Program(
-  val exitStatus: Int,
-  val seconds: Int,
-)
-
-/** Of what a [World] is made. */
-internal data class Setup(
-  val services: Map<String, ServiceSpec>,
-  val nodes: List<NodeKind>,
-  val countsVcores: Boolean,
-  /** Containers run them in turn. */
-  val programs: List<Program>,
-  /** The service whose programs do not end by themselves, if there is one. */
-  val endless: String? = null,
-)
-
-internal enum class NodeKind(
-  val capacity: Resource,
-  val partition: String = "",
-) {
-  SMALL(Resource(1_024, 4)),
-  LARGE(Resource(6_144, 8)),
-
-  /** Larger than all others, and not for requests without its label. */
-  LABELLED(Resource(8_192, 16), "gpu"),
-}
 
 /**
  * A cluster and its clients around the allocator, the session with the ResourceManager and the core, all in virtual time on
@@ -105,48 +78,55 @@ internal class World(
   private val dispatcher = StandardTestDispatcher(scheduler)
   private var failure: Throwable? = null
   private val scope = CoroutineScope(dispatcher + Job() + CoroutineExceptionHandler { _, thrown -> failure = failure ?: thrown })
+  private var clockOffset = Duration.ZERO
   private val clock =
     object : Clock() {
       override fun getZone(): ZoneId = ZoneOffset.UTC
 
       override fun withZone(zone: ZoneId): Clock = this
 
-      override fun instant(): Instant = NOW.plusMillis(scheduler.currentTime)
+      override fun instant(): Instant = NOW.plusMillis(scheduler.currentTime) + clockOffset
     }
 
   val yarn = ModelYarn(setup.countsVcores)
-  private val nodeManagers = LinkedHashMap<String, ModelNodeManager>()
+  private val machines = ModelMachines(setup.nodes, yarn) { scheduler.currentTime }
   private val session = RmSession(lazy { yarn }, Leases(), dispatcher) { scheduler.currentTime }
-  private val applications = MutableStateFlow(Application.start("application_1_0001", 1, HISTORY, setup.services, NOW))
+  private val beginning = Application.start("application_1_0001", 1, HISTORY, setup.services, NOW, hasDriver = setup.driver != null)
+  private val applications = MutableStateFlow(beginning)
   private val inbox = Channel<Message>(Channel.UNLIMITED)
   private val oracle = Oracle(applications.value, checkInterval)
   private val allocator = Allocator(session, applications, ::post, clock) { scheduler.currentTime }
-  private val feed = ModelFeed(applications.value)
+  private val rest = AtRest(yarn, allocator)
+  val feed = ModelFeed(applications.value)
   private val watcher = Watcher(feed, scope, { application }) { scheduler.currentTime }
   private var stalledUntil = 0L
   private val underWay = HashMap<String, Job>()
   private val outcome = CompletableDeferred<Outcome>()
-  private val unanswered = ArrayDeque<AddContainers>()
-  private var requests = 0
+  private val clients = Clients(::send, { application }, clock::instant, setup)
+  private var driver: Job? = null
+  private var adds = 0
 
   val application: Application get() = applications.value
   val seconds: Long get() = scheduler.currentTime / 1_000
   var turns = 0L
     private set
 
+  /** Called with the CPU time that [decide] took for each turn, in ns. */
+  var onTurn: (Long) -> Unit = {}
+
   init {
-    setup.nodes.forEachIndexed { number, kind ->
-      val node = ModelNode("n$number", kind.capacity, "/rack${number % 2}", kind.partition)
-      nodeManagers[node.name] = ModelNodeManager(node)
-      yarn.add(node)
-    }
     yarn.onHeartbeat = { granted ->
       val missing = granted.filterNot { application.knows("$it") }
       if (missing.isNotEmpty()) throw AssertionError("a heartbeat is sent before these grants are worked in: $missing")
     }
     scope.launch { runLoop() }
     scope.launch { runMaster() }
-    scope.launch { runNodes() }
+    scope.launch {
+      while (true) {
+        delay(BEAT_MILLIS)
+        machines.beat()
+      }
+    }
     pass(1)
   }
 
@@ -156,25 +136,27 @@ internal class World(
       is Add -> add(step)
       is StopContainer -> stopContainer(step.container)
       is StopRank -> stopRank(step.rank)
-      is EndAll -> request(EndApplication(step.finalStatus, "asked for"))
+      is EndAll -> clients.request(EndApplication(step.finalStatus, "asked for"))
+      is Ask -> clients.ask(step)
+      is SetClock -> clockOffset += Duration.ofSeconds(step.seconds)
       is RestartRm -> silence(step.downMillis, isRestart = true)
       is SilenceRm -> silence(step.downMillis, isRestart = false)
       is LoseAnswers -> yarn.answersToLose = step.count
       is LoseRequests -> yarn.requestsToLose = step.count
       is RefuseTokens -> yarn.tokensToRefuse = step.count
       is LoseCount -> yarn.loseCount()
-      is LoseNode -> lose(step.node, step.tellsEnds)
-      is LoseLargest -> loseLargest()
-      is BringNodes -> bringNodes()
-      is RestartNode -> pickNode(step.node).restart()
-      is DisturbNode -> pickNode(step.node).disturb(step)
+      is LoseNode -> machines.lose(machines.pick(step.node), step.tellsEnds)
+      is LoseLargest -> machines.loseLargest()
+      is BringNodes -> machines.bring()
+      is RestartNode -> machines.pick(step.node).restart()
+      is DisturbNode -> machines.pick(step.node).disturb(step)
       is Preempt -> pickLease(step.container)?.let { yarn.end(it, ModelYarn.PREEMPTED, "Container preempted by scheduler") }
-      is EndProgram -> endProgram(step)
+      is EndProgram -> machines.endProgram(step)
       is EndUntold -> yarn.endsUntold = step.count
       is GrantUnasked -> repeat(step.count) { yarn.grantUnasked(isUnheardOf = it == 0) }
       is RestartOnRelease -> yarn.restartsOnRelease = true
       is LowerMaximum -> yarn.configuredMaximum = LOWERED_MAXIMUM
-      is DisturbAll -> nodeManagers.values.forEach { it.disturb(DisturbNode(0, step.isSilent, step.millis)) }
+      is DisturbAll -> machines.disturbAll(step)
       is StallLoop -> stalledUntil = scheduler.currentTime + step.millis
       is Watch -> watcher.goOn()
       is PauseWatch -> watcher.pause(step.millis)
@@ -188,7 +170,7 @@ internal class World(
   /** No fault is left; everything must reach its end within [limitSeconds]. */
   fun finish(limitSeconds: Long) {
     calm()
-    bringNodes()
+    machines.bring()
     watcher.goOn()
     settle()
     if (allocator.waitingReasons().any { it.cause == WaitingCause.REFUSED }) {
@@ -198,18 +180,19 @@ internal class World(
     }
     val deadline = seconds + limitSeconds
     val isStuck =
-      application.size == 0 || setup.endless != null || application.wanted().keys.any(::fitsNowhere) ||
+      application.size == 0 || setup.isEndedByClients || application.wanted().keys.any(rest::fitsNowhere) ||
         application.wantedShapes().keys.any { it.placement != Placement.ANYWHERE }
-    if (!application.isDone && isStuck) {
-      request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
-    }
+    if (!application.isDone && isStuck) clients.request(EndApplication(FinalStatus.SUCCEEDED, "nothing to do"))
     while (application.phase != Phase.ENDED) {
       assertTrue(seconds < deadline, "it does not end within $limitSeconds s: $application\n${application.containers.joinToString("\n")}")
       pass(1_000)
     }
     pass(5_000)
     assertEquals(application.outcome?.diagnostics, yarn.finalStatus?.diagnostics, "what YARN was told")
-    oracle.check(application)
+    // What is granted when it has ended goes back with the application.
+    val kept = yarn.live().filter { it.isLaunched && !it.isReleased && application.container("${it.id}") != null }
+    assertTrue(kept.isEmpty() || application.header.isGivenBack, "neither ended nor given back: ${kept.map { it.id }}")
+    oracle.check(application, clock.instant())
     watcher.checkUpToDate(application)
     scope.cancel()
   }
@@ -224,7 +207,7 @@ internal class World(
     var wrong: List<String> = emptyList()
     // Programs end meanwhile, and what follows takes a heartbeat or two.
     for (attempt in 1..SETTLE_TRIES) {
-      wrong = whatIsWrong()
+      wrong = rest.whatIsWrong(application)
       if (wrong.isEmpty()) return watcher.checkUpToDate(application)
       pass(SETTLE_STEP_MILLIS)
     }
@@ -243,76 +226,14 @@ internal class World(
     yarn.configuredMaximum = ModelYarn.CONFIGURED_MAXIMUM
     stalledUntil = 0
     watcher.pause(0)
-    nodeManagers.values.forEach { it.calm() }
+    machines.calm()
   }
-
-  private fun whatIsWrong(): List<String> {
-    if (application.isDone) return emptyList()
-    val wrong = mutableListOf<String>()
-    wrong += leaks()
-    val asked = yarn.asked()
-    val shapes = application.wantedShapes()
-    for ((shape, count) in shapes) if (shape.placement != Placement.ANYWHERE) wrong += wrongWithPlaced(shape, count)
-    val wanted = shapes.filterKeys { it.placement == Placement.ANYWHERE }.mapKeys { it.key.resource }
-    (asked.keys - wanted.keys).forEach { wrong += "YARN is asked for ${asked[it]} of $it, and none is wanted" }
-    for ((size, count) in wanted) wrong += wrongWith(size, count, asked[size] ?: 0)
-    val inReach = nodesInReach()
-    if (inReach.isNotEmpty() && inReach.all { it.name in yarn.excludedNames }) wrong += "every node is to be avoided"
-    return wrong
-  }
-
-  private fun leaks(): List<String> {
-    val untold = yarn.live().filter { !it.isTold }.map { "nobody is told of ${it.id}" }
-    val leaked = yarn.live().filter { it.isTold && application.container("${it.id}")?.state?.isLeased != true }.map { "${it.id} is leaked" }
-    val gone =
-      application.containers
-        .filter { container ->
-          container.state.isLeased &&
-            yarn.leases.values.none { "${it.id}" == container.lease?.containerId && !it.isOver }
-        }.map { "$it is gone, and nobody has noticed" }
-    return untold + leaked + gone
-  }
-
-  private fun wrongWith(
-    size: Resource,
-    wanted: Int,
-    asked: Int,
-  ): List<String> {
-    val reasons = allocator.waitingReasons().filter { it.resource == size }
-    val cause = reasons.map { it.cause }.distinct().singleOrNull()
-    val roomy = nodesInReach().filter { yarn.hasRoom(it, size) && it.name !in yarn.excludedNames }.map { it.name }
-    val isConfirmed =
-      when (cause) {
-        WaitingCause.TOO_LARGE -> fitsNowhere(size) && asked == if (fitsOutOfReach(size)) wanted else 0
-
-        // The last refusal may be so long ago.
-        WaitingCause.REFUSED -> asked == 0
-
-        // Where no node at all is in reach, the queue may have a label of its own.
-        WaitingCause.CAPACITY, WaitingCause.QUEUE_FULL -> (!fitsNowhere(size) || nodesInReach().isEmpty()) && asked == wanted
-
-        else -> false
-      }
-    return listOfNotNull(
-      "$wanted of $size are wanted, YARN is asked for $asked, and the reason is: $reasons".takeIf { !isConfirmed },
-      "$wanted of $size wait, though there is room on $roomy".takeIf { roomy.isNotEmpty() && cause != WaitingCause.REFUSED },
-      "reasons are for ${reasons.sumOf { it.count }} of $wanted".takeIf { reasons.sumOf { it.count } != wanted },
-    )
-  }
-
-  private fun nodesInReach() = yarn.nodes.values.filter { it.isLive && yarn.isInReach(it) }
-
-  private fun fitsNowhere(size: Resource) = nodesInReach().none { yarn.hasRoom(it, size, isEmpty = true) }
-
-  private fun fitsOutOfReach(size: Resource) =
-    yarn.nodes.values.any { it.isLive && !yarn.isInReach(it) && yarn.hasRoom(it, size, isEmpty = true) }
 
   fun pass(millis: Long) {
     scheduler.advanceTimeBy(millis)
     scheduler.runCurrent()
     rethrow()
-    // Whoever has lost an answer asks again.
-    generateSequence { unanswered.removeFirstOrNull() }.toList().forEach { request(it) }
+    clients.repeatUnanswered()
   }
 
   private fun rethrow() {
@@ -344,6 +265,7 @@ internal class World(
   private fun decide(message: Message) {
     val before = application
     val now = clock.instant()
+    val began = threads.currentThreadCpuTime
     val decision =
       try {
         before.decide(message.input, now)
@@ -351,8 +273,8 @@ internal class World(
         message.answer(Result.failure(refused))
         return
       }
+    onTurn(threads.currentThreadCpuTime - began)
     turns++
-    if (message.input is AddContainers) oracle.added(message.input, (decision.answer as List<*>).map { it as Container })
     oracle.turn(before, message.input, decision, now)
     decision.effects.filterIsInstance<Launch>().forEach { checkPlace(it, decision.application) }
     applications.value = decision.application
@@ -371,28 +293,9 @@ internal class World(
     val node = yarn.nodes.getValue(launch.lease.nodeId.substringBefore(':'))
     val isAllowed = !placement.isStrict || node.name in placement.nodes || node.rack in placement.racks
     if (!isAllowed || (placement.label ?: "") != node.partition) throw AssertionError("$launch is not for ${node.name}: $placement")
+    if (placement.spread != Spread.ANTI_AFFINITY) return
     val others = after.containersOf(launch.key.place.serviceName).count { it.state.isLeased && it.lease?.nodeId == launch.lease.nodeId }
-    if (placement.spread == Spread.ANTI_AFFINITY && others > 1) throw AssertionError("$launch is one of $others on ${node.name}")
-  }
-
-  /** Of those that may not be anywhere: none waits while a node would do, and each has a reason. */
-  private fun wrongWithPlaced(
-    shape: Shape,
-    wanted: Int,
-  ): List<String> {
-    val placement = shape.placement
-    val reasons = allocator.waitingReasons().filter { it.resource == shape.resource }
-    val held = placement.spreadOf?.let { application.leasedByNode(it) }.orEmpty()
-    val free =
-      yarn.nodes.values.filter { node ->
-        node.isLive && node.partition == placement.label.orEmpty() && node.name !in yarn.excludedNames &&
-          (!placement.isStrict || node.name in placement.nodes || node.rack in placement.racks) &&
-          (placement.spread != Spread.ANTI_AFFINITY || "${node.name}:8041" !in held) && yarn.hasRoom(node, shape.resource)
-      }
-    return listOfNotNull(
-      "$wanted of $shape wait, though ${free.map { it.name }} would do".takeIf { free.isNotEmpty() },
-      "reasons of $shape are for ${reasons.sumOf { it.count }} of $wanted".takeIf { reasons.sumOf { it.count } != wanted },
-    )
+    if (others > 1) throw AssertionError("$launch is one of $others on ${node.name}")
   }
 
   private suspend fun nextMessage(): Message {
@@ -418,7 +321,8 @@ internal class World(
   private fun carryOut(effect: Effect) {
     when (effect) {
       is Launch -> inTurn(effect.lease.containerId) { start(effect) }
-      is StartDriver, is StopDriver -> error("no world has a driver: $effect")
+      is StartDriver -> driver = scope.launch { runDriver(checkNotNull(setup.driver)) }
+      is StopDriver -> scope.launch { stopDriver() }
       is knit.am.core.StopContainer -> inTurn(effect.lease.containerId) { stop(effect.lease) }
       is Release -> inTurn(effect.containerId) { release(effect.containerId) }
       is Unregister -> outcome.complete(effect.outcome)
@@ -430,30 +334,59 @@ internal class World(
     work: suspend () -> Unit,
   ) {
     val previous = underWay[containerId]
-    underWay[containerId] =
+    val job =
       scope.launch {
         previous?.join()
         work()
       }
+    underWay[containerId] = job
+    job.invokeOnCompletion { underWay.remove(containerId, job) }
   }
 
   private suspend fun start(launch: Launch) {
     val lease = launch.lease
     val id = ContainerId.fromString(lease.containerId)
-    val program = setup.programs[id.containerId.toInt() % setup.programs.size]
+    val number = id.containerId.toInt()
+    val command = launch.spec.command
+    if (command == Commands.IMPOSSIBLE) return post(LaunchFailed(lease.containerId, "no such file", LaunchFault.SPECIFICATION))
+    if (command == Commands.MOODY && number % 2 == 0) return post(LaunchFailed(lease.containerId, "too many wait", LaunchFault.NOBODY))
+    val program = Commands.program(command, number) ?: setup.programs[number % setup.programs.size]
+    if (launch.spec.readiness.isReported) scope.launch { tellReady(launch, number) }
     try {
-      nodeManagers
-        .getValue(lease.nodeId.substringBefore(':'))
-        .launch(id, if (launch.key.place.serviceName == setup.endless) ENDLESS else program)
+      machines[lease.nodeId].launch(id, program)
       post(Started(lease.containerId))
     } catch (failed: IOException) {
       post(LaunchFailed(lease.containerId, failed.message.orEmpty()))
     }
   }
 
+  /** Most programs are ready some time after they have begun, some take it back for a while, and some never are. */
+  private suspend fun tellReady(
+    launch: Launch,
+    number: Int,
+  ) {
+    if (number % 6 == 5) return
+    delay(READY_STEP_MILLIS * (number % 7))
+    tell(ReportReady(checkNotNull(application.container(launch.key)).ref, isReady = true))
+    if (number % 3 != 0) return
+    delay(READY_STEP_MILLIS * 9)
+    application.container(launch.key)?.let { tell(ReportReady(it.ref, isReady = false)) }
+    delay(READY_STEP_MILLIS * 5)
+    application.container(launch.key)?.let { tell(ReportReady(it.ref, isReady = true)) }
+  }
+
+  private fun tell(report: ReportReady) {
+    inbox.trySend(
+      Message(report) { answer ->
+        val refused = answer.exceptionOrNull() as AmException? ?: return@Message
+        if (!application.whyRefused(report, refused.reason)) throw AssertionError("$report is refused: $refused")
+      },
+    )
+  }
+
   private suspend fun stop(lease: Lease) {
     try {
-      nodeManagers.getValue(lease.nodeId.substringBefore(':')).stop(ContainerId.fromString(lease.containerId))
+      machines[lease.nodeId].stop(ContainerId.fromString(lease.containerId))
     } catch (_: IOException) {
       release(lease.containerId)
     }
@@ -464,18 +397,29 @@ internal class World(
     allocator.wake()
   }
 
+  private suspend fun runDriver(program: Program) {
+    delay(program.seconds * 1_000L)
+    post(DriverEnded(program.exitStatus, ""))
+  }
+
+  private suspend fun stopDriver() {
+    delay(DRIVER_STOP_MILLIS)
+    if (driver?.isActive != true) return
+    driver?.cancel()
+    post(DriverEnded(TERMINATED, ""))
+  }
+
   // Clients.
 
   private fun add(step: Add) {
     val name = setup.services.keys.elementAt(step.service % setup.services.size)
-    val requestId = if (step.answerIsLost) "request-${++requests}" else ""
-    val add = AddContainers(name, step.count, SIZES[step.size % SIZES.size], emptyMap(), requestId)
-    if (request(add) && step.answerIsLost) unanswered += add
+    val requestId = if (step.answerIsLost) "added-${++adds}" else ""
+    clients.request(AddContainers(name, step.count, SIZES[step.size % SIZES.size], emptyMap(), requestId), step.answerIsLost)
   }
 
   private fun stopContainer(number: Int) {
     val ids = application.containers.mapNotNull { it.lease?.containerId }.toList()
-    if (ids.isNotEmpty()) request(StopContainers(listOf(ids[number % ids.size]), emptyList()))
+    if (ids.isNotEmpty()) clients.request(StopContainers(listOf(ids[number % ids.size]), emptyList()))
   }
 
   private fun stopRank(number: Int) {
@@ -484,44 +428,20 @@ internal class World(
         .map { it.key.place }
         .distinct()
         .toList()
-    if (places.isNotEmpty()) request(StopContainers(emptyList(), listOf<PlaceKey>(places[number % places.size])))
+    if (places.isNotEmpty()) clients.request(StopContainers(emptyList(), listOf<PlaceKey>(places[number % places.size])))
   }
 
-  /** Returns whether it was accepted. */
-  private fun request(request: Command<*>): Boolean {
+  private fun send(request: Command<*>): Result<Decision<*>> {
     var answer: Result<Decision<*>>? = null
     inbox.trySend(Message(request) { answer = it })
     scheduler.runCurrent()
-    while (answer == null && scheduler.currentTime < stalledUntil + STALL_STEP_MILLIS) {
+    while (answer == null && failure == null && scheduler.currentTime < stalledUntil + STALL_STEP_MILLIS) {
       scheduler.advanceTimeBy(STALL_STEP_MILLIS)
       scheduler.runCurrent()
     }
     rethrow()
-    val refused = checkNotNull(answer) { "no answer to $request" }.exceptionOrNull()
-    when (refused) {
-      null -> {}
-
-      is AmException.FailedPrecondition -> {
-        assertTrue(application.phase != Phase.RUNNING)
-      }
-
-      is AmException.ResourceExhausted -> {
-        assertTrue(request is AddContainers && request.isTooLarge, "$request: $refused")
-      }
-
-      is AmException.Unavailable -> {
-        assertEquals(null, application.maxResource)
-      }
-
-      else -> {
-        throw refused
-      }
-    }
-    return refused == null
+    return checkNotNull(answer) { "no answer to $request" }
   }
-
-  private val AddContainers.isTooLarge: Boolean
-    get() = !(resource ?: setup.services.getValue(serviceName).resource).fitsIn(checkNotNull(application.maxResource))
 
   // Faults.
 
@@ -535,144 +455,19 @@ internal class World(
     yarn.isDown = false
   }
 
-  private fun pickNode(number: Int): ModelNodeManager = nodeManagers.values.elementAt(number % nodeManagers.size)
-
   private fun pickLease(number: Int): ModelLease? = yarn.live().let { if (it.isEmpty()) null else it[number % it.size] }
 
-  private fun lose(
-    number: Int,
-    tellsEnds: Boolean,
-  ) {
-    val lost = pickNode(number)
-    lost.isUp = false
-    yarn.lose(lost.node, tellsEnds)
-  }
-
-  private fun loseLargest() {
-    val largest = nodesInReach().maxOfOrNull { it.capacity.memoryMib } ?: return
-    nodeManagers.values.forEachIndexed { number, it ->
-      if (it.isUp &&
-        it.node.capacity.memoryMib == largest
-      ) {
-        lose(number, tellsEnds = false)
-      }
-    }
-  }
-
-  private fun bringNodes() {
-    for ((name, old) in nodeManagers.toMap()) {
-      if (old.isUp) continue
-      val node = ModelNode(name, old.node.capacity, old.node.rack, old.node.partition)
-      nodeManagers[name] = ModelNodeManager(node)
-      yarn.add(node)
-    }
-  }
-
-  private fun endProgram(step: EndProgram) {
-    val running = nodeManagers.values.flatMap { it.processes.values }
-    if (running.isNotEmpty()) running[step.container % running.size].endsWith(step.exitStatus)
-  }
-
-  // Nodes.
-
-  private suspend fun runNodes() {
-    var tenth = 0
-    while (true) {
-      delay(100)
-      tenth = (tenth + 1) % 10
-      nodeManagers.values.toList().forEachIndexed { number, it -> if (number % 10 == tenth) it.beat() }
-    }
-  }
-
-  private inner class Process(
-    var endMillis: Long,
-    var exitStatus: Int,
-  ) {
-    fun endsWith(status: Int) {
-      endMillis = scheduler.currentTime
-      exitStatus = status
-    }
-  }
-
-  private inner class ModelNodeManager(
-    val node: ModelNode,
-  ) {
-    val processes = LinkedHashMap<ContainerId, Process>()
-    var isUp = true
-    private var disturbance: DisturbNode? = null
-    private var disturbedUntil = 0L
-
-    private val isSilent get() = !isUp || (disturbance?.isSilent == true && scheduler.currentTime < disturbedUntil)
-
-    fun disturb(step: DisturbNode) {
-      disturbance = step
-      disturbedUntil = scheduler.currentTime + step.millis
-    }
-
-    fun calm() {
-      disturbedUntil = 0
-    }
-
-    /** It tells what has ended, hears what is to end, and is given new containers. */
-    fun beat() {
-      if (!isUp || yarn.isDown || !node.isLive) return
-      for ((id, process) in processes.toMap()) {
-        val lease = yarn.leases.getValue(id)
-        if (process.endMillis <= scheduler.currentTime) yarn.end(lease, process.exitStatus, "Exception from container-launch.")
-        if (!lease.isOver) continue
-        processes -= id
-        lease.isGone = true
-      }
-      yarn.schedule(node)
-    }
-
-    suspend fun launch(
-      id: ContainerId,
-      program: Program,
-    ) {
-      delay(CALL_MILLIS)
-      val lease = yarn.leases.getValue(id)
-      if (isUp && !(isDisturbed && !isSilent)) {
-        lease.isLaunched = true
-        processes[id] = Process(scheduler.currentTime + program.seconds * 1_000L, program.exitStatus)
-      }
-      answer(id)
-    }
-
-    suspend fun stop(id: ContainerId) {
-      delay(CALL_MILLIS)
-      if (isUp && !(isDisturbed && !isSilent)) {
-        processes[id]?.endsWith(TERMINATED)
-          ?: if (!isSilent) throw IOException("Container $id is not handled by this NodeManager") else Unit
-      }
-      answer(id)
-    }
-
-    private val isDisturbed get() = scheduler.currentTime < disturbedUntil
-
-    private suspend fun answer(id: ContainerId) {
-      if (isSilent) {
-        delay(CALL_LIMIT_MILLIS)
-        throw IOException("${node.name} did not answer for $id")
-      }
-      if (isDisturbed) throw IOException("${node.name} refuses $id")
-    }
-
-    fun restart() {
-      if (isUp) processes.values.forEach { it.endsWith(LOST_PROCESS) }
-    }
-  }
-
   companion object {
+    private val threads = ManagementFactory.getThreadMXBean()
+
     /** The service's own; one that is rounded up; one for large nodes only. */
     val SIZES = listOf(null, Resource(300, 1), Resource(4_096, 2))
 
-    private val ENDLESS = Program(0, Int.MAX_VALUE)
-    private const val CALL_MILLIS = 20L
-    private const val CALL_LIMIT_MILLIS = 30_000L
+    private const val BEAT_MILLIS = 100L
     private const val RETRY_MILLIS = 1_000L
+    private const val READY_STEP_MILLIS = 900L
+    private const val DRIVER_STOP_MILLIS = 300L
     private const val TERMINATED = 143
-    private const val LOST_PROCESS = 154
 
     /** Longer than YARN's client takes to tell anew what rests on a guess, a call to a dead node takes, and a failed heartbeat is waited for. */
     private const val SETTLE_MILLIS = 45_000L

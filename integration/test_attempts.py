@@ -7,6 +7,16 @@ from knit import AttemptPolicy, ContainerState, FinalStatus
 
 from integration.applications import PATIENCE, SMALL, Applications, wait_for_states
 
+# The number of the attempt is a part of YARN's name for its containers.
+SECOND_TIME_LUCKY = 'case "$KNIT_CONTAINER_ID" in *_02_*) exit 0;; *) exit 7;; esac'
+
+
+def test_a_failed_application_is_tried_again_where_it_says_so(applications: Applications) -> None:
+    service = knit.Service(SECOND_TIME_LUCKY, resources=SMALL, max_restarts=0)
+    app = applications.submit(service, attempt_policy=AttemptPolicy.FAILURES, max_attempts=2)
+    report = app.wait(timeout=PATIENCE)
+    assert (report.final_status, report.attempt_number) == (FinalStatus.SUCCEEDED, 2)
+
 
 def test_a_failed_application_is_not_tried_again_unless_it_says_so(
     applications: Applications,

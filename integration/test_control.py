@@ -104,6 +104,11 @@ def test_services_are_added_and_removed(applications: Applications) -> None:
         app.scale("nobody", 1)
     app.report_progress(0.5)
     assert app.describe().progress == 0.5
+    wait_until(
+        lambda: app.report().progress == 0.5,
+        what="YARN was not told of the progress",
+        evidence=lambda: evidence.of(app),
+    )
     gate.open()
     assert finish(app).report.final_status is knit.FinalStatus.SUCCEEDED
 

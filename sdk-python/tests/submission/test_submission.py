@@ -122,7 +122,8 @@ class TestBody:
     def test_the_script_travels_in_the_credentials_too(self) -> None:
         body = submission().to_rest()
         assert "environment" not in body["am-container-spec"]
-        script = am_script(512, ("/opt/hadoop/*",))
+        # What the next attempt is decided by: YARN itself does not tell it.
+        script = am_script(512, ("/opt/hadoop/*",), environment={"MAX_APP_ATTEMPTS": "1"})
         assert secrets_of(body)[LAUNCH_SECRET] == launch_secret(script)
 
     def test_a_specification_that_is_too_large_is_told(self) -> None:

@@ -101,7 +101,8 @@ class AmSubmission:
             self.application_classpath,
             self.user_name,
             class_archive=self.class_archive,
-            environment=self.environment,
+            # YARN itself tells no attempt how many there may be.
+            environment={**self.environment, "MAX_APP_ATTEMPTS": str(self.max_attempts)},
             has_driver=self.has_driver,
         )
         files = {JAR_NAME: self.jar, **self.driver_files}

@@ -10,6 +10,7 @@ import org.junit.jupiter.api.Assertions.assertSame
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.assertThrows
+import java.time.Duration
 
 /** A request that comes again is answered as before, or refused; it is never done twice. */
 class AnswersTest {
@@ -47,11 +48,19 @@ class AnswersTest {
   }
 
   @Test
+  fun tenThousandAreAnsweredAndTheOneBeforeIsRefused() {
+    val full = (0..10_000).fold(registered("worker" to service())) { all, number -> all.puts("$number") }
+    full.refuses(committing(put("a"), requestId = "0"))
+    assertSame(full, full.decide(committing(put("a", "other"), requestId = "1"), NOW).application)
+  }
+
+  @Test
   fun afterAnHourItIsRefused() {
+    val anHour = NOW.plus(Duration.ofHours(1))
     val first = application.puts("1")
-    val almost = first.decide(committing(put("a"), requestId = "2"), NOW.plus(ANSWERS_LAST)).application
-    almost.decide(committing(put("a"), requestId = "1"), NOW.plus(ANSWERS_LAST))
-    val later = almost.decide(committing(put("a"), requestId = "3"), NOW.plus(ANSWERS_LAST).plusMillis(1)).application
+    val almost = first.decide(committing(put("a"), requestId = "2"), anHour).application
+    almost.decide(committing(put("a"), requestId = "1"), anHour)
+    val later = almost.decide(committing(put("a"), requestId = "3"), anHour.plusMillis(1)).application
     later.refuses(committing(put("a"), requestId = "1"))
     later.decide(committing(put("a"), requestId = "2"), NOW)
   }

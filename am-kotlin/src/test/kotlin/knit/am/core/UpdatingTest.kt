@@ -136,6 +136,21 @@ class UpdatingTest {
   }
 
   @Test
+  fun whatIsNewHasToRunForTenSecondsUnlessTheServiceSaysAnotherTime() {
+    for ((minReady, millis) in mapOf(null to 10_000L, Duration.ofSeconds(3) to 3_000L)) {
+      val first = spec(1, surge = 0, unavailable = 1).copy(readiness = Readiness(minReady = minReady))
+      val rig = running(first)
+      rig.update(first.next())
+      rig.serve()
+      rig.pass(Duration.ofMillis(millis - 1))
+      assertEquals(UpdateState.UPDATING, rig.service.update?.state, "$minReady")
+      rig.pass(Duration.ofMillis(1))
+      assertNull(rig.service.update, "$minReady")
+      assertEquals(2, rig.service.revision)
+    }
+  }
+
+  @Test
   fun soManyFailuresAreMadeGood() {
     val first = spec(2, failures = 3)
     var left = 2

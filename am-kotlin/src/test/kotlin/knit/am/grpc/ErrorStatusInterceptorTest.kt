@@ -135,6 +135,24 @@ class ErrorStatusInterceptorTest {
     assertEquals(emptySet<String>(), named - Reason.values().map { it.name }.toSet())
   }
 
+  /** The list for who writes a client: names are promised, so each has its line before anybody meets it. */
+  @Test
+  fun theTableForPeopleHasEveryReasonWithAStatusOfOurs() {
+    val page = File("../docs/contract.md").takeIf { it.isFile } ?: File("docs/contract.md")
+    val row = Regex("""^\| `([A-Z_]+)` \| ((?:`[A-Z_]+`(?:, )?)+) \| .+ \|$""", RegexOption.MULTILINE)
+    val rows = row.findAll(page.readText().substringAfter("## Reasons")).toList()
+    assertEquals(Reason.values().map { it.name }.sorted(), rows.map { it.groupValues[1] })
+    val statuses = rows.flatMap { Regex("[A-Z_]+").findAll(it.groupValues[2]) }.map { it.value }.toSet()
+    assertEquals(
+      emptySet<String>(),
+      statuses -
+        Status.Code
+          .values()
+          .map { it.name }
+          .toSet(),
+    )
+  }
+
   private fun Call.details(): StatusMessage = StatusMessage.parseFrom(trailers[STATUS_DETAILS])
 
   private fun Call.info(): ErrorInfo = details().detailsList.single().unpack(ErrorInfo::class.java)

@@ -2,12 +2,8 @@ package knit.am.grpc
 
 import com.google.protobuf.ByteString
 import com.google.protobuf.Duration
-import com.google.protobuf.Message
 import com.google.rpc.ErrorInfo
-import io.grpc.CallOptions
-import io.grpc.ClientCall
 import io.grpc.ManagedChannel
-import io.grpc.Metadata
 import io.grpc.MethodDescriptor
 import io.grpc.Server
 import io.grpc.ServerInterceptors
@@ -34,8 +30,6 @@ import knit.v1.CompareOperator
 import knit.v1.Comparison
 import knit.v1.DeleteOperation
 import knit.v1.DeleteRequest
-import knit.v1.EventKind
-import knit.v1.EventServiceGrpc
 import knit.v1.GetRequest
 import knit.v1.GrantLeaseRequest
 import knit.v1.KeepLeaseRequest
@@ -49,7 +43,6 @@ import knit.v1.RangeOperation
 import knit.v1.RangeRequest
 import knit.v1.RangeResponse
 import knit.v1.RevokeLeaseRequest
-import knit.v1.WatchEventsRequest
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.cancel
@@ -62,9 +55,7 @@ import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.Timeout
 import org.junit.jupiter.api.assertThrows
-import java.io.InputStream
 import java.time.Clock
-import java.util.concurrent.CompletableFuture
 import java.util.concurrent.TimeUnit
 import kotlin.random.Random
 import com.google.rpc.Status as StatusMessage
@@ -211,6 +202,47 @@ class KeyValueGrpcServiceTest {
     }
 
   @Test
+  fun eachOperatorAndWhatItComparesAreThoseOfTheContract() =
+    runBlocking {
+      val worker = ContainerRefMessage.newBuilder().setServiceName("worker").setOrdinal(0)
+      val lease = keyValues.grantLease(GrantLeaseRequest.newBuilder().setTimeToLive(Duration.newBuilder().setSeconds(60)).build()).leaseId
+      val created = put("a", "l".utf8()).revision
+      put("a", "m".utf8()) { setOwner(worker).setLeaseId(lease) }
+      val modified = put("a", "m".utf8()).revision
+      val equal = "EQUAL LESS_OR_EQUAL GREATER_OR_EQUAL UNSPECIFIED"
+
+      fun comparing(target: Comparison.Builder.() -> Unit): Comparison =
+        Comparison
+          .newBuilder()
+          .setKey("a".utf8())
+          .apply(target)
+          .build()
+      val table =
+        mapOf(
+          comparing { value = "m".utf8() } to equal,
+          comparing { value = "n".utf8() } to "NOT_EQUAL LESS LESS_OR_EQUAL",
+          comparing { value = "l".utf8() } to "NOT_EQUAL GREATER GREATER_OR_EQUAL",
+          comparing { modifyRevision = modified } to equal,
+          comparing { createRevision = created } to equal,
+          comparing { version = 3 } to equal,
+          comparing { setOwner(worker) } to equal,
+          comparing { setOwner(ContainerRefMessage.getDefaultInstance()) } to "NOT_EQUAL",
+          comparing { leaseId = lease } to equal,
+          comparing { leaseId = 0 } to "NOT_EQUAL",
+          comparing { exists = true } to equal,
+        )
+      for ((target, expected) in table) {
+        val holding =
+          CompareOperator.values().filter { it != CompareOperator.UNRECOGNIZED }.filter { operator ->
+            val comparison = target.toBuilder().setOperator(operator)
+            keyValues.commit(CommitRequest.newBuilder().addComparisons(comparison).build()).succeeded
+          }
+        val names = holding.map { it.name.removePrefix("COMPARE_OPERATOR_") }.toSet()
+        assertEquals(expected.split(' ').toSet(), names, "$target")
+      }
+    }
+
+  @Test
   fun aLeaseIsGrantedKeptAndRevoked() =
     runBlocking {
       val grant =
@@ -317,122 +349,10 @@ class KeyValueGrpcServiceTest {
       )
     }
 
-  // Hostile ones.
-
-  private object Raw : MethodDescriptor.Marshaller<ByteArray> {
-    override fun stream(value: ByteArray): InputStream = value.inputStream()
-
-    override fun parse(stream: InputStream): ByteArray = stream.readBytes()
-  }
-
-  /** How a call with these bytes ends; OK also where it would go on. */
   private fun outcomeOf(
     method: MethodDescriptor<*, *>,
     bytes: ByteArray,
-  ): Status {
-    val raw = method.toBuilder(Raw, Raw).build()
-    val call = channel.newCall(raw, CallOptions.DEFAULT.withDeadlineAfter(60, TimeUnit.SECONDS))
-    val outcome = CompletableFuture<Status>()
-    call.start(
-      object : ClientCall.Listener<ByteArray>() {
-        override fun onMessage(message: ByteArray) {
-          outcome.complete(Status.OK)
-          call.cancel("enough", null)
-        }
-
-        override fun onClose(
-          status: Status,
-          trailers: Metadata,
-        ) {
-          outcome.complete(status)
-        }
-      },
-      Metadata(),
-    )
-    call.request(1)
-    call.sendMessage(bytes)
-    call.halfClose()
-    return outcome.get(60, TimeUnit.SECONDS)
-  }
-
-  private val hostile: Map<MethodDescriptor<*, *>, Message> =
-    mapOf(
-      KeyValueServiceGrpc.getGetMethod() to GetRequest.newBuilder().setKey("a".utf8()).build(),
-      KeyValueServiceGrpc.getRangeMethod() to
-        RangeRequest
-          .newBuilder()
-          .setRange(prefix("a"))
-          .setPageSize(3)
-          .setPageToken("$HISTORY YQ")
-          .build(),
-      KeyValueServiceGrpc.getPutMethod() to
-        PutRequest
-          .newBuilder()
-          .setPut(putting("a", "b".utf8()) { setOwner(ContainerRefMessage.newBuilder().setServiceName("worker")) })
-          .setRequestId("r")
-          .setHistoryId(HISTORY)
-          .build(),
-      KeyValueServiceGrpc.getDeleteMethod() to
-        DeleteRequest.newBuilder().setDelete(DeleteOperation.newBuilder().setRange(prefix("a"))).build(),
-      KeyValueServiceGrpc.getCommitMethod() to
-        CommitRequest
-          .newBuilder()
-          .addComparisons(
-            Comparison
-              .newBuilder()
-              .setKey("a".utf8())
-              .setOperatorValue(2)
-              .setVersion(3),
-          ).addOnSuccess(Operation.newBuilder().setPut(putting("b") { leaseId = 3 }))
-          .addOnFailure(Operation.newBuilder().setRange(RangeOperation.newBuilder().setRange(prefix("")).setLimit(1)))
-          .build(),
-      KeyValueServiceGrpc.getGrantLeaseMethod() to
-        GrantLeaseRequest.newBuilder().setTimeToLive(Duration.newBuilder().setSeconds(5).setNanos(5)).build(),
-      KeyValueServiceGrpc.getKeepLeaseMethod() to KeepLeaseRequest.newBuilder().setLeaseId(3).build(),
-      KeyValueServiceGrpc.getRevokeLeaseMethod() to RevokeLeaseRequest.newBuilder().setLeaseId(3).build(),
-      EventServiceGrpc.getWatchEventsMethod() to
-        WatchEventsRequest
-          .newBuilder()
-          .setAfterSequence(1)
-          .setHistoryId(HISTORY)
-          .addKinds(EventKind.EVENT_KIND_KEY)
-          .addServiceNames("worker")
-          .addKeyRanges(prefix("a"))
-          .setWithValues(true)
-          .build(),
-    )
-
-  @Test
-  fun everyCallIsAmongThem() {
-    val methods = KeyValueServiceGrpc.getServiceDescriptor().methods + EventServiceGrpc.getServiceDescriptor().methods
-    assertEquals(methods.map { it.fullMethodName }.toSet(), hostile.keys.map { it.fullMethodName }.toSet())
-  }
-
-  @Test
-  fun randomAndMutatedMessagesAreAnsweredOrRefusedAndHarmNothing() {
-    val random = Random(8)
-    for ((method, valid) in hostile) {
-      val bytes = valid.toByteArray()
-      repeat(400) { number ->
-        val sent = if (number % 4 == 0) random.nextBytes(random.nextInt(64)) else mutated(bytes, random)
-        val status = outcomeOf(method, sent)
-        assertFalse(
-          status.code in setOf(Status.Code.INTERNAL, Status.Code.UNKNOWN, Status.Code.DEADLINE_EXCEEDED, Status.Code.UNAVAILABLE),
-          "${method.fullMethodName} of ${sent.joinToString("") { "%02x".format(it) }}: $status",
-        )
-      }
-    }
-    runBlocking {
-      put("still", "there".utf8())
-      assertEquals(
-        "there",
-        keyValues
-          .get(GetRequest.newBuilder().setKey("still".utf8()).build())
-          .keyValue.value
-          .toStringUtf8(),
-      )
-    }
-  }
+  ): Status = channel.callWith(method, bytes).get(60, TimeUnit.SECONDS).status
 
   /** Millions of operations of two bytes would be hundreds of megabytes once they are read. */
   @Test
@@ -445,22 +365,5 @@ class KeyValueGrpcServiceTest {
     assertTrue("An operation is none" in few.description.orEmpty(), few.description)
     assertEquals(Status.Code.INVALID_ARGUMENT, outcomeOf(KeyValueServiceGrpc.getCommitMethod(), Random(1).nextBytes(1_000_000)).code)
     runBlocking { put("large", ByteString.copyFrom(ByteArray(8 * 1024 * 1024))) }
-  }
-
-  private fun mutated(
-    bytes: ByteArray,
-    random: Random,
-  ): ByteArray {
-    val changed = bytes.copyOf().toMutableList()
-    repeat(random.nextInt(1, 4)) {
-      val place = random.nextInt(changed.size.coerceAtLeast(1))
-      when (random.nextInt(4)) {
-        0 -> if (changed.isNotEmpty()) changed.removeAt(place)
-        1 -> changed.add(place.coerceAtMost(changed.size), random.nextInt().toByte())
-        2 -> if (changed.isNotEmpty()) changed[place] = random.nextInt().toByte()
-        else -> if (changed.isNotEmpty()) changed[place] = (changed[place].toInt() xor (1 shl random.nextInt(8))).toByte()
-      }
-    }
-    return changed.toByteArray()
   }
 }

@@ -83,10 +83,19 @@ class UpdatesMeetOthersTest {
     rig.serve()
     rig.send(Completed(checkNotNull(rig.latest.single().lease).containerId, -102, ""))
     rig.serve()
-    assertEquals(1, rig.application.accountsOfRanks("worker", 0).sumOf { it.spent }, "the new budget paid")
+    assertEquals(1, spent(rig.application), "the new budget paid")
 
     rig.act(UpdateAction.RollBack)
-    assertEquals(0, rig.application.accountsOfRanks("worker", 0).sumOf { it.spent }, "and the old one with its number has not")
+    assertEquals(0, spent(rig.application), "and the old one with its number has not")
     assertEquals(emptyMap<Int, Account>(), rig.service.accounts)
   }
+
+  /** What all ranks have spent of their first budget. */
+  private fun spent(application: Application): Int =
+    application.slots.getValue("worker").sumOf { slot ->
+      slot.place
+        ?.accounts
+        ?.get(0)
+        ?.spent ?: 0
+    }
 }

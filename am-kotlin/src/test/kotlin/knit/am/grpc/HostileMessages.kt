@@ -31,7 +31,8 @@ internal class HostileMessages(
     val message = DynamicMessage.newBuilder(type)
     val isSparse = isTame || random.nextBoolean()
     for (field in type.fields) {
-      if (isSparse && random.nextInt(3) > 0 || depth >= DEEPEST && field.javaType == JavaType.MESSAGE) continue
+      val isTooDeep = depth >= DEEPEST && field.javaType == JavaType.MESSAGE
+      if (isTooDeep || (isSparse && random.nextInt(3) > 0)) continue
       val value = { if (isTame) tameValue(field, message, depth) else anyValue(field, message, depth) }
       if (field.isRepeated) repeat(random.nextInt(4)) { message.addRepeatedField(field, value()) } else message.setField(field, value())
     }

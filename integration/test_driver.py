@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import knit
 import pytest
@@ -10,6 +13,8 @@ from knit import FinalStatus
 
 from integration import evidence
 from integration.applications import PATIENCE, SMALL, Applications, wait_for_states, wait_for_text
+from integration.clusters import Cluster
+from integration.clusters.embedded import EmbeddedCluster
 from integration.waiting import wait_until
 
 MASTER = knit.Resources(memory="512 MiB", vcores=1)
@@ -98,6 +103,83 @@ def test_a_drivers_end_is_the_applications(applications: Applications) -> None:
     assert "KNIT_CONTAINER_ID" not in told
     app.release()
     assert app.wait(timeout=PATIENCE).final_status is FinalStatus.FAILED
+
+
+SCALES = """
+import json, os
+import knit
+
+with knit.current() as me:
+    app = me.application
+    app.scale("worker", 2)
+    try:
+        app.stop()
+        refused = ""
+    except knit.NotPermittedError as error:
+        refused = str(error)
+    folder = os.environ["KNIT_CREDENTIALS"]
+    me.kv["seen"] = json.dumps({
+        "application": app.application_id,
+        "in_container": me.in_container,
+        "target": app.services()[0].target,
+        "stop": refused,
+        "modes": sorted({oct(os.stat(path).st_mode) for path in
+                         [folder, *(os.path.join(folder, name) for name in os.listdir(folder))]}),
+        "files": sorted(os.listdir(folder)),
+    }).encode()
+    print("scaled", flush=True)
+    me.kv.wait("done")
+"""
+
+
+def test_a_driver_reaches_its_application_and_may_what_its_access_says(
+    applications: Applications, cluster: Cluster, tmp_path: Path
+) -> None:
+    """It scales a service, puts a key, is refused what owners may; and its logs go by its name."""
+    if not isinstance(cluster, EmbeddedCluster):
+        pytest.skip("the Python of this process is in reach of containers on this machine only")
+    script = tmp_path / "scales.py"
+    script.write_text(SCALES)
+    path = os.pathsep.join([str(Path(knit.__file__).parents[1]), *filter(None, sys.path)])
+    app = applications.submit(
+        {"worker": knit.Service("sleep 600", resources=SMALL)},
+        driver=knit.Driver(
+            f"exec {sys.executable} scales.py",
+            files=[script],
+            environment={"PYTHONPATH": path, "HADOOP_CONF_DIR": "", "HADOOP_HOME": "/none"},
+            access=knit.Access.OPERATOR,
+        ),
+        application_master=knit.Resources(memory="768 MiB", vcores=1),
+    )
+    wait_until(
+        lambda: "seen" in app.kv,
+        what="the driver has put no key",
+        timeout=PATIENCE,
+        evidence=lambda: evidence.of(app),
+    )
+    seen = json.loads(app.kv["seen"])
+    assert seen["application"] == app.application_id
+    assert (seen["in_container"], seen["target"]) == (False, 2)
+    assert "this is the driver, which has the access operator" in seen["stop"]
+    assert seen["modes"] == ["0o100600", "0o40700"]
+    assert seen["files"] == [
+        "address",
+        "application_id",
+        "ca.pem",
+        "cert.pem",
+        "key.pem",
+        "server_name",
+        "token",
+    ]
+    wait_for_states(app, 2, knit.ContainerState.RUNNING)
+    assert app.master_container_id() == master_container(app)
+    assert {f.name for f in app.log_files(app.master_container_id())} >= {"driver.stdout"}
+    with app.logs(driver=True, follow=True) as stream:
+        app.kv["done"] = b""
+        assert [line.text for line in stream if line.file == "driver.stdout"] == ["scaled"]
+    assert app.wait(timeout=PATIENCE).final_status is FinalStatus.SUCCEEDED
+    with app.logs(driver=True, follow=True) as stream:
+        assert [line.text for line in stream if line.file == "driver.stdout"] == ["scaled"]
 
 
 def test_a_driver_alone_is_an_application(applications: Applications) -> None:

@@ -97,6 +97,7 @@ RICH = ApplicationSpec(
         files={"d.py": File("hdfs://cluster/d/d.py", visibility=Visibility.APPLICATION)},
         environment={"TOKEN": "hunter2"},
         python_environment="hdfs://cluster/env.tar.gz",
+        access=Access.OPERATOR,
     ),
     client_grants=[ClientGrant("sha256:" + "0f" * 32, Role.VIEWER)],
 )

@@ -27,8 +27,8 @@ import knit.am.core.Role
 import knit.am.core.ScaleDownOrder
 import knit.am.core.ScaleService
 import knit.am.core.Scaled
-import knit.am.core.Service
 import knit.am.core.ServiceSpec
+import knit.am.core.ServicesChanged
 import knit.am.core.StopContainers
 import knit.am.core.UpdateAction
 import knit.am.core.UpdateService
@@ -125,18 +125,12 @@ internal class Clients(
         listOf(answer.sequence, names(answer.containers))
       }
 
-      is Service -> {
-        answer.name
+      is ServicesChanged -> {
+        listOf(answer.sequence, answer.services.map { it.name })
       }
 
       is List<*> -> {
-        if (answer.all { it is Container }) {
-          names(
-            answer.map { it as Container },
-          )
-        } else {
-          answer.map { (it as? Service)?.name ?: it }
-        }
+        names(answer.map { it as Container })
       }
 
       else -> {

@@ -35,8 +35,10 @@ class Files:
             }
             for attempt, files in attempts.items()
         }
+        self.looked_at: list[str] = []
 
     def pieces(self, container_id: str) -> Iterator[Piece]:
+        self.looked_at.append(container_id)
         for name, text in self._texts[container_id].items():
             yield Piece(container_id, name, len(text), ByteReader.over(text))
 
@@ -90,6 +92,14 @@ TWO = {**ONE, 2: {"events.jsonl": [head("b"), notice(1), notice(2)]}}
 
 def test_a_number_reads_all_attempts_and_each_names_its_history() -> None:
     assert read(TWO, 0) == [("a", 1), ("a", 2), ("a", 4), ("b", 1), ("b", 2)]
+
+
+def test_one_attempt_at_a_time_is_in_memory() -> None:
+    files = Files(TWO)
+    found = past_events(files.logs(), owner=None, after=0, kinds=(), services=(), gone=GONE)
+    assert next(found).history_id == "a"
+    assert set(files.looked_at) == {"container_1_0001_01_000001"}
+    assert [event.history_id for event in found] == ["a", "a", "b", "b"]
 
 
 def test_a_position_reads_what_followed_it_in_its_attempt() -> None:

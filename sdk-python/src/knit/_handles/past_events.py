@@ -71,17 +71,22 @@ def past_events(
     """
     files = EVENT_FILES + (KEY_FILES if EventKind.KEY in kinds else ())
     masters = [each for each in logs.containers.values() if each.is_application_master]
-    attempts = [each for each in (_read(master, files, owner) for master in masters) if each]
-    if not attempts:
-        why = logs.incomplete_reason or "Its Application Master wrote none down."
-        raise type(gone)(f"{gone.message} Its events are not known any more: {why}")
     begin = after.sequence if isinstance(after, Position) else after
     history_id = after.history_id if isinstance(after, Position) else ""
-    is_past_it = False
-    for attempt in attempts:
+    lost = HistoryLostError(
+        f"{gone.message} It had another Application Master after the one whose events were "
+        "watched. Read the events of all of them with after=0."
+    )
+    found = is_past_it = False
+    for master in masters:
+        # One at a time: what each may have written down is what is in memory.
+        attempt = _read(master, files, owner)
+        if attempt is None:
+            continue
+        found = True
         if history_id and attempt.history_id != history_id:
             if is_past_it:
-                break
+                raise lost
             continue
         is_past_it = True
         if history_id and begin < attempt.dropped_until:
@@ -94,11 +99,11 @@ def past_events(
             kept = tuple(c for c in event.changes if _is_wanted(c, kinds, services))
             if kept and event.sequence > begin:
                 yield attrs.evolve(event, changes=kept)
-    if history_id and attempts[-1].history_id != history_id:
-        raise HistoryLostError(
-            f"{gone.message} It had another Application Master after the one whose events were "
-            "watched. Read the events of all of them with after=0."
-        )
+    if not found:
+        why = logs.incomplete_reason or "Its Application Master wrote none down."
+        raise type(gone)(f"{gone.message} Its events are not known any more: {why}")
+    if not is_past_it:
+        raise lost
 
 
 def _is_wanted(change: Change, kinds: Collection[EventKind], services: Collection[str]) -> bool:

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from knit.cli import main
 from knit.testing import FakeApplicationMaster
 from tests.cli import playing
 from tests.cli.playing import FakeClient
+from tests.cli.verbs.printed import as_json
 
 APP = "application_1700000000000_0001"
 
@@ -27,10 +27,6 @@ def fake() -> Iterator[FakeApplicationMaster]:
     spec = knit.ApplicationSpec("demo", {"worker": knit.Service("work", instances=2)})
     with FakeApplicationMaster(spec) as fake, playing.playing(FakeClient(playing.well, fake)):
         yield fake
-
-
-def as_json(capfd: pytest.CaptureFixture[str]) -> Any:
-    return json.loads(capfd.readouterr().out)
 
 
 def lines(capfd: pytest.CaptureFixture[str]) -> list[list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from knit.cli import main
 from knit.testing import FakeApplicationMaster
 from tests.cli import playing
 from tests.cli.playing import FakeClient
+from tests.cli.verbs.printed import as_json
 
 
 @pytest.fixture
@@ -24,10 +24,6 @@ def fake() -> Iterator[FakeApplicationMaster]:
         playing.playing(FakeClient(playing.well, fake)),
     ):
         yield fake
-
-
-def as_json(capfd: pytest.CaptureFixture[str]) -> Any:
-    return json.loads(capfd.readouterr().out)
 
 
 def test_credentials_saves_what_a_client_in_another_language_needs_for_us_alone(

@@ -2,41 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 
 import knit
 from knit.cli import main
 from knit.testing import FakeApplicationMaster, Fault
-from tests.cli import playing
-from tests.cli.playing import FakeClient
+from tests.cli.verbs.printed import as_json, rows
 from tests.fakes.cluster import FakeCluster
 
 APP = "application_1700000000000_0001"
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApplicationMaster]:
-    """A running application of two containers, which every verb then talks to."""
-    spec = knit.ApplicationSpec(
-        "demo",
-        {"worker": knit.Service("sleep 60", instances=2, resources=knit.Resources("256 MiB", 2))},
-    )
-    with FakeApplicationMaster(spec) as fake, playing.playing(FakeClient(playing.well, fake)):
-        yield fake
-
-
-def as_json(capfd: pytest.CaptureFixture[str]) -> Any:
-    return json.loads(capfd.readouterr().out)
-
-
-def rows(capfd: pytest.CaptureFixture[str]) -> list[list[str]]:
-    return [line.split("\t") for line in capfd.readouterr().out.splitlines()]
 
 
 def test_status_shows_the_application_and_its_containers(

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-import knit
 from knit.cli import main
 from knit.testing import FakeApplicationMaster
-from tests.cli import playing
-from tests.cli.playing import FakeClient
+from tests.cli.verbs.printed import as_json, rows
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, closed_port
 
@@ -52,25 +47,6 @@ VERBS = (
     "doctor",
     "completion",
 )
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeApplicationMaster]:
-    """A running application of two containers, which every verb then talks to."""
-    spec = knit.ApplicationSpec(
-        "demo",
-        {"worker": knit.Service("sleep 60", instances=2, resources=knit.Resources("256 MiB", 2))},
-    )
-    with FakeApplicationMaster(spec) as fake, playing.playing(FakeClient(playing.well, fake)):
-        yield fake
-
-
-def as_json(capfd: pytest.CaptureFixture[str]) -> Any:
-    return json.loads(capfd.readouterr().out)
-
-
-def rows(capfd: pytest.CaptureFixture[str]) -> list[list[str]]:
-    return [line.split("\t") for line in capfd.readouterr().out.splitlines()]
 
 
 # Help and errors

@@ -33,8 +33,8 @@ ERRORS = """
     ContainerNotFoundError CredentialsError DuplicateFileError EventsForgottenError FileMissingError
     HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError KeyNotFoundError
     KnitError KnitException LeaseEndedError LogAggregationDisabledError LogFormatError
-    LogsNotFoundError LogsUnavailableError NeedsAgentError NotInApplicationError
-    NotPermittedError PackageListError
+    LogsNeedKerberosError LogsNotFoundError LogsUnavailableError NeedsAgentError
+    NotInApplicationError NotPermittedError PackageListError
     PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError

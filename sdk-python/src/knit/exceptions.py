@@ -36,9 +36,10 @@ Everything this package raises on purpose.
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
     - ApplicationFailedError          it did not end well; attribute report
-    - LogsUnavailableError            it has ended, and its logs cannot be had
+    - LogsUnavailableError            its logs cannot be had
       . LogAggregationDisabledError     the cluster keeps none
       . LogsNotFoundError               there are none, or no longer (FileNotFoundError)
+      . LogsNeedKerberosError           nodes show them only to a ticket; none are collected yet
       . LogFormatError                  damaged, or of an unknown kind; attributes path and codec
     - ContainerNotFoundError          NOT_FOUND
       . ServiceNotFoundError            the application has no such service
@@ -105,6 +106,7 @@ __all__ = [
     "LeaseEndedError",
     "LogAggregationDisabledError",
     "LogFormatError",
+    "LogsNeedKerberosError",
     "LogsNotFoundError",
     "LogsUnavailableError",
     "NeedsAgentError",
@@ -373,7 +375,7 @@ class ApplicationFailedError(ApplicationError):
 
 
 class LogsUnavailableError(ApplicationError):
-    """The application has ended, and its logs, or some of them, cannot be had."""
+    """The logs of an application, or some of them, cannot be had, mostly after its end."""
 
 
 class LogAggregationDisabledError(LogsUnavailableError):
@@ -382,6 +384,15 @@ class LogAggregationDisabledError(LogsUnavailableError):
 
 class LogsNotFoundError(LogsUnavailableError, FileNotFoundError):
     """There are no such logs: they were never written, or have been deleted since."""
+
+
+class LogsNeedKerberosError(LogsUnavailableError):
+    """
+    The nodes show the logs of running containers only to who has a ticket.
+
+    The application has not ended, its Application Master has no keytab, and YARN has collected
+    nothing of what is wanted yet. A stream that follows waits for that instead.
+    """
 
 
 class LogFormatError(LogsUnavailableError):

@@ -18,7 +18,7 @@ from typing import Any
 import knit
 from knit.cli import main
 from knit.cli._arguments.options import Cluster
-from knit.testing import FakeApplicationMaster
+from knit.testing import FakeApplicationMaster, Fault
 
 Play = Callable[[FakeApplicationMaster, knit.Application], None]
 """What happens on the cluster once the application was submitted."""
@@ -135,6 +135,17 @@ def badly(fake: FakeApplicationMaster, _: knit.Application) -> None:
     """The first container ends with exit code 7."""
     fake.finish(fake.containers()[0].container_id, exit_code=7)
     fake.end(knit.FinalStatus.FAILED, exit_code=7, diagnostics="worker 0 ended with exit code 7.")
+
+
+def unseen(fake: FakeApplicationMaster, _: knit.Application) -> None:
+    """Its logs are shown only to who has a ticket; its first container ends with exit code 7."""
+    refusal = Fault(
+        call="StreamLogs", status="FAILED_PRECONDITION", reason="LOGS_NEED_KERBEROS", count=1_000
+    )
+    fake.fail_next(refusal)
+    time.sleep(1)
+    fake.write(fake.containers()[0].container_id, b"seen at the end\n")
+    badly(fake, _)
 
 
 def cooperative(fake: FakeApplicationMaster, app: knit.Application) -> None:

@@ -482,3 +482,26 @@ def test_closing_ends_the_waiting() -> None:
     )
     assert list(reader.items()) == []
     assert closed.is_set()
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+def test_what_is_collected_while_an_application_runs_is_no_end(*, rolling: bool) -> None:
+    """It is looked for less and less often, and each byte comes once."""
+    first, second = Part(("stdout", b"one\n"), rolling=rolling), Part(("stdout", b"two\n"))
+    running = {"settled": False, "has_ended": False}
+    archive = Archive(
+        logs(**running, fingerprint=0),
+        logs(container(ONE, first), **running, fingerprint=1),
+        *[logs(container(ONE, first), **running, fingerprint=1)] * 30,
+        logs(container(ONE, first, second), fingerprint=2),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        now = iter(range(0, 1_000_000, 100))  # seconds at each look
+        patch.setattr(time, "monotonic", lambda: float(next(now)))
+        read = Read(archive, follow=True, has_left=lambda: True)
+    assert read.files == {(ONE, "stdout"): b"one\ntwo\n"}
+    assert read.ends[ONE, "stdout"].is_complete
+    assert read.incomplete_reason is None
+    assert max(read.pauses) == archived_logs._LONGEST_PAUSE
+    # Looking takes little of a wait, however short.
+    assert read.pauses[0] < 1

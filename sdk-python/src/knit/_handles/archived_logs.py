@@ -31,6 +31,10 @@ PATIENCE_SECONDS = 120.0
 
 _FIRST_PAUSE, _LAST_PAUSE = 0.25, 2.0
 """Seconds between two looks at what YARN has collected."""
+_LONGEST_PAUSE = 30.0
+"""Likewise of an application that runs, which may be for months and is collected every hour."""
+_SHARE_OF_THE_WAIT = 0.05
+"""So much of the time that it has waited a reader may come late, to look less often."""
 
 
 @attrs.frozen(kw_only=True)
@@ -132,8 +136,10 @@ class ArchiveReader:
             outage = Deadline.never()
             if not logs._has_ended and self._has_left is None:
                 raise self._gone
-            if logs._fingerprint != seen or self._is_too_early(logs, began):
+            if logs._fingerprint != seen:
                 seen, moved, wait = logs._fingerprint, time.monotonic(), _FIRST_PAUSE
+            elif self._is_too_early(logs, began):
+                moved = time.monotonic()
             is_last = (
                 logs._is_settled
                 or not self._request.follow
@@ -148,7 +154,11 @@ class ArchiveReader:
                 break
             if not self._pause(wait):
                 return
-            wait = min(_LAST_PAUSE, wait * 1.5)
+            longest = _LAST_PAUSE
+            if not logs._has_ended:
+                waited = time.monotonic() - began
+                longest = min(max(_LAST_PAUSE, _SHARE_OF_THE_WAIT * waited), _LONGEST_PAUSE)
+            wait = min(longest, wait * 1.5)
             notice.waiting(
                 f"Waiting for the logs of {logs.application_id} to be collected by YARN."
             )
@@ -236,7 +246,8 @@ class ArchiveReader:
         """What is new of a container, and the ends of its files if no more is to come."""
         from knit._values.logs import LogChunk
 
-        is_final = container._is_final or logs._is_settled
+        # Of what runs, more may be collected now and then.
+        is_final = logs._is_settled or (logs._has_ended and container._is_final)
         if self._request.tail_lines is not None and not (is_final or is_last):
             return  # where the last lines begin cannot be known yet
         container_id, identity = container.container_id, self._identity(container)

@@ -23,6 +23,7 @@ from knit.exceptions import (
     ClusterError,
     ConnectionLostError,
     KnitError,
+    LogsNeedKerberosError,
     LogsNotFoundError,
     RpcTimeoutError,
 )
@@ -89,6 +90,11 @@ class LogStream:
     the end, what it could not have while it was written: of a node that did not answer, or of
     containers whose Application Master was lost.
 
+    Where nodes show logs only to who has a Kerberos ticket, and the application has no keytab,
+    nothing can be read while it is written. A stream that follows says so, waits, and gives all of
+    it as YARN collects it: now and then while the application runs, where the cluster does that,
+    and after its end. Any other gives what is collected by now. `is_live` is False then.
+
     Leaving the `with` block, or the loop, ends the call. In a forked process it cannot be read.
 
     Raises:
@@ -99,6 +105,8 @@ class LogStream:
             left before every byte was read, and the rest cannot be had from the cluster: it
             keeps no logs, has deleted them, or has them in a form that cannot be read.
         AccessDeniedError: Likewise; they may not be read by this user.
+        LogsNeedKerberosError: Likewise; only a ticket would do, nothing is collected yet, and the
+            stream does not follow.
         ContainerNotFoundError: A container or a service does not exist.
         WaitTimeoutError: The Application Master has not started by the stream's deadline.
         RpcTimeoutError: The stream has not ended by its deadline.
@@ -122,6 +130,7 @@ class LogStream:
         self._has_left = has_left
         self._address = address
         self._incomplete_reason: str | None = None
+        self._is_live = True
         self._cursor = LogCursor(
             request,
             what=what,
@@ -137,6 +146,11 @@ class LogStream:
         self._was_reached = False
         self._lost: KnitError | None = None
         self._items = self._read()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether bytes come as they are written, as far as the nodes have been asked."""
+        return self._is_live
 
     @property
     def ends(self) -> Mapping[FileKey, LogEnd]:
@@ -249,7 +263,10 @@ class LogStream:
             if gone is not None:
                 if self._open_archive is None:
                     raise gone
-                yield from self._read_archive(self._open_archive(), gone)
+                if isinstance(gone, LogsNeedKerberosError):
+                    yield from self._read_collected(self._open_archive())
+                else:
+                    yield from self._read_archive(self._open_archive(), gone)
             elif self._cursor.can_complete and any(True for _ in self._cursor.unfinished()):
                 yield from self._complete()
         except _LeftError:
@@ -276,6 +293,8 @@ class LogStream:
                     raise _LeftError from error
                 self._check_deadline()
                 lost = from_rpc_error(error, self._what, self._address())
+                if isinstance(lost, LogsNeedKerberosError):
+                    return lost
                 if not may_resume(error) or isinstance(lost, CertificateDateError):
                     raise lost from error
                 self._lost = lost
@@ -296,6 +315,25 @@ class LogStream:
                     raise lost
             notice.waiting(f"{lost.message} Trying again, as long as the application lives.")
             self._wait(next(steps))
+
+    def _read_collected(self, archive: Archive) -> Iterator[Item]:
+        """What nodes do not show, as far as YARN has collected it; if it follows, to the end."""
+        self._is_live = False
+        refused = (
+            f"{self._what}: the nodes of this cluster show logs only to who has a Kerberos ticket, "
+            "and the application has no keytab"
+        )
+        if self._cursor.request.follow:
+            Notice(at_once=True).waiting(
+                f"{refused}: they come as YARN collects them, at the latest after its end."
+            )
+        gone = LogsNeedKerberosError(
+            f"{refused}; YARN has collected none of these yet. Follow them, which waits for that, "
+            "read them after the end, or submit with a keytab."
+        )
+        yield from self._read_archive(archive, gone, self._has_left or (lambda: False))
+        if self._incomplete_reason is not None and not any(self._cursor.positions.values()):
+            raise gone
 
     def _read_archive(
         self,

@@ -34,6 +34,8 @@ def abort(context: grpc.ServicerContext, code: grpc.StatusCode, details: str) ->
 
 def fail(context: grpc.ServicerContext, fault: Fault) -> None:
     """Ends a call as a fault has it."""
+    if fault.status is not None and fault.reason is not None:
+        Refusal(fault.status, fault.reason, "The fake was told to fail.").abort(context)
     if fault.status is not None:
         abort(context, grpc.StatusCode[fault.status], "The fake was told to fail.")
 

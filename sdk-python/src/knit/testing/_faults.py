@@ -17,6 +17,8 @@ class Fault:
 
     status: str | None = None
     """The gRPC status the call fails with, such as `UNAVAILABLE`. None: it does not fail."""
+    reason: str | None = None
+    """The reason that comes with the status, such as `LOGS_NEED_KERBEROS`. None: none does."""
     after_bytes: int = 0
     """Of a log stream, so many bytes are sent before it fails."""
     after_events: int = 0

@@ -285,3 +285,15 @@ def test_where_nobody_gives_a_reason_it_is_said_that_containers_wait(
     assert run(playing.slow, "ls")[0] == 0
     err = capfd.readouterr().err
     assert err.count("waiting for YARN to grant and start containers: 1 requested\n") == 1
+
+
+def test_where_nodes_want_kerberos_all_comes_at_the_end_with_the_programs_exit_code(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """The Application Master is asked how it ended before it leaves, and let go for the logs."""
+    assert run(playing.unseen, "ls")[0] == 7
+    out, err = capfd.readouterr()
+    assert out == "[worker/0] seen at the end\n"
+    assert err.count("only to who has a Kerberos ticket") == 1
+    assert "failed after" in err
+    assert "worker 0 ended with exit code 7." in err

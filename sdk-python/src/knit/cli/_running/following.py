@@ -128,6 +128,9 @@ class Follower:
         self._events: queue.SimpleQueue[object] = queue.SimpleQueue()
         self._done = threading.Event()
         self._stop_code: int | None = None
+        self._stream: knit.LogStream | None = None
+        # What the Application Master told while the logs were still waited for.
+        self._told: tuple[knit.ApplicationOutcome, list[knit.Container]] | None = None
 
     def follow(self) -> Result:
         """
@@ -258,6 +261,7 @@ class Follower:
                     self._start("reach", self._say_if_unreachable)
             try:
                 with self._app.logs(follow=True) as stream:
+                    self._stream = stream
                     self._printer.print_all(stream)
                 return  # they end with the application
             except GONE as error:
@@ -315,7 +319,9 @@ class Follower:
             began = time.monotonic()
             try:
                 containers = [] if all_started else self._app.containers()
-                reasons = self._app.describe().waiting_reasons if is_up else []
+                description = self._app.describe() if is_up else None
+                if self._note_outcome(description):
+                    return
             except KnitError:
                 pause = IDLE_POLL_SECONDS
                 continue  # the reader of the logs says so, if it matters
@@ -327,6 +333,7 @@ class Follower:
             if not is_up:
                 is_up, up_since = True, time.monotonic()
                 self._progress.step("the Application Master is up", timed=True)
+            reasons = [] if description is None else description.waiting_reasons
             self._waiting.for_containers(reasons)
             if reasons or all_started:
                 up_since = time.monotonic()
@@ -347,6 +354,19 @@ class Follower:
 
     # Its end
 
+    def _note_outcome(self, description: knit.ApplicationDescription | None) -> bool:
+        """
+        Takes note of how it ended, where its logs come only once the Application Master has left.
+
+        It then may leave at once; else it would stay for us, and nothing be collected.
+        """
+        is_live = self._stream is None or self._stream.is_live
+        if is_live or description is None or description.outcome is None:
+            return False
+        self._told = description.outcome, list(self._app.containers())
+        self._app.release()
+        return True
+
     def _result(self) -> Result:
         outcome, containers = self._ask_outcome()
         if outcome is not None:
@@ -361,6 +381,8 @@ class Follower:
 
     def _ask_outcome(self) -> tuple[knit.ApplicationOutcome | None, list[knit.Container]]:
         """The Application Master's own account, after which it may leave."""
+        if self._told is not None:
+            return self._told
         try:
             if self._app.report().state.name in ("KILLED", "FAILED"):
                 return None, []  # it has none, or was not asked

@@ -195,6 +195,13 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def killing(session: nox.Session) -> None:
+    """Kill every daemon in every phase of a run, on a secure cluster with HA: most of an hour."""
+    _install(session, "")
+    session.run("python", "-m", "integration.killing", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure knit beside skein and YARN's floor; ``-- --cluster=docker`` on three nodes."""
     _install(session, "", "pytest-docker>=3.1")

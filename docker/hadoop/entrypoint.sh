@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Runs one role of the cluster in the foreground, or answers whether it is well:
 #
-#     entrypoint.sh namenode | datanode | resourcemanager | nodemanager | client
+#     entrypoint.sh kdc | namenode | datanode | resourcemanager | nodemanager | client
 #     entrypoint.sh healthy ROLE
 set -euo pipefail
 
+is_secure=$([ "$HADOOP_CONF_DIR" = /etc/hadoop/conf ] || echo yes)
+keytabs=/etc/security/keytabs
+
 class_path="$HADOOP_CONF_DIR:$HADOOP_HOME"
+# Before Hadoop's own: see SecureIOUtils there.
+[ -z "$is_secure" ] || class_path+=":$HADOOP_HOME/node-classes"
 for part in common hdfs yarn; do
   class_path+=":$HADOOP_HOME/share/hadoop/$part/*:$HADOOP_HOME/share/hadoop/$part/lib/*"
 done
@@ -32,6 +37,38 @@ answers() {
   tr -d ' \r\n' <&3 | grep -qE "$3"
 }
 
+# Whether a web server of this node asks for a ticket: PORT
+refuses() {
+  exec 3<>"/dev/tcp/$(hostname)/$1" || return 1
+  printf 'GET /jmx HTTP/1.0\r\nHost: %s\r\n\r\n' "$(hostname)" >&3
+  grep -q '^HTTP/1.[01] 401' <&3
+}
+
+# Every principal with a keytab of its own, which only who needs it can read; carol has a password instead.
+make_realm() {
+  kdb5_util create -s -P "$(head -c 24 /dev/urandom | base64)"
+  local host
+  principal() { # PRINCIPAL KEYTAB OWNER
+    kadmin.local -q "addprinc -randkey $1" && kadmin.local -q "ktadd -k $keytabs/$2 $1" && chown "$3" "$keytabs/$2"
+  }
+  principal nn/knit-namenode.knit.test namenode.keytab hdfs
+  principal HTTP/knit-namenode.knit.test namenode.keytab hdfs
+  principal dn/knit-datanode.knit.test datanode.keytab hdfs
+  principal HTTP/knit-datanode.knit.test datanode.keytab hdfs
+  principal rm/knit-resourcemanager.knit.test resourcemanager.keytab yarn
+  principal HTTP/knit-resourcemanager.knit.test resourcemanager.keytab yarn
+  for host in node-1 node-2 node-3; do
+    principal "nm/knit-$host.knit.test" "$host.keytab" yarn
+    principal "HTTP/knit-$host.knit.test" "$host.keytab" yarn
+  done
+  # Users of the cluster, for the client, whose programs are root's.
+  principal hdfs-admin hdfs-admin.keytab root
+  principal alice alice.keytab root
+  principal bob bob.keytab root
+  kadmin.local -q 'addprinc -pw wonderland carol'
+  touch "$keytabs/.done"
+} >&2
+
 format_once() {
   [ ! -d /var/lib/hadoop/hdfs/name/current ] || return 0
   hadoop 128 org.apache.hadoop.hdfs.server.namenode.NameNode -format -nonInteractive
@@ -39,16 +76,28 @@ format_once() {
 }
 
 healthy() {
+  # Who brings no ticket is told so, which is as much as can be learned here.
+  [ -z "$is_secure" ] || case $1 in
+    namenode) refuses $name_node && return ;;
+    datanode) refuses $data_node && return ;;
+    resourcemanager) refuses 8088 && return ;;
+    nodemanager) refuses 8042 && return ;;
+  esac
   case $1 in
+    kdc) [ -e $keytabs/.done ] && exec 3<>/dev/tcp/localhost/88 ;;
     namenode) answers $name_node '/jmx?qry=Hadoop:service=NameNode,name=NameNodeInfo' '"Safemode":""' ;;
     datanode) answers $data_node '/jmx?qry=Hadoop:service=DataNode,name=DataNodeInfo' '"ClusterId":"[^"]' ;;
     resourcemanager) answers 8088 /ws/v1/cluster/info '"state":"STARTED"' ;;
     nodemanager) answers 8042 /ws/v1/node/info '"nodeHealthy":true' ;;
-    *) echo "there is no role $1" >&2 && return 1 ;;
+    *) echo "$1 is not well, or there is no such role" >&2 && return 1 ;;
   esac
 }
 
 case ${1:-} in
+  kdc)
+    make_realm
+    command=(krb5kdc -n)
+    ;;
   namenode)
     format_once
     hadoop 128 org.apache.hadoop.hdfs.server.namenode.NameNode
@@ -62,7 +111,7 @@ case ${1:-} in
     exit
     ;;
   *)
-    echo "which role? namenode, datanode, resourcemanager, nodemanager, client" >&2
+    echo "which role? kdc, namenode, datanode, resourcemanager, nodemanager, client" >&2
     exit 64
     ;;
 esac

@@ -1,7 +1,7 @@
 """
 The dockerized cluster, from the host: brings it up, runs programs in its client, takes it down.
 
-    python -m integration.clusters.docker_host [COMMAND...]
+    python -m integration.clusters.docker_host [--secure] [COMMAND...]
 
 runs a command in the client, knit installed and the repository as its directory; without one it
 stays until Ctrl-C and says how to get in.
@@ -37,6 +37,8 @@ from integration.clusters.jars import ROOT, cache_directory, hadoop_version
 
 PROJECT = "knit"
 COMPOSE_FILE = ROOT / "docker" / "compose.yaml"
+SECURE_COMPOSE_FILE = ROOT / "docker" / "compose.secure.yaml"
+"""Beside the other one: a KDC, and the configuration with Kerberos."""
 CLIENT_PYTHON = "/tmp/venv/bin/python"
 REPOSITORY_IN_CLIENT = "/knit"
 TEST_PACKAGES = (
@@ -104,6 +106,7 @@ def dockerized_cluster(
     wheel: Path | None = None,
     version: str | None = None,
     extras: Sequence[str] = (),
+    secure: bool = False,
 ) -> Iterator[Client]:
     """
     Bring the cluster up and, whatever happens, take it down again, also if this process is killed.
@@ -114,6 +117,7 @@ def dockerized_cluster(
         version: of Hadoop, by default that of the embedded cluster.
         extras: names of packages to install in the client beside knit, in the versions that are
             installed here; the latest where they are not.
+        secure: with Kerberos.
 
     Raises:
         DockerError: the engine could not do it.
@@ -139,11 +143,13 @@ def dockerized_cluster(
     down = "down --volumes --remove-orphans --timeout 0"
     say("Starting the dockerized cluster")
     with contextlib.ExitStack() as stack:
-        take_down = f"{compose} -f {shlex.quote(str(COMPOSE_FILE))} -p {PROJECT} {down}"
+        files = [str(COMPOSE_FILE), *([str(SECURE_COMPOSE_FILE)] if secure else [])]
+        named = shlex.join(part for file in files for part in ("-f", file))
+        take_down = f"{compose} {named} -p {PROJECT} {down}"
         stack.enter_context(_afterwards(take_down))
         services = get_docker_services(
             docker_compose_command=compose,
-            docker_compose_file=str(COMPOSE_FILE),
+            docker_compose_file=files,
             docker_compose_project_name=PROJECT,
             # The client depends on all others to be healthy: when it is up, they are.
             docker_setup=[down, "up -d"],
@@ -289,15 +295,17 @@ def _pinned(package: str) -> str:
 
 
 def main() -> None:
-    """Run a command in the cluster's client, or stay until Ctrl-C."""
+    """Run a command in the cluster's client, or stay until Ctrl-C; --secure: with Kerberos."""
     command = sys.argv[1:]
+    secure = command[:1] == ["--secure"]
+    del command[: 1 if secure else 0]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     def say(line: str) -> None:
         print(line, flush=True)
 
     try:
-        with dockerized_cluster(say, extras=TEST_PACKAGES) as client:
+        with dockerized_cluster(say, extras=TEST_PACKAGES, secure=secure) as client:
             if command:
                 if command[0] == "python":
                     command[0] = CLIENT_PYTHON

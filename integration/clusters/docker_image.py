@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from integration.clusters import configuration
+from integration import toolchain
+from integration.clusters import configuration, docker_secure
 from integration.clusters.jars import ROOT, hadoop_jars
+from integration.clusters.java_classes import node_classes
 
 REPOSITORY = "knit-hadoop"
 PUBLIC_BASE = "debian:bookworm-slim"
@@ -54,15 +56,17 @@ def hadoop_image(version: str, say: Callable[[str], None]) -> str:
     """
     with tempfile.TemporaryDirectory(prefix="knit-image-") as temporary:
         context = Path(temporary)
-        shutil.copy(_DOCKER / "hadoop" / "Dockerfile", context)
-        shutil.copy(_DOCKER / "hadoop" / "entrypoint.sh", context)
-        _configure(context / "conf")
+        for name in ("Dockerfile", "entrypoint.sh", "krb5.conf", "kdc.conf"):
+            shutil.copy(_DOCKER / "hadoop" / name, context)
+        _configure(context)
+        classes = node_classes(toolchain.find_jdk(), hadoop_jars(version))
         chosen = os.environ.get("KNIT_BASE_IMAGE")
         java = os.environ.get("KNIT_JAVA") or JAVA
-        image = f"{REPOSITORY}:{version}-{_digest(context, chosen or '', java)}"
+        image = f"{REPOSITORY}:{version}-{_digest(context, chosen or '', java, classes.name)}"
         if _is_there(image):
             return image
         _lay_out(hadoop_jars(version), context / "share" / "hadoop")
+        shutil.copytree(classes, context / "node-classes")
         base = chosen or _base(say)
         say(f"Building the image {image} with {java} on {base}; this takes a minute or two")
         # A base of our own uses this machine's mirrors, which may be reachable from it only.
@@ -75,36 +79,42 @@ def hadoop_image(version: str, say: Callable[[str], None]) -> str:
     return image
 
 
-def _configure(directory: Path) -> None:
-    configuration.write_configuration(
-        directory,
-        core={"fs.defaultFS": "hdfs://namenode:8020", "hadoop.tmp.dir": "/var/lib/hadoop/tmp"},
-        hdfs={
-            **configuration.HDFS,
-            "dfs.namenode.name.dir": "file:///var/lib/hadoop/hdfs/name",
-            "dfs.datanode.data.dir": "file:///var/lib/hadoop/hdfs/data",
-        },
-        yarn={
-            **configuration.YARN,
-            # The embedded cluster writes TFiles, as Hadoop does by default.
-            **configuration.IFILE,
-            **configuration.PARTITIONS,
-            **configuration.PREEMPTION,
-            # And the embedded one does not compress them, as Hadoop does not by default.
-            "yarn.nodemanager.log-aggregation.compression-type": "gz",
-            "yarn.resourcemanager.hostname": "resourcemanager",
-            # A node that comes back has the id it had.
-            "yarn.nodemanager.address": "0.0.0.0:8041",
-            # Three nodes share one machine: half of the default each.
-            "yarn.nodemanager.resource.memory-mb": NODE_MEMORY_MIB,
-            "yarn.nodemanager.local-dirs": "/var/lib/hadoop/yarn/local",
-            "yarn.nodemanager.log-dirs": "/var/lib/hadoop/yarn/logs",
-        },
-        capacity_scheduler={
-            **configuration.CAPACITY_SCHEDULER,
-            **configuration.PARTITIONED_QUEUES,
-        },
-    )
+def _configure(context: Path) -> None:
+    """Write the plain configuration, and the one with Kerberos beside it."""
+    capacity_scheduler = {
+        **configuration.CAPACITY_SCHEDULER,
+        **configuration.PARTITIONED_QUEUES,
+    }
+    for directory, sites in (("conf", _PLAIN), ("conf.secure", docker_secure.secure(**_PLAIN))):
+        configuration.write_configuration(
+            context / directory, **sites, capacity_scheduler=capacity_scheduler
+        )
+
+
+_PLAIN: Mapping[str, configuration.Properties] = {
+    "core": {"fs.defaultFS": "hdfs://namenode:8020", "hadoop.tmp.dir": "/var/lib/hadoop/tmp"},
+    "hdfs": {
+        **configuration.HDFS,
+        "dfs.namenode.name.dir": "file:///var/lib/hadoop/hdfs/name",
+        "dfs.datanode.data.dir": "file:///var/lib/hadoop/hdfs/data",
+    },
+    "yarn": {
+        **configuration.YARN,
+        # The embedded cluster writes TFiles, as Hadoop does by default.
+        **configuration.IFILE,
+        **configuration.PARTITIONS,
+        **configuration.PREEMPTION,
+        # And the embedded one does not compress them, as Hadoop does not by default.
+        "yarn.nodemanager.log-aggregation.compression-type": "gz",
+        "yarn.resourcemanager.hostname": "resourcemanager",
+        # A node that comes back has the id it had.
+        "yarn.nodemanager.address": "0.0.0.0:8041",
+        # Three nodes share one machine: half of the default each.
+        "yarn.nodemanager.resource.memory-mb": NODE_MEMORY_MIB,
+        "yarn.nodemanager.local-dirs": "/var/lib/hadoop/yarn/local",
+        "yarn.nodemanager.log-dirs": "/var/lib/hadoop/yarn/logs",
+    },
+}
 
 
 def _lay_out(jars: Path, share: Path) -> None:

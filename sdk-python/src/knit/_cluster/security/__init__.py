@@ -1,0 +1,1 @@
+"""Kerberos: the system's GSSAPI, tickets, and what their failures mean."""

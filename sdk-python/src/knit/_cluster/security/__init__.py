@@ -1,0 +1,1 @@
+"""Tickets and tokens, for both doors of a cluster."""

@@ -1,1 +1,1 @@
-"""Tickets and tokens, for both doors of a cluster."""
+"""Kerberos: the system's GSSAPI, tickets, delegation tokens, and what their failures mean."""

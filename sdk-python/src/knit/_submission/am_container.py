@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from knit._cluster.security.tokens import Token
 from knit._staging.values import LocalResource
 from knit._values.access import AccessControl
 from knit._values.driver import JAR_NAME
@@ -82,6 +83,10 @@ class AmSubmission:
     """Whether a driver shares its container."""
     driver_files: Mapping[str, LocalResource] = attrs.field(factory=dict)
     """What lies beside the driver, by name."""
+    tokens: tuple[Token, ...] = attrs.field(default=(), repr=False)
+    """Delegation tokens: YARN renews them, and cancels them after the application's end."""
+    rolled_logs: str | None = None
+    """Which log files may be collected, and removed from the node, while their program runs."""
 
     def to_rest(self) -> dict[str, Any]:
         """
@@ -133,6 +138,13 @@ class AmSubmission:
                 },
             },
         }
+        if self.tokens:
+            body["am-container-spec"]["credentials"]["tokens"] = {
+                "entry": _entries({alias: t.url_string() for alias, t in aliased(self.tokens)})
+            }
+        if self.rolled_logs is not None:
+            # With an own pattern, but for that, everything is collected at the end, as usual.
+            body["log-aggregation-context"] = {"rolled-log-include-pattern": self.rolled_logs}
         if self.tags:
             body["application-tags"] = {"tag": list(self.tags)}
         if self.priority is not None:
@@ -150,6 +162,20 @@ class AmSubmission:
             acls = acls_of(self.access_control)
             body["am-container-spec"]["application-acls"] = {"entry": _entries(acls)}
         return body
+
+
+def aliased(tokens: Iterable[Token]) -> list[tuple[str, Token]]:
+    """
+    Tokens with the names under which credentials hold them, one for each.
+
+    Nobody looks for tokens by these. Hadoop's own clients take the service, and so do we; of two
+    kinds for one address the second has its kind in it.
+    """
+    found: dict[str, Token] = {}
+    for token in tokens:
+        alias = token.service if token.service not in found else f"{token.kind} {token.service}"
+        found[alias] = token
+    return list(found.items())
 
 
 def acls_of(access: AccessControl) -> dict[str, str]:

@@ -98,6 +98,7 @@ class DaemonClient:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         redirects: bool = False,
+        authenticate: bool = True,
     ) -> Response:
         """
         Sends one request to the active member and returns its answer.
@@ -113,6 +114,7 @@ class DaemonClient:
             repeatable: Whether doing it twice is the same as once. Default: for GET only. What is
                 not repeatable is sent again only where the first try certainly did nothing.
             redirects: Whether a redirect is an answer.
+            authenticate: False where the query or the headers already say who we are.
 
         Raises:
             ClusterError: By what it was; see the exceptions' tree.
@@ -137,6 +139,7 @@ class DaemonClient:
                         headers=headers,
                         repeatable=repeatable,
                         redirects=redirects,
+                        authenticate=authenticate,
                     )
                 except _UndecidedError as undecided:
                     raise undecided.error from undecided.error.__cause__
@@ -170,6 +173,7 @@ class DaemonClient:
         headers: Mapping[str, str] | None,
         repeatable: bool,
         redirects: bool,
+        authenticate: bool,
     ) -> Response:
         url = self.base_urls[index] + path
         for attempt in (1, 2):
@@ -183,6 +187,7 @@ class DaemonClient:
                     query=query,
                     body=body,
                     headers=headers,
+                    authenticate=authenticate,
                     connect_seconds=_CONNECT_SECONDS if len(self.base_urls) > 1 else None,
                 )
                 break

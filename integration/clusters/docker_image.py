@@ -87,7 +87,7 @@ def _configure(context: Path) -> None:
     }
     for directory, sites in (("conf", _PLAIN), ("conf.secure", docker_secure.secure(**_PLAIN))):
         configuration.write_configuration(
-            context / directory, **sites, capacity_scheduler=capacity_scheduler
+            context / directory, **sites, others={"capacity-scheduler": capacity_scheduler}
         )
 
 

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from integration.kinds import KINDS, PLAIN
+from integration.kinds import DOCKER_SECURE, KINDS, PLAIN
 from integration.parts import Part
 
 # The suite waits more than it works: three workers keep two cores busy, more wait for memory.
@@ -39,10 +39,13 @@ def main(arguments: Sequence[str]) -> int:
         runs: list[list[str]] = [[]]
     elif cluster == "docker":
         runs = [[f"--client-workers={WORKERS}"]]  # the client makes two runs of it
+        runs += [[f"--kind={DOCKER_SECURE}"]]
+        if kind:
+            runs = [runs[kind != PLAIN]]
     else:
         runs = [
             run
-            for each in ([kind] if kind else KINDS)
+            for each in ([kind] if kind else [k for k, v in KINDS.items() if not v.is_docker])
             for run in ([[f"--kind={each}"]] if each != PLAIN else plain)
         ]
     statuses = []

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from integration.clusters import Cluster
-from integration.clusters.docker import DockerCluster
+from integration.clusters.docker import DockerCluster, SecureDockerCluster
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.clusters.external import ExternalCluster
 from integration.clusters.shared import ClusterAddress, SharedCluster
-from integration.kinds import KINDS
+from integration.kinds import DOCKER_SECURE, KINDS
 from integration.toolchain import ToolchainError
 
 pytest_plugins = ["integration.fixtures", "integration.parts"]
@@ -113,7 +113,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     config, session = request.config, request.session
     started: contextlib.AbstractContextManager[Cluster]
     if config.option.cluster == "docker":
-        started = DockerCluster()
+        is_secure = config.option.kind == DOCKER_SECURE
+        started = SecureDockerCluster() if is_secure else DockerCluster()
     elif config.option.cluster == "external":
         started = ExternalCluster()
     elif (shared := ClusterOfWorkers.seen_by_worker(config)) is not None:

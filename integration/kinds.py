@@ -17,17 +17,20 @@ from integration.clusters.security import Security, Web
 
 HERE = Path(__file__).parent
 PLAIN = "plain"
+DOCKER_SECURE = "docker-secure"
 
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A kind of embedded cluster."""
+    """A kind of cluster."""
 
     modules: Sequence[str]
     """Patterns of files, from this directory on."""
     nodes: int = 1
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What ``EmbeddedCluster`` is told."""
+    is_docker: bool = False
+    """Whether it is the dockerized one instead."""
 
     def cluster(self, nodes: int | None, say: Callable[[str], None]) -> EmbeddedCluster:
         """One that has not been started."""
@@ -53,6 +56,8 @@ KINDS: Mapping[str, Kind] = {
             )
         },
     ),
+    # MIT's KDC, hosts with names of their own, tickets that are renewed, clocks that go wrong.
+    DOCKER_SECURE: Kind(["secure_docker/test_*.py"], is_docker=True),
 }
 
 

@@ -102,6 +102,8 @@ def _fits(config: pytest.Config, item: pytest.Item) -> bool:
     own_cluster = item.get_closest_marker("own_cluster") is not None
     if config.option.kind not in kinds_of(item.path):
         return False
+    if KINDS[config.option.kind].is_docker:
+        return bool(config.option.cluster == "docker")
     if config.option.cluster == "embedded":
         return True
     if config.option.cluster == "external" or config.option.whole:

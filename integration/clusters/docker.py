@@ -6,13 +6,15 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from integration.clusters import rest
+from integration.clusters import rest, spnego
 from integration.clusters.cluster import Cluster, NodeState
+from integration.clusters.docker_secure import DOMAIN, KEYTABS, SUPERUSER, USERS, host
 from integration.clusters.shared import USED_BY_OTHERS
 from integration.waiting import wait_until
 
@@ -27,6 +29,9 @@ class DockerCluster(Cluster):
     """NameNode, DataNode, ResourceManager and three nodes, each in a container of its own."""
 
     name = "docker"
+    _superuser = rest.Session(HDFS_SUPERUSER)
+    _superuser_name = HDFS_SUPERUSER
+    _any_user = rest.ANYBODY
 
     @staticmethod
     def is_here() -> bool:
@@ -54,18 +59,20 @@ class DockerCluster(Cluster):
 
     def __enter__(self) -> DockerCluster:
         wait_until(
-            lambda: rest.name_node_is_ready(self.name_node_url, data_nodes=1),
+            lambda: rest.name_node_is_ready(
+                self.name_node_url, data_nodes=1, session=self._superuser
+            ),
             what="the NameNode did not leave safe mode with a DataNode",
             evidence=self.evidence,
         )
         wait_until(
-            lambda: rest.resource_manager_is_ready(self.resource_manager_url, nodes=len(NODES)),
+            lambda: rest.resource_manager_is_ready(
+                self.resource_manager_url, nodes=len(NODES), session=self._any_user
+            ),
             what=f"the ResourceManager did not see {len(NODES)} NodeManagers",
             evidence=self.evidence,
         )
-        rest.make_base_directories(
-            rest.Session(HDFS_SUPERUSER), self.name_node_url, owner=HDFS_SUPERUSER
-        )
+        rest.make_base_directories(self._superuser, self.name_node_url, owner=self._superuser_name)
         self.create_home(self.user)
         return self
 
@@ -74,12 +81,15 @@ class DockerCluster(Cluster):
 
     def create_home(self, user: str) -> None:
         rest.make_hdfs_directory(
-            rest.Session(HDFS_SUPERUSER),
+            self._superuser,
             self.name_node_url,
             f"/user/{user}",
             owner=user,
             permission="700",
         )
+
+    def _resource_manager(self) -> tuple[str, rest.Session]:
+        return self.resource_manager_url, self._any_user
 
     def stop_node(self, node_id: str) -> None:
         self._engine.post(_service(node_id), "kill")
@@ -126,8 +136,50 @@ class DockerCluster(Cluster):
         )
 
 
+class SecureDockerCluster(DockerCluster):
+    """The same with Kerberos: MIT's KDC, and principals of whole host names."""
+
+    name = "docker-secure"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.user = USERS[0]
+        self.resource_manager_url = f"http://{host('resourcemanager')}:8088"
+        self.name_node_url = f"http://{host('namenode')}:9870"
+        self._superuser_name = SUPERUSER
+        self._superuser = self.session(SUPERUSER)
+        self._any_user = self.session(self.user)
+
+    def __enter__(self) -> SecureDockerCluster:
+        super().__enter__()
+        for user in USERS:
+            self.create_home(user)
+        # Where the nodes put the logs of everybody, and whose the first would else be.
+        rest.make_hdfs_directory(
+            self._superuser, self.name_node_url, "/tmp/logs", owner="nm", permission="1777"
+        )
+        return self
+
+    def keytab(self, user: str) -> Path:
+        """A user's keytab."""
+        return Path(KEYTABS, f"{user}.keytab")
+
+    def environment(self, user: str) -> Mapping[str, str]:
+        """The variables that make a process this user's, by keytab."""
+        return {
+            "HADOOP_CONF_DIR": str(self.conf_dir),
+            "KRB5_CLIENT_KTNAME": f"FILE:{self.keytab(user)}",
+            "KRB5CCNAME": f"FILE:/tmp/ticket-cache-{user}",
+        }
+
+    def session(self, user: str) -> rest.Session:
+        """HTTP as this user."""
+        environment = self.environment(user)
+        return rest.Session(negotiate=lambda server: spnego.negotiate(server, environment))
+
+
 def _service(node_id: str) -> str:
-    return node_id.rpartition(":")[0]
+    return node_id.rpartition(":")[0].removeprefix("knit-").removesuffix(f".{DOMAIN}")
 
 
 class _Engine:

@@ -1,4 +1,4 @@
-"""What Kerberos adds to the configuration of the dockerized cluster: principals, and who may what."""
+"""What Kerberos adds to the dockerized cluster: principals, and who may what."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from integration.clusters.configuration import Properties
 DOMAIN = "knit.test"
 REALM = "KNIT.TEST"
 KEYTABS = "/etc/security/keytabs"
+USERS = ("alice", "bob")
+"""With a home in HDFS and a keytab; the first may act for the second. carol has neither."""
 SUPERUSER = "hdfs-admin"
 """Of HDFS, for the suite; the NameNode itself is ``nn``."""
 

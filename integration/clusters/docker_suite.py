@@ -26,6 +26,7 @@ from integration.clusters.docker_host import (
 )
 from integration.clusters.docker_image import DockerError
 from integration.clusters.jars import ROOT
+from integration.kinds import DOCKER_SECURE
 from integration.parts import Part, part_of
 from integration.toolchain import ToolchainError
 
@@ -45,7 +46,8 @@ class RunInClient:
         if session.testsfailed or not session.items or session.config.option.collectonly:
             return None
         try:
-            with dockerized_cluster(self._say, extras=TEST_PACKAGES) as client:
+            secure = self._config.option.kind == DOCKER_SECURE
+            with dockerized_cluster(self._say, extras=TEST_PACKAGES, secure=secure) as client:
                 for workers, items in self._runs(session):
                     self._run(session, client, items, workers)
                     if session.shouldfail:
@@ -109,6 +111,7 @@ class RunInClient:
         here = Path(REPOSITORY_IN_CLIENT)
         arguments = [
             "--cluster=docker",
+            f"--kind={self._config.option.kind}",
             f"--rootdir={here / self._config.rootpath.relative_to(ROOT)}",
             f"--maxfail={self._config.getvalue('maxfail') or 0}",
             "-pintegration.clusters.reports_out",

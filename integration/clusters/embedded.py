@@ -159,6 +159,11 @@ class EmbeddedCluster(Cluster):
         """Of the web server of the NameNode that is active, or that was at first."""
         return self._active_name_node()
 
+    @property
+    def active_resource_manager_url(self) -> str:
+        """Of the web server of the ResourceManager that is active, or of the first."""
+        return self._site.url(self.active_resource_manager() or self._site.resource_managers[0])
+
     def environment(self, user: str) -> Mapping[str, str]:
         """
         The variables that make a process this user's, with this cluster for its own.
@@ -325,7 +330,7 @@ class EmbeddedCluster(Cluster):
             self._start_hadoop(name, RESOURCE_MANAGER, conf_dir=conf_dir)
         self._start_hadoop(DATA_NODE, DATA_NODE)
         with ThreadPoolExecutor() as pool:
-            for done in [pool.submit(self._start_hdfs), pool.submit(self._wait_for_yarn)]:
+            for done in [pool.submit(self._start_hdfs), pool.submit(self._start_yarn)]:
                 done.result()
         self._say(f"The cluster is up after {time.monotonic() - began:.1f} s")
 
@@ -366,6 +371,10 @@ class EmbeddedCluster(Cluster):
         self._make_directories()
         self._say("HDFS is ready")
 
+    def _start_yarn(self) -> None:
+        self._wait_for_yarn()
+        self._say("YARN is ready")
+
     def _make_directories(self) -> None:
         url = self._active_name_node()
         owner = getpass.getuser() if self.security is None else "nn"
@@ -400,7 +409,6 @@ class EmbeddedCluster(Cluster):
             what=f"no ResourceManager is active and sees {len(nodes)} NodeManagers",
             names=[*self._running(RESOURCE_MANAGER), *nodes],
         )
-        self._say("YARN is ready")
 
     def _running(self, kind: str) -> list[str]:
         """The daemons of a kind that run."""
@@ -419,8 +427,7 @@ class EmbeddedCluster(Cluster):
         return self._site.url(self.active_name_node() or self._site.name_nodes[0])
 
     def _resource_manager(self) -> tuple[str, rest.Session]:
-        active = self.active_resource_manager() or self._site.resource_managers[0]
-        return self._site.url(active), self._superuser
+        return self.active_resource_manager_url, self._superuser
 
     def _make_active(self, number: int) -> bool:
         conf_dir = self._site.write_for_name_node(self._site.name_nodes[number])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import timedelta
 
@@ -16,6 +17,9 @@ from knit.exceptions import (
     StandbyError,
     WrongPortError,
 )
+
+_WRAPPERS = ("YarnException", "IOException", "RemoteException", "UndeclaredThrowableException")
+_INNER = re.compile(r"((?:[a-z_0-9]+\.)+[A-Z][\w$]*(?:Exception|Error)): ")
 
 
 class UnsentError(Exception):
@@ -124,8 +128,13 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
         what: What was tried.
         daemon: What answers there.
     """
-    name = exception.rpartition(".")[2].rpartition("$")[2]
-    said = first_line(message.removeprefix(f"{exception}: ")) or "without a word"
+    message = message.removeprefix(f"{exception}: ")
+    name = _simple(exception)
+    inner = _INNER.match(message)
+    if name in _WRAPPERS and inner is not None:
+        # YARN wraps whatever it was.
+        name, message = _simple(inner[1]), message[inner.end() :]
+    said = first_line(message) or "without a word"
     error: ClusterError
     if name in STANDBY_EXCEPTIONS:
         error = StandbyError(
@@ -138,6 +147,11 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
         error = exception_error(name, said, what, daemon, place=place, url=place)
     error.exception = name or None
     return error
+
+
+def _simple(name: str) -> str:
+    """A Java class's name without its package and what it is nested in."""
+    return name.rpartition(".")[2].rpartition("$")[2]
 
 
 def _reason(error: OSError) -> str:

@@ -38,27 +38,39 @@ _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
 _STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+#: Not where an administrator had it enter, or its disks are full.
+_LEAVES_SAFE_MODE = "will be turned off automatically"
 
 
 def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
-    if response.status == 403 or response.status >= 500:
-        return remote_exception(response).get("exception") in _STANDBY_EXCEPTIONS
+    remote = remote_exception(response)
+    if remote:
+        return remote.get("exception") in _STANDBY_EXCEPTIONS and not _is_safe_mode(remote)
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
 
 
+def _is_safe_mode(remote: Mapping[str, Any]) -> bool:
+    """Of a pair, the active NameNode in safe mode says so within a RetriableException."""
+    said = str(remote.get("message", ""))
+    return remote.get("exception") == "SafeModeException" or "is in safe mode" in said
+
+
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
     location = response.headers.get("location")
     active = f" It takes {_base(location)} for the active one." if location else ""
-    return StandbyError(
+    error = StandbyError(
         f"{what}: the {daemon.name} at {_base(response.url)} is on standby, or not ready yet."
         f"{active} Name the active one, or both with Hadoop's HA properties; if this is a "
         "failover, try again in a moment.",
         url=response.url.partition("?")[0],
         status=response.status,
     )
+    error.exception = remote_exception(response).get("exception")
+    error._is_starting = error.exception == "RetriableException"
+    return error
 
 
 def remote_exception(response: Response) -> Mapping[str, Any]:
@@ -168,12 +180,13 @@ def _remote_error(
     url, status = response.url.partition("?")[0], response.status
     kind: type[ClusterError] = ClusterResponseError
     hint = f"Look into the log of the {daemon.name}."
-    if name in _STANDBY_EXCEPTIONS:
+    safe_mode = _is_safe_mode(remote)
+    if name in _STANDBY_EXCEPTIONS and not safe_mode:
         return standby_error(response, what, daemon)
     if said.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
-    if name == "SafeModeException" or "is in safe mode" in said:
+    if safe_mode:
         kind, hint = (
             SafeModeError,
             (
@@ -214,6 +227,8 @@ def _remote_error(
         status=status,
     )
     error.exception = name or None
+    if isinstance(error, SafeModeError):
+        error.ends_by_itself = _LEAVES_SAFE_MODE in str(remote.get("message", ""))
     return error
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from knit._cluster.patience import Patience
 from knit._cluster.rest.answer_errors import json_of
 from knit._cluster.rest.answers import http_time
 from knit._cluster.rest.client import HttpClient
@@ -18,7 +19,13 @@ from knit._cluster.rest.failover import DaemonClient
 from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.applications import application_report
 from knit._cluster.yarn.json import int_in, object_in, objects_in, to_time
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
+from knit._cluster.yarn.nodes import (
+    ClusterInfo,
+    ClusterMetrics,
+    NewApplication,
+    node_report,
+    starting_error,
+)
 from knit._cluster.yarn.queues import queues_of
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
@@ -31,7 +38,6 @@ from knit.exceptions import (
     ClusterError,
     ClusterResponseError,
     ClusterTimeoutError,
-    StandbyError,
     SubmissionError,
     WaitTimeoutError,
     WrongPortError,
@@ -199,6 +205,30 @@ class ResourceManager:
         """
         application_id = str(submission.get("application-id"))
         what = f"Submitting {application_id}"
+        self._hand_in(submission, what, timeout)
+        deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
+        for pause in pauses(0.01, 0.5):
+            try:
+                report = self.application(application_id, timeout=timeout)
+            except ApplicationNotFoundError:
+                # The RM that took it was gone before it had written it down.
+                if deadline.remaining_seconds < pause:
+                    raise
+                self._hand_in(submission, what, timeout)
+                continue
+            if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
+                break
+            time.sleep(pause)
+        if report.state is YarnState.FAILED and report.attempt_number is None:
+            said = report.diagnostics.strip() or "without a reason"
+            raise SubmissionError(
+                f"{what}: the scheduler refused it ({said}). Correct what it complains about, or "
+                "ask the cluster's administrators.",
+                url=self.daemon.active_url,
+            )
+        return report
+
+    def _hand_in(self, submission: Mapping[str, Any], what: str, timeout: timedelta | None) -> None:
         try:
             self.daemon.request(
                 "POST",
@@ -213,20 +243,6 @@ class ResourceManager:
             if error.status is None:
                 raise
             raise SubmissionError(error.message, url=error.url, status=error.status) from error
-        deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
-        for pause in pauses(0.01, 0.5):
-            report = self.application(application_id, timeout=timeout)
-            if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
-                break
-            time.sleep(pause)
-        if report.state is YarnState.FAILED and report.attempt_number is None:
-            said = report.diagnostics.strip() or "without a reason"
-            raise SubmissionError(
-                f"{what}: the scheduler refused it ({said}). Correct what it complains about, or "
-                "ask the cluster's administrators.",
-                url=self.daemon.active_url,
-            )
-        return report
 
     def application(
         self, application_id: str, *, timeout: timedelta | None = None
@@ -275,17 +291,13 @@ class ResourceManager:
 
     def _await_active(self, what: str, deadline: Deadline) -> None:
         """Waits until the RM has loaded its applications."""
-        for pause in pauses(0.2, 2.0):
+
+        def ask() -> None:
             info = self.cluster_info(timeout=deadline.remaining)
-            if info.is_active:
-                return
-            if deadline.remaining_seconds < pause:
-                raise StandbyError(
-                    f"{what}: the ResourceManager at {info.url} is still starting, and does not "
-                    "know its applications yet. Try again in a moment.",
-                    url=info.url,
-                )
-            time.sleep(pause)
+            if not info.is_active:
+                raise starting_error(info, what)
+
+        Patience(members=1).insist(ask, deadline)
 
     def applications(
         self,
@@ -297,10 +309,13 @@ class ResourceManager:
         """Applications that fit the filter, the latest first; the latest so many of them."""
         if wanted.is_empty:
             return []
+        what, deadline = "Asking for the applications", self.deadline(timeout)
+        # One that is starting lists as many as it has loaded.
+        self._await_active(what, deadline)
         data = self.daemon.get_json(
             f"{_API}/apps",
-            what="Asking for the applications",
-            deadline=self.deadline(timeout),
+            what=what,
+            deadline=deadline,
             query=wanted.query(),
         )
         found = map(application_report, objects_in(object_in(data, "apps"), "app"))

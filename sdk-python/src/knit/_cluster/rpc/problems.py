@@ -6,7 +6,7 @@ import re
 import socket
 from datetime import timedelta
 
-from knit._cluster.rest.answer_errors import STANDBY_EXCEPTIONS, exception_error, first_line
+from knit._cluster.rest.answer_errors import exception_error, first_line, means_standby
 from knit._cluster.rest.daemons import Daemon
 from knit.exceptions import (
     AccessDeniedError,
@@ -134,17 +134,17 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
     if name in _WRAPPERS and inner is not None:
         # YARN wraps whatever it was.
         name, message = _simple(inner[1]), message[inner.end() :]
-    said = first_line(message) or "without a word"
     error: ClusterError
-    if name in STANDBY_EXCEPTIONS:
+    if means_standby(name, message):
         error = StandbyError(
-            f"{what}: the {daemon.name} at {place} is on standby, or not ready yet ({said}). Name "
-            "the active one, or both with Hadoop's HA properties; if this is a failover, try again "
-            "in a moment.",
+            f"{what}: the {daemon.name} at {place} is on standby, or not ready yet "
+            f"({first_line(message)}). Name the active one, or both with Hadoop's HA properties; "
+            "if this is a failover, try again in a moment.",
             url=place,
         )
+        error._is_starting = name == "RetriableException"
     else:
-        error = exception_error(name, said, what, daemon, place=place, url=place)
+        error = exception_error(name, message, what, daemon, place=place, url=place)
     error.exception = name or None
     return error
 

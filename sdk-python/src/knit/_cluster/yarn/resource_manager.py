@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from knit._cluster.patience import Patience
 from knit._cluster.security.tokens import Token
 from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.door import ApplicationUnknownError, AttemptReport, ResourceManagerDoor
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, starting_error
 from knit._cluster.yarn.submission import Submission
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
@@ -24,7 +25,6 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterResponseError,
     ClusterTimeoutError,
-    StandbyError,
     SubmissionError,
     WaitTimeoutError,
     WrongPortError,
@@ -132,7 +132,14 @@ class ResourceManager:
         self._hand_in(submission, what, timeout)
         deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
         for pause in pauses(0.01, 0.5):
-            report = self.application(application_id, timeout=timeout)
+            try:
+                report = self.application(application_id, timeout=timeout)
+            except ApplicationNotFoundError:
+                # The RM that took it was gone before it had written it down.
+                if deadline.remaining_seconds < pause:
+                    raise
+                self._hand_in(submission, what, timeout)
+                continue
             if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
                 break
             time.sleep(pause)
@@ -199,17 +206,13 @@ class ResourceManager:
 
     def _await_active(self, what: str, deadline: Deadline) -> None:
         """Waits until the RM has loaded its applications."""
-        for pause in pauses(0.2, 2.0):
+
+        def ask() -> None:
             info = self.cluster_info(timeout=deadline.remaining)
-            if info.is_active:
-                return
-            if deadline.remaining_seconds < pause:
-                raise StandbyError(
-                    f"{what}: the ResourceManager at {info.url} is still starting, and does not "
-                    "know its applications yet. Try again in a moment.",
-                    url=info.url,
-                )
-            time.sleep(pause)
+            if not info.is_active:
+                raise starting_error(info, what)
+
+        Patience(members=1).insist(ask, deadline)
 
     def applications(
         self,
@@ -221,9 +224,10 @@ class ResourceManager:
         """Applications that fit the filter, the latest first; the latest so many of them."""
         if wanted.is_empty:
             return []
-        found = self.door.applications(
-            wanted, "Asking for the applications", self.deadline(timeout)
-        )
+        what, deadline = "Asking for the applications", self.deadline(timeout)
+        # One that is starting lists as many as it has loaded.
+        self._await_active(what, deadline)
+        found = self.door.applications(wanted, what, deadline)
         reports = [report for report in found if wanted.fits(report)]
         reports.sort(key=lambda report: numbers_of(report.application_id), reverse=True)
         return reports[:limit]

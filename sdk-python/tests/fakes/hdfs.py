@@ -94,7 +94,7 @@ class FakeNameNode(FakeServer):
             )
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
         with self.files.lock:
-            answer: Answer = handler(request, path, request.query.get("user.name", "dr.who"))
+            answer: Answer = handler(request, path, request.user)
             return answer
 
     def _missing(self, path: str) -> Answer:
@@ -220,7 +220,7 @@ class FakeDataNode(FakeServer):
 
     def answer(self, request: Request) -> Answer:
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
-        user = request.query.get("user.name", "dr.who")
+        user = request.user
         with self.files.lock:
             if request.method == "PUT":
                 if path in self.files.entries and request.query.get("overwrite") != "true":

@@ -100,6 +100,14 @@ class ResourceManager:
             server_time=http_time(response.headers.get("date")),
         )
 
+    def requested_user(self, *, timeout: timedelta | None = None) -> str | None:
+        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
+        data = self.daemon.get_json(
+            f"{_API}/userinfo", what="Asking who we are", deadline=self.deadline(timeout)
+        )
+        found = data.get("requestedUser")
+        return found if isinstance(found, str) and found else None
+
     def metrics(self, *, timeout: timedelta | None = None) -> ClusterMetrics:
         """Sums over all nodes."""
         data = self.daemon.get_json(

@@ -48,6 +48,7 @@ class FakeResourceManager(FakeServer):
         self.standby = False
         self.starting = False
         """Whether it answers, but is not active yet."""
+        self.started_ms = WELL_DATED_FOREVER
         self.active_url: str | None = None
         """Where a standby RM sends its clients; None if it knows of no active one."""
         self.nodes = [FakeNode("node-1:45454"), FakeNode("node-2:45454", memory_mib=4096)]
@@ -155,7 +156,7 @@ class FakeResourceManager(FakeServer):
         return {
             "state": "STARTED",
             "haState": "STANDBY" if self.standby else "INITIALIZING" if self.starting else "ACTIVE",
-            "startedOn": WELL_DATED_FOREVER,
+            "startedOn": self.started_ms,
             "hadoopVersion": "3.4.2",
         }
 
@@ -223,7 +224,7 @@ class FakeResourceManager(FakeServer):
             self.submissions[application_id] = submission
             self.applications[application_id] = {
                 "id": application_id,
-                "user": request.query.get("user.name"),
+                "user": request.user,
                 "name": submission["application-name"],
                 "queue": submission["queue"],
                 "applicationType": submission["application-type"],
@@ -282,7 +283,7 @@ class FakeResourceManager(FakeServer):
                 f"java.lang.Exception: app with id: {application_id} not found",
             )
         if rest == ["state"] and request.method == "PUT":
-            if app.get("user") not in (None, request.query.get("user.name")):
+            if app.get("user") not in (None, request.user):
                 return Answer.error(403, "ForbiddenException", "User cannot perform operation")
             if not self.stays_after_kill and app["state"] not in ("FINISHED", "FAILED"):
                 app.update(state="KILLED", finalStatus="KILLED", finishedTime=now_ms())
@@ -307,7 +308,7 @@ class FakeResourceManager(FakeServer):
     def _change(self, request: Request, app: dict[str, Any], what: str) -> Answer:
         """Another queue or priority. Where the scheduler refuses, nothing says why."""
         refused = Answer.error(self.refusal_status, "UndeclaredThrowableException", "")
-        if app.get("user") not in (None, request.query.get("user.name")):
+        if app.get("user") not in (None, request.user):
             return Answer.error(403, "ForbiddenException", "User cannot perform operation")
         value = json.loads(request.body)[what]
         if what == "priority":

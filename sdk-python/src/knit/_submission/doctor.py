@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,13 +15,13 @@ from knit._submission.checks import (
     check_clock,
     check_file_system,
     check_home_directory,
-    check_nodes,
     check_queue,
     check_resource_manager,
     check_safe_mode,
     check_submission,
 )
 from knit._submission.facts import _T, ClusterFacts
+from knit._submission.node_checks import await_nodes
 from knit.exceptions import KnitError
 
 
@@ -45,6 +46,8 @@ def diagnose(
     user: str | None = None,
     queue: str | None = "default",
     timeout: timedelta = timedelta(seconds=10),
+    keytab: str | os.PathLike[str] | None = None,
+    principal: str | None = None,
 ) -> list[CheckResult]:
     """
     Looks at everything that a submission depends on, for `knit doctor`.
@@ -53,9 +56,11 @@ def diagnose(
 
     Args:
         configuration: The cluster's, or what reads it.
-        user: Default: as `SimpleAuthentication.from_environment` finds it.
+        user: As for `Client`.
         queue: A queue to look at; None for none.
         timeout: For each question.
+        keytab: As for `Client`.
+        principal: As for `Client`.
     """
     results: list[CheckResult] = []
 
@@ -68,7 +73,7 @@ def diagnose(
     cluster = _step(
         results,
         "user",
-        lambda: Cluster(config, user=user, timeout=timeout),
+        lambda: Cluster(config, user=user, keytab=keytab, principal=principal, timeout=timeout),
         lambda c: f"The cluster knows you as {c.user}, by simple authentication.",
     )
     if cluster is None:
@@ -88,7 +93,7 @@ def _diagnose_resource_manager(
     if not _step(results, "resource manager", lambda: check_resource_manager(facts)):
         return
     _step(results, "clock", lambda: check_clock(facts))
-    _step(results, "nodes", lambda: check_nodes(facts))
+    _step(results, "nodes", lambda: await_nodes(facts))
     _step(results, "submission", lambda: check_submission(facts))
     if queue is not None:
         _step(results, "queue", lambda: check_queue(facts, queue))

@@ -69,7 +69,7 @@ class Submitter:
         Returns:
             The application's ID, and what its clients are let in by.
         """
-        check_supported(spec, self._cluster.user)
+        check_supported(spec)
         began = time.monotonic()
         new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
@@ -213,7 +213,7 @@ class Submitter:
             environment=spec.master_environment,
             has_driver=spec.driver is not None,
             driver_files=driver_files,
-        ).to_rest()
+        ).to_submission()
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
             used = [jar, *(resource for _, resource in files)]

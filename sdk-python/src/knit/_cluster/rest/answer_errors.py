@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from knit._cluster.rest.daemons import DATA_NODE, NAME_NODE, Daemon
+from knit._cluster.security.problems import answered_error
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -37,28 +38,53 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
+_IMPERSONATION = re.compile(
+    r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
+    r"Unauthorized connection for super-user: (\S+)"
+)
 STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+#: Not where an administrator had it enter, or its disks are full.
+_LEAVES_SAFE_MODE = "will be turned off automatically"
 
 
 def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
-    if response.status == 403 or response.status >= 500:
-        return remote_exception(response).get("exception") in STANDBY_EXCEPTIONS
+    remote = remote_exception(response)
+    if remote:
+        return means_standby(*_told(remote))
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
 
 
+def means_standby(name: str, message: str) -> bool:
+    """Whether an exception comes from one that is not active, or not yet ready."""
+    return name in STANDBY_EXCEPTIONS and not _is_safe_mode(name, message)
+
+
+def _is_safe_mode(name: str, message: str) -> bool:
+    """Of a pair, the active NameNode in safe mode says so within a RetriableException."""
+    return name == "SafeModeException" or "is in safe mode" in message
+
+
+def _told(remote: Mapping[str, Any]) -> tuple[str, str]:
+    """The exception's class and message."""
+    return str(remote.get("exception", "")), str(remote.get("message", ""))
+
+
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
     location = response.headers.get("location")
     active = f" It takes {_base(location)} for the active one." if location else ""
-    return StandbyError(
+    error = StandbyError(
         f"{what}: the {daemon.name} at {_base(response.url)} is on standby, or not ready yet."
         f"{active} Name the active one, or both with Hadoop's HA properties; if this is a "
         "failover, try again in a moment.",
         url=response.url.partition("?")[0],
         status=response.status,
     )
+    error.exception = remote_exception(response).get("exception")
+    error._is_starting = error.exception == "RetriableException"
+    return error
 
 
 def remote_exception(response: Response) -> Mapping[str, Any]:
@@ -89,6 +115,10 @@ def check_status(response: Response, what: str, daemon: Daemon, *, redirects: bo
 def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     """The error for an answer with a status that says no."""
     url, status = response.url.partition("?")[0], response.status
+    if status in (401, 403):
+        refused = answered_error(_said(response), what, url=url, status=status)
+        if refused is not None:
+            return refused
     if _IPC_ANSWER in response.text:
         return WrongPortError(
             f"{what}: {_netloc(url)} is a Hadoop RPC port, not the web port of the {daemon.name}, "
@@ -99,9 +129,10 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     if status == 401:
         if "negotiate" in response.headers.get("www-authenticate", "").lower():
             return KerberosRequiredError(
-                f"{what}: {_base(url)} wants Kerberos (401, Negotiate), which this version of knit "
-                "cannot do. Use a cluster with simple authentication, or a gateway that does "
-                "Kerberos for you (knit.resourcemanager.url, knit.webhdfs.url)."
+                f"{what}: {_base(url)} wants Kerberos (401, Negotiate), and did not get it, or not "
+                "one that it takes. If the Hadoop configuration used here does not say so, have "
+                "hadoop.security.authentication be kerberos in its core-site.xml; if it does, get "
+                "a new ticket (kdestroy, then kinit), and see what knit doctor says."
             )
         return AccessDeniedError(
             f"{what}: {url} does not accept who we are (401: {_said(response)}). Check the user "
@@ -133,7 +164,7 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     if status == 403:
         return AccessDeniedError(
             f"{what}: {url} refused (403: {_said(response)}). Ask the cluster's administrators for "
-            "access, or use another user name (HADOOP_USER_NAME).",
+            "access, or be a user who has it (HADOOP_USER_NAME; with Kerberos another ticket).",
             url=url,
             status=status,
         )
@@ -163,22 +194,21 @@ def not_the_daemon(url: str, what: str, daemon: Daemon, found: str | None) -> Wr
 def _remote_error(
     remote: Mapping[str, Any], response: Response, what: str, daemon: Daemon
 ) -> ClusterError:
-    name = str(remote.get("exception", ""))
-    said = first_line(str(remote.get("message", "")))
+    name, message = _told(remote)
     url = response.url.partition("?")[0]
-    if name in STANDBY_EXCEPTIONS:
+    if means_standby(name, message):
         return standby_error(response, what, daemon)
-    if said.startswith("Invalid operation") and daemon is NAME_NODE:
+    if message.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
     return exception_error(
-        name, said, what, daemon, place=_base(url), url=url, status=response.status
+        name, message, what, daemon, place=_base(url), url=url, status=response.status
     )
 
 
 def exception_error(
     name: str,
-    said: str,
+    message: str,
     what: str,
     daemon: Daemon,
     *,
@@ -191,16 +221,17 @@ def exception_error(
 
     Args:
         name: Its class, without the package.
-        said: Its message.
+        message: Its message, perhaps with its stack.
         what: What was tried.
         daemon: Who said so.
         place: Where that is, for people.
         url: The same, for programs.
         status: The HTTP status that came with it, if any did.
     """
+    said = first_line(message) or "without a word"
     kind: type[ClusterError] = ClusterResponseError
     hint = f"Look into the log of the {daemon.name}."
-    if name == "SafeModeException" or "is in safe mode" in said:
+    if _is_safe_mode(name, message):
         kind, hint = (
             SafeModeError,
             (
@@ -208,6 +239,8 @@ def exception_error(
                 "hdfs dfsadmin -safemode get."
             ),
         )
+    elif (impersonation := _IMPERSONATION.search(said)) is not None:
+        kind, hint = AccessDeniedError, _proxy_hint(impersonation)
     elif name in (
         "AccessControlException",
         "AuthorizationException",
@@ -217,8 +250,9 @@ def exception_error(
         kind, hint = (
             AccessDeniedError,
             (
-                "Use a user name that may (HADOOP_USER_NAME), or ask the cluster's administrators; "
-                "if it is about your home directory, they have to make it and give it to you."
+                "Be a user who may (HADOOP_USER_NAME; with Kerberos another ticket), or ask the "
+                "cluster's administrators; if it is about your home directory, they have to make "
+                "it and give it to you."
             ),
         )
     elif name in ("FileNotFoundException", "ParentNotDirectoryException"):
@@ -241,7 +275,20 @@ def exception_error(
         status=status,
     )
     error.exception = name or None
+    if isinstance(error, SafeModeError):
+        error.ends_by_itself = _LEAVES_SAFE_MODE in message
     return error
+
+
+def _proxy_hint(match: re.Match[str]) -> str:
+    real = (match.group(1) or match.group(3)).partition("/")[0]
+    other = match.group(2) or "anyone"
+    return (
+        f"Administrators allow it in the core-site.xml of the NameNode and the ResourceManager: "
+        f"hadoop.proxyuser.{real}.hosts (from where) and hadoop.proxyuser.{real}.users or "
+        f".groups (whom, here {other}), then hdfs dfsadmin and yarn rmadmin "
+        "-refreshSuperUserGroupsConfiguration."
+    )
 
 
 def json_of(response: Response, what: str, daemon: Daemon) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from knit._cluster.hdfs.own_token import OwnToken
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
 from knit._cluster.hdfs.transfer import (
     DataNodes,
@@ -28,8 +29,10 @@ from knit._cluster.rest.answers import Response, base_of
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import NAME_NODE
 from knit._cluster.rest.failover import DaemonClient
+from knit._cluster.security.tokens import MalformedTokenError, Token
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
+    ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
     WebHdfsDisabledError,
@@ -37,6 +40,7 @@ from knit.exceptions import (
 )
 
 _API = "/webhdfs/v1"
+_INVALID_TOKEN = "InvalidToken"  # noqa: S105  (Hadoop's word for an exception)
 
 
 class WebHdfs:
@@ -48,6 +52,8 @@ class WebHdfs:
         base_urls: Where it may answer, without `/webhdfs/v1`.
         timeout: For each call that is given no deadline of its own; for data, for the time in
             which nothing moves.
+        by_token: Whether to show a delegation token, fetched by what we are to `http`: with
+            Kerberos, where DataNodes know nothing else.
     """
 
     def __init__(
@@ -56,16 +62,72 @@ class WebHdfs:
         base_urls: tuple[str, ...],
         *,
         timeout: timedelta = timedelta(seconds=30),
+        by_token: bool = False,
     ) -> None:
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self.timeout = timeout
         self._http = http
         self._data_nodes = DataNodes(http)
+        self._own_token = OwnToken(self.delegation_token) if by_token else None
 
     @property
     def user(self) -> str:
         """The name the file system knows us by."""
         return self._http.authentication.user
+
+    def delegation_token(
+        self, renewer: str | None = None, *, timeout: timedelta | None = None
+    ) -> Token:
+        """
+        Another delegation token of ours, as the file system names it.
+
+        Its kind is that of the web protocol, and its service the NameNode's address, or nothing
+        where it is not the NameNode's own: those of HttpFS are good for HttpFS only.
+
+        Args:
+            renewer: Who may renew and cancel it, a principal; empty: nobody. Default: we.
+            timeout: Default: this object's.
+
+        Raises:
+            AccessDeniedError: We were not let in by a ticket, but by a token or a name.
+            ClusterResponseError: It gives none, as without Kerberos.
+        """
+        what = "Asking for a delegation token of the file system"
+        query = {} if renewer is None else {"renewer": renewer}
+        response = self._send(
+            "GET", "/", "GETDELEGATIONTOKEN", what, query, self._deadline(timeout), None, False
+        )
+        found = json_of(response, what, NAME_NODE).get("Token")
+        text = found.get("urlString") if isinstance(found, dict) else None
+        if not isinstance(text, str):
+            raise ClusterResponseError(
+                f"{what}: {self.daemon.active_url} gave none, as where it does not authenticate "
+                "with Kerberos. Correct hadoop.security.authentication, here or on the cluster.",
+                url=self.daemon.active_url,
+            )
+        try:
+            return Token.from_url_string(text)
+        except MalformedTokenError as error:
+            raise ClusterResponseError(
+                f"{what}: what {self.daemon.active_url} gave is none ({error}). Is WebHDFS or "
+                "HttpFS what listens there?",
+                url=self.daemon.active_url,
+            ) from None
+
+    def key_provider(self, *, timeout: timedelta | None = None) -> str | None:
+        """
+        Where the keys of its encryption zones are, `kms://…`, as the file system itself says.
+
+        None where it has none, or does not tell: before Hadoop 3.1, and HttpFS.
+        """
+        what = "Asking the file system for its key provider"
+        try:
+            data = self._json("GET", "/", "GETSERVERDEFAULTS", what, timeout)
+        except ClusterResponseError:
+            return None
+        found = data.get("FsServerDefaults")
+        said = found.get("keyProviderUri") if isinstance(found, dict) else None
+        return said if isinstance(said, str) and said else None
 
     def home_directory(self, *, timeout: timedelta | None = None) -> str:
         """Our home directory's path. It need not exist."""
@@ -350,17 +412,47 @@ class WebHdfs:
         repeatable: bool | None = None,
         redirects: bool = False,
     ) -> Response:
+        own = self._own_token
+        if own is None:
+            return self._send(method, path, operation, what, query, deadline, repeatable, redirects)
+        for attempt in (1, 2):
+            token = own.url_string()
+            shown = {**(query or {}), "delegation": token}
+            try:
+                return self._send(
+                    method, path, operation, what, shown, deadline, repeatable, redirects
+                )
+            except ClusterError as error:
+                # It was cancelled, or its interval is shorter than we use one: nothing was done.
+                if attempt == 2 or error.exception != _INVALID_TOKEN:
+                    raise
+                own.forget(token)
+        raise AssertionError
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        what: str,
+        query: Mapping[str, str] | None,
+        deadline: Deadline,
+        repeatable: bool | None,
+        redirects: bool,
+    ) -> Response:
         if not path.startswith("/"):
             raise ValueError(f"{path!r} is not an absolute path")
+        parameters = {"op": operation, **(query or {})}
         try:
             return self.daemon.request(
                 method,
                 _API + quote(path, safe="/"),
                 what=what,
                 deadline=deadline,
-                query={"op": operation, **(query or {})},
+                query=parameters,
                 repeatable=repeatable,
                 redirects=redirects,
+                authenticate="delegation" not in parameters,
             )
         except WrongPortError as error:
             if error.answered_by == NAME_NODE.name:

@@ -37,7 +37,7 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
-_STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
 #: Not where an administrator had it enter, or its disks are full.
 _LEAVES_SAFE_MODE = "will be turned off automatically"
 
@@ -46,7 +46,7 @@ def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
     remote = remote_exception(response)
     if remote:
-        return remote.get("exception") in _STANDBY_EXCEPTIONS and not _is_safe_mode(remote)
+        return remote.get("exception") in STANDBY_EXCEPTIONS and not _is_safe_mode(remote)
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
@@ -177,16 +177,42 @@ def _remote_error(
 ) -> ClusterError:
     name = str(remote.get("exception", ""))
     said = first_line(str(remote.get("message", "")))
-    url, status = response.url.partition("?")[0], response.status
-    kind: type[ClusterError] = ClusterResponseError
-    hint = f"Look into the log of the {daemon.name}."
-    safe_mode = _is_safe_mode(remote)
-    if name in _STANDBY_EXCEPTIONS and not safe_mode:
+    url = response.url.partition("?")[0]
+    if name in STANDBY_EXCEPTIONS and not _is_safe_mode(remote):
         return standby_error(response, what, daemon)
     if said.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
-    if safe_mode:
+    return exception_error(
+        name, said, what, daemon, place=_base(url), url=url, status=response.status
+    )
+
+
+def exception_error(
+    name: str,
+    said: str,
+    what: str,
+    daemon: Daemon,
+    *,
+    place: str,
+    url: str,
+    status: int | None = None,
+) -> ClusterError:
+    """
+    What one of Hadoop's exceptions means, by whichever door it came.
+
+    Args:
+        name: Its class, without the package.
+        said: Its message.
+        what: What was tried.
+        daemon: Who said so.
+        place: Where that is, for people.
+        url: The same, for programs.
+        status: The HTTP status that came with it, if any did.
+    """
+    kind: type[ClusterError] = ClusterResponseError
+    hint = f"Look into the log of the {daemon.name}."
+    if _is_safe_mode({"exception": name, "message": said}):
         kind, hint = (
             SafeModeError,
             (
@@ -222,13 +248,13 @@ def _remote_error(
             ),
         )
     error = kind(
-        f"{what}: the {daemon.name} at {_base(url)} said no ({name}: {said}). {hint}",
+        f"{what}: the {daemon.name} at {place} said no ({name}: {said}). {hint}",
         url=url,
         status=status,
     )
     error.exception = name or None
     if isinstance(error, SafeModeError):
-        error.ends_by_itself = _LEAVES_SAFE_MODE in str(remote.get("message", ""))
+        error.ends_by_itself = _LEAVES_SAFE_MODE in said
     return error
 
 

@@ -30,6 +30,7 @@ from knit.exceptions import (
     WrongPortError,
 )
 
+STANDBY_PATIENCE = timedelta(seconds=10)
 #: With others still to try, a host that swallows packets does not get the whole time.
 _CONNECT_SECONDS = 4.0
 #: Of several failures, the first of these says most.
@@ -96,6 +97,7 @@ class DaemonClient:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         redirects: bool = False,
+        authenticate: bool = True,
     ) -> Response:
         """
         Sends one request to the active member and returns its answer.
@@ -113,6 +115,7 @@ class DaemonClient:
             repeatable: Whether doing it twice is the same as once. Default: for GET only. What is
                 not repeatable is sent again only where the first try certainly did nothing.
             redirects: Whether a redirect is an answer.
+            authenticate: False where the query or the headers already say who we are.
 
         Raises:
             ClusterError: By what it was; see the exceptions' tree.
@@ -137,6 +140,7 @@ class DaemonClient:
                         headers=headers,
                         repeatable=repeatable,
                         redirects=redirects,
+                        authenticate=authenticate,
                     )
                 except _TELLING as error:
                     failures.append(error)
@@ -169,6 +173,7 @@ class DaemonClient:
         headers: Mapping[str, str] | None,
         repeatable: bool,
         redirects: bool,
+        authenticate: bool,
     ) -> Response:
         url = self.base_urls[index] + path
         for attempt in (1, 2):
@@ -182,6 +187,7 @@ class DaemonClient:
                     query=query,
                     body=body,
                     headers=headers,
+                    authenticate=authenticate,
                     connect_seconds=_CONNECT_SECONDS if len(self.base_urls) > 1 else None,
                 )
                 break

@@ -1,0 +1,1 @@
+"""Kerberos, tickets and tokens, for both doors of a cluster."""

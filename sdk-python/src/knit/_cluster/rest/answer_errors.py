@@ -46,16 +46,25 @@ def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
     remote = remote_exception(response)
     if remote:
-        return remote.get("exception") in STANDBY_EXCEPTIONS and not _is_safe_mode(remote)
+        return means_standby(*_told(remote))
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
 
 
-def _is_safe_mode(remote: Mapping[str, Any]) -> bool:
+def means_standby(name: str, message: str) -> bool:
+    """Whether an exception comes from one that is not active, or not yet ready."""
+    return name in STANDBY_EXCEPTIONS and not _is_safe_mode(name, message)
+
+
+def _is_safe_mode(name: str, message: str) -> bool:
     """Of a pair, the active NameNode in safe mode says so within a RetriableException."""
-    said = str(remote.get("message", ""))
-    return remote.get("exception") == "SafeModeException" or "is in safe mode" in said
+    return name == "SafeModeException" or "is in safe mode" in message
+
+
+def _told(remote: Mapping[str, Any]) -> tuple[str, str]:
+    """The exception's class and message."""
+    return str(remote.get("exception", "")), str(remote.get("message", ""))
 
 
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
@@ -175,22 +184,21 @@ def not_the_daemon(url: str, what: str, daemon: Daemon, found: str | None) -> Wr
 def _remote_error(
     remote: Mapping[str, Any], response: Response, what: str, daemon: Daemon
 ) -> ClusterError:
-    name = str(remote.get("exception", ""))
-    said = first_line(str(remote.get("message", "")))
+    name, message = _told(remote)
     url = response.url.partition("?")[0]
-    if name in STANDBY_EXCEPTIONS and not _is_safe_mode(remote):
+    if means_standby(name, message):
         return standby_error(response, what, daemon)
-    if said.startswith("Invalid operation") and daemon is NAME_NODE:
+    if message.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
     return exception_error(
-        name, said, what, daemon, place=_base(url), url=url, status=response.status
+        name, message, what, daemon, place=_base(url), url=url, status=response.status
     )
 
 
 def exception_error(
     name: str,
-    said: str,
+    message: str,
     what: str,
     daemon: Daemon,
     *,
@@ -203,16 +211,17 @@ def exception_error(
 
     Args:
         name: Its class, without the package.
-        said: Its message.
+        message: Its message, perhaps with its stack.
         what: What was tried.
         daemon: Who said so.
         place: Where that is, for people.
         url: The same, for programs.
         status: The HTTP status that came with it, if any did.
     """
+    said = first_line(message) or "without a word"
     kind: type[ClusterError] = ClusterResponseError
     hint = f"Look into the log of the {daemon.name}."
-    if _is_safe_mode({"exception": name, "message": said}):
+    if _is_safe_mode(name, message):
         kind, hint = (
             SafeModeError,
             (
@@ -254,7 +263,7 @@ def exception_error(
     )
     error.exception = name or None
     if isinstance(error, SafeModeError):
-        error.ends_by_itself = _LEAVES_SAFE_MODE in said
+        error.ends_by_itself = _LEAVES_SAFE_MODE in message
     return error
 
 

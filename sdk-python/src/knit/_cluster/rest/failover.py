@@ -30,7 +30,6 @@ from knit.exceptions import (
     WrongPortError,
 )
 
-STANDBY_PATIENCE = timedelta(seconds=10)
 #: With others still to try, a host that swallows packets does not get the whole time.
 _CONNECT_SECONDS = 4.0
 #: Of several failures, the first of these says most.

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from knit._cluster.rest.answer_errors import json_of
@@ -27,6 +27,7 @@ from knit._cluster.yarn.json import int_in, number_in, object_in, objects_in, to
 from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
 from knit._cluster.yarn.queues import queues_of
 from knit._cluster.yarn.submission import Submission, SubmittedFile, aliased
+from knit._cluster.yarn.times import expiry_text
 from knit._values.deadlines import Deadline
 from knit._values.nodes import NodeReport
 from knit._values.queues import QueueReport
@@ -268,12 +269,6 @@ def _refusals() -> Iterator[None]:
         if error.exception == _WITHOUT_A_WORD:
             raise SchedulerRefusalError(error, None) from error
         raise
-
-
-def expiry_text(expiry: datetime) -> str:
-    """A point in time as YARN takes it: ISO 8601, to a millisecond."""
-    time = expiry.astimezone(timezone.utc)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}+0000"
 
 
 def body_of(submission: Submission) -> dict[str, Any]:

@@ -383,6 +383,9 @@ class WebHdfs:
             what=f"Reading {path}",
         )
 
+    def close(self) -> None:
+        """The connections are the cluster's."""
+
     def _deadline(self, timeout: timedelta | None) -> Deadline:
         return Deadline.of(timeout, default=self.timeout)
 

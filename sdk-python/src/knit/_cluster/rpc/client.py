@@ -138,7 +138,7 @@ class RpcClient:
 
         Raises:
             ClusterError: By what it was; `exception` has Hadoop's word where it said one.
-            KerberosError: No ticket, or none that the server takes.
+            KerberosError: No ticket, or none that serves.
         """
         name = method[0].upper() + method[1:]
         request = self._protocol.schema.new(f"{name}Request", **fields)

@@ -14,6 +14,7 @@ from knit.exceptions import (
     ClusterResponseError,
     ClusterTimeoutError,
     ClusterUnreachableError,
+    KerberosError,
     StandbyError,
     WrongPortError,
 )
@@ -143,6 +144,13 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
             url=place,
         )
         error._is_starting = name == "RetriableException"
+    elif name == "SaslException":
+        error = KerberosError(
+            f"{what}: the {daemon.name} at {place} does not take our ticket "
+            f"({first_line(message)}). Its own log says why. Mostly the clocks differ, or its "
+            "keytab is older than its principal's key.",
+            url=place,
+        )
     else:
         error = exception_error(name, message, what, daemon, place=place, url=place)
     error.exception = name or None

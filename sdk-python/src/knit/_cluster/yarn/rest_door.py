@@ -90,6 +90,12 @@ class RestDoor:
             server_time=http_time(response.headers.get("date")),
         )
 
+    def requested_user(self, deadline: Deadline) -> str | None:
+        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
+        data = self.daemon.get_json(f"{_API}/userinfo", what="Asking who we are", deadline=deadline)
+        found = data.get("requestedUser")
+        return found if isinstance(found, str) and found else None
+
     def metrics(self, what: str, deadline: Deadline) -> ClusterMetrics:
         data = self.daemon.get_json(f"{_API}/metrics", what=what, deadline=deadline)
         found = object_in(data, "clusterMetrics")

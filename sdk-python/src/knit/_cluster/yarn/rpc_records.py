@@ -48,7 +48,7 @@ def application(message: Any) -> ApplicationReport:
     """The report that a message is. Attempts are told by number here, and by a URL in REST."""
     report = application_report(_application(message))
     number = message.attempt_id.id if message.HasField("attempt_id") else None
-    return attrs.evolve(report, attempt_number=number or None)
+    return attrs.evolve(report, attempt_number=number if number and number > 0 else None)
 
 
 def _application(message: Any) -> dict[str, Any]:

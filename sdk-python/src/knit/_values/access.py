@@ -207,3 +207,18 @@ class ClientGrant:
             certificate_sha256=self.fingerprint(),
             role=application_pb2.Role.ValueType(self.role),
         )
+
+
+def to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:
+    """The grants in a list; raises SpecError where it holds anything else, or too many."""
+    if isinstance(value, (str, ClientGrant)) or not isinstance(value, Iterable):
+        raise SpecError(f"client_grants is {value!r}: give a list of knit.ClientGrant.")
+    grants = tuple(value)
+    for index, grant in enumerate(grants):
+        if not isinstance(grant, ClientGrant):
+            raise at(
+                (index,), f"{grant!r} is none: give a knit.ClientGrant.", below="client_grants"
+            )
+    if len(grants) > MOST_GRANTS:
+        raise SpecError(f"client_grants has {len(grants)} entries: give {MOST_GRANTS} at most.")
+    return grants

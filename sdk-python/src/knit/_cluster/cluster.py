@@ -11,6 +11,7 @@ from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.authentication import authentication_for
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.yarn.resource_manager import ResourceManager
+from knit._cluster.yarn.rest_door import RestDoor
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -54,7 +55,8 @@ class Cluster:
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """YARN. The first use may raise ConfigurationError."""
-        return ResourceManager(self._http, self.config.resource_managers, timeout=self.timeout)
+        door = RestDoor(self._http, self.config.resource_managers)
+        return ResourceManager(door, timeout=self.timeout)
 
     @cached_property
     def files(self) -> WebHdfs:

@@ -246,7 +246,7 @@ class TestPairs:
             asked = len(fake.resource_manager.requests)
             cluster.resource_manager.metrics()
             assert len(fake.resource_manager.requests) == asked
-            assert cluster.resource_manager.daemon.active_url == other.url
+            assert cluster.resource_manager.address == other.url
 
     def test_a_standby_that_redirects_is_passed_over_too(
         self, fake: FakeCluster, other: FakeResourceManager

@@ -37,13 +37,13 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
-_STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
 
 
 def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
     if response.status == 403 or response.status >= 500:
-        return remote_exception(response).get("exception") in _STANDBY_EXCEPTIONS
+        return remote_exception(response).get("exception") in STANDBY_EXCEPTIONS
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
@@ -165,14 +165,41 @@ def _remote_error(
 ) -> ClusterError:
     name = str(remote.get("exception", ""))
     said = first_line(str(remote.get("message", "")))
-    url, status = response.url.partition("?")[0], response.status
-    kind: type[ClusterError] = ClusterResponseError
-    hint = f"Look into the log of the {daemon.name}."
-    if name in _STANDBY_EXCEPTIONS:
+    url = response.url.partition("?")[0]
+    if name in STANDBY_EXCEPTIONS:
         return standby_error(response, what, daemon)
     if said.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
+    return exception_error(
+        name, said, what, daemon, place=_base(url), url=url, status=response.status
+    )
+
+
+def exception_error(
+    name: str,
+    said: str,
+    what: str,
+    daemon: Daemon,
+    *,
+    place: str,
+    url: str,
+    status: int | None = None,
+) -> ClusterError:
+    """
+    What one of Hadoop's exceptions means, by whichever door it came.
+
+    Args:
+        name: Its class, without the package.
+        said: Its message.
+        what: What was tried.
+        daemon: Who said so.
+        place: Where that is, for people.
+        url: The same, for programs.
+        status: The HTTP status that came with it, if any did.
+    """
+    kind: type[ClusterError] = ClusterResponseError
+    hint = f"Look into the log of the {daemon.name}."
     if name == "SafeModeException" or "is in safe mode" in said:
         kind, hint = (
             SafeModeError,
@@ -209,7 +236,7 @@ def _remote_error(
             ),
         )
     error = kind(
-        f"{what}: the {daemon.name} at {_base(url)} said no ({name}: {said}). {hint}",
+        f"{what}: the {daemon.name} at {place} said no ({name}: {said}). {hint}",
         url=url,
         status=status,
     )

@@ -1,4 +1,4 @@
-"""The cluster's daemons, and what people need to know to find their web servers."""
+"""The cluster's daemons, and what people need to know to find them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class Daemon:
-    """One of the cluster's daemons, and what people need to know to find its web server."""
+    """One of the cluster's daemons, and what people need to know to find it."""
 
     name: str
     """As Hadoop calls it."""
@@ -15,16 +15,24 @@ class Daemon:
     """The usual ports of its web server, in words."""
     property: str
     """The properties that say where it is."""
+    rpc_port: str = ""
+    """The usual port of its RPC."""
+    rpc_property: str = ""
+    """The properties that say where its RPC is."""
 
 
 RESOURCE_MANAGER = Daemon(
     "ResourceManager",
     "8088, or 8090 with https",
     "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
+    "8032",
+    "yarn.resourcemanager.address",
 )
 NAME_NODE = Daemon(
     "NameNode",
     "9870, or 9871 with https; 50070 on Hadoop 2",
     "dfs.namenode.http-address (or knit.webhdfs.url)",
+    "8020",
+    "dfs.namenode.rpc-address (or fs.defaultFS)",
 )
 DATA_NODE = Daemon("DataNode", "9864, or 9865 with https", "dfs.datanode.http.address")

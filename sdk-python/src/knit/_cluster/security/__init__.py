@@ -1,1 +1,1 @@
-"""Kerberos: the system's GSSAPI, tickets, delegation tokens, and what their failures mean."""
+"""Kerberos, tickets and tokens, for both doors of a cluster."""

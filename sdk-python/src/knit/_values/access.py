@@ -15,6 +15,7 @@ from knit._values.checking import names
 from knit._values.enums import OpenEnum
 from knit._values.in_documents import in_documents
 from knit._values.paths import expanded
+from knit._values.places import at
 from knit._values.reading import as_said
 from knit.exceptions import FileMissingError, SpecError
 

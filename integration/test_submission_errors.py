@@ -163,12 +163,6 @@ def test_a_configuration_that_makes_no_sense_is_told(
         knit.Client(broken, user=cluster.user).submit(spec())
 
 
-def test_kerberos_is_told_in_a_sentence(cluster: Cluster, config: knit.ClusterConfig) -> None:
-    secure = config.with_properties({"hadoop.security.authentication": "kerberos"})
-    with pytest.raises(knit.KerberosRequiredError, match="Kerberos"):
-        knit.Client(secure, user=cluster.user)
-
-
 # The cluster has not what is asked for.
 
 

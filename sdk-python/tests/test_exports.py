@@ -27,18 +27,19 @@ MODELS = """
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
-    ApplicationNotRunningError ChangeRefusedError ClusterError ClusterFileExistsError
+    ApplicationNotRunningError ChangeRefusedError ClockSkewError ClusterError ClusterFileExistsError
     ClusterFileNotFoundError ClusterResponseError ClusterTimeoutError ClusterUnreachableError
     CondaException ConfigurationError ConfigurationNotFoundError ConnectionLostError
     ContainerNotFoundError CredentialsError DuplicateFileError EventsForgottenError FileMissingError
-    HDFSConfigException HistoryLostError InvalidRequestError KerberosRequiredError KeyNotFoundError
-    KnitError KnitException LeaseEndedError LogAggregationDisabledError LogFormatError
-    LogsNotFoundError LogsUnavailableError NeedsAgentError NotInApplicationError
-    NotPermittedError PackageListError
-    PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
-    QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
-    SafeModeError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError
-    WaitTimeoutError WebHdfsDisabledError WrongPortError WrongStateError YARNException
+    HDFSConfigException HistoryLostError InvalidRequestError KdcUnreachableError KerberosError
+    KerberosRequiredError KeyNotFoundError KeytabError KnitError KnitException LeaseEndedError
+    LogAggregationDisabledError LogFormatError LogsNotFoundError LogsUnavailableError
+    NeedsAgentError NotInApplicationError NotPermittedError PackageListError PositionOutOfRangeError
+    PythonEnvironmentError QueueNotFoundError QueueStoppedError QuotaExceededError
+    ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError SafeModeError
+    ServerIdentityError ServiceNotFoundError SpecError StandbyError StoreLimitError SubmissionError
+    TicketExpiredError TicketMissingError WaitTimeoutError WebHdfsDisabledError WrongPortError
+    WrongStateError YARNException
 """.split()  # noqa: SIM905 - one a line would be a page
 
 

@@ -5,7 +5,7 @@ Everything this package raises on purpose.
   + ConfigurationError              the Hadoop configuration is missing or malformed
     - ConfigurationNotFoundError      none was found
     - HDFSConfigException             it names another cluster than the arguments of `Knit` do
-  + KerberosRequiredError           the cluster wants Kerberos, which this client does not speak
+  + KerberosRequiredError           the cluster wants Kerberos, which cannot be done here
   + CredentialsError                a directory holds no credentials of an application
   + NotInApplicationError           this program was not started by knit
   + SpecError                       the specification can run on no cluster (ValueError)
@@ -32,6 +32,13 @@ Everything this package raises on purpose.
     - SubmissionError                 YARN refused the application
     - ChangeRefusedError              YARN refused another queue or priority
     - ClusterResponseError            an answer we cannot read
+    - KerberosError                   Kerberos failed; the library's own words are in the message
+      . TicketMissingError              there is no ticket: kinit
+        TicketExpiredError                there was one, and it has ended
+      . KeytabError                     a keytab cannot be used: unreadable, another's, or old
+      . KdcUnreachableError             no KDC answered (ConnectionError)
+      . ClockSkewError                  this machine's clock, the KDC's and the cluster's differ
+      . ServerIdentityError             the server is not who it should be, or cannot prove it
   + ApplicationError, likewise      the application, or its Application Master, said no
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
@@ -80,6 +87,7 @@ __all__ = [
     "ApplicationNotFoundError",
     "ApplicationNotRunningError",
     "ChangeRefusedError",
+    "ClockSkewError",
     "ClusterError",
     "ClusterFileExistsError",
     "ClusterFileNotFoundError",
@@ -98,8 +106,11 @@ __all__ = [
     "HDFSConfigException",
     "HistoryLostError",
     "InvalidRequestError",
+    "KdcUnreachableError",
+    "KerberosError",
     "KerberosRequiredError",
     "KeyNotFoundError",
+    "KeytabError",
     "KnitError",
     "KnitException",
     "LeaseEndedError",
@@ -120,11 +131,14 @@ __all__ = [
     "ResourcesUnavailableError",
     "RpcTimeoutError",
     "SafeModeError",
+    "ServerIdentityError",
     "ServiceNotFoundError",
     "SpecError",
     "StandbyError",
     "StoreLimitError",
     "SubmissionError",
+    "TicketExpiredError",
+    "TicketMissingError",
     "WaitTimeoutError",
     "WebHdfsDisabledError",
     "WrongPortError",
@@ -212,7 +226,11 @@ class YARNException(KnitError):  # noqa: N818 - a name of knit 0.1.1
 
 
 class KerberosRequiredError(KnitError):
-    """The cluster authenticates with Kerberos, which this version of knit cannot do."""
+    """
+    The cluster wants Kerberos, and that cannot be done here.
+
+    This machine has no library for it, or the configuration says that none is wanted.
+    """
 
 
 class SpecError(KnitError, ValueError):
@@ -343,6 +361,38 @@ class ChangeRefusedError(ClusterError):
 
 class ClusterResponseError(ClusterError):
     """The cluster answered something that knit cannot read."""
+
+
+class KerberosError(ClusterError):
+    """Kerberos failed. What is below it says what helps; else the message does."""
+
+
+class TicketMissingError(KerberosError):
+    """There is no ticket. `kinit` makes one; so does a keytab."""
+
+
+class TicketExpiredError(TicketMissingError):
+    """
+    There was a ticket, and it has ended.
+
+    Applications go on without one, and whoever waited for them can do so again after `kinit`.
+    """
+
+
+class KeytabError(KerberosError):
+    """A keytab cannot be used: it cannot be read, is another principal's, or its key is old."""
+
+
+class KdcUnreachableError(KerberosError, ConnectionError):
+    """No server of the realm answered. Trying again may help."""
+
+
+class ClockSkewError(KerberosError):
+    """The clocks of this machine, the KDC and the cluster differ by more than Kerberos takes."""
+
+
+class ServerIdentityError(KerberosError):
+    """The KDC does not know the server by the name we call it, or it cannot prove who it is."""
 
 
 class ApplicationError(YARNException):

@@ -110,7 +110,7 @@ class FakeNameNode(FakeServer):
         token = request.query.get("delegation")
         if token is not None:
             return self.tokens.owner_of(token) if self.tokens else None
-        return request.query.get("user.name", "dr.who")
+        return request.user
 
     def _getdelegationtoken(self, request: Request, path: str, user: str) -> Answer:
         if "delegation" in request.query:
@@ -255,7 +255,7 @@ class FakeDataNode(FakeServer):
 
     def answer(self, request: Request) -> Answer:
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
-        user = request.query.get("user.name", "dr.who")
+        user = request.user
         if "delegation" in request.query:
             issuer = self.tokens
             user = (issuer.owner_of(request.query["delegation"]) if issuer else None) or "dr.who"

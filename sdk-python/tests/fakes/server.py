@@ -23,6 +23,14 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def user(self) -> str:
+        """As whom it is to be done: a server that believes what it is told."""
+        for name in ("doas", "doAs", "user.name"):
+            if name in self.query:
+                return self.query[name]
+        return "dr.who"
+
 
 @dataclass
 class Answer:

@@ -223,7 +223,7 @@ class FakeResourceManager(FakeServer):
             self.submissions[application_id] = submission
             self.applications[application_id] = {
                 "id": application_id,
-                "user": request.query.get("user.name"),
+                "user": request.user,
                 "name": submission["application-name"],
                 "queue": submission["queue"],
                 "applicationType": submission["application-type"],
@@ -282,7 +282,7 @@ class FakeResourceManager(FakeServer):
                 f"java.lang.Exception: app with id: {application_id} not found",
             )
         if rest == ["state"] and request.method == "PUT":
-            if app.get("user") not in (None, request.query.get("user.name")):
+            if app.get("user") not in (None, request.user):
                 return Answer.error(403, "ForbiddenException", "User cannot perform operation")
             if not self.stays_after_kill and app["state"] not in ("FINISHED", "FAILED"):
                 app.update(state="KILLED", finalStatus="KILLED", finishedTime=now_ms())
@@ -307,7 +307,7 @@ class FakeResourceManager(FakeServer):
     def _change(self, request: Request, app: dict[str, Any], what: str) -> Answer:
         """Another queue or priority. Where the scheduler refuses, nothing says why."""
         refused = Answer.error(self.refusal_status, "UndeclaredThrowableException", "")
-        if app.get("user") not in (None, request.query.get("user.name")):
+        if app.get("user") not in (None, request.user):
             return Answer.error(403, "ForbiddenException", "User cannot perform operation")
         value = json.loads(request.body)[what]
         if what == "priority":

@@ -21,7 +21,6 @@ from knit.exceptions import (
     ClusterUnreachableError,
     ConfigurationError,
     ConfigurationNotFoundError,
-    KerberosRequiredError,
     QueueStoppedError,
     ResourcesUnavailableError,
     SafeModeError,
@@ -333,12 +332,6 @@ class TestDoctor:
         assert failed.name == "file system address"
         assert isinstance(failed.error, ConfigurationError)
         assert "queue" in {result.name for result in results}
-
-    def test_kerberos(self, hadoop: FakeCluster) -> None:
-        config = hadoop.config.with_properties({"hadoop.security.authentication": "kerberos"})
-        *_, result = diagnose(config)
-        assert (result.name, result.ok) == ("user", False)
-        assert isinstance(result.error, KerberosRequiredError)
 
     def test_a_cluster_that_takes_no_submissions_over_rest(self, hadoop: FakeCluster) -> None:
         """All else is well, and then nothing can be submitted."""

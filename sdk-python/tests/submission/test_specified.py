@@ -27,7 +27,6 @@ from knit import (
     Resources,
     ResourcesUnavailableError,
     Service,
-    SpecError,
     Spread,
 )
 from knit._staging.values import LocalResource
@@ -38,7 +37,7 @@ from knit._submission.am_container import (
     am_script,
     heap_mib,
 )
-from knit._submission.support import restrictions, unsupported
+from knit._submission.support import restrictions
 from knit.cli import main
 from knit.exceptions import ChangeRefusedError
 from knit.v1 import application_pb2
@@ -250,11 +249,20 @@ def test_what_needs_an_agent_is_refused_before_anything_is_asked(
             assert len(cluster.resource_manager.requests) == before
 
 
-def test_another_user_is_refused_with_a_sentence(client: Client) -> None:
-    with pytest.raises(SpecError, match=r"^user: It is to be bob's, and alice submits it"):
-        client.submit(spec(user="bob"))
-    assert not list(unsupported(spec(user="alice"), "alice"))
-    assert not list(unsupported(spec(user="bob")))
+def test_another_users_application_is_submitted_as_that_user(
+    client: Client, cluster: FakeCluster
+) -> None:
+    cluster.file_system.make("/user/bob", "bob", "700")
+    with client.submit(spec(user="bob")) as application:
+        submitted = cluster.resource_manager.submissions[application.application_id]
+    asked = [*cluster.resource_manager.requests, *cluster.name_node.requests]
+    of_bob = [r for r in asked if r.query.get("doAs", r.query.get("doas")) == "bob"]
+    assert of_bob
+    assert {request.query["user.name"] for request in of_bob} == {"alice"}
+    assert not [r for r in asked if r.path.endswith("/apps") and r not in of_bob]
+    urls = str(submitted["am-container-spec"]["local-resources"])
+    assert "/user/bob/.knit/" in urls
+    assert "/user/alice/" not in urls
 
 
 @pytest.mark.parametrize(
@@ -387,6 +395,7 @@ def test_validate_asks_the_cluster_where_it_is_told_to(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    cluster.file_system.make("/user/bob", "bob", "700")
     monkeypatch.setattr("knit.cli._arguments.options.Cluster.client", lambda _: client)
     path = tmp_path / "app.yaml"
     path.write_text(
@@ -402,9 +411,10 @@ def test_validate_asks_the_cluster_where_it_is_told_to(
     assert main(["validate", "--cluster", "--json", str(path)]) == 1
     [found] = json.loads(capfd.readouterr().out)
     messages = "\n".join(problem["message"] for problem in found["problems"])
-    for words in ("It is to be bob's", "no node label 'nope'", "asks for 1 gpu"):
+    for words in ("no node label 'nope'", "asks for 1 gpu"):
         assert words in messages
-    assert len(found["problems"]) == 3
+    assert len(found["problems"]) == 2
+    assert {request.user for request in cluster.resource_manager.requests} == {"bob"}
     assert any(sentence.startswith("services.w.stop_grace") for sentence in found["advice"])
     assert not cluster.resource_manager.submissions
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import attrs
+
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.hdfs.webhdfs import WebHdfs
-from knit._cluster.rest.authentication import authentication_for
+from knit._cluster.identity import short_name
+from knit._cluster.rest.authentication import (
+    Authentication,
+    SimpleAuthentication,
+    proxied_user,
+    wants_proof,
+)
 from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.negotiate import KerberosAuthentication
+from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.rest_door import RestDoor
 
@@ -27,11 +38,15 @@ class Cluster:
 
     Args:
         config: Where the cluster is.
-        user: Who we are. Default: `$HADOOP_USER_NAME`, else the system's user.
+        user: Without Kerberos, who we are; default: `$HADOOP_USER_NAME`, else the system's user.
+            With Kerberos nobody is believed, and it is whom to act for; default:
+            `$HADOOP_PROXY_USER`, else nobody. The cluster has to allow that.
+        keytab: With Kerberos, a keytab's file. Default: the cache that kinit fills, or the keytab
+            that `$KRB5_CLIENT_KTNAME` names.
+        principal: With Kerberos, whose ticket. Default: whose the cache is; the keytab's first.
         timeout: For each call that is given no deadline of its own.
 
     Raises:
-        KerberosRequiredError: The cluster authenticates with Kerberos.
         ConfigurationError: The user is not known, or `knit.tls.ca-file` cannot be read.
     """
 
@@ -40,17 +55,70 @@ class Cluster:
         config: ClusterConfig,
         *,
         user: str | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+        principal: str | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
+    ) -> None:
+        tickets = Tickets(keytab=keytab, principal=principal) if config.kerberos else None
+        acting_for = proxied_user(user) if tickets else None
+        claimed = None if tickets else SimpleAuthentication.from_environment(user)
+        self._begin(config, timeout, tickets, claimed, acting_for)
+
+    def _begin(
+        self,
+        config: ClusterConfig,
+        timeout: timedelta,
+        tickets: Tickets | None,
+        claimed: SimpleAuthentication | None,
+        acting_for: str | None,
     ) -> None:
         self.config = config
         self.timeout = timeout
-        self._authentication = authentication_for(config, user)
+        self.tickets = tickets
+        """Whose tickets are used; None on a cluster without Kerberos."""
+        self._claimed = claimed
+        self._authentication: Authentication
+        if tickets is not None:
+            kerberos = KerberosAuthentication(
+                tickets,
+                acting_for=acting_for,
+                proof_required=wants_proof(config),
+                short_name=lambda: short_name(config, self._http, kerberos, timeout=timeout),
+            )
+            self._authentication = kerberos
+        elif claimed is not None:
+            self._authentication = claimed
         self._http = HttpClient(self._authentication, ca_file=config.ca_file)
 
     @property
     def user(self) -> str:
-        """The name the cluster knows us by."""
+        """
+        The short name the cluster knows us by, or that of whom we act for.
+
+        With Kerberos the cluster is asked for it once, at the first use.
+
+        Raises:
+            KerberosError: There is no ticket.
+            ClusterError: The cluster does not answer.
+        """
         return self._authentication.user
+
+    @property
+    def acting_for(self) -> str | None:
+        """The user we act for by the cluster's leave; None where we are ourselves."""
+        return self._authentication.acting_for
+
+    @property
+    def claimed_name(self) -> str | None:
+        """Who we say that we are where names are believed; None with Kerberos."""
+        return None if self._claimed is None else self._claimed.name
+
+    def acting_as(self, user: str) -> Cluster:
+        """The same cluster, as it is for a user we act for. It has connections of its own."""
+        other = Cluster.__new__(Cluster)
+        claimed = self._claimed and attrs.evolve(self._claimed, acting_for=user)
+        other._begin(self.config, self.timeout, self.tickets, claimed, user)
+        return other
 
     @cached_property
     def resource_manager(self) -> ResourceManager:

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knit._cluster.configuration.config import ClusterConfig
 from knit._handles.application import Application
@@ -21,6 +21,7 @@ from knit._values.reports import ApplicationReport
 from knit._wire.tls import ClientTls
 
 if TYPE_CHECKING:
+    from knit._cluster.cluster import Cluster
     from knit._environments import PackingProgress
     from knit._staging.values import StagingProgress
     from knit._submission.doctor import CheckResult
@@ -42,14 +43,19 @@ class Client(ClusterCalls):
 
     Args:
         config: Where the cluster is.
-        user: Who we are. Default: `$HADOOP_USER_NAME`, else the system's user.
+        user: Without Kerberos, who we are; default: `$HADOOP_USER_NAME`, else the system's user.
+            With Kerberos the ticket says that, and this is whom to act for, as proxy users may;
+            default: `$HADOOP_PROXY_USER`, else nobody.
         timeout: For each call that is given no other.
         credentials: A directory of credentials of one application, as `knit credentials` writes
             it: with these this client talks to that application, instead of with those that its
             user finds on the cluster.
+        keytab: With Kerberos, a keytab's file, by which tickets are had for as long as the client
+            lives. Default: the cache that kinit fills, or the keytab that `$KRB5_CLIENT_KTNAME`
+            names.
+        principal: With Kerberos, whose tickets. Default: whose the cache is; the keytab's first.
 
     Raises:
-        KerberosRequiredError: The cluster authenticates with Kerberos.
         ConfigurationError: The user is not known, or the configuration malformed.
     """
 
@@ -60,15 +66,25 @@ class Client(ClusterCalls):
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=30),
         credentials: str | os.PathLike[str] | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+        principal: str | None = None,
     ) -> None:
         from knit._cluster.cluster import Cluster
+
+        directory = None if credentials is None else os.fspath(credentials)
+        cluster = Cluster(config, user=user, keytab=keytab, principal=principal, timeout=timeout)
+        self._begin(cluster, user, directory)
+
+    def _begin(self, cluster: Cluster, user: str | None, credentials: str | None) -> None:
         from knit._staging.sweep import Sweeping
 
-        self._config = config
+        self._config = cluster.config
         self._user = user
-        self._timeout = timeout
-        self._given = None if credentials is None else Given(os.fspath(credentials))
-        self._cluster = Cluster(config, user=user, timeout=timeout)
+        self._timeout = cluster.timeout
+        self._given = None if credentials is None else Given(credentials)
+        self._cluster = cluster
+        # Of users that applications are submitted for.
+        self._others: dict[str, Client] = {}
         self._yarn = ClusterYarn(self._cluster)
         # A handle that nobody holds any more closes by itself.
         self._handles: weakref.WeakSet[Application] = weakref.WeakSet()
@@ -85,6 +101,8 @@ class Client(ClusterCalls):
         user: str | None = None,
         timeout: timedelta = timedelta(seconds=30),
         credentials: str | os.PathLike[str] | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+        principal: str | None = None,
     ) -> Client:
         """
         Makes a client of the cluster that a configuration describes.
@@ -93,9 +111,11 @@ class Client(ClusterCalls):
             config_dir: A directory with Hadoop's XML files. Default: where the environment says
                 (`$HADOOP_CONF_DIR`), unless there are `properties`, which then are all there is.
             properties: Properties that are to hold instead of, or in addition to, the files'.
-            user: Who we are.
+            user: Who we are; with Kerberos, whom to act for.
             timeout: For each call that is given no other.
             credentials: A directory of credentials of one application.
+            keytab: With Kerberos, a keytab's file.
+            principal: With Kerberos, whose tickets.
 
         Raises:
             ConfigurationNotFoundError: There is no configuration.
@@ -109,7 +129,14 @@ class Client(ClusterCalls):
             config = ClusterConfig.from_properties(properties)
         else:
             config = ClusterConfig.from_environment()
-        return cls(config, user=user, timeout=timeout, credentials=credentials)
+        return cls(
+            config,
+            user=user,
+            timeout=timeout,
+            credentials=credentials,
+            keytab=keytab,
+            principal=principal,
+        )
 
     @property
     def config(self) -> ClusterConfig:
@@ -133,14 +160,36 @@ class Client(ClusterCalls):
         self._closed.set()
         with self._handles_lock:
             handles = list(self._handles)
+            others = list(self._others.values())
         for application in handles:
             application.close()
+        for other in others:
+            other.close()
         self._cluster.close()
 
     def __reduce__(self) -> tuple[object, ...]:
         # A copy opens connections of its own when it is used.
         directory = None if self._given is None else self._given.directory
-        return _restored, (type(self), self._config, self._user, self._timeout, directory)
+        tickets = self._cluster.tickets
+        options = {
+            "user": self._user,
+            "timeout": self._timeout,
+            "credentials": directory,
+            "keytab": tickets.keytab if tickets else None,
+            "principal": tickets.wanted if tickets else None,
+        }
+        return _restored, (type(self), self._config, options)
+
+    def _acting_for(self, user: str | None) -> Client:
+        """This client, or one that acts for another user, of whom an application is to be."""
+        if user is None or user == self.user:
+            return self
+        with self._handles_lock:
+            if user not in self._others:
+                other = Client.__new__(Client)
+                other._begin(self._cluster.acting_as(user), user, None)
+                self._others[user] = other
+            return self._others[user]
 
     def check(self, spec: ApplicationSpec) -> list[str]:
         """
@@ -153,8 +202,7 @@ class Client(ClusterCalls):
             node runs or is large enough now, or the clock of this machine is wrong.
 
         Raises:
-            SpecError: It can run on no cluster, one of its files is missing, or it is another
-                user's.
+            SpecError: It can run on no cluster, or one of its files is missing.
             NeedsAgentError: It asks for a probe.
             PythonEnvironmentError: A Python environment is none, or would not run elsewhere.
             ClusterError: It cannot run on this one; by its kind.
@@ -166,7 +214,10 @@ class Client(ClusterCalls):
         from knit._submission.submit import requests_of
         from knit._submission.support import check_supported, restrictions
 
-        check_supported(spec, self.user)
+        other = self._acting_for(spec.user)
+        if other is not self:
+            return other.check(spec)
+        check_supported(spec)
         check_local(spec)
         requests = requests_of(spec)
         facts = ClusterFacts(self._cluster)
@@ -195,7 +246,9 @@ class Client(ClusterCalls):
         left on the cluster but files in the cache.
 
         Args:
-            spec: What the application consists of.
+            spec: What the application consists of. Where it names another `user`, all of it is done
+                as that user, for whom we have to be allowed to act: staged in that user's home,
+                and counted as that user's. `Client(…, user=…)` finds it again.
             progress: Told how far the uploads are, from other threads.
             packing_progress: Told how far the packing of an environment is, from another thread.
             before_submit: Told the application's ID when all is prepared and before YARN is asked
@@ -216,6 +269,15 @@ class Client(ClusterCalls):
         from knit._submission.submit import Submitter, check_here
 
         check_here(spec)
+        other = self._acting_for(spec.user)
+        if other is not self:
+            return other.submit(
+                spec,
+                progress=progress,
+                packing_progress=packing_progress,
+                before_submit=before_submit,
+                advice=advice,
+            )
         application_id, tls = Submitter(self._cluster, self._yarn.staging).submit(
             spec,
             progress=progress,
@@ -276,7 +338,15 @@ class Client(ClusterCalls):
         """
         from knit._submission.doctor import diagnose
 
-        return diagnose(self._config, user=self._user, queue=queue, timeout=self._timeout)
+        tickets = self._cluster.tickets
+        return diagnose(
+            self._config,
+            user=self._user,
+            queue=queue,
+            timeout=self._timeout,
+            keytab=tickets.keytab if tickets else None,
+            principal=tickets.wanted if tickets else None,
+        )
 
     def _handle(self, application_id: str, tls: ClientTls | None) -> Application:
         given = self._given
@@ -320,11 +390,5 @@ class Client(ClusterCalls):
         self._sweeping.begin(sweep)
 
 
-def _restored(
-    kind: type[Client],
-    config: ClusterConfig,
-    user: str | None,
-    timeout: timedelta,
-    credentials: str | None,
-) -> Client:
-    return kind(config, user=user, timeout=timeout, credentials=credentials)
+def _restored(kind: type[Client], config: ClusterConfig, options: dict[str, Any]) -> Client:
+    return kind(config, **options)

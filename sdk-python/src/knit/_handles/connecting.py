@@ -43,7 +43,6 @@ def connect(
 
     Raises:
         CredentialsError: The directory holds none.
-        KerberosRequiredError: The cluster authenticates with Kerberos.
     """
     given = Given(os.fspath(credentials), address)
     application_id = given.endpoint().application_id

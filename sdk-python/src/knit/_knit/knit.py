@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -52,13 +53,15 @@ class Knit:
         autodetect: Whether to take all four from the Hadoop configuration (`$HADOOP_CONF_DIR`).
         validate: Whether those that are given must agree with the configuration, where there is
             one. Those that are not given are taken from it.
-        user: Who we are. Default: `$HADOOP_USER_NAME`, else the system's user.
+        user: Who we are; default: `$HADOOP_USER_NAME`, else the system's user. With Kerberos, whom
+            to act for; default: `$HADOOP_PROXY_USER`, else nobody.
         pars: Hadoop's properties that are to hold instead of the configuration's.
+        keytab: With Kerberos, a keytab's file. Default: the cache that kinit fills.
+        principal: With Kerberos, whose tickets.
 
     Raises:
         HDFSConfigException: What is given and the configuration disagree.
         ConfigurationError: There is no configuration with `autodetect`, or it is malformed.
-        KerberosRequiredError: The cluster authenticates with Kerberos.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class Knit:
         *,
         user: str | None = None,
         pars: Mapping[str, object] | None = None,
+        keytab: str | os.PathLike[str] | None = None,
+        principal: str | None = None,
     ) -> None:
         config = Addresses.given(nn, nn_port, rm, rm_port).configuration(
             autodetect=autodetect, validate=validate
@@ -81,7 +86,7 @@ class Knit:
         effective = Addresses.of(config)
         self.nn, self.nn_port = effective.nn, effective.nn_port
         self.rm, self.rm_port = effective.rm, effective.rm_port
-        self.client = Client(config, user=user)
+        self.client = Client(config, user=user, keytab=keytab, principal=principal)
         """The typed API to the same cluster."""
         self._handles: dict[str, Application] = {}
         self.app_id: str | None = None
@@ -284,7 +289,8 @@ class Knit:
             app_id = None
         app = self._application(app_id)
         if shell:
-            return shell_logs(app, self.conf, self.client.user)
+            cluster = self.client._cluster
+            return shell_logs(app, self.conf, cluster.claimed_name, cluster.acting_for)
         state = app.report().state
         if state in (YarnState.KILLED, YarnState.FAILED):
             return collected_logs(app)  # its Application Master went with it

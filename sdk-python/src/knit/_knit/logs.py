@@ -64,7 +64,9 @@ def collected_logs(app: Application) -> dict[str, ContainerLogs]:
     return _as_text(of_service)
 
 
-def shell_logs(app: Application, config: ClusterConfig, user: str) -> dict[str, ContainerLogs]:
+def shell_logs(
+    app: Application, config: ClusterConfig, user: str | None, acting_for: str | None
+) -> dict[str, ContainerLogs]:
     """The same with the Application Master's own, by the `yarn` command where there is one."""
     from knit._cluster.logs.yarn_command import logs_by_yarn
 
@@ -74,7 +76,11 @@ def shell_logs(app: Application, config: ClusterConfig, user: str) -> dict[str, 
     if config.sources:  # else the command would not know of this cluster
         directory = Path(config.sources[0]).parent
         containers = logs_by_yarn(
-            app.application_id, timeout=COLLECTION_TIME, conf_dir=directory, user=user
+            app.application_id,
+            timeout=COLLECTION_TIME,
+            conf_dir=directory,
+            user=user,
+            acting_for=acting_for,
         )
     if containers is None:
         containers = collected.containers

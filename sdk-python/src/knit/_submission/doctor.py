@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -45,6 +46,8 @@ def diagnose(
     user: str | None = None,
     queue: str | None = "default",
     timeout: timedelta = timedelta(seconds=10),
+    keytab: str | os.PathLike[str] | None = None,
+    principal: str | None = None,
 ) -> list[CheckResult]:
     """
     Looks at everything that a submission depends on, for `knit doctor`.
@@ -53,9 +56,11 @@ def diagnose(
 
     Args:
         configuration: The cluster's, or what reads it.
-        user: Default: as `SimpleAuthentication.from_environment` finds it.
+        user: As for `Client`.
         queue: A queue to look at; None for none.
         timeout: For each question.
+        keytab: As for `Client`.
+        principal: As for `Client`.
     """
     results: list[CheckResult] = []
 
@@ -68,7 +73,7 @@ def diagnose(
     cluster = _step(
         results,
         "user",
-        lambda: Cluster(config, user=user, timeout=timeout),
+        lambda: Cluster(config, user=user, keytab=keytab, principal=principal, timeout=timeout),
         lambda c: f"The cluster knows you as {c.user}, by simple authentication.",
     )
     if cluster is None:

@@ -69,7 +69,7 @@ class Submitter:
         Returns:
             The application's ID, and what its clients are let in by.
         """
-        check_supported(spec, self._cluster.user)
+        check_supported(spec)
         began = time.monotonic()
         new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)

@@ -16,21 +16,9 @@ USUAL_STOP_GRACE = timedelta(milliseconds=250)
 """Between SIGTERM and SIGKILL, where a cluster does not say otherwise."""
 
 
-def unsupported(spec: ApplicationSpec, user: str | None = None) -> Iterator[SpecError]:
-    """
-    What is refused at submission.
-
-    Args:
-        spec: What is to be submitted.
-        user: Who would submit it. None where that is not known.
-    """
+def unsupported(spec: ApplicationSpec) -> Iterator[SpecError]:
+    """What is refused at submission."""
     yield from needing_an_agent(spec.services)
-    if user is not None and spec.user not in (None, user):
-        yield at(
-            ("user",),
-            f"It is to be {spec.user}'s, and {user} submits it: knit does not act for others yet. "
-            "Leave it out, or submit it as that user.",
-        )
 
 
 def needing_an_agent(services: Mapping[str, Service]) -> Iterator[SpecError]:
@@ -54,15 +42,14 @@ def needing_an_agent(services: Mapping[str, Service]) -> Iterator[SpecError]:
                 )
 
 
-def check_supported(spec: ApplicationSpec, user: str | None = None) -> None:
+def check_supported(spec: ApplicationSpec) -> None:
     """
     Raises for the first thing that is refused at submission.
 
     Raises:
         NeedsAgentError: It asks for a probe.
-        SpecError: It is to be another user's.
     """
-    for error in unsupported(spec, user):
+    for error in unsupported(spec):
         raise error
 
 

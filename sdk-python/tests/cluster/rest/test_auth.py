@@ -1,16 +1,13 @@
-"""Who we are to the cluster."""
+"""Who we say that we are to a cluster that believes it."""
 
 from __future__ import annotations
 
 import pytest
 
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.rest.authentication import (
-    KerberosAuthentication,
-    SimpleAuthentication,
-    authentication_for,
-)
-from knit.exceptions import ConfigurationError, KerberosRequiredError
+from knit._cluster.rest.authentication import SimpleAuthentication, wants_proof
+from knit._cluster.rest.daemons import DATA_NODE, NAME_NODE, RESOURCE_MANAGER
+from knit.exceptions import ConfigurationError
 
 
 def test_the_name_given_comes_first_then_hadoops_variable_then_the_systems(
@@ -30,13 +27,37 @@ def test_an_empty_name_is_refused() -> None:
 
 
 def test_simple_authentication_is_a_parameter_of_the_query() -> None:
-    assert SimpleAuthentication("alice").query() == {"user.name": "alice"}
-    assert SimpleAuthentication("alice").headers("http://x") == {}
+    assert SimpleAuthentication("alice").query(NAME_NODE) == {"user.name": "alice"}
+    assert SimpleAuthentication("alice").exchange("http://x", "Asking").headers == {}
 
 
-def test_kerberos_is_said_to_be_missing() -> None:
-    config = ClusterConfig.from_properties({"hadoop.security.authentication": "Kerberos"})
-    with pytest.raises(KerberosRequiredError, match="Use a cluster with simple authentication"):
-        authentication_for(config)
-    with pytest.raises(KerberosRequiredError):
-        KerberosAuthentication()
+def test_who_acts_for_another_names_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADOOP_USER_NAME", "alice")
+    monkeypatch.setenv("HADOOP_PROXY_USER", "bob")
+    both = SimpleAuthentication.from_environment()
+    assert both.user == "bob"
+    assert both.query(RESOURCE_MANAGER) == {"user.name": "alice", "doAs": "bob"}
+    assert both.query(NAME_NODE) == {"user.name": "alice", "doas": "bob"}
+    assert both.query(DATA_NODE) == {"user.name": "alice", "doas": "bob"}
+    assert SimpleAuthentication.from_environment("carol").user == "carol"
+
+
+@pytest.mark.parametrize(
+    ("kind", "filters", "wanted"),
+    [
+        ("kerberos", "org.apache.hadoop.security.AuthenticationFilterInitializer", True),
+        ("Kerberos", "a.B, x.ProxyUserAuthenticationFilterInitializer", True),
+        ("kerberos", "org.apache.hadoop.http.lib.StaticUserWebFilter", False),
+        ("simple", "org.apache.hadoop.security.AuthenticationFilterInitializer", False),
+        (None, None, False),
+    ],
+)
+def test_a_proof_is_wanted_where_all_web_servers_do_kerberos(
+    kind: str | None, filters: str | None, wanted: bool
+) -> None:
+    said = {
+        "hadoop.http.authentication.type": kind,
+        "hadoop.http.filter.initializers": filters,
+    }
+    properties = {name: value for name, value in said.items() if value is not None}
+    assert wants_proof(ClusterConfig.from_properties(properties)) is wanted

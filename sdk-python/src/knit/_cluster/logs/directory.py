@@ -74,7 +74,8 @@ class LogDirectories:
         if denied is not None:
             raise AccessDeniedError(
                 f"The logs of {application_id} may not be read by {self._files.user}: they belong "
-                f"to {user} ({denied.message}). Read them as {user} (HADOOP_USER_NAME), or have "
+                f"to {user} ({denied.message}). Read them as {user} "
+                "(HADOOP_USER_NAME; with Kerberos --user, where you may act for others), or have "
                 "the cluster's administrators let you.",
                 url=denied.url,
                 status=denied.status,

@@ -62,6 +62,7 @@ def logs_by_yarn(
     timeout: timedelta,
     conf_dir: str | os.PathLike[str] | None = None,
     user: str | None = None,
+    acting_for: str | None = None,
 ) -> dict[str, ContainerLogs] | None:
     """
     Reads an application's logs with the `yarn logs` command.
@@ -72,7 +73,8 @@ def logs_by_yarn(
         application_id: Whose logs.
         timeout: For the whole command, which starts a JVM and copies all logs.
         conf_dir: What it is given as `$HADOOP_CONF_DIR`. Default: what this process has.
-        user: Who it is to act as. Default: as this process.
+        user: Who it is to say that it is. Default: as this process.
+        acting_for: Whom it is to act for, as proxy users may.
 
     Returns:
         The logs by container, in the order of their IDs; the Application Master's own included.
@@ -91,6 +93,8 @@ def logs_by_yarn(
         environment["HADOOP_CONF_DIR"] = os.fspath(conf_dir)
     if user is not None:
         environment["HADOOP_USER_NAME"] = user
+    if acting_for is not None:
+        environment["HADOOP_PROXY_USER"] = acting_for
     command = [yarn, "logs", "-applicationId", application_id]
     what = f"Reading the logs of {application_id} with {yarn}"
     with contextlib.ExitStack() as stack:

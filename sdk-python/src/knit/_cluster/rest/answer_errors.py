@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from knit._cluster.rest.daemons import DATA_NODE, NAME_NODE, Daemon
+from knit._cluster.security.problems import answered_error
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -38,6 +39,10 @@ _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
 STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+_IMPERSONATION = re.compile(
+    r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
+    r"Unauthorized connection for super-user: (\S+)"
+)
 
 
 def is_standby(response: Response) -> bool:
@@ -89,6 +94,10 @@ def check_status(response: Response, what: str, daemon: Daemon, *, redirects: bo
 def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     """The error for an answer with a status that says no."""
     url, status = response.url.partition("?")[0], response.status
+    if status in (401, 403):
+        refused = answered_error(_said(response), what, url=url, status=status)
+        if refused is not None:
+            return refused
     if _IPC_ANSWER in response.text:
         return WrongPortError(
             f"{what}: {_netloc(url)} is a Hadoop RPC port, not the web port of the {daemon.name}, "
@@ -99,9 +108,10 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     if status == 401:
         if "negotiate" in response.headers.get("www-authenticate", "").lower():
             return KerberosRequiredError(
-                f"{what}: {_base(url)} wants Kerberos (401, Negotiate), which this version of knit "
-                "cannot do. Use a cluster with simple authentication, or a gateway that does "
-                "Kerberos for you (knit.resourcemanager.url, knit.webhdfs.url)."
+                f"{what}: {_base(url)} wants Kerberos (401, Negotiate), and did not get it, or not "
+                "one that it takes. If the Hadoop configuration used here does not say so, have "
+                "hadoop.security.authentication be kerberos in its core-site.xml; if it does, get "
+                "a new ticket (kdestroy, then kinit), and see what knit doctor says."
             )
         return AccessDeniedError(
             f"{what}: {url} does not accept who we are (401: {_said(response)}). Check the user "
@@ -133,7 +143,7 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     if status == 403:
         return AccessDeniedError(
             f"{what}: {url} refused (403: {_said(response)}). Ask the cluster's administrators for "
-            "access, or use another user name (HADOOP_USER_NAME).",
+            "access, or be a user who has it (HADOOP_USER_NAME; with Kerberos another ticket).",
             url=url,
             status=status,
         )
@@ -208,6 +218,8 @@ def exception_error(
                 "hdfs dfsadmin -safemode get."
             ),
         )
+    elif (impersonation := _IMPERSONATION.search(said)) is not None:
+        kind, hint = AccessDeniedError, _proxy_hint(impersonation)
     elif name in (
         "AccessControlException",
         "AuthorizationException",
@@ -217,8 +229,9 @@ def exception_error(
         kind, hint = (
             AccessDeniedError,
             (
-                "Use a user name that may (HADOOP_USER_NAME), or ask the cluster's administrators; "
-                "if it is about your home directory, they have to make it and give it to you."
+                "Be a user who may (HADOOP_USER_NAME; with Kerberos another ticket), or ask the "
+                "cluster's administrators; if it is about your home directory, they have to make "
+                "it and give it to you."
             ),
         )
     elif name in ("FileNotFoundException", "ParentNotDirectoryException"):
@@ -242,6 +255,17 @@ def exception_error(
     )
     error.exception = name or None
     return error
+
+
+def _proxy_hint(match: re.Match[str]) -> str:
+    real = (match.group(1) or match.group(3)).partition("/")[0]
+    other = match.group(2) or "anyone"
+    return (
+        f"Administrators allow it in the core-site.xml of the NameNode and the ResourceManager: "
+        f"hadoop.proxyuser.{real}.hosts (from where) and hadoop.proxyuser.{real}.users or "
+        f".groups (whom, here {other}), then hdfs dfsadmin and yarn rmadmin "
+        "-refreshSuperUserGroupsConfiguration."
+    )
 
 
 def json_of(response: Response, what: str, daemon: Daemon) -> dict[str, Any]:

@@ -5,14 +5,42 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
+from urllib3 import HTTPHeaderDict
 
-from knit.exceptions import ConfigurationError, KerberosRequiredError
+from knit._cluster.rest.daemons import Daemon
+from knit.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from knit._cluster.configuration.config import ClusterConfig
+
+
+class Exchange(Protocol):
+    """One request: what proves who sends it, and what its answer says to that."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers for the request. Good for this one only."""
+        ...
+
+    def answered(self, status: int, headers: HTTPHeaderDict) -> bool:
+        """
+        Takes note of the answer.
+
+        Returns:
+            Whether the request is to be sent again, with an exchange of its own.
+
+        Raises:
+            KerberosError: Who answered is not who was asked.
+        """
+        ...
+
+    def close(self) -> None:
+        """Gives back what it holds."""
+        ...
 
 
 class Authentication(Protocol):
@@ -20,15 +48,36 @@ class Authentication(Protocol):
 
     @property
     def user(self) -> str:
-        """The name the cluster will know us by."""
+        """The name the cluster knows us by, which may have to be asked for."""
         ...
 
-    def query(self) -> Mapping[str, str]:
+    @property
+    def acting_for(self) -> str | None:
+        """The user to act for; None for nobody else."""
+        ...
+
+    def query(self, daemon: Daemon) -> Mapping[str, str]:
         """Parameters for the URL's query."""
         ...
 
-    def headers(self, url: str) -> Mapping[str, str]:
-        """Headers for a request to this URL."""
+    def needs_greeting(self, url: str, *, only_once: bool) -> bool:
+        """
+        Whether the server ought to know us before it is sent a request with a body.
+
+        Args:
+            url: Where it goes.
+            only_once: Whether the body can be sent only once, so that a 401 must not come.
+        """
+        ...
+
+    def exchange(self, url: str, what: str) -> Exchange:
+        """
+        For one request to this URL.
+
+        Args:
+            url: Where it goes.
+            what: What is tried, for messages.
+        """
         ...
 
 
@@ -36,10 +85,16 @@ class Authentication(Protocol):
 class SimpleAuthentication:
     """Hadoop's `simple` authentication: the cluster believes the name it is given."""
 
-    user: str = attrs.field()
-    """The name, without a realm."""
+    name: str = attrs.field()
+    """Who we say that we are, without a realm."""
+    acting_for: str | None = None
+    """The user to act for; the cluster has to allow it."""
 
-    @user.validator
+    @property
+    def user(self) -> str:
+        return self.acting_for or self.name
+
+    @name.validator
     def _not_empty(self, _: object, value: str) -> None:
         if not value.strip():
             raise ConfigurationError("The user name is empty. Set HADOOP_USER_NAME, or give user=.")
@@ -48,6 +103,8 @@ class SimpleAuthentication:
     def from_environment(cls, user: str | None = None) -> SimpleAuthentication:
         """
         As Hadoop's own client finds it: `user`, else `$HADOOP_USER_NAME`, else the system's.
+
+        It acts for `$HADOOP_PROXY_USER` where that is set, and no `user` is given.
 
         Raises:
             ConfigurationError: None of them is known.
@@ -61,39 +118,46 @@ class SimpleAuthentication:
                     "This process runs under a user ID without a name, so the cluster cannot be "
                     "told who is asking. Set HADOOP_USER_NAME, or give user=."
                 ) from error
-        return cls(name)
+        return cls(name, None if user else proxied_user())
 
-    def query(self) -> Mapping[str, str]:
-        return {"user.name": self.user}
+    def query(self, daemon: Daemon) -> Mapping[str, str]:
+        if self.acting_for is None:
+            return {"user.name": self.name}
+        return {"user.name": self.name, daemon.acting_for: self.acting_for}
 
-    def headers(self, url: str) -> Mapping[str, str]:
-        return {}
+    def needs_greeting(self, url: str, *, only_once: bool) -> bool:
+        return False
 
-
-@attrs.frozen
-class KerberosAuthentication:
-    """The door for SPNEGO. Closed as yet: making one says so."""
-
-    principal: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        raise KerberosRequiredError(
-            "This cluster authenticates with Kerberos (hadoop.security.authentication is "
-            "kerberos), which this version of knit cannot do. Use a cluster with simple "
-            "authentication, or a gateway such as Knox that does Kerberos for you, named by "
-            "knit.resourcemanager.url and knit.webhdfs.url with "
-            "hadoop.security.authentication=simple."
-        )
+    def exchange(self, url: str, what: str) -> Exchange:
+        return _NOTHING
 
 
-def authentication_for(config: ClusterConfig, user: str | None = None) -> Authentication:
-    """
-    What this cluster wants.
+class _NoExchange:
+    """Where the query says all."""
 
-    Raises:
-        KerberosRequiredError: It wants Kerberos.
-        ConfigurationError: The user's name is not known.
-    """
-    if config.kerberos:
-        KerberosAuthentication()
-    return SimpleAuthentication.from_environment(user)
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def answered(self, status: int, headers: HTTPHeaderDict) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+_NOTHING = _NoExchange()
+
+
+def proxied_user(user: str | None = None) -> str | None:
+    """Whom to act for where that has to be allowed: `user`, else `$HADOOP_PROXY_USER`."""
+    return user or os.environ.get("HADOOP_PROXY_USER") or None
+
+
+def wants_proof(config: ClusterConfig) -> bool:
+    """Whether the configuration says that all web servers have to prove who they are."""
+    filters = config.get("hadoop.http.filter.initializers") or ""
+    return (
+        (config.get("hadoop.http.authentication.type") or "").strip().lower() == "kerberos"
+    ) and any(name.strip().rpartition(".")[2] in _AUTHENTICATING for name in filters.split(","))
+
+
+_AUTHENTICATING = ("AuthenticationFilterInitializer", "ProxyUserAuthenticationFilterInitializer")

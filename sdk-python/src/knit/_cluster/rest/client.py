@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from knit._cluster.rest.answers import Response, plain
+from knit._cluster.rest.answer_errors import status_error
+from knit._cluster.rest.answers import Response, base_of, plain
 from knit._cluster.rest.authentication import Authentication
 from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rest.transport_errors import transport_error
@@ -186,12 +187,59 @@ class HttpClient:
         answer_seconds: float | None = None,
     ) -> BaseHTTPResponse:
         """Like `request`, but leaves the body to be read with `chunks`, or with `release_conn`."""
-        check_time(deadline, what, url)
-        parameters = dict(query or {})
-        all_headers = {"Accept": "application/json", **(headers or {})}
-        if authenticate:
-            parameters.update(self.authentication.query())
-            all_headers.update(self.authentication.headers(url))
+        timing = (deadline, connect_seconds, answer_seconds)
+        parts = (method, url, what, daemon, query, body, headers)
+        if not authenticate:
+            check_time(deadline, what, url)
+            return self._send(*parts, {}, {}, *timing)
+        # What is read from a file is gone once it has been sent, to whomever.
+        only_once = hasattr(body, "read")
+        if body is not None and self.authentication.needs_greeting(url, only_once=only_once):
+            self._greet(url, what, daemon, deadline)
+        parameters = self.authentication.query(daemon)
+        tries_left = 1 if only_once else 2
+        while True:
+            check_time(deadline, what, url)
+            exchange = self.authentication.exchange(url, what)
+            try:
+                response = self._send(*parts, parameters, exchange.headers, *timing)
+                tries_left -= 1
+                try:
+                    again = exchange.answered(response.status, _all_headers(response))
+                except BaseException:
+                    response.close()
+                    raise
+            finally:
+                exchange.close()
+            if not (again and tries_left):
+                return response
+            response.close()
+
+    def _greet(self, url: str, what: str, daemon: Daemon, deadline: Deadline) -> None:
+        """Has a server prove who it is, and take our proof, before it is sent a body."""
+        response = self.request(
+            "GET", base_of(url) + daemon.greeting, what=what, daemon=daemon, deadline=deadline
+        )
+        if response.status == 401:
+            raise status_error(response, what, daemon)
+
+    def _send(
+        self,
+        method: str,
+        url: str,
+        what: str,
+        daemon: Daemon,
+        query: Mapping[str, str] | None,
+        body: Any,
+        headers: Mapping[str, str] | None,
+        more_query: Mapping[str, str],
+        more_headers: Mapping[str, str],
+        deadline: Deadline,
+        connect_seconds: float | None,
+        answer_seconds: float | None,
+    ) -> BaseHTTPResponse:
+        parameters = {**(query or {}), **more_query}
+        all_headers = {"Accept": "application/json", **(headers or {}), **more_headers}
         target = url
         if parameters:
             target += ("&" if "?" in url else "?") + urlencode(parameters)
@@ -282,6 +330,14 @@ def _socket_of(response: BaseHTTPResponse) -> Any:
         buffered = getattr(getattr(response, "_fp", None), "fp", None)
         found = getattr(getattr(buffered, "raw", None), "_sock", None)
     return found
+
+
+def _all_headers(response: BaseHTTPResponse) -> urllib3.HTTPHeaderDict:
+    """Those that come several times too, as challenges and cookies do."""
+    headers = response.headers
+    if isinstance(headers, urllib3.HTTPHeaderDict):
+        return headers
+    return urllib3.HTTPHeaderDict(headers)
 
 
 def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:

@@ -19,6 +19,10 @@ class Daemon:
     """The usual port of its RPC."""
     rpc_property: str = ""
     """The properties that say where its RPC is."""
+    acting_for: str = "doAs"
+    """The parameter that names the user to act for."""
+    greeting: str = "/webhdfs/v1/?op=GETHOMEDIRECTORY"
+    """What can be asked at no cost, to find out who answers before more is sent."""
 
 
 RESOURCE_MANAGER = Daemon(
@@ -27,6 +31,7 @@ RESOURCE_MANAGER = Daemon(
     "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
     "8032",
     "yarn.resourcemanager.address",
+    greeting="/ws/v1/cluster/info",
 )
 NAME_NODE = Daemon(
     "NameNode",
@@ -34,5 +39,8 @@ NAME_NODE = Daemon(
     "dfs.namenode.http-address (or knit.webhdfs.url)",
     "8020",
     "dfs.namenode.rpc-address (or fs.defaultFS)",
+    acting_for="doas",
 )
-DATA_NODE = Daemon("DataNode", "9864, or 9865 with https", "dfs.datanode.http.address")
+DATA_NODE = Daemon(
+    "DataNode", "9864, or 9865 with https", "dfs.datanode.http.address", acting_for="doas"
+)

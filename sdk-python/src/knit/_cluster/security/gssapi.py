@@ -227,10 +227,11 @@ def _call(function: str, *arguments: Any, mechanism: _Oid = _KRB5) -> int:
 
 
 def _error(major: int, minor: int, mechanism: _Oid) -> GssError:
-    said = _status(major, _BY_GSS, None)
-    if minor:
-        # A mechanism's sentence is the one that says something. The library keeps it by thread.
-        said = _status(minor, _BY_MECHANISM, mechanism) or said
+    # The mechanism's sentence is the one that says something, and the library keeps it by thread.
+    # Where Kerberos has nothing to add, MIT's numbers that as another code and calls it success.
+    said = _status(minor, _BY_MECHANISM, mechanism) if minor else ""
+    if said in ("", "Success"):
+        said = _status(major, _BY_GSS, None)
     return GssError(major, minor, said)
 
 

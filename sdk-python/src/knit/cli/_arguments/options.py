@@ -39,6 +39,10 @@ class Cluster:
     """Of one call."""
     credentials: str | None = None
     """A directory of credentials of one application, for that one."""
+    keytab: str | None = None
+    """A keytab's file; None for the cache that kinit fills."""
+    principal: str | None = None
+    """Whose tickets."""
 
     def configuration(self) -> knit.ClusterConfig:
         """Read where the cluster is."""
@@ -61,6 +65,8 @@ class Cluster:
             user=self.user,
             timeout=self.timeout,
             credentials=self.credentials,
+            keytab=self.keytab,
+            principal=self.principal,
         )
 
 
@@ -85,7 +91,7 @@ verbose_option = click.option(
 
 def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
     """
-    Adds --conf, --user, --timeout, --credentials and -v to a verb, as one `cluster: Cluster`.
+    Adds the options that say which cluster, as whom and how patiently, as `cluster: Cluster`.
 
     Args:
         timeout: False where --timeout limits not a call but the whole, which the verb then
@@ -94,11 +100,10 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
 
     def decorate(function: F) -> F:
         @functools.wraps(function)
-        def wrapper(
-            *args: Any, conf: str | None, user: str | None, credentials: str | None, **kwargs: Any
-        ) -> Any:
+        def wrapper(*args: Any, conf: str | None, user: str | None, **kwargs: Any) -> Any:
             patience = kwargs.pop("timeout" if timeout else "call_timeout")
-            cluster = Cluster(conf, user, patience, credentials)
+            others = {name: kwargs.pop(name) for name in ("credentials", "keytab", "principal")}
+            cluster = Cluster(conf, user, patience, **others)
             return function(*args, cluster=cluster, **kwargs)
 
         options = [
@@ -108,7 +113,21 @@ def cluster_options(*, timeout: bool = True) -> Callable[[F], F]:
                 help="Directory of the Hadoop configuration.  [default: HADOOP_CONF_DIR]",
             ),
             click.option(
-                "--user", metavar="NAME", help="Act as this user.  [default: who you are here]"
+                "--user",
+                metavar="NAME",
+                help="Act as this user; with Kerberos, for this user, if the cluster lets you.  "
+                "[default: who you are here, or whose the ticket is]",
+            ),
+            click.option(
+                "--keytab",
+                metavar="FILE",
+                type=click.Path(dir_okay=False),
+                help="With Kerberos: a keytab to get tickets with.  [default: kinit's cache]",
+            ),
+            click.option(
+                "--principal",
+                metavar="NAME",
+                help="With Kerberos: whose tickets.  [default: whose the cache or keytab is]",
             ),
             click.option(
                 "--credentials",
@@ -175,6 +194,16 @@ COMPLETION_TIMEOUT = timedelta(seconds=2)
 """Whoever presses Tab does not wait longer for a cluster."""
 
 
+def _completing(ctx: click.Context) -> Cluster:
+    names = ("keytab", "principal")
+    return Cluster(
+        ctx.params.get("conf"),
+        ctx.params.get("user"),
+        COMPLETION_TIMEOUT,
+        **{name: ctx.params.get(name) for name in names},
+    )
+
+
 def complete_application(
     ctx: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
@@ -183,7 +212,7 @@ def complete_application(
 
     import knit
 
-    cluster = Cluster(ctx.params.get("conf"), ctx.params.get("user"), COMPLETION_TIMEOUT)
+    cluster = _completing(ctx)
     try:
         with cluster.client() as client:
             running = [s for s in knit.YarnState if not s.is_final and s.name != "UNKNOWN"]
@@ -203,7 +232,7 @@ def complete_queue(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 
     import knit
 
-    cluster = Cluster(ctx.params.get("conf"), ctx.params.get("user"), COMPLETION_TIMEOUT)
+    cluster = _completing(ctx)
     try:
         with cluster.client() as client:
             queues = client.queues()

@@ -16,18 +16,12 @@ if TYPE_CHECKING:
     import knit
 
 
-def problems_here(spec: knit.ApplicationSpec, user: str | None = None) -> Iterator[str]:
-    """
-    What of a specification this machine lacks, its files and environments, or nobody can do yet.
-
-    Args:
-        spec: The specification.
-        user: Who would submit it, where that is known.
-    """
+def problems_here(spec: knit.ApplicationSpec) -> Iterator[str]:
+    """What of a specification this machine lacks, files and environments, or nobody can do yet."""
     from knit._submission.local_checks import local_problems
     from knit._submission.support import unsupported
 
-    yield from map(str, unsupported(spec, user))
+    yield from map(str, unsupported(spec))
     yield from map(str, local_problems(spec))
 
 
@@ -37,14 +31,14 @@ def problems_there(client: knit.Client, spec: knit.ApplicationSpec) -> tuple[lis
     from knit._submission.facts import ClusterFacts
     from knit._submission.submit import requests_of
 
-    facts = ClusterFacts(client._cluster)
+    facts = ClusterFacts(client._acting_for(spec.user)._cluster)
     errors, advice = survey(facts, queue=spec.queue, requests=requests_of(spec), spec=spec)
     return [str(error) for error in errors], advice
 
 
 def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> int:
     """Say what would be submitted, and all that stands against it here and on the cluster."""
-    from knit._submission.support import restrictions, unsupported
+    from knit._submission.support import restrictions
     from knit._values.ports import format_ports
     from knit.exceptions import KnitError
 
@@ -54,7 +48,6 @@ def rehearse(spec: knit.ApplicationSpec, cluster: Cluster, *, as_json: bool) -> 
     try:
         with cluster.client() as client:
             user = client.user
-            problems += [str(e) for e in unsupported(spec, user) if str(e) not in problems]
             there, further = problems_there(client, spec)
             problems += there
             advice += further

@@ -59,7 +59,12 @@ def doctor(*, cluster: Cluster, queue: str, deep: bool, master_ports: object, as
 
     checks = [check_packages(), check_cache()]
     checks += diagnose(
-        cluster.configuration, user=cluster.user, queue=queue, timeout=cluster.timeout
+        cluster.configuration,
+        user=cluster.user,
+        queue=queue,
+        timeout=cluster.timeout,
+        keytab=cluster.keytab,
+        principal=cluster.principal,
     )
     if deep and all(check.ok for check in checks):
         checks += _run_one(cluster, queue, master_ports)

@@ -90,7 +90,6 @@ def _read(path: str) -> _Verdict:
 
 def _ask(cluster: Cluster, verdicts: Sequence[_Verdict]) -> None:
     """Adds what the cluster has to say of each."""
-    from knit._submission.support import unsupported
     from knit._values.problems import Problem
     from knit.exceptions import KnitError
 
@@ -102,7 +101,6 @@ def _ask(cluster: Cluster, verdicts: Sequence[_Verdict]) -> None:
                     continue
                 known = {problem.message for problem in verdict.problems}
                 problems, advice = problems_there(client, spec)
-                problems = [*map(str, unsupported(spec, client.user)), *problems]
                 verdict.problems += [Problem(p) for p in problems if p not in known]
                 verdict.advice += advice
     except KnitError as error:

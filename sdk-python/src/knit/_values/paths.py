@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from knit.exceptions import KnitError, SpecError
@@ -20,6 +21,26 @@ def expanded(source: str | os.PathLike[str]) -> Path:
     if path.startswith("~") and not os.path.lexists(path):
         path = os.path.expanduser(path)
     return Path(path)
+
+
+def below(directory: Path, source: str) -> str:
+    """A path that somebody wrote, taken from a directory unless it is absolute."""
+    path = expanded(source)
+    return source if path.is_absolute() else str(directory / path)
+
+
+def to_path_or_none(name: str) -> Callable[[str | os.PathLike[str] | None], str | None]:
+    """What makes text of a field's path, and raises SpecError where it is none."""
+
+    def convert(value: str | os.PathLike[str] | None) -> str | None:
+        if value is None:
+            return None
+        source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+        if not isinstance(source, str) or not source or "\0" in source:
+            raise SpecError(f"{name} is {value!r}: give the path of a file on this machine.")
+        return source
+
+    return convert
 
 
 def look_at(

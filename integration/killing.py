@@ -176,7 +176,7 @@ class Run:
                 "the container was not stopped",
             )
             self._outage.reached("end")
-            app.stop(knit.FinalStatus.SUCCEEDED)
+            app.stop(succeeded=True)
             reader.join()
             report = app.wait(timeout=PATIENCE)
             self._outage.reached("read")
@@ -331,7 +331,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: list[Result] = []
     try:
         security = None if chosen.plain else Security()
-        with EmbeddedCluster(node_count=2, security=security, ha=True, say=print) as cluster:
+        with EmbeddedCluster(node_count=2, security=security, is_ha=True, say=print) as cluster:
             os.environ.update(cluster.environment(cluster.user))
             for role in chosen.role or ROLES:
                 if role == "KDC" and chosen.plain:

@@ -61,12 +61,6 @@ class RestDoor:
     def now(self) -> datetime:
         return self.daemon.now()
 
-    def requested_user(self, deadline: Deadline) -> str | None:
-        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
-        data = self.daemon.get_json(f"{_API}/userinfo", what="Asking who we are", deadline=deadline)
-        found = data.get("requestedUser")
-        return found if isinstance(found, str) and found else None
-
     def info(self, what: str, deadline: Deadline) -> ClusterInfo:
         """
         What the active RM says of itself.

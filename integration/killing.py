@@ -176,7 +176,7 @@ class Run:
                 "the container was not stopped",
             )
             self._outage.reached("end")
-            app.stop(succeeded=True)
+            app.stop(final_status=knit.FinalStatus.SUCCEEDED)
             reader.join()
             report = app.wait(timeout=PATIENCE)
             self._outage.reached("read")

@@ -41,7 +41,7 @@ def test_an_application_is_grown_shrunk_stopped_and_its_logs_are_collected(
         app.wait_until_ready("worker")
         app.add_containers(1)
         app.wait_until_ready("worker")
-        app.stop(succeeded=True)
+        app.stop(final_status=knit.FinalStatus.SUCCEEDED)
         app.release()
         app.wait().raise_for_status()
         logs = app.aggregated_logs(wait=PATIENCE)

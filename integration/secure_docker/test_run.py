@@ -60,7 +60,8 @@ def test_who_may_acts_for_others(
     with knit.Client(config, user=user) as client:
         spec = knit.ApplicationSpec("for-bob", {"w": knit.Service("true")})
         with client.submit(spec) as app:
-            assert app.wait().user == user
+            report = app.wait().raise_for_status()
+        assert report.user == user
 
 
 def test_who_may_not_is_told_what_the_cluster_said(

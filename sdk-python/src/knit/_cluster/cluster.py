@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
+from knit._cluster.hdfs.ways import file_system
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
     Authentication,
@@ -139,9 +140,9 @@ class Cluster:
         return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
+        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
 
     def close(self) -> None:
         """Closes the connections."""

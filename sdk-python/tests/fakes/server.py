@@ -12,6 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+DELEGATION = "delegation-token-of-"
+"""How the token begins that a fake NameNode puts into addresses; the user follows."""
+
 
 @dataclass
 class Request:
@@ -26,6 +29,8 @@ class Request:
     @property
     def user(self) -> str:
         """As whom it is to be done: a server that believes what it is told."""
+        if "delegation" in self.query:
+            return self.query["delegation"].removeprefix(DELEGATION)
         for name in ("doas", "doAs", "user.name"):
             if name in self.query:
                 return self.query[name]

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import attrs
 import knit
 from knit._cluster.logs.directory import LogDirectories
+from knit._cluster.yarn.submission import Submission
 from knit._submission.am_container import AmSubmission
 
 from integration import programs
@@ -69,7 +71,7 @@ def make(target: Path, *, file_format: str, codec: str, rolling: bool) -> None:
         with knit.Client.from_config(cluster.conf_dir, user=USER) as client:
             wanted = {"rolling": knit.Service(ROLLING, resources=SMALL)} if rolling else services()
             spec = knit.ApplicationSpec("fixture", wanted, linger=timedelta(0))
-            with mock.patch.object(AmSubmission, "to_rest", _with_rolling(rolling)):
+            with mock.patch.object(AmSubmission, "to_submission", _with_rolling(rolling)):
                 app = client.submit(spec)
             wait_until(
                 lambda: app.report().raw.get("logAggregationStatus") == "SUCCEEDED",
@@ -80,15 +82,13 @@ def make(target: Path, *, file_format: str, codec: str, rolling: bool) -> None:
 
 
 def _with_rolling(rolling: bool) -> Any:
-    original = AmSubmission.to_rest
+    original = AmSubmission.to_submission
 
-    def to_rest(self: AmSubmission) -> dict[str, Any]:
-        body = original(self)
-        if rolling:
-            body["log-aggregation-context"] = {"rolled-log-include-pattern": f"{ROLLED}$"}
-        return body
+    def to_submission(self: AmSubmission) -> Submission:
+        made = original(self)
+        return attrs.evolve(made, rolled_logs=f"{ROLLED}$") if rolling else made
 
-    return to_rest
+    return to_submission
 
 
 def _copy(client: knit.Client, application_id: str, target: Path) -> None:

@@ -50,7 +50,7 @@ def client(strict: EmbeddedCluster) -> Iterator[knit.Client]:
 
 def told(client: knit.Client, path: str) -> dict[str, Any]:
     """What the RM says, to its application's owner."""
-    url = f"{client._cluster.resource_manager.daemon.active_url}/ws/v1/cluster/apps/{path}"
+    url = f"{client._cluster.resource_manager.address}/ws/v1/cluster/apps/{path}"
     with urllib.request.urlopen(f"{url}?user.name={client.user}", timeout=30) as answer:
         found: dict[str, Any] = json.load(answer)
     return found

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tests.fakes.server import Answer, FakeServer, Request, now_ms
+from tests.fakes.tokens import Issuer
 
 
 @dataclass
@@ -73,6 +74,10 @@ class FakeNameNode(FakeServer):
         self.records_access_times = True
         self.data_node_url: str | None = None
         """Where to send clients instead of to the DataNode."""
+        self.tokens: Issuer | None = None
+        """Who issues delegation tokens; None without Kerberos."""
+        self.key_provider: str | None = ""
+        """What it says of its keys; None where it does not tell."""
         super().__init__()
 
     def answer(self, request: Request) -> Answer:
@@ -93,9 +98,37 @@ class FakeNameNode(FakeServer):
                 403, "SafeModeException", f"Cannot {operation.lower()}. Name node is in safe mode."
             )
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
+        user = self._user(request)
+        if user is None:
+            return Answer.error(403, "InvalidToken", "token (token for alice) can't be found")
         with self.files.lock:
-            answer: Answer = handler(request, path, request.user)
+            answer: Answer = handler(request, path, user)
             return answer
+
+    def _user(self, request: Request) -> str | None:
+        """Who asks; None if that is not proved."""
+        token = request.query.get("delegation")
+        if token is not None:
+            return self.tokens.owner_of(token) if self.tokens else None
+        return request.user
+
+    def _getdelegationtoken(self, request: Request, path: str, user: str) -> Answer:
+        if "delegation" in request.query:
+            return Answer.error(
+                403,
+                "IOException",
+                "Delegation Token can be issued only with kerberos or web authentication",
+            )
+        if self.tokens is None:
+            return Answer.json({"Token": None})
+        token = self.tokens.issue(user, request.query.get("renewer", user))
+        return Answer.json({"Token": {"urlString": token.url_string()}})
+
+    def _getserverdefaults(self, request: Request, path: str, user: str) -> Answer:
+        if self.key_provider is None:
+            return Answer.error(400, "IllegalArgumentException", "Invalid value for op")
+        defaults = {"replication": 1, "keyProviderUri": self.key_provider}
+        return Answer.json({"FsServerDefaults": defaults})
 
     def _missing(self, path: str) -> Answer:
         return Answer.error(404, "FileNotFoundException", f"File does not exist: {path}")
@@ -216,11 +249,16 @@ class FakeDataNode(FakeServer):
 
     def __init__(self, files: FakeFileSystem) -> None:
         self.files = files
+        self.tokens: Issuer | None = None
+        """Whose delegation tokens it believes."""
         super().__init__()
 
     def answer(self, request: Request) -> Answer:
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
         user = request.user
+        if "delegation" in request.query:
+            issuer = self.tokens
+            user = (issuer.owner_of(request.query["delegation"]) if issuer else None) or "dr.who"
         with self.files.lock:
             if request.method == "PUT":
                 if path in self.files.entries and request.query.get("overwrite") != "true":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -11,9 +12,6 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-
-DELEGATION = "delegation-token-of-"
-"""How the token begins that a fake NameNode puts into addresses; the user follows."""
 
 
 @dataclass
@@ -29,8 +27,6 @@ class Request:
     @property
     def user(self) -> str:
         """As whom it is to be done: a server that believes what it is told."""
-        if "delegation" in self.query:
-            return self.query["delegation"].removeprefix(DELEGATION)
         for name in ("doas", "doAs", "user.name"):
             if name in self.query:
                 return self.query[name]
@@ -69,12 +65,21 @@ class FakeServer:
         self.requests: list[Request] = []
         self.answers_with: Callable[[Request], Answer | None] | None = None
         """Asked first; None from it means the usual answer."""
+        self._connections: set[socket.socket] = set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
             wbufsize = -1
+
+            def setup(self) -> None:
+                super().setup()
+                server._connections.add(self.connection)
+
+            def finish(self) -> None:
+                server._connections.discard(self.connection)
+                super().finish()
 
             def serve(self) -> None:
                 parts = urlsplit(self.path)
@@ -145,6 +150,10 @@ class FakeServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+            # As a process that dies does, also for connections that are kept for later.
+            for connection in list(self._connections):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class FakeRpcPort:

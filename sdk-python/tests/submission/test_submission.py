@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.yarn.rest_door import body_of
 from knit._staging.values import LocalResource
 from knit._submission.am_container import (
     LAUNCH_COMMAND,
@@ -91,7 +92,7 @@ def test_the_settings_of_the_launch_are_the_jvm_clients(name: str, arguments: An
 
 class TestBody:
     def test_it_says_what_yarn_wants_to_know(self) -> None:
-        body = submission(tags=("a",), max_attempts=3).to_rest()
+        body = body_of(submission(tags=("a",), max_attempts=3).to_submission())
         assert body["application-type"] == "knit"
         assert body["resource"] == {"memory": 512, "vCores": 1}
         assert body["max-app-attempts"] == 3
@@ -112,7 +113,7 @@ class TestBody:
 
     def test_secrets_travel_in_the_credentials_and_nowhere_else(self) -> None:
         secret = os.urandom(300)
-        body = submission(secrets={"knit.tls.key": secret}).to_rest()
+        body = body_of(submission(secrets={"knit.tls.key": secret}).to_submission())
         entries = secrets_of(body)
         assert entries["knit.tls.key"] == secret
         del body["am-container-spec"]["credentials"]
@@ -120,20 +121,22 @@ class TestBody:
         assert repr(secret) not in repr(submission(secrets={"knit.tls.key": secret}))
 
     def test_the_script_travels_in_the_credentials_too(self) -> None:
-        body = submission().to_rest()
+        body = body_of(submission().to_submission())
         assert "environment" not in body["am-container-spec"]
         # What the next attempt is decided by: YARN itself does not tell it.
         script = am_script(512, ("/opt/hadoop/*",), environment={"MAX_APP_ATTEMPTS": "1"})
         assert secrets_of(body)[LAUNCH_SECRET] == launch_secret(script)
 
     def test_a_specification_that_is_too_large_is_told(self) -> None:
-        submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024)}).to_rest()
+        body_of(submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024)}).to_submission())
         with pytest.raises(SpecError, match="2097153 bytes"):
-            submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024 + 1)}).to_rest()
+            body_of(submission(secrets={SPEC_SECRET: b"x" * (2 * 1024 * 1024 + 1)}).to_submission())
 
     def test_what_is_not_said_is_left_to_yarn(self) -> None:
-        assert not {"priority", "application-tags"} & submission().to_rest().keys()
-        body = submission(priority=3, attempt_failures_validity=timedelta(minutes=1)).to_rest()
+        assert not {"priority", "application-tags"} & body_of(submission().to_submission()).keys()
+        body = body_of(
+            submission(priority=3, attempt_failures_validity=timedelta(minutes=1)).to_submission()
+        )
         assert body["priority"] == 3
         assert body["attempt-failures-validity-interval"] == 60_000
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
+from knit._cluster.hdfs.ways import file_system
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
     Authentication,
@@ -22,9 +23,12 @@ from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
+from knit._cluster.yarn.ways import resource_manager_doors
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from knit._cluster.rpc.sasl import Identity
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -119,19 +123,34 @@ class Cluster:
         other._begin(self.config, self.timeout, self.tickets, claimed, user)
         return other
 
+    def _identity(self) -> Identity:
+        """Who we are to a daemon that is spoken to by RPC."""
+        from knit._cluster.rpc.sasl import Identity
+
+        return Identity(
+            user=self.claimed_name,
+            tickets=self.tickets,
+            proxied_user=self._authentication.acting_for,
+        )
+
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """YARN. The first use may raise ConfigurationError."""
-        return ResourceManager(self._http, self.config.resource_managers, timeout=self.timeout)
+        doors = resource_manager_doors(self.config, self._http, self._identity)
+        return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
+        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
 
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
+        # Those that were never used are not made to be closed.
+        for name in ("resource_manager", "files"):
+            if (used := self.__dict__.get(name)) is not None:
+                used.close()
 
     def __enter__(self) -> Cluster:
         return self

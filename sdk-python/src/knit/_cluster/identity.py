@@ -10,7 +10,8 @@ from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.security.short_names import ShortNames
-from knit._cluster.yarn.resource_manager import ResourceManager
+from knit._cluster.yarn.rest_door import RestDoor
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
     ConfigurationError,
@@ -79,6 +80,6 @@ def _by_user_info(
     authentication: KerberosAuthentication,
     timeout: timedelta,
 ) -> str | None:
-    manager = ResourceManager(http, config.resource_managers, timeout=timeout)
-    name = manager.requested_user()
-    return name if authentication.has_proved(manager.daemon.active_url) else None
+    door = RestDoor(http, config.resource_managers)
+    name = door.requested_user(Deadline.after(timeout))
+    return name if authentication.has_proved(door.address) else None

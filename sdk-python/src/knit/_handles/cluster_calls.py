@@ -112,7 +112,7 @@ class ClusterCalls:
                     queues,
                     queue,
                     what=f"Listing the applications in {queue}",
-                    url=manager.daemon.active_url,
+                    url=manager.address,
                 )
         return reports
 
@@ -176,7 +176,7 @@ class ClusterCalls:
             manager.queues(timeout=timeout),
             name,
             what=f"Asking for the queue {name}",
-            url=manager.daemon.active_url,
+            url=manager.address,
         )
 
     def move(

@@ -181,7 +181,7 @@ class Sweep:
         return timedelta(milliseconds=self._directory.now_ms() - last_ms)
 
     def _yarn_now(self) -> datetime:
-        return self._resource_manager.daemon.now()
+        return self._resource_manager.now()
 
 
 class Sweeping:

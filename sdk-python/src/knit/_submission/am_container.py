@@ -8,10 +8,11 @@ import shlex
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import attrs
 
+from knit._cluster.security.tokens import Token
+from knit._cluster.yarn.submission import Submission, SubmittedFile
 from knit._staging.values import LocalResource
 from knit._values.access import AccessControl
 from knit._values.driver import JAR_NAME
@@ -82,10 +83,14 @@ class AmSubmission:
     """Whether a driver shares its container."""
     driver_files: Mapping[str, LocalResource] = attrs.field(factory=dict)
     """What lies beside the driver, by name."""
+    tokens: tuple[Token, ...] = attrs.field(default=(), repr=False)
+    """Delegation tokens: YARN renews them, and cancels them after the application's end."""
+    rolled_logs: str | None = None
+    """Which log files may be collected, and removed from the node, while their program runs."""
 
-    def to_rest(self) -> dict[str, Any]:
+    def to_submission(self) -> Submission:
         """
-        The body of `POST ws/v1/cluster/apps`.
+        What YARN is handed.
 
         Raises:
             SpecError: The specification is too large to travel in it.
@@ -106,50 +111,27 @@ class AmSubmission:
             has_driver=self.has_driver,
         )
         files = {JAR_NAME: self.jar, **self.driver_files}
-        secrets = {**self.secrets, LAUNCH_SECRET: launch_secret(script)}
-        body: dict[str, Any] = {
-            "application-id": self.application_id,
-            "application-name": self.name,
-            "application-type": self.application_type,
-            "queue": self.queue,
-            "max-app-attempts": self.max_attempts,
-            "keep-containers-across-application-attempts": False,
-            "unmanaged-AM": False,
-            "resource": {"memory": self.memory_mib, "vCores": self.vcores},
-            "am-container-spec": {
-                "commands": {"command": LAUNCH_COMMAND},
-                "local-resources": {
-                    "entry": [{"key": n, "value": _resource(file)} for n, file in files.items()]
-                },
-                "credentials": {
-                    "secrets": {
-                        "entry": _entries(
-                            {
-                                name: base64.urlsafe_b64encode(value).decode()
-                                for name, value in secrets.items()
-                            }
-                        )
-                    }
-                },
-            },
-        }
-        if self.tags:
-            body["application-tags"] = {"tag": list(self.tags)}
-        if self.priority is not None:
-            body["priority"] = self.priority
-        if self.attempt_failures_validity is not None:
-            body["attempt-failures-validity-interval"] = int(
-                self.attempt_failures_validity / timedelta(milliseconds=1)
-            )
-        # What is left out is the queue's own.
-        if self.node_label is not None:
-            body["app-node-label-expression"] = self.node_label
-        if (label := self.master_node_label or self.node_label) is not None:
-            body["am-container-node-label-expression"] = label
-        if self.access_control is not None:
-            acls = acls_of(self.access_control)
-            body["am-container-spec"]["application-acls"] = {"entry": _entries(acls)}
-        return body
+        access = self.access_control
+        return Submission(
+            application_id=self.application_id,
+            name=self.name,
+            application_type=self.application_type,
+            queue=self.queue,
+            memory_mib=self.memory_mib,
+            vcores=self.vcores,
+            command=LAUNCH_COMMAND,
+            files={name: _submitted(file) for name, file in files.items()},
+            secrets={**self.secrets, LAUNCH_SECRET: launch_secret(script)},
+            tokens=self.tokens,
+            access={} if access is None else acls_of(access),
+            tags=self.tags,
+            max_attempts=self.max_attempts,
+            priority=self.priority,
+            attempt_failures_validity=self.attempt_failures_validity,
+            node_label=self.node_label,
+            master_node_label=self.master_node_label or self.node_label,
+            rolled_logs=self.rolled_logs,
+        )
 
 
 def acls_of(access: AccessControl) -> dict[str, str]:
@@ -160,18 +142,14 @@ def acls_of(access: AccessControl) -> dict[str, str]:
     }
 
 
-def _entries(values: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"key": key, "value": value} for key, value in values.items()]
-
-
-def _resource(resource: LocalResource) -> dict[str, Any]:
-    return {
-        "resource": resource.url,
-        "type": resource.type,
-        "visibility": resource.visibility,
-        "size": resource.size_bytes,
-        "timestamp": resource.modify_time_ms,
-    }
+def _submitted(file: LocalResource) -> SubmittedFile:
+    return SubmittedFile(
+        url=file.url,
+        size_bytes=file.size_bytes,
+        modify_time_ms=file.modify_time_ms,
+        type=file.type,
+        visibility=file.visibility,
+    )
 
 
 def launch_secret(script: str) -> bytes:

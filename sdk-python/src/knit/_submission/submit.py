@@ -213,7 +213,7 @@ class Submitter:
             environment=spec.master_environment,
             has_driver=spec.driver is not None,
             driver_files=driver_files,
-        ).to_rest()
+        ).to_submission()
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
             used = [jar, *(resource for _, resource in files)]

@@ -30,6 +30,7 @@ from knit.exceptions import (
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.kerberos import FakeTickets, Spnego
 from tests.fakes.server import Answer, FakeServer, Request
+from tests.fakes.tokens import Issuer
 
 WHAT = "Asking for something"
 
@@ -305,6 +306,8 @@ class TestCluster:
         monkeypatch.setenv("HADOOP_USER_NAME", "mallory")
         monkeypatch.delenv("HADOOP_PROXY_USER", raising=False)
         monkeypatch.setattr("knit._cluster.cluster.Tickets", lambda **_: FakeTickets())
+        issuer = Issuer("WEBHDFS delegation", "127.0.0.1:8020")
+        fake.name_node.tokens = fake.data_node.tokens = issuer
         return Secure(fake, Spnego(fake.name_node), Spnego(fake.resource_manager))
 
     @pytest.fixture
@@ -319,6 +322,7 @@ class TestCluster:
         assert cluster.user == "alice"
         assert len(secure.fake.name_node.asked(op="GETHOMEDIRECTORY")) == 1
         assert cluster.resource_manager.nodes()
+        assert cluster.files.list_directory("/user/alice") == []
         for server in (secure.fake.name_node, secure.fake.resource_manager):
             assert server.requests
             for request in server.requests:
@@ -380,7 +384,8 @@ class TestCluster:
             assert cluster.user == cluster.acting_for == "bob"
             assert cluster.files.home_directory() == "/user/bob"
             cluster.resource_manager.nodes()
-        assert fake.name_node.requests[-1].query["doas"] == "bob"
+        [request] = fake.name_node.asked(op="GETDELEGATIONTOKEN")
+        assert request.query["doas"] == "bob"
         assert fake.resource_manager.requests[-1].query["doAs"] == "bob"
         with Cluster(secure.config, user="carol") as cluster:
             assert cluster.user == "carol"

@@ -6,11 +6,13 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.applications import application_report
+from knit._cluster.yarn.submission import Submission
 from knit._values.amounts import ResourceAmount
 from knit._values.queues import QueueState
 from knit._values.states import FinalStatus, YarnState
@@ -26,17 +28,21 @@ from knit.exceptions import (
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, Request
 
-SUBMISSION = {
-    "application-id": "",
-    "application-name": "demo",
-    "application-type": "knit",
-    "queue": "default",
-}
+SUBMISSION = Submission(
+    application_id="",
+    name="demo",
+    application_type="knit",
+    queue="default",
+    memory_mib=512,
+    vcores=1,
+    command="true",
+)
 
 
 def submit(cluster: Cluster, **fields: Any) -> str:
     application_id = cluster.resource_manager.new_application().application_id
-    cluster.resource_manager.submit({**SUBMISSION, **fields, "application-id": application_id})
+    submission = attrs.evolve(SUBMISSION, **fields, application_id=application_id)
+    cluster.resource_manager.submit(submission)
     return application_id
 
 
@@ -112,7 +118,7 @@ class TestNodes:
 
 class TestApplications:
     def test_one_that_was_submitted_is_reported(self, cluster: Cluster) -> None:
-        application_id = submit(cluster, **{"application-tags": {"tag": ["b", "a"]}})
+        application_id = submit(cluster, tags=("b", "a"))
         report = cluster.resource_manager.application(application_id)
         assert report.application_id == application_id
         assert (report.name, report.user, report.queue) == ("demo", "alice", "default")
@@ -128,7 +134,7 @@ class TestApplications:
         self, fake: FakeCluster, cluster: Cluster
     ) -> None:
         application_id = submit(cluster)
-        cluster.resource_manager.submit({**SUBMISSION, "application-id": application_id})
+        cluster.resource_manager.submit(attrs.evolve(SUBMISSION, application_id=application_id))
         assert len(fake.resource_manager.submissions) == 1
 
     @pytest.mark.parametrize("status", [400, 403, 500])
@@ -151,8 +157,8 @@ class TestApplications:
 
     def test_filters_are_all_applied(self, fake: FakeCluster, cluster: Cluster) -> None:
         rm = cluster.resource_manager
-        one, two = submit(cluster), submit(cluster, **{"application-name": "other"})
-        submit(cluster, **{"application-type": "MAPREDUCE"})
+        one, two = submit(cluster), submit(cluster, name="other")
+        submit(cluster, application_type="MAPREDUCE")
         fake.resource_manager.change(one, state="RUNNING")
 
         def ids(limit: int | None = None, **wanted: Any) -> list[str]:
@@ -332,11 +338,23 @@ class TestRecovery:
 
         manager.answers_with = slow
         with pytest.raises(SubmissionError, match="no such token"):
-            cluster.resource_manager.submit(
-                {
-                    "application-id": new,
-                    "application-name": "a",
-                    "queue": "default",
-                    "application-type": "knit",
-                }
-            )
+            cluster.resource_manager.submit(attrs.evolve(SUBMISSION, application_id=new))
+
+    def test_what_was_lost_with_the_one_that_took_it_is_handed_in_again(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        """It said 202, and was gone before it had written it down; another one took over."""
+        manager = fake.resource_manager
+        new = cluster.resource_manager.new_application().application_id
+        lost: list[object] = []
+
+        def lose(request: Request) -> None:
+            if request.path.endswith(new) and not lost:
+                lost.append((manager.applications.pop(new), manager.submissions.pop(new)))
+
+        manager.answers_with = lose
+        submission = attrs.evolve(SUBMISSION, application_id=new)
+        assert cluster.resource_manager.submit(submission).state is YarnState.ACCEPTED
+        assert len(lost) == 1
+        submitted = [r for r in manager.asked(path="/ws/v1/cluster/apps") if r.method == "POST"]
+        assert len(submitted) == 2

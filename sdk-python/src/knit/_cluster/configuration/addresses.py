@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from knit._cluster.configuration.hadoop_xml import VARIABLE
 from knit.exceptions import ConfigurationError
 
-_RM_PORT = "8032"
-_RPC_PORT = 8020
+_RM_RPC_PORT = 8032
+_NN_RPC_PORT = 8020
 _RM_PORTS = {"http": 8088, "https": 8090}
 # Hadoop 3's port first, then the one of Hadoop 2.
 _NN_PORTS = {"http": (9870, 50070), "https": (9871, 50470)}
@@ -103,41 +103,101 @@ def resource_managers(properties: Properties) -> tuple[str, ...]:
     if override:
         return override
     scheme = _scheme(properties, "yarn.http.policy")
-    suffixes = _suffixes(properties)
-    if not suffixes:
+    urls = [_resource_manager(properties, scheme, suffix) for suffix in _suffixes(properties)]
+    return tuple(dict.fromkeys(urls))
+
+
+def _suffixes(properties: Properties) -> list[str]:
+    """What the names of the properties of each ResourceManager end in; at least one."""
+    if not properties.get_bool("yarn.resourcemanager.ha.enabled"):
+        return [""]
+    members = properties.get_list("yarn.resourcemanager.ha.rm-ids")
+    # A daemon's own file may say which one it is, and no more.
+    members = members or properties.get_list("yarn.resourcemanager.ha.id")
+    if not members:
         raise ConfigurationError(
             f"yarn.resourcemanager.ha.enabled is true in {properties.where}, but "
             "yarn.resourcemanager.ha.rm-ids names no ResourceManager. Set it, or "
             f"{RM_URL_PROPERTY}."
         )
-    urls = [_resource_manager(properties, scheme, suffix) for suffix in suffixes]
-    return tuple(dict.fromkeys(urls))
-
-
-def _suffixes(properties: Properties) -> list[str]:
-    """What the names of the properties of each ResourceManager end in."""
-    if not properties.get_bool("yarn.resourcemanager.ha.enabled"):
-        return [""]
-    return [f".{member}" for member in properties.get_list("yarn.resourcemanager.ha.rm-ids")]
+    return [f".{member}" for member in members]
 
 
 def _resource_manager(properties: Properties, scheme: str, suffix: str) -> str:
     prefix = "yarn.resourcemanager.webapp" + (".https" if scheme == "https" else "")
     host, port = _address(properties, f"{prefix}.address{suffix}")
+    if not host or _is_any(host):
+        host = _resource_manager_host(properties, suffix, host)
+    return f"{scheme}://{_bracketed(host)}:{port or _RM_PORTS[scheme]}"
+
+
+def _resource_manager_host(properties: Properties, suffix: str, given: str = "") -> str:
+    """The host of a ResourceManager by the properties that are there for all its addresses."""
     hosts = [
-        host,
         _address(properties, f"yarn.resourcemanager.hostname{suffix}")[0],
         _address(properties, f"yarn.resourcemanager.address{suffix}")[0],
     ]
-    if suffix and not any(hosts):
+    if suffix and not given and not any(hosts):
         raise ConfigurationError(
             f"The ResourceManager {suffix[1:]!r} of yarn.resourcemanager.ha.rm-ids has no "
             f"address in {properties.where}. Set yarn.resourcemanager.hostname{suffix}, or "
             f"{RM_URL_PROPERTY}."
         )
     # Hadoop's own default is "on every interface", which from here means this machine.
-    host = next((host for host in hosts if host and not _is_any(host)), "localhost")
-    return f"{scheme}://{_bracketed(host)}:{port or _RM_PORTS[scheme]}"
+    return next((host for host in hosts if host and not _is_any(host)), "localhost")
+
+
+def resource_manager_rpc(properties: Properties) -> tuple[tuple[str, int], ...]:
+    """
+    Where clients speak to the RM by RPC: host and port, of an HA pair in the order of `rm-ids`.
+
+    In this order tokens for the pair name their services. Nothing is resolved.
+
+    Raises:
+        ConfigurationError: A member has no address, or one is none.
+    """
+    found = []
+    for suffix in _suffixes(properties):
+        host, port = _address(properties, f"yarn.resourcemanager.address{suffix}")
+        if not host or _is_any(host):
+            host = _resource_manager_host(properties, suffix, host)
+        found.append((host, port or _RM_RPC_PORT))
+    return tuple(found)
+
+
+def name_node_rpc(properties: Properties, authority: str) -> tuple[tuple[str, int], ...]:
+    """
+    Where clients speak to the NameNode of a file system by RPC, of an HA pair all of them.
+
+    Args:
+        properties: The cluster's.
+        authority: `host:port`, `host` or a nameservice, as in `hdfs://…`.
+
+    Raises:
+        ConfigurationError: A member of the nameservice has no address, or one is none.
+    """
+    members = properties.get_list(f"dfs.ha.namenodes.{authority}")
+    suffixes = [f".{authority}.{member}" for member in members]
+    if not members and authority in properties.get_list("dfs.nameservices"):
+        suffixes = [f".{authority}"]
+    if not suffixes:
+        host, port = _host_and_port(authority)
+        if not host:
+            raise ConfigurationError(
+                f"{authority!r} is no address of a NameNode. Give it as HOST:PORT."
+            )
+        return ((host, port or _NN_RPC_PORT),)
+    found = []
+    for suffix in suffixes:
+        name = f"dfs.namenode.rpc-address{suffix}"
+        host, port = _address(properties, name)
+        if not host:
+            raise ConfigurationError(
+                f"{name} is not set in {properties.where}, so a NameNode of {authority} cannot be "
+                "found. Set it, as in the cluster's hdfs-site.xml."
+            )
+        found.append(("localhost" if _is_any(host) else host, port or _NN_RPC_PORT))
+    return tuple(found)
 
 
 def resource_manager_name(properties: Properties) -> str:
@@ -148,9 +208,9 @@ def resource_manager_name(properties: Properties) -> str:
         host = properties.get(f"yarn.resourcemanager.hostname{suffix}")
         if address:
             # Hadoop adds the port, too, where there is none.
-            found.append(address if ":" in address else f"{address}:{_RM_PORT}")
+            found.append(address if ":" in address else f"{address}:{_RM_RPC_PORT}")
         elif host and not _is_any(host):
-            found.append(f"{host}:{_RM_PORT}")
+            found.append(f"{host}:{_RM_RPC_PORT}")
     if not found:
         found = [urlsplit(url).netloc for url in resource_managers(properties)]
     return ",".join(sorted({address.lower() for address in found}))
@@ -211,7 +271,7 @@ def _authority(netloc: str) -> tuple[str, int]:
         host, port = _host_and_port(netloc)
     except ConfigurationError:
         return netloc, 0
-    return host.lower(), port or _RPC_PORT
+    return host.lower(), port or _NN_RPC_PORT
 
 
 def _host_and_port(address: str) -> tuple[str, int | None]:

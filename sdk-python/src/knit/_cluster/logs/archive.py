@@ -136,9 +136,8 @@ class LogArchive:
             return Facts(None, {})  # YARN has forgotten it; its logs may be there all the same
         am_containers = {}
         for attempt in manager.attempts(self.application_id):
-            if attempt.get("containerId"):
-                node_id = str(attempt.get("nodeId") or "")
-                am_containers[str(attempt["containerId"])] = node_id
+            if attempt.container_id is not None:
+                am_containers[attempt.container_id] = attempt.node_id or ""
         return Facts(report, am_containers)
 
     def _list(self, user: str) -> Listing:

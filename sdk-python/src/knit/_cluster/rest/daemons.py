@@ -1,4 +1,4 @@
-"""The cluster's daemons, and what people need to know to find their web servers."""
+"""The cluster's daemons, and what people need to know to find them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class Daemon:
-    """One of the cluster's daemons, and what people need to know to find its web server."""
+    """One of the cluster's daemons, and what people need to know to find it."""
 
     name: str
     """As Hadoop calls it."""
@@ -15,6 +15,10 @@ class Daemon:
     """The usual ports of its web server, in words."""
     property: str
     """The properties that say where it is."""
+    rpc_port: str = ""
+    """The usual port of its RPC."""
+    rpc_property: str = ""
+    """The properties that say where its RPC is."""
     acting_for: str = "doAs"
     """The parameter that names the user to act for."""
     greeting: str = "/webhdfs/v1/?op=GETHOMEDIRECTORY"
@@ -25,12 +29,16 @@ RESOURCE_MANAGER = Daemon(
     "ResourceManager",
     "8088, or 8090 with https",
     "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
+    rpc_port="8032",
+    rpc_property="yarn.resourcemanager.address",
     greeting="/ws/v1/cluster/info",
 )
 NAME_NODE = Daemon(
     "NameNode",
     "9870, or 9871 with https; 50070 on Hadoop 2",
     "dfs.namenode.http-address (or knit.webhdfs.url)",
+    rpc_port="8020",
+    rpc_property="dfs.namenode.rpc-address (or fs.defaultFS)",
     acting_for="doas",
 )
 DATA_NODE = Daemon(

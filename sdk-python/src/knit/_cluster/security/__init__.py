@@ -1,1 +1,1 @@
-"""Kerberos: the system's GSSAPI, tickets, and what their failures mean."""
+"""Kerberos, tickets and tokens, for both doors of a cluster."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
 import attrs
 
-from knit._cluster.rest.answer_errors import json_of
-from knit._cluster.rest.daemons import RESOURCE_MANAGER
 from knit._cluster.yarn.application_filter import is_in_queue
-from knit._cluster.yarn.json import number_in
+from knit._cluster.yarn.door import ApplicationEndingError, SchedulerRefusalError
 from knit._cluster.yarn.queue_names import open_queue_called
 from knit._cluster.yarn.resource_manager import ResourceManager, unknown_told
 from knit._values.checking import LARGEST
@@ -23,13 +19,8 @@ from knit._values.reports import ApplicationReport
 from knit.exceptions import (
     ApplicationNotRunningError,
     ChangeRefusedError,
-    ClusterError,
     SpecError,
-    WrongPortError,
 )
-
-_WITHOUT_A_WORD = "UndeclaredThrowableException"
-"""What YARN's REST answers, with a 500 or 503, where the scheduler refuses: without a reason."""
 
 
 def move(
@@ -38,8 +29,8 @@ def move(
     """
     Moves an application with all it holds to another queue.
 
-    YARN refuses an unknown queue, one that holds others and one that is closed with the same 503,
-    before Hadoop 3.4 a 500, and not a word, so the queue is looked at first.
+    By REST YARN refuses an unknown queue, one that holds others and one that is closed with the
+    same 503, before Hadoop 3.4 a 500, and not a word, so the queue is looked at first.
 
     Raises:
         ApplicationNotFoundError: The RM does not know the application.
@@ -53,23 +44,16 @@ def move(
     deadline = manager.deadline(timeout)
     report = _living(manager, application_id, what, deadline)
     queues = manager.queues(timeout=deadline.remaining)
-    url = manager.daemon.active_url
+    url = manager.address
     target = open_queue_called(queues, queue, what=what, url=url)
     if is_in_queue(report.queue, target.path):
         return report
     with _refusals(what):
         try:
-            _put(manager, application_id, "queue", _name_to_send(target, queues), what, deadline)
-        except ClusterError as error:
-            if error.exception != _WITHOUT_A_WORD:
-                raise
-            raise ChangeRefusedError(
-                f"{what}: the scheduler refuses, and YARN's REST does not say why "
-                f"({error.status}). {_why_not_into(target)} The ResourceManager's log has its "
-                "reason.",
-                url=error.url,
-                status=error.status,
-            ) from error
+            name = _name_to_send(target, queues)
+            manager.ask(lambda door: door.move(application_id, name, what, deadline))
+        except SchedulerRefusalError as refusal:
+            raise _refused(what, refusal, _why_not_into(target)) from refusal.error
     return manager.application(application_id, timeout=deadline.remaining)
 
 
@@ -103,27 +87,21 @@ def set_priority(
     _living(manager, application_id, what, deadline)
     with _refusals(what):
         try:
-            answer = _put(manager, application_id, "priority", priority, what, deadline)
-        except ClusterError as error:
-            if error.exception != _WITHOUT_A_WORD:
-                raise
+            told = manager.ask(
+                lambda door: door.set_priority(application_id, priority, what, deadline)
+            )
+        except SchedulerRefusalError as refusal:
             queues = manager.queues(timeout=deadline.remaining)
             if queues and queues[0].scheduler is SchedulerType.FAIR:
                 why = "This cluster has the Fair scheduler, which knows no priorities."
             else:
                 why = (
                     "It may be higher than this user is allowed in that queue "
-                    "(acl_application_max_priority). The ResourceManager's log has its reason."
+                    "(acl_application_max_priority)."
                 )
-            raise ChangeRefusedError(
-                f"{what}: the scheduler refuses, and YARN's REST does not say why "
-                f"({error.status}). {why}",
-                url=error.url,
-                status=error.status,
-            ) from error
+            raise _refused(what, refusal, why) from refusal.error
     report = manager.application(application_id, timeout=deadline.remaining)
-    told = number_in(answer, "priority")
-    return report if told is None else attrs.evolve(report, priority=int(told))
+    return report if told is None else attrs.evolve(report, priority=told)
 
 
 def _living(
@@ -143,24 +121,17 @@ def _ended(what: str, state: str) -> ApplicationNotRunningError:
     )
 
 
-def _put(
-    manager: ResourceManager,
-    application_id: str,
-    name: str,
-    value: object,
-    what: str,
-    deadline: Deadline,
-) -> dict[str, Any]:
-    response = manager.daemon.request(
-        "PUT",
-        f"/ws/v1/cluster/apps/{application_id}/{name}",
-        what=what,
-        deadline=deadline,
-        body=json.dumps({name: value}).encode(),
-        headers={"Content-Type": "application/json"},
-        repeatable=True,
-    )
-    return json_of(response, what, RESOURCE_MANAGER)
+def _refused(what: str, refusal: SchedulerRefusalError, likely: str) -> ChangeRefusedError:
+    """The error for what the scheduler does not do: its reason, or what it may be."""
+    error = refusal.error
+    if refusal.said is not None:
+        sentence = f"the scheduler refuses ({refusal.said}). {likely}"
+    else:
+        sentence = (
+            f"the scheduler refuses, and YARN's REST does not say why ({error.status}). {likely} "
+            "The ResourceManager's log has its reason."
+        )
+    return ChangeRefusedError(f"{what}: {sentence}", url=error.url, status=error.status)
 
 
 @contextmanager
@@ -169,11 +140,8 @@ def _refusals(what: str) -> Iterator[None]:
     with unknown_told(what):
         try:
             yield
-        except ClusterError as error:
-            # "App in FINISHING state cannot be moved", as text: no RemoteException.
-            if error.status == 400 and not isinstance(error, WrongPortError):
-                raise _ended(what, "about to end") from error
-            raise
+        except ApplicationEndingError as ending:
+            raise _ended(what, "about to end") from ending.error
 
 
 def _name_to_send(target: QueueReport, queues: list[QueueReport]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ def limit_lifetime(
     """
     Has YARN end an application so long after its submission, by the ResourceManager's own clock.
 
-    A submission over REST has no field for it, so it is a second request. One that has ended
+    A submission by REST has no field for it, so it is a second request. One that has ended
     needs none.
 
     Raises:
@@ -40,27 +39,10 @@ def limit_lifetime(
         if report.state.is_final:
             return
         began = report.start_time or datetime.now(timezone.utc)
-        expiry = (began + lifetime).astimezone(timezone.utc)
         try:
-            manager.daemon.request(
-                "PUT",
-                f"/ws/v1/cluster/apps/{application_id}/timeout",
-                what=what,
-                deadline=manager.deadline(timeout),
-                body=json.dumps(
-                    {
-                        "timeout": {
-                            "type": "LIFETIME",
-                            "expiryTime": f"{expiry:%Y-%m-%dT%H:%M:%S}."
-                            f"{expiry.microsecond // 1000:03d}+0000",
-                        }
-                    }
-                ).encode(),
-                headers={"Content-Type": "application/json"},
-                repeatable=True,
-            )
+            _set_expiry(manager, application_id, began + lifetime, what, timeout)
         except ClusterError as error:
-            if error.status is None:
+            if error.status is None and error.exception is None:
                 raise
             now = manager.application(application_id, timeout=timeout).state
             if now.is_final:
@@ -76,3 +58,14 @@ def limit_lifetime(
                 status=error.status,
             ) from error
         return
+
+
+def _set_expiry(
+    manager: ResourceManager,
+    application_id: str,
+    expiry: datetime,
+    what: str,
+    timeout: timedelta | None,
+) -> None:
+    deadline = manager.deadline(timeout)
+    manager.ask(lambda door: door.set_expiry(application_id, expiry, what, deadline))

@@ -1,25 +1,21 @@
-"""The ResourceManager's REST API, as far as knit uses it. Hadoop 2.10 to 3.5."""
+"""The ResourceManager: what is made of its answers, by whichever door they come."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TypeVar
 
-from knit._cluster.rest.answer_errors import json_of
-from knit._cluster.rest.answers import http_time
-from knit._cluster.rest.client import HttpClient
-from knit._cluster.rest.daemons import RESOURCE_MANAGER
-from knit._cluster.rest.failover import DaemonClient
+from knit._cluster.doors import Doors
+from knit._cluster.patience import Patience
+from knit._cluster.security.tokens import Token
 from knit._cluster.yarn.application_filter import ApplicationFilter
-from knit._cluster.yarn.applications import application_report
-from knit._cluster.yarn.json import int_in, object_in, objects_in, to_time
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
-from knit._cluster.yarn.queues import queues_of
+from knit._cluster.yarn.door import ApplicationUnknownError, AttemptReport, ResourceManagerDoor
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, starting_error
+from knit._cluster.yarn.submission import Submission
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
 from knit._values.nodes import NodeReport
@@ -28,21 +24,19 @@ from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
 from knit.exceptions import (
     ApplicationNotFoundError,
-    ClusterError,
     ClusterResponseError,
     ClusterTimeoutError,
-    StandbyError,
     SubmissionError,
     WaitTimeoutError,
     WrongPortError,
 )
 
-_API = "/ws/v1/cluster"
-_JSON = {"Content-Type": "application/json"}
 #: How long the scheduler's word is waited for after the RM's own: with Kerberos the RM renews
 #: tokens in between, which took 2.6 s once.
 _ACCEPT_PATIENCE = timedelta(seconds=15)
 _NOT_ACCEPTED_YET = (YarnState.NEW, YarnState.NEW_SAVING, YarnState.SUBMITTED)
+
+_T = TypeVar("_T")
 
 
 class ResourceManager:
@@ -50,146 +44,90 @@ class ResourceManager:
     The RM, or an HA pair of them. Threads may share it.
 
     Args:
-        http: The connections.
-        base_urls: Where it may answer.
+        doors: The ways to it.
         timeout: For each call that is given no deadline of its own.
     """
 
     def __init__(
         self,
-        http: HttpClient,
-        base_urls: Iterable[str],
+        doors: Doors[ResourceManagerDoor],
         *,
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        self.daemon = DaemonClient(http, RESOURCE_MANAGER, tuple(base_urls))
+        self._doors = doors
         self.timeout = timeout
+
+    def close(self) -> None:
+        """Closes connections that are not the cluster's."""
+        self._doors.close()
+
+    def ask(self, call: Callable[[ResourceManagerDoor], _T]) -> _T:
+        """What a question comes to, by the way that leads to this RM."""
+        return self._doors.through(call)
 
     def deadline(self, timeout: timedelta | None) -> Deadline:
         """When a call is to be over that is given this timeout, or none."""
         return Deadline.of(timeout, default=self.timeout)
 
+    @property
+    def address(self) -> str:
+        """Who answered last, or is asked first; for messages."""
+        return self._doors.chosen().address
+
+    def now(self) -> datetime:
+        """The time by the RM's clock, to a second; by this machine's where it does not tell."""
+        return self._doors.chosen().now()
+
     def cluster_info(self, *, timeout: timedelta | None = None) -> ClusterInfo:
-        """
-        What the active RM says of itself.
-
-        Its `ws/v1/cluster/info` is answered on standby too, so a second address that says ACTIVE
-        is preferred to a first one that says STANDBY.
-        """
-        what = "Asking the ResourceManager who it is"
-        deadline = self.deadline(timeout)
-        response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
-        info = object_in(json_of(response, what, RESOURCE_MANAGER), "clusterInfo")
-        if not info:
-            raise ClusterResponseError(
-                f"{what}: {response.url} answered without clusterInfo. Is this a ResourceManager?",
-                url=response.url,
-                status=response.status,
-            )
-        if info.get("haState") == "STANDBY" and len(self.daemon.base_urls) > 1:
-            # Any other call is refused on standby, and so finds the active one.
-            self.daemon.get_json(f"{_API}/metrics", what=what, deadline=deadline)
-            response = self.daemon.request("GET", f"{_API}/info", what=what, deadline=deadline)
-            info = object_in(json_of(response, what, RESOURCE_MANAGER), "clusterInfo")
-        return ClusterInfo(
-            url=response.url.removesuffix(f"{_API}/info"),
-            hadoop_version=str(info.get("hadoopVersion", "")),
-            state=str(info.get("state", "")),
-            ha_state=str(info.get("haState", "ACTIVE")),
-            started_time=to_time(info.get("startedOn")),
-            server_time=http_time(response.headers.get("date")),
-        )
-
-    def requested_user(self, *, timeout: timedelta | None = None) -> str | None:
-        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
-        data = self.daemon.get_json(
-            f"{_API}/userinfo", what="Asking who we are", deadline=self.deadline(timeout)
-        )
-        found = data.get("requestedUser")
-        return found if isinstance(found, str) and found else None
+        """What the active RM says of itself."""
+        what, deadline = "Asking the ResourceManager who it is", self.deadline(timeout)
+        return self.ask(lambda door: door.info(what, deadline))
 
     def metrics(self, *, timeout: timedelta | None = None) -> ClusterMetrics:
         """Sums over all nodes."""
-        data = self.daemon.get_json(
-            f"{_API}/metrics",
-            what="Asking for the cluster's metrics",
-            deadline=self.deadline(timeout),
-        )
-        found = object_in(data, "clusterMetrics")
-        return ClusterMetrics(
-            active_nodes=int_in(found, "activeNodes"),
-            lost_nodes=int_in(found, "lostNodes"),
-            unhealthy_nodes=int_in(found, "unhealthyNodes"),
-            available_mib=int_in(found, "availableMB"),
-            available_vcores=int_in(found, "availableVirtualCores"),
-            total_mib=int_in(found, "totalMB"),
-            total_vcores=int_in(found, "totalVirtualCores"),
-        )
+        what, deadline = "Asking for the cluster's metrics", self.deadline(timeout)
+        return self.ask(lambda door: door.metrics(what, deadline))
 
     def nodes(self, *, timeout: timedelta | None = None) -> list[NodeReport]:
         """All nodes, the lost ones included, by their ID."""
-        data = self.daemon.get_json(
-            f"{_API}/nodes", what="Asking for the cluster's nodes", deadline=self.deadline(timeout)
-        )
-        nodes = map(node_report, objects_in(object_in(data, "nodes"), "node"))
+        what, deadline = "Asking for the cluster's nodes", self.deadline(timeout)
+        nodes = self.ask(lambda door: door.nodes(what, deadline))
         return sorted(nodes, key=lambda node: node.node_id)
 
     def queues(self, *, timeout: timedelta | None = None) -> list[QueueReport]:
         """The scheduler's queues, parents before their children; empty if it has none to show."""
-        data = self.daemon.get_json(
-            f"{_API}/scheduler", what="Asking for the queues", deadline=self.deadline(timeout)
-        )
-        return queues_of(object_in(object_in(data, "scheduler"), "schedulerInfo"))
+        what, deadline = "Asking for the queues", self.deadline(timeout)
+        return self.ask(lambda door: door.queues(what, deadline))
 
     def node_labels(self, *, timeout: timedelta | None = None) -> list[str]:
         """The node labels of the cluster; none where it has that switched off."""
-        data = self.daemon.get_json(
-            f"{_API}/get-node-labels",
-            what="Asking for the node labels",
-            deadline=self.deadline(timeout),
-        )
-        # Hadoop 2 has names, Hadoop 3 objects; where there is none, nothing.
-        labels: Any = data.get("nodeLabelInfo") or data.get("nodeLabels") or []
-        if isinstance(labels, (str, Mapping)):
-            labels = [labels]
-        names = (label.get("name") if isinstance(label, Mapping) else label for label in labels)
-        return [str(name) for name in names if name]
+        what, deadline = "Asking for the node labels", self.deadline(timeout)
+        return self.ask(lambda door: door.node_labels(what, deadline))
 
     def new_application(self, *, timeout: timedelta | None = None) -> NewApplication:
         """An identifier for one application. Nothing comes of one that is not used."""
-        what = "Asking for an application ID"
-        response = self.daemon.request(
-            "POST",
-            f"{_API}/apps/new-application",
-            what=what,
-            deadline=self.deadline(timeout),
-            headers=_JSON,
-            repeatable=True,
-        )
-        data = json_of(response, what, RESOURCE_MANAGER)
-        maximum = object_in(data, "maximum-resource-capability")
-        application_id = str(data.get("application-id", ""))
-        if not application_id.startswith("application_"):
-            raise ClusterResponseError(
-                f"{what}: {response.url} answered without one. Is this a ResourceManager?",
-                url=response.url,
-                status=response.status,
-            )
-        return NewApplication(
-            application_id=application_id,
-            maximum_mib=int_in(maximum, "memory"),
-            maximum_vcores=int_in(maximum, "vCores"),
-            maximum_others={
-                str(found.get("name")): int_in(found, "value")
-                for found in objects_in(
-                    object_in(maximum, "resourceInformations"), "resourceInformation"
-                )
-                if found.get("name") not in ("memory-mb", "vcores")
-            },
-        )
+        what, deadline = "Asking for an application ID", self.deadline(timeout)
+        return self.ask(lambda door: door.new_application(what, deadline))
+
+    def delegation_token(self, renewer: str, *, timeout: timedelta | None = None) -> Token:
+        """
+        A token that is as good as a ticket to this RM.
+
+        It is as the RM gives it out: without a service, by which clients find it.
+
+        Args:
+            renewer: Who may renew and cancel it, a principal.
+            timeout: Default: this object's.
+
+        Raises:
+            AccessDeniedError: We were not let in by a ticket, but by a token or a name.
+        """
+        what = "Asking for a delegation token of the ResourceManager"
+        deadline = self.deadline(timeout)
+        return self.ask(lambda door: door.delegation_token(renewer, what, deadline))
 
     def submit(
-        self, submission: Mapping[str, Any], *, timeout: timedelta | None = None
+        self, submission: Submission, *, timeout: timedelta | None = None
     ) -> ApplicationReport:
         """
         Hands in an application under the ID it names.
@@ -205,25 +143,19 @@ class ResourceManager:
         Raises:
             SubmissionError: The RM or the scheduler refused it.
         """
-        application_id = str(submission.get("application-id"))
+        application_id = submission.application_id
         what = f"Submitting {application_id}"
-        try:
-            self.daemon.request(
-                "POST",
-                f"{_API}/apps",
-                what=what,
-                deadline=self.deadline(timeout),
-                body=json.dumps(submission).encode(),
-                headers=_JSON,
-                repeatable=True,
-            )
-        except (ClusterResponseError, WrongPortError) as error:
-            if error.status is None:
-                raise
-            raise SubmissionError(error.message, url=error.url, status=error.status) from error
+        self._hand_in(submission, what, timeout)
         deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
         for pause in pauses(0.01, 0.5):
-            report = self.application(application_id, timeout=timeout)
+            try:
+                report = self.application(application_id, timeout=timeout)
+            except ApplicationNotFoundError:
+                # The RM that took it was gone before it had written it down.
+                if deadline.remaining_seconds < pause:
+                    raise
+                self._hand_in(submission, what, timeout)
+                continue
             if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
                 break
             time.sleep(pause)
@@ -232,9 +164,18 @@ class ResourceManager:
             raise SubmissionError(
                 f"{what}: the scheduler refused it ({said}). Correct what it complains about, or "
                 "ask the cluster's administrators.",
-                url=self.daemon.active_url,
+                url=self.address,
             )
         return report
+
+    def _hand_in(self, submission: Submission, what: str, timeout: timedelta | None) -> None:
+        deadline = self.deadline(timeout)
+        try:
+            self.ask(lambda door: door.submit(submission, what, deadline))
+        except (ClusterResponseError, WrongPortError) as error:
+            if error.status is None and error.exception is None:
+                raise
+            raise SubmissionError(error.message, url=error.url, status=error.status) from error
 
     def application(
         self, application_id: str, *, timeout: timedelta | None = None
@@ -246,23 +187,26 @@ class ResourceManager:
             ApplicationNotFoundError: The RM does not know it, or has forgotten it.
         """
         what = f"Asking for {application_id}"
-        data = self._of_application(application_id, "", what, self.deadline(timeout))
-        report = application_report(object_in(data, "app"))
+        deadline = self.deadline(timeout)
+        report = self._of_application(
+            lambda door: door.application(application_id, what, deadline), what, deadline
+        )
         if report.application_id != application_id:
             raise ClusterResponseError(
-                f"{what}: {self.daemon.active_url} answered with {report.application_id or 'none'} "
+                f"{what}: {self.address} answered with {report.application_id or 'none'} "
                 f"where {application_id} was asked for. Is there a proxy in between?",
-                url=self.daemon.active_url,
+                url=self.address,
             )
         return report
 
     def _of_application(
-        self, application_id: str, path: str, what: str, deadline: Deadline
-    ) -> dict[str, Any]:
+        self, call: Callable[[ResourceManagerDoor], _T], what: str, deadline: Deadline
+    ) -> _T:
         """
         What the RM says of one application.
 
-        A 404 means something only if the RM had loaded its applications before it was asked.
+        That it does not know it means something only if the RM had loaded its applications before
+        it was asked.
 
         Raises:
             ApplicationNotFoundError: The RM does not know it.
@@ -272,28 +216,22 @@ class ResourceManager:
         with unknown_told(what):
             while True:
                 try:
-                    return self.daemon.get_json(
-                        f"{_API}/apps/{application_id}{path}", what=what, deadline=deadline
-                    )
-                except ClusterError as error:
-                    if not _is_unknown(error) or certain:
+                    return self.ask(call)
+                except ApplicationUnknownError:
+                    if certain:
                         raise
                 self._await_active(what, deadline)
                 certain = True
 
     def _await_active(self, what: str, deadline: Deadline) -> None:
         """Waits until the RM has loaded its applications."""
-        for pause in pauses(0.2, 2.0):
+
+        def ask() -> None:
             info = self.cluster_info(timeout=deadline.remaining)
-            if info.is_active:
-                return
-            if deadline.remaining_seconds < pause:
-                raise StandbyError(
-                    f"{what}: the ResourceManager at {info.url} is still starting, and does not "
-                    "know its applications yet. Try again in a moment.",
-                    url=info.url,
-                )
-            time.sleep(pause)
+            if not info.is_active:
+                raise starting_error(info, what)
+
+        Patience(members=1).insist(ask, deadline)
 
     def applications(
         self,
@@ -305,41 +243,29 @@ class ResourceManager:
         """Applications that fit the filter, the latest first; the latest so many of them."""
         if wanted.is_empty:
             return []
-        data = self.daemon.get_json(
-            f"{_API}/apps",
-            what="Asking for the applications",
-            deadline=self.deadline(timeout),
-            query=wanted.query(),
-        )
-        found = map(application_report, objects_in(object_in(data, "apps"), "app"))
+        what, deadline = "Asking for the applications", self.deadline(timeout)
+        # One that is starting lists as many as it has loaded.
+        self._await_active(what, deadline)
+        found = self.ask(lambda door: door.applications(wanted, what, deadline))
         reports = [report for report in found if wanted.fits(report)]
         reports.sort(key=lambda report: numbers_of(report.application_id), reverse=True)
         return reports[:limit]
 
     def attempts(
         self, application_id: str, *, timeout: timedelta | None = None
-    ) -> list[dict[str, Any]]:
-        """The starts of its Application Master, as the RM sends them."""
+    ) -> list[AttemptReport]:
+        """The starts of its Application Master."""
         what = f"Asking for the attempts of {application_id}"
-        data = self._of_application(application_id, "/appattempts", what, self.deadline(timeout))
-        return objects_in(object_in(data, "appAttempts"), "appAttempt")
+        deadline = self.deadline(timeout)
+        return self._of_application(
+            lambda door: door.attempts(application_id, what, deadline), what, deadline
+        )
 
     def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
-        """The value that a property of the RM's own configuration has; None if it has none."""
+        """The value of a property of the RM's own. None: it has none, or does not tell."""
         what = f"Asking the ResourceManager for {name}"
-        try:
-            data = self.daemon.get_json(
-                "/conf",
-                what=what,
-                deadline=self.deadline(timeout),
-                query={"name": name, "format": "json"},
-            )
-        except ClusterError as error:
-            if error.status == 404:
-                return None
-            raise
-        value = object_in(data, "property").get("value")
-        return str(value) if value is not None else None
+        deadline = self.deadline(timeout)
+        return self.ask(lambda door: door.configured(name, what, deadline))
 
     def kill(self, application_id: str, *, timeout: timedelta | None = None) -> ApplicationReport:
         """
@@ -357,15 +283,7 @@ class ResourceManager:
         # Asked for first, since only that answer tells a starting RM from one that does not know.
         report = self.application(application_id, timeout=deadline.remaining)
         with unknown_told(what):
-            self.daemon.request(
-                "PUT",
-                f"{_API}/apps/{application_id}/state",
-                what=what,
-                deadline=deadline,
-                body=json.dumps({"state": "KILLED"}).encode(),
-                headers=_JSON,
-                repeatable=True,
-            )
+            self.ask(lambda door: door.kill(application_id, what, deadline))
         for pause in pauses(0.1, 1.0):
             if not deadline.is_over:
                 with contextlib.suppress(ClusterTimeoutError):
@@ -384,18 +302,11 @@ class ResourceManager:
 
 @contextmanager
 def unknown_told(what: str) -> Iterator[None]:
-    """Turns the RM's 404 for an application into our error."""
+    """Turns what the RM says of an application that it does not know into our error."""
     try:
         yield
-    except ClusterError as error:
-        if not _is_unknown(error):
-            raise
+    except ApplicationUnknownError as unknown:
         raise ApplicationNotFoundError(
             f"{what}: the ResourceManager does not know this application. Check the ID; "
             "YARN forgets applications some time after they have ended. Known ones: knit list"
-        ) from error
-
-
-def _is_unknown(error: ClusterError) -> bool:
-    # 400 is for what does not even look like an ID.
-    return error.status in (400, 404) and not isinstance(error, WrongPortError)
+        ) from unknown.error

@@ -1,0 +1,1 @@
+"""Hadoop's RPC: protocol buffers over SASL, without a JVM."""

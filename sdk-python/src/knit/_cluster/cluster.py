@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.key_provider import KeyManagementServer
 from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
@@ -129,7 +131,42 @@ class Cluster:
     @cached_property
     def files(self) -> WebHdfs:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
+        return WebHdfs(
+            self._http,
+            self.config.name_nodes,
+            timeout=self.timeout,
+            by_token=self.config.kerberos,
+        )
+
+    def file_system(self, url: str, *, past_gateway: bool = False) -> WebHdfs:
+        """
+        Any file system by its address, `hdfs://host:port` or `hdfs://nameservice`.
+
+        Args:
+            url: Its address; without a path.
+            past_gateway: Whether to leave `knit.webhdfs.url` out, which is for the cluster's own.
+
+        Raises:
+            ConfigurationError: Its NameNode's address is not known.
+        """
+        if url == self.config.default_fs and not past_gateway:
+            return self.files
+        config = self.config.with_properties({"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""})
+        return WebHdfs(
+            self._http, config.name_nodes, timeout=self.timeout, by_token=config.kerberos
+        )
+
+    def key_management_server(self, uri: str) -> KeyManagementServer:
+        """
+        What keeps the keys of encryption zones.
+
+        Args:
+            uri: Where, `kms://https@host:port/kms`.
+
+        Raises:
+            ConfigurationError: It is not of this form.
+        """
+        return KeyManagementServer(self._http, uri, timeout=self.timeout)
 
     def close(self) -> None:
         """Closes the connections."""

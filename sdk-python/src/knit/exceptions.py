@@ -275,6 +275,8 @@ class ClusterError(YARNException):
         """The HTTP status that came back; None if there was no answer."""
         self.exception: str | None = None
         """What Hadoop calls the failure, `AccessControlException`; None where it has no word."""
+        self._is_lasting = False
+        """Whether trying again cannot help, as with a certificate that is not trusted."""
 
 
 class ClusterUnreachableError(ClusterError, ConnectionError):
@@ -312,6 +314,9 @@ class WrongPortError(ClusterError):
 class StandbyError(ClusterError):
     """Every address answered, and each of them is on standby, or still starting."""
 
+    _is_starting = False
+    """Whether one of them said that it is only not ready yet."""
+
 
 CLUSTER_SILENCE = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
 """What is said of a cluster that does not answer now, and may in a moment. Not public."""
@@ -335,6 +340,9 @@ class ClusterFileExistsError(ClusterError, FileExistsError):
 
 class SafeModeError(ClusterError):
     """The NameNode is in safe mode and accepts no changes."""
+
+    ends_by_itself = False
+    """Whether it says that it will leave it by itself, as after its start."""
 
 
 class QuotaExceededError(ClusterError):

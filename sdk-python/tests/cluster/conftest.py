@@ -7,12 +7,18 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeCluster]:
     with FakeCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    return Pauses(monkeypatch)
 
 
 @pytest.fixture

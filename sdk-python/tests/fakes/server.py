@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -64,12 +65,21 @@ class FakeServer:
         self.requests: list[Request] = []
         self.answers_with: Callable[[Request], Answer | None] | None = None
         """Asked first; None from it means the usual answer."""
+        self._connections: set[socket.socket] = set()
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
             wbufsize = -1
+
+            def setup(self) -> None:
+                super().setup()
+                server._connections.add(self.connection)
+
+            def finish(self) -> None:
+                server._connections.discard(self.connection)
+                super().finish()
 
             def serve(self) -> None:
                 parts = urlsplit(self.path)
@@ -140,6 +150,10 @@ class FakeServer:
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
+            # As a process that dies does, also for connections that are kept for later.
+            for connection in list(self._connections):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
 
 class FakeRpcPort:

@@ -49,6 +49,7 @@ class FakeResourceManager(FakeServer):
         self.standby = False
         self.starting = False
         """Whether it answers, but is not active yet."""
+        self.started_ms = WELL_DATED_FOREVER
         self.active_url: str | None = None
         """Where a standby RM sends its clients; None if it knows of no active one."""
         self.nodes = [FakeNode("node-1:45454"), FakeNode("node-2:45454", memory_mib=4096)]
@@ -167,7 +168,7 @@ class FakeResourceManager(FakeServer):
         return {
             "state": "STARTED",
             "haState": "STANDBY" if self.standby else "INITIALIZING" if self.starting else "ACTIVE",
-            "startedOn": WELL_DATED_FOREVER,
+            "startedOn": self.started_ms,
             "hadoopVersion": "3.4.2",
         }
 

@@ -24,6 +24,7 @@ from knit import (
     LogFormatError,
     LogsNotFoundError,
 )
+from knit._cluster import patience
 from knit._cluster.logs.node_file import Piece
 from knit._cluster.logs.reading import ByteReader
 from knit._handles import archived_logs
@@ -427,7 +428,7 @@ def test_a_follower_bears_a_cluster_that_does_not_answer() -> None:
 
 
 def test_a_follower_gives_up_a_cluster_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archived_logs, "RM_OUTAGE", timedelta())
+    monkeypatch.setattr(patience, "OUTAGE", timedelta())
     with pytest.raises(ClusterUnreachableError):
         Read(Archive(ClusterUnreachableError("no connection")), follow=True)
 

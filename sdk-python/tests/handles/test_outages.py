@@ -29,6 +29,7 @@ from knit import (
     WaitTimeoutError,
     YarnState,
 )
+from knit._cluster import patience
 from knit._handles import locating, log_stream
 from knit._values import deadlines
 from knit._values.access import Role
@@ -53,7 +54,7 @@ def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is waited for between tries is not what these tests are about."""
     for module in (log_stream, connection, locating):
         monkeypatch.setattr(module, "pauses", lambda *_: deadlines.pauses(0.01, 0.05))
-    monkeypatch.setattr(locating, "QUIET_SECONDS", 0)
+    monkeypatch.setattr(patience, "QUIET_SECONDS", 0)
 
 
 class Yarn:
@@ -116,7 +117,7 @@ def test_waiting_bears_a_resource_manager_that_does_not_answer(
 def test_waiting_gives_up_a_resource_manager_that_stays_away(
     yarn: Yarn, handle: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locating, "RM_OUTAGE", timedelta())
+    monkeypatch.setattr(patience, "OUTAGE", timedelta())
     yarn.first = [SILENCES[0]]
     with pytest.raises(ClusterUnreachableError):
         handle.wait()

@@ -75,6 +75,7 @@ def kerberized(fake: FakeCluster, **properties: str) -> Cluster:
     cluster.config = fake.config.with_properties(
         {
             "hadoop.security.authentication": "kerberos",
+            "knit.door": "rest",
             "yarn.resourcemanager.principal": "rm/_HOST@EXAMPLE.COM",
             "yarn.resourcemanager.address": "127.0.0.1:8032",
             **properties,

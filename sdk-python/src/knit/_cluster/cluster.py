@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,8 +12,9 @@ import attrs
 
 from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.key_provider import KeyManagementServer
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.ways import file_system
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
     Authentication,
@@ -24,10 +26,12 @@ from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
-from knit._cluster.yarn.rest_door import RestDoor
+from knit._cluster.yarn.ways import resource_manager_doors
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from knit._cluster.rpc.sasl import Identity
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -79,6 +83,8 @@ class Cluster:
         self.tickets = tickets
         """Whose tickets are used; None on a cluster without Kerberos."""
         self._claimed = claimed
+        self._lock = threading.Lock()
+        self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
         if tickets is not None:
             kerberos = KerberosAuthentication(
@@ -122,23 +128,28 @@ class Cluster:
         other._begin(self.config, self.timeout, self.tickets, claimed, user)
         return other
 
+    def _identity(self) -> Identity:
+        """Who we are to a daemon that is spoken to by RPC."""
+        from knit._cluster.rpc.sasl import Identity
+
+        return Identity(
+            user=self.claimed_name,
+            tickets=self.tickets,
+            proxied_user=self._authentication.acting_for,
+        )
+
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """YARN. The first use may raise ConfigurationError."""
-        door = RestDoor(self._http, self.config.resource_managers)
-        return ResourceManager(door, timeout=self.timeout)
+        doors = resource_manager_doors(self.config, self._http, self._identity)
+        return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(
-            self._http,
-            self.config.name_nodes,
-            timeout=self.timeout,
-            by_token=self.config.kerberos,
-        )
+        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
 
-    def file_system(self, url: str, *, past_gateway: bool = False) -> WebHdfs:
+    def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
         """
         Any file system by its address, `hdfs://host:port` or `hdfs://nameservice`.
 
@@ -151,10 +162,15 @@ class Cluster:
         """
         if url == self.config.default_fs and not past_gateway:
             return self.files
-        config = self.config.with_properties({"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""})
-        return WebHdfs(
-            self._http, config.name_nodes, timeout=self.timeout, by_token=config.kerberos
-        )
+        key = f"{url} {past_gateway}"
+        with self._lock:
+            if key not in self._others:
+                own = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                config = self.config.with_properties(own)
+                self._others[key] = file_system(
+                    config, self._http, self._identity, timeout=self.timeout
+                )
+            return self._others[key]
 
     def key_management_server(self, uri: str) -> KeyManagementServer:
         """
@@ -171,6 +187,12 @@ class Cluster:
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
+        # Those that were never used are not made to be closed.
+        for name in ("resource_manager", "files"):
+            if (used := self.__dict__.get(name)) is not None:
+                used.close()
+        for other in self._others.values():
+            other.close()
 
     def __enter__(self) -> Cluster:
         return self

@@ -77,4 +77,4 @@ def _by_user_info(
 ) -> str | None:
     door = RestDoor(http, config.resource_managers)
     name = door.requested_user(Deadline.after(timeout))
-    return name if authentication.has_proved(door.daemon.active_url) else None
+    return name if authentication.has_proved(door.address) else None

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._handles.locating import LONGEST_DEPARTURE, RM_OUTAGE, Notice
+from knit._cluster import patience
+from knit._cluster.patience import Notice
+from knit._handles.locating import LONGEST_DEPARTURE
 from knit._handles.yarn import Archive
 from knit._values.deadlines import Deadline
 from knit._values.logs import Identity
@@ -122,7 +124,7 @@ class ArchiveReader:
                 logs = self._archive.look()
             except CLUSTER_SILENCE as error:
                 if outage.at == math.inf:
-                    outage = Deadline.after(RM_OUTAGE)
+                    outage = Deadline.after(patience.OUTAGE)
                 if not self._request.follow or outage.is_over:
                     raise
                 notice.waiting(f"{error.message} Trying again.")

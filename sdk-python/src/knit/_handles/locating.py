@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from knit._cluster import patience
+from knit._cluster.patience import Notice
 from knit._handles.yarn import Yarn
 from knit._values.access import Role
 from knit._values.deadlines import Deadline, Pause, pauses
@@ -24,14 +24,6 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     from knit._wire.tls import ClientTls
 
-RM_OUTAGE = timedelta(minutes=15)
-"""
-How long a ResourceManager that does not answer is waited for.
-
-Application Masters and nodes give up theirs after as long, by Hadoop's own default
-(`yarn.resourcemanager.connect.max-wait.ms`), so little outlives a longer outage.
-"""
-
 LEAST_QUESTION = timedelta(seconds=1)
 """A question has this much time, even if less is left: without any, nothing could be known."""
 
@@ -40,25 +32,6 @@ FAILURES_OF_ONE_THAT_LEAVES = 6
 
 LONGEST_DEPARTURE = timedelta(minutes=6)
 """An Application Master that has no containers any more stays five minutes at most (`linger`)."""
-
-QUIET_SECONDS = 5.0
-"""Waiting for longer than this is told."""
-
-_log = logging.getLogger("knit")
-
-
-class Notice:
-    """Tells in the log what is waited for: after some seconds, and again when that changes."""
-
-    def __init__(self, *, at_once: bool = False) -> None:
-        self._loud_at = time.monotonic() + (0 if at_once else QUIET_SECONDS)
-        self._said: str | None = None
-
-    def waiting(self, sentence: str) -> None:
-        """It is still waited, for this."""
-        if sentence != self._said and time.monotonic() >= self._loud_at:
-            self._said = sentence
-            _log.warning("%s", sentence)
 
 
 class Locator:
@@ -90,7 +63,7 @@ class Locator:
         What YARN says now; a ResourceManager that does not answer is asked again.
 
         Args:
-            deadline: When to give up; at the latest that is after `RM_OUTAGE`.
+            deadline: When to give up; at the latest that is after `patience.OUTAGE`.
             pause: How to wait.
             from_the_start: Whether one that has never answered is waited for, too.
 
@@ -165,7 +138,7 @@ class Locator:
         *,
         from_the_start: bool = False,
     ) -> ApplicationReport:
-        outage, steps, notice = Deadline.after(RM_OUTAGE), pauses(0.1, 2.0), Notice()
+        outage, steps, notice = Deadline.after(patience.OUTAGE), pauses(0.1, 2.0), Notice()
         while True:
             try:
                 report = ask()

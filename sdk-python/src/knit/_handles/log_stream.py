@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from knit._handles.locating import Notice
+from knit._cluster.patience import Notice
 from knit._handles.log_lines import Lines
 from knit._values.deadlines import Deadline, Pause, pauses
 from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine

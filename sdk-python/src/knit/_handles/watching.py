@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from knit._handles.locating import Notice as Waiting
+from knit._cluster.patience import Notice as Waiting
 from knit._handles.session import Session
 from knit._values.deadlines import Deadline, Pause, pauses
 from knit._values.references import Position

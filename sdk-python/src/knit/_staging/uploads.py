@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
+import logging
 import re
 import secrets
 import threading
@@ -22,6 +24,7 @@ from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
 from knit._values.paths import reason
 from knit.exceptions import (
+    CLUSTER_SILENCE,
     ClusterError,
     ClusterFileNotFoundError,
     ClusterResponseError,
@@ -34,9 +37,23 @@ USE_MARK = ".used"
 #: A DataNode makes the file on its own time: it may do so after the client broke off.
 _LATE_CREATION = timedelta(seconds=2)
 _DISCARD_INTERVAL = timedelta(milliseconds=100)
+UPLOAD_TRIES = 3
+"""
+So often a file is sent that breaks on its way, as in a failover: a DataNode bears that one by
+itself, and another NameNode's restart for as long as its own client is told to.
+"""
+#: What a DataNode says whose own connection to the NameNode broke.
+_LOST_BY_A_DATA_NODE = (
+    "ConnectException",
+    "EOFException",
+    "NoRouteToHostException",
+    "SocketException",
+    "SocketTimeoutException",
+)
 #: A use within this time of the last one is not noted again.
 _TOUCH_INTERVAL = timedelta(hours=1)
 _HASH_BLOCK_BYTES = 1 << 20
+_log = logging.getLogger("knit")
 # YARN unpacks by the end of the URL, so these are kept; of two parts where it takes two.
 _ARCHIVE_EXTENSIONS = (".tar.gz", ".tgz", ".tar", ".zip", ".jar")
 
@@ -70,7 +87,7 @@ class Uploads:
         target = f"{self._directory.root}/cache/{name}"
         found = self._directory.files.find(target)
         if found is not None and found.size_bytes == size_bytes:
-            self._touch(found)
+            self._touch(found, before_upload)
             counter.cached(shown)
         else:
             counter.expect(size_bytes)
@@ -107,6 +124,31 @@ class Uploads:
         counter: Counter,
     ) -> FileStatus:
         self._directory.prepare()
+        for attempt in itertools.count(1):
+            sent = 0
+
+            def count(size: int) -> None:
+                nonlocal sent
+                sent += size
+                counter.sent(shown, size)
+
+            try:
+                return self._send(path, target, digest, size_bytes, count)
+            except ClusterError as error:
+                if attempt == UPLOAD_TRIES or not (_is_of_the_cluster(error) and sent):
+                    raise
+                _log.warning("%s Sending %s once more.", error.message, shown)
+                counter.sent(shown, -sent)
+        raise AssertionError
+
+    def _send(
+        self,
+        path: Path,
+        target: str,
+        digest: str,
+        size_bytes: int,
+        count: Callable[[int], None],
+    ) -> FileStatus:
         directory, _, name = target.rpartition("/")
         part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
         try:
@@ -117,7 +159,7 @@ class Uploads:
                     reader,
                     size_bytes=size_bytes,
                     permission=FILE_PERMISSION,
-                    progress=lambda count: counter.sent(shown, count),
+                    progress=count,
                 )
             if reader.digest.hexdigest() != digest:
                 raise _changed(path)
@@ -153,12 +195,13 @@ class Uploads:
             "it. Try again."
         )
 
-    def _touch(self, status: FileStatus) -> None:
+    def _touch(self, status: FileStatus, before: Callable[[], None]) -> None:
         """Notes the use, for the sweep. Never the modification time: YARN compares that."""
         if self._directory.is_within(
             _TOUCH_INTERVAL, max(status.access_time_ms, status.modify_time_ms)
         ):
             return
+        before()  # a file system in safe mode is waited for there
         try:
             self._directory.files.set_times(status.path, access_time_ms=self._directory.now_ms())
         except ClusterResponseError:
@@ -169,6 +212,11 @@ class Uploads:
                 _TOUCH_INTERVAL, marked.modify_time_ms
             ):
                 self._directory.files.create(mark, b"", permission=FILE_PERMISSION, overwrite=True)
+
+
+def _is_of_the_cluster(error: ClusterError) -> bool:
+    """Whether it broke because a daemon went away, or another one took over."""
+    return isinstance(error, CLUSTER_SILENCE) or error.exception in _LOST_BY_A_DATA_NODE
 
 
 class _StoppedError(Exception):

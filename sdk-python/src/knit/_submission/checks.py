@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
-from knit._cluster.rest.answer_errors import first_line
+from knit._cluster.patience import SAFE_MODE
 from knit._cluster.yarn.nodes import NewApplication
 from knit._cluster.yarn.queue_names import nearest, open_queues
 from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._submission.node_checks import check_nodes
 from knit._submission.sizes import beyond_nodes, beyond_queue, check_maximum, check_named, cores
 from knit._submission.spec_checks import check_spec
-from knit._values.nodes import NodeReport, NodeState
 from knit._values.queues import QueueReport, QueueState
 from knit._values.spec import ApplicationSpec
 from knit.exceptions import (
@@ -42,12 +42,6 @@ LARGEST_CLOCK_SKEW = timedelta(minutes=5)
 def check_resource_manager(facts: ClusterFacts) -> str:
     """The RM answers on its web port, and is active."""
     info = facts.info
-    if info.ha_state == "INITIALIZING":
-        raise StandbyError(
-            f"The ResourceManager at {info.url} answers, but is still starting. Try again in a few "
-            "seconds.",
-            url=info.url,
-        )
     if info.ha_state not in ("ACTIVE", ""):
         raise StandbyError(
             f"The ResourceManager at {info.url} answers, but is {info.ha_state}. Name the active "
@@ -60,12 +54,12 @@ def check_resource_manager(facts: ClusterFacts) -> str:
 def check_file_system(facts: ClusterFacts) -> str:
     """The NameNode answers WebHDFS on its web port, and is active."""
     home = facts.home
-    return f"The NameNode at {facts.files.daemon.active_url} answers; your home is {home}."
+    return f"The NameNode at {facts.files.address} answers; your home is {home}."
 
 
 def check_home_directory(facts: ClusterFacts) -> str:
     """The home directory exists and can be written to; so does `.knit` in it, if it is there."""
-    home, url = facts.home, facts.files.daemon.active_url
+    home, url = facts.home, facts.files.address
     user = facts.files.user
     try:
         status = facts.files.status(home)
@@ -91,7 +85,7 @@ def check_home_directory(facts: ClusterFacts) -> str:
 
 
 def _check_home_can_be_made(facts: ClusterFacts, home: str) -> str:
-    url, user = facts.files.daemon.active_url, facts.files.user
+    url, user = facts.files.address, facts.files.user
     parent = home.rpartition("/")[0] or "/"
     while parent != "/" and facts.files.find(parent) is None:
         parent = parent.rpartition("/")[0] or "/"
@@ -108,65 +102,22 @@ def _check_home_can_be_made(facts: ClusterFacts, home: str) -> str:
     return f"The home directory {home} does not exist yet and can be made."
 
 
-def check_safe_mode(facts: ClusterFacts) -> str:
-    """The NameNode takes changes."""
+def check_safe_mode(facts: ClusterFacts, *, patience: timedelta | None = None) -> str:
+    """
+    The NameNode takes changes.
+
+    Args:
+        facts: The cluster.
+        patience: How long one is waited for that will leave safe mode by itself. Default: as long
+            as any answer.
+    """
     try:
         facts.files.status(facts.home)
     except ClusterFileNotFoundError:
         return "Without a home directory there is nothing to try it on."
     # Makes nothing, for it is there, but is refused where no change is accepted.
-    facts.files.make_directories(facts.home)
+    facts.files.make_directories(facts.home, timeout=patience)
     return "The file system takes changes."
-
-
-#: What to do about nodes that are not running, by YARN's word for what they are.
-_NODE_ADVICE = {
-    "UNHEALTHY": (
-        "Mend what is reported: the node's health script, or full or broken disks "
-        "(yarn.nodemanager.disk-health-checker)"
-    ),
-    "LOST": "See whether their NodeManagers run and reach the ResourceManager",
-    "REBOOTED": "Wait: they are coming back",
-    "SHUTDOWN": "Start their NodeManagers",
-    "DECOMMISSIONED": "Administrators took them out; ask them",
-    "DECOMMISSIONING": "Administrators are taking them out; ask them",
-}
-_LONGEST_REPORT = 300
-_MOST_NODES_TOLD = 5
-
-
-def check_nodes(facts: ClusterFacts) -> str:
-    """Some node is up."""
-    running = [node for node in facts.nodes if node.is_running]
-    others = [node for node in facts.nodes if not node.is_running]
-    if not running:
-        states = sorted({node.state.value for node in others})
-        advice = "; ".join(_NODE_ADVICE[state] for state in states if state in _NODE_ADVICE) or (
-            "Start a NodeManager, or look at its log for why the ResourceManager does not take it"
-        )
-        raise ResourcesUnavailableError(
-            f"The cluster has no running node ({_nodes(others) or 'none at all'}). {advice}. "
-            "Where nodes are added on demand, or the ResourceManager has just taken over, "
-            "applications may be submitted all the same: they wait.",
-            url=facts.info.url,
-        )
-    total = sum(node.total.memory_mib for node in running)
-    free = sum(node.available.memory_mib for node in running)
-    count = "1 node is" if len(running) == 1 else f"{len(running)} nodes are"
-    unhealthy = [node for node in others if node.state is NodeState.UNHEALTHY]
-    also = f" Not in use: {_nodes(unhealthy)}." if unhealthy else ""
-    return f"{count} running, with {free} of {total} MiB free.{also}"
-
-
-def _nodes(nodes: Sequence[NodeReport]) -> str:
-    """A few nodes with their states and what YARN reports of their health."""
-    told = [
-        f"{node.node_id} {node.state.value}"
-        + (f": {first_line(node.health_report, _LONGEST_REPORT)}" if node.health_report else "")
-        for node in nodes[:_MOST_NODES_TOLD]
-    ]
-    more = len(nodes) - len(told)
-    return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
 def check_submission(facts: ClusterFacts) -> str:
@@ -263,7 +214,12 @@ def advise(
         # Of nodes of about one size each has room for what the average has: no need to list them.
         average_mib = metrics.total_mib / metrics.active_nodes
         average_vcores = metrics.total_vcores / metrics.active_nodes
-        large = [r for r in requests if r.memory_mib > average_mib or r.vcores > average_vcores]
+        # Of those that are about to come back each may be large enough.
+        large = (
+            []
+            if facts.nodes_may_return
+            else [r for r in requests if r.memory_mib > average_mib or r.vcores > average_vcores]
+        )
         if large:
             running = [node for node in facts.nodes if node.is_running]
             advice += filter(None, (beyond_nodes(request, running) for request in large))
@@ -394,7 +350,7 @@ def _checks_of_a_submission(
 
     def home() -> list[str]:
         check_home_directory(facts)
-        check_safe_mode(facts)
+        check_safe_mode(facts, patience=SAFE_MODE)
         return []
 
     def specified() -> list[str]:

@@ -15,13 +15,13 @@ from knit._submission.checks import (
     check_clock,
     check_file_system,
     check_home_directory,
-    check_nodes,
     check_queue,
     check_resource_manager,
     check_safe_mode,
     check_submission,
 )
 from knit._submission.facts import _T, ClusterFacts
+from knit._submission.node_checks import await_nodes
 from knit.exceptions import KnitError
 
 
@@ -93,7 +93,7 @@ def _diagnose_resource_manager(
     if not _step(results, "resource manager", lambda: check_resource_manager(facts)):
         return
     _step(results, "clock", lambda: check_clock(facts))
-    _step(results, "nodes", lambda: check_nodes(facts))
+    _step(results, "nodes", lambda: await_nodes(facts))
     _step(results, "submission", lambda: check_submission(facts))
     if queue is not None:
         _step(results, "queue", lambda: check_queue(facts, queue))

@@ -9,8 +9,14 @@ from typing import TypeVar
 import attrs
 
 from knit._cluster.cluster import Cluster
-from knit._cluster.hdfs.webhdfs import WebHdfs
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication
+from knit._cluster.hdfs.file_system import FileSystem
+from knit._cluster.patience import Patience, may_lack_nodes
+from knit._cluster.yarn.nodes import (
+    ClusterInfo,
+    ClusterMetrics,
+    NewApplication,
+    starting_error,
+)
 from knit._values.nodes import NodeReport
 from knit._values.queues import QueueReport
 from knit.exceptions import ClusterError
@@ -47,9 +53,38 @@ class ClusterFacts:
             found: _T = self._known[name]  # type: ignore[assignment]
             return found
 
+    def forget(self, *names: str) -> None:
+        """These questions are asked again when next the answer is wanted."""
+        for name in names:
+            with self._locks[name]:
+                self._known.pop(name, None)
+
     @property
     def info(self) -> ClusterInfo:
-        return self._once("info", self._cluster.resource_manager.cluster_info)
+        """Of one that is starting it is waited for that it has started: it knows nothing before."""
+        return self._once("info", self._started_info)
+
+    def _started_info(self) -> ClusterInfo:
+        manager = self._cluster.resource_manager
+        deadline = manager.deadline(None)
+
+        def ask() -> ClusterInfo:
+            info = manager.cluster_info(timeout=deadline.remaining)
+            if info.ha_state == "INITIALIZING":
+                raise starting_error(info, "Asking the ResourceManager who it is")
+            return info
+
+        return Patience(members=1).insist(ask, deadline)
+
+    @property
+    def nodes_may_return(self) -> bool:
+        """Whether the ResourceManager was started so short a time ago that nodes may yet come."""
+        return may_lack_nodes(self.info.started_time, self.info.server_time)
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether there are several ResourceManagers, of which one is active."""
+        return self._cluster.config.get_bool("yarn.resourcemanager.ha.enabled")
 
     @property
     def metrics(self) -> ClusterMetrics:
@@ -88,6 +123,6 @@ class ClusterFacts:
         return self._once("home", self._cluster.files.home_directory)
 
     @property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system itself, for questions about single paths."""
         return self._cluster.files

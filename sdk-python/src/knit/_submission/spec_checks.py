@@ -132,7 +132,7 @@ def _places(facts: ClusterFacts, spec: ApplicationSpec) -> Iterator[str]:
         for name, service in spec.services.items()
         if service.placement is not None and (service.placement.nodes or service.placement.racks)
     }
-    if not placements:
+    if not placements or facts.nodes_may_return:
         return
     try:
         nodes = [node for node in facts.nodes if node.is_running]

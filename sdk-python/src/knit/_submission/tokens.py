@@ -117,7 +117,10 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
 def _of_file_system(cluster: Cluster, fs: FileSystem, by_whom: str) -> Callable[[], Token]:
     def fetch() -> Token:
         token = cluster.file_system(fs.url).delegation_token(by_whom)
-        if not token.service:
+        by_gateway = fs.url == cluster.config.default_fs and cluster.config.get(
+            WEBHDFS_URL_PROPERTY
+        )
+        if by_gateway and not token.service:
             # HttpFS issues tokens of its own, which look like the NameNode's and name no service.
             token = _of_name_node(cluster, fs, by_whom)
         return token.replace(kind=HDFS_KIND, service=_service(cluster, fs.url, token))
@@ -128,19 +131,15 @@ def _of_file_system(cluster: Cluster, fs: FileSystem, by_whom: str) -> Callable[
 def _of_name_node(cluster: Cluster, fs: FileSystem, by_whom: str) -> Token:
     """By the NameNode itself, past the gateway that the configuration names."""
     try:
-        token = cluster.file_system(fs.url, past_gateway=True).delegation_token(by_whom)
-        if token.service:
-            return token
-        said = "its tokens are those of HttpFS too"
+        return cluster.file_system(fs.url, past_gateway=True).delegation_token(by_whom)
     except KnitError as error:
-        said = str(error)
-    gateway = cluster.config.get(WEBHDFS_URL_PROPERTY) or "what answers there"
-    raise TokenUnavailableError(
-        f"Containers need a delegation token of the NameNode of {fs.url}. {gateway} is HttpFS, "
-        f"whose own tokens are good for HttpFS alone, and the NameNode gave none ({said}). Make "
-        "the NameNode reachable from here, by RPC (dfs.namenode.rpc-address) or by its web server "
-        "(dfs.namenode.https-address), as in the cluster's hdfs-site.xml."
-    )
+        gateway = cluster.config.get(WEBHDFS_URL_PROPERTY)
+        raise TokenUnavailableError(
+            f"Containers need a delegation token of the NameNode of {fs.url}. {gateway} is HttpFS, "
+            f"whose own are good for HttpFS alone, and the NameNode gave none ({error}). Make the "
+            "NameNode reachable from here, by RPC (dfs.namenode.rpc-address) or by its web server "
+            "(dfs.namenode.https-address), as in the cluster's hdfs-site.xml."
+        ) from error
 
 
 def _service(cluster: Cluster, url: str, token: Token) -> str:

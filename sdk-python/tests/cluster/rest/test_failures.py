@@ -30,6 +30,7 @@ from knit.exceptions import (
     WrongPortError,
 )
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 from tests.fakes.server import Answer, FakeRpcPort, closed_port
 from tests.fakes.yarn import FakeResourceManager
 
@@ -211,26 +212,7 @@ class TestTime:
             replacement.stop()
 
 
-class Pauses(list[float]):
-    """What was slept, while the clock went on without anybody's waiting."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__()
-        self.meanwhile: Callable[[], None] = lambda: None
-        monotonic = time.monotonic
-        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + sum(self))
-        monkeypatch.setattr(time, "sleep", self._sleep)
-
-    def _sleep(self, seconds: float) -> None:
-        self.append(seconds)
-        self.meanwhile()
-
-
 class TestPairs:
-    @pytest.fixture
-    def pauses(self, monkeypatch: pytest.MonkeyPatch) -> Pauses:
-        return Pauses(monkeypatch)
-
     @pytest.fixture
     def other(self) -> Iterator[FakeResourceManager]:
         server = FakeResourceManager()
@@ -292,14 +274,9 @@ class TestPairs:
             assert len(cluster.resource_manager.nodes()) == 2
         assert len(pauses) == 3
 
-    @pytest.mark.parametrize(("allowed", "waited"), [(60, 10), (3, 3)])
-    def test_a_failover_that_does_not_come_is_waited_for_so_long(
-        self,
-        fake: FakeCluster,
-        other: FakeResourceManager,
-        pauses: Pauses,
-        allowed: int,
-        waited: int,
+    @pytest.mark.parametrize("allowed", [60, 3])
+    def test_a_failover_that_does_not_come_is_waited_for_as_long_as_a_call_may_take(
+        self, fake: FakeCluster, other: FakeResourceManager, pauses: Pauses, allowed: int
     ) -> None:
         fake.resource_manager.standby = other.standby = True
         urls = f"{fake.resource_manager.url},{other.url}"
@@ -308,10 +285,8 @@ class TestPairs:
             pytest.raises(StandbyError),
         ):
             cluster.resource_manager.nodes()
-        assert sum(pauses) <= waited
-        assert pauses, "it was not waited for at all"
         # What the questions themselves took is not slept.
-        assert sum(pauses) > waited / 2
+        assert allowed / 2 < sum(pauses) <= allowed
 
     def test_one_dead_and_one_standby_says_both(self, fake: FakeCluster) -> None:
         fake.resource_manager.standby = True

@@ -339,3 +339,22 @@ class TestRecovery:
         manager.answers_with = slow
         with pytest.raises(SubmissionError, match="no such token"):
             cluster.resource_manager.submit(attrs.evolve(SUBMISSION, application_id=new))
+
+    def test_what_was_lost_with_the_one_that_took_it_is_handed_in_again(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        """It said 202, and was gone before it had written it down; another one took over."""
+        manager = fake.resource_manager
+        new = cluster.resource_manager.new_application().application_id
+        lost: list[object] = []
+
+        def lose(request: Request) -> None:
+            if request.path.endswith(new) and not lost:
+                lost.append((manager.applications.pop(new), manager.submissions.pop(new)))
+
+        manager.answers_with = lose
+        submission = attrs.evolve(SUBMISSION, application_id=new)
+        assert cluster.resource_manager.submit(submission).state is YarnState.ACCEPTED
+        assert len(lost) == 1
+        submitted = [r for r in manager.asked(path="/ws/v1/cluster/apps") if r.method == "POST"]
+        assert len(submitted) == 2

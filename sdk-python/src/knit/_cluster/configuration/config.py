@@ -43,6 +43,7 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
 )
 
 CA_FILE_PROPERTY = "knit.tls.ca-file"
+DOOR_PROPERTY = "knit.door"
 CLASS_ARCHIVE_PROPERTY = "knit.am.class-archive"
 
 
@@ -61,6 +62,9 @@ class ClusterConfig:
     * `knit.resourcemanager.url`: base URLs of the RM, comma-separated, in place of what the
       `yarn.resourcemanager.*` properties say; for gateways such as Knox.
     * `knit.webhdfs.url`: the same for WebHDFS or HttpFS, without the `/webhdfs/v1`.
+    * `knit.door`: `rest` or `rpc`, how to speak to the RM and the NameNode. Default: `auto`, which
+      is what the cluster lets us in by: REST, and where that is closed, or answers everybody
+      though the cluster has Kerberos, Hadoop's RPC.
     * `knit.tls.ca-file`: a PEM file with the authorities that sign the cluster's https
       certificates. Default: those this machine trusts.
     * `knit.am.class-archive`: `false` has nodes keep no archive of classes beside the Application
@@ -193,6 +197,21 @@ class ClusterConfig:
     def application_classpath(self) -> tuple[str, ...]:
         """Where a node finds Hadoop's jars, in its own variables."""
         return tuple(self.get_list("yarn.application.classpath"))
+
+    @property
+    def door(self) -> str:
+        """
+        `auto`, `rest` or `rpc`.
+
+        Raises:
+            ConfigurationError: It is something else.
+        """
+        value = (self.get(DOOR_PROPERTY) or "auto").lower()
+        if value not in ("auto", "rest", "rpc"):
+            raise ConfigurationError(
+                f"{DOOR_PROPERTY} is {value!r} in {self.where}. It is auto, rest or rpc."
+            )
+        return value
 
     @property
     def class_archive(self) -> bool:

@@ -38,32 +38,53 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
-STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
 _IMPERSONATION = re.compile(
     r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
     r"Unauthorized connection for super-user: (\S+)"
 )
+STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
+#: Not where an administrator had it enter, or its disks are full.
+_LEAVES_SAFE_MODE = "will be turned off automatically"
 
 
 def is_standby(response: Response) -> bool:
     """Whether it comes from the member of an HA pair that is not active, or not yet ready."""
-    if response.status == 403 or response.status >= 500:
-        return remote_exception(response).get("exception") in STANDBY_EXCEPTIONS
+    remote = remote_exception(response)
+    if remote:
+        return means_standby(*_told(remote))
     if "json" in response.headers.get("content-type", ""):
         return False
     return len(response.body) < 4096 and bool(_STANDBY_TEXT.search(response.text))
 
 
+def means_standby(name: str, message: str) -> bool:
+    """Whether an exception comes from one that is not active, or not yet ready."""
+    return name in STANDBY_EXCEPTIONS and not _is_safe_mode(name, message)
+
+
+def _is_safe_mode(name: str, message: str) -> bool:
+    """Of a pair, the active NameNode in safe mode says so within a RetriableException."""
+    return name == "SafeModeException" or "is in safe mode" in message
+
+
+def _told(remote: Mapping[str, Any]) -> tuple[str, str]:
+    """The exception's class and message."""
+    return str(remote.get("exception", "")), str(remote.get("message", ""))
+
+
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
     location = response.headers.get("location")
     active = f" It takes {_base(location)} for the active one." if location else ""
-    return StandbyError(
+    error = StandbyError(
         f"{what}: the {daemon.name} at {_base(response.url)} is on standby, or not ready yet."
         f"{active} Name the active one, or both with Hadoop's HA properties; if this is a "
         "failover, try again in a moment.",
         url=response.url.partition("?")[0],
         status=response.status,
     )
+    error.exception = remote_exception(response).get("exception")
+    error._is_starting = error.exception == "RetriableException"
+    return error
 
 
 def remote_exception(response: Response) -> Mapping[str, Any]:
@@ -173,22 +194,21 @@ def not_the_daemon(url: str, what: str, daemon: Daemon, found: str | None) -> Wr
 def _remote_error(
     remote: Mapping[str, Any], response: Response, what: str, daemon: Daemon
 ) -> ClusterError:
-    name = str(remote.get("exception", ""))
-    said = first_line(str(remote.get("message", "")))
+    name, message = _told(remote)
     url = response.url.partition("?")[0]
-    if name in STANDBY_EXCEPTIONS:
+    if means_standby(name, message):
         return standby_error(response, what, daemon)
-    if said.startswith("Invalid operation") and daemon is NAME_NODE:
+    if message.startswith("Invalid operation") and daemon is NAME_NODE:
         # Of all that WebHDFS offers, a DataNode only moves data.
         return not_the_daemon(url, what, daemon, DATA_NODE.name)
     return exception_error(
-        name, said, what, daemon, place=_base(url), url=url, status=response.status
+        name, message, what, daemon, place=_base(url), url=url, status=response.status
     )
 
 
 def exception_error(
     name: str,
-    said: str,
+    message: str,
     what: str,
     daemon: Daemon,
     *,
@@ -201,16 +221,17 @@ def exception_error(
 
     Args:
         name: Its class, without the package.
-        said: Its message.
+        message: Its message, perhaps with its stack.
         what: What was tried.
         daemon: Who said so.
         place: Where that is, for people.
         url: The same, for programs.
         status: The HTTP status that came with it, if any did.
     """
+    said = first_line(message) or "without a word"
     kind: type[ClusterError] = ClusterResponseError
     hint = f"Look into the log of the {daemon.name}."
-    if name == "SafeModeException" or "is in safe mode" in said:
+    if _is_safe_mode(name, message):
         kind, hint = (
             SafeModeError,
             (
@@ -254,6 +275,8 @@ def exception_error(
         status=status,
     )
     error.exception = name or None
+    if isinstance(error, SafeModeError):
+        error.ends_by_itself = _LEAVES_SAFE_MODE in message
     return error
 
 

@@ -29,16 +29,16 @@ RESOURCE_MANAGER = Daemon(
     "ResourceManager",
     "8088, or 8090 with https",
     "yarn.resourcemanager.webapp.address (or knit.resourcemanager.url)",
-    "8032",
-    "yarn.resourcemanager.address",
+    rpc_port="8032",
+    rpc_property="yarn.resourcemanager.address",
     greeting="/ws/v1/cluster/info",
 )
 NAME_NODE = Daemon(
     "NameNode",
     "9870, or 9871 with https; 50070 on Hadoop 2",
     "dfs.namenode.http-address (or knit.webhdfs.url)",
-    "8020",
-    "dfs.namenode.rpc-address (or fs.defaultFS)",
+    rpc_port="8020",
+    rpc_property="dfs.namenode.rpc-address (or fs.defaultFS)",
     acting_for="doas",
 )
 DATA_NODE = Daemon(

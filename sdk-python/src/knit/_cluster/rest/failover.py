@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from urllib3 import exceptions as urllib3_errors
 
+from knit._cluster.patience import Patience
 from knit._cluster.rest.answer_errors import (
     check_status,
     is_standby,
@@ -30,9 +30,6 @@ from knit.exceptions import (
     WrongPortError,
 )
 
-#: How long to wait for a pair on standby to finish its failover, and how often to ask.
-STANDBY_PATIENCE = timedelta(seconds=10)
-_STANDBY_PAUSE_SECONDS = 0.5
 #: With others still to try, a host that swallows packets does not get the whole time.
 _CONNECT_SECONDS = 4.0
 #: Of several failures, the first of these says most.
@@ -61,6 +58,7 @@ class DaemonClient:
         self.http = http
         self.daemon = daemon
         self.base_urls = tuple(base_urls)
+        self._patience = Patience(len(self.base_urls))
         # Written without a lock: a stale value costs one more try.
         self._active = 0
         self._clock = timedelta()
@@ -103,6 +101,8 @@ class DaemonClient:
         """
         Sends one request to the active member and returns its answer.
 
+        What passes by itself is waited for until the deadline: see `patience`.
+
         Args:
             method: GET, PUT, POST or DELETE.
             path: Below the base URL, with its leading slash.
@@ -121,8 +121,8 @@ class DaemonClient:
             KerberosRequiredError: It wants Kerberos.
         """
         repeatable = method == "GET" if repeatable is None else repeatable
-        patience = Deadline.after(min(STANDBY_PATIENCE, deadline.total))
-        while True:
+
+        def ask_all() -> Response:
             failures: list[ClusterError] = []
             order = self._order()
             for position, index in enumerate(order):
@@ -141,8 +141,6 @@ class DaemonClient:
                         redirects=redirects,
                         authenticate=authenticate,
                     )
-                except _UndecidedError as undecided:
-                    raise undecided.error from undecided.error.__cause__
                 except _TELLING as error:
                     failures.append(error)
                     if deadline.remaining_seconds <= 0:
@@ -150,11 +148,12 @@ class DaemonClient:
                 else:
                     self._active = index
                     return response
-            standby = any(isinstance(failure, StandbyError) for failure in failures)
-            waiting = min(patience.remaining_seconds, deadline.remaining_seconds)
-            if not standby or len(self.base_urls) == 1 or waiting < _STANDBY_PAUSE_SECONDS:
-                raise _summary(failures, what, self.daemon)
-            time.sleep(_STANDBY_PAUSE_SECONDS)
+            raise _summary(failures, what, self.daemon)
+
+        try:
+            return self._patience.insist(ask_all, deadline)
+        except _UndecidedError as undecided:
+            raise undecided.error from undecided.error.__cause__
 
     def _order(self) -> list[int]:
         active = self._active
@@ -201,6 +200,7 @@ class DaemonClient:
                     error, ClusterTimeoutError | WrongPortError | ClusterResponseError
                 ):
                     raise
+        self._patience.answered()
         there = http_time(response.headers.get("date"))
         if there is not None:
             self._clock = there - datetime.now(timezone.utc)
@@ -271,6 +271,7 @@ def _summary(failures: Sequence[ClusterError], what: str, daemon: Daemon) -> Clu
         url=chosen.url,
         status=chosen.status,
     )
+    error.__dict__.update(chosen.__dict__)
     error.__cause__ = chosen
     return error
 

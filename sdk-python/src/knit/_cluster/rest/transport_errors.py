@@ -88,17 +88,18 @@ def _tls_error(
             f"Correct {daemon.property}.",
             url=address,
         )
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return ClusterUnreachableError(
-            f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
-            "Name the authority that signed it, as a PEM file, in knit.tls.ca-file.",
-            url=address,
-        )
-    return ClusterUnreachableError(
+    said = (
         f"{what}: no TLS connection to {place} ({_reason(cause)}). Check the port and the "
-        "certificate of the server, and knit.tls.ca-file.",
-        url=address,
+        "certificate of the server, and knit.tls.ca-file."
     )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        said = (
+            f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
+            "Name the authority that signed it, as a PEM file, in knit.tls.ca-file."
+        )
+    failure = ClusterUnreachableError(said, url=address)
+    failure._is_lasting = True
+    return failure
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import attrs
 
+from knit._cluster.patience import Patience
 from knit._cluster.rest.daemons import Daemon
-from knit._cluster.rest.failover import STANDBY_PATIENCE
 from knit._cluster.rpc import problems
 from knit._cluster.rpc.connection import Answer, Connection, Endpoint
 from knit._cluster.rpc.sasl import Identity
@@ -27,7 +26,6 @@ from knit._cluster.rpc.wire import MESSAGES, STATUS_SUCCESS, frame, request_head
 from knit._values.deadlines import Deadline
 from knit.exceptions import ClusterError, ClusterTimeoutError, ClusterUnreachableError, StandbyError
 
-_STANDBY_PAUSE_SECONDS = 0.5
 #: With others still to try, a host that swallows packets does not get the whole time.
 _CONNECT_SECONDS = 4.0
 _ALONE_CONNECT_SECONDS = 20.0
@@ -46,6 +44,14 @@ class Protocol:
     schema: Schema
     """Its messages: of a method `do`, `DoRequest` and `DoResponse`."""
     version: int = 1
+
+
+class _UndecidedError(Exception):
+    """A call may have been carried out, and must not be made again."""
+
+    def __init__(self, error: ClusterError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class _Process:
@@ -87,6 +93,7 @@ class RpcClient:
         self._protocol = protocol
         self._identity = identity
         self._process = _Process()
+        self._patience = Patience(len(self.endpoints))
         # Written without a lock: a stale value costs one more try.
         self._active = 0
 
@@ -131,13 +138,13 @@ class RpcClient:
 
         Raises:
             ClusterError: By what it was; `exception` has Hadoop's word where it said one.
-            KerberosError: No ticket, or none that the server takes.
+            KerberosError: No ticket, or none that serves.
         """
         name = method[0].upper() + method[1:]
         request = self._protocol.schema.new(f"{name}Request", **fields)
         call = _Call(method, request, self._here().call_id())
-        patience = Deadline.after(min(STANDBY_PATIENCE, deadline.total))
-        while True:
+
+        def ask_all() -> Any:
             failures: list[ClusterError] = []
             order = self._order()
             for position, index in enumerate(order):
@@ -148,7 +155,7 @@ class RpcClient:
                     )
                 except problems.BrokenError as broken:
                     if not repeatable:
-                        raise broken.error from broken.__cause__
+                        raise _UndecidedError(broken.error) from broken.__cause__
                     failures.append(broken.error)
                 except _TELLING as error:
                     failures.append(error)
@@ -157,11 +164,12 @@ class RpcClient:
                     return self._read(f"{name}Response", answer, index, what)
                 if deadline.remaining_seconds <= 0:
                     break
-            waiting = min(patience.remaining_seconds, deadline.remaining_seconds)
-            if len(self.endpoints) == 1 or waiting < _STANDBY_PAUSE_SECONDS:
-                raise _summary(failures, what, self.daemon)
-            # A standby ResourceManager does not listen at all.
-            time.sleep(_STANDBY_PAUSE_SECONDS)
+            raise _summary(failures, what, self.daemon)
+
+        try:
+            return self._patience.insist(ask_all, deadline)
+        except _UndecidedError as undecided:
+            raise undecided.error from undecided.__cause__
 
     def _order(self) -> list[int]:
         active = self._active
@@ -186,6 +194,7 @@ class RpcClient:
                     raise
             finally:
                 call.tries += 1
+        self._patience.answered()
         if answer.header.status != STATUS_SUCCESS:
             endpoint = self.endpoints[index]
             raise problems.said_no(
@@ -268,7 +277,7 @@ def _summary(failures: Sequence[ClusterError], what: str, daemon: Daemon) -> Clu
         f"{chosen.message} No other {daemon.name} answered either: {'; '.join(others)}.",
         url=chosen.url,
     )
-    error.exception = chosen.exception
+    error.__dict__.update(chosen.__dict__)
     error.__cause__ = chosen
     return error
 

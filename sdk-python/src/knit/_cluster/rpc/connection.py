@@ -89,8 +89,6 @@ class Connection:
 
     Raises:
         ClusterError: There is no connection, or the server does not want it.
-        GssError: The Kerberos library refuses.
-        SaslError: Both ends found no way to prove who they are.
     """
 
     def __init__(
@@ -206,6 +204,7 @@ class Connection:
                     endpoint.protections,
                     endpoint.principal,
                     address=self._socket.getpeername()[0],
+                    what=what,
                     send=send,
                     receive=receive,
                 )

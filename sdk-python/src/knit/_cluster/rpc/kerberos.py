@@ -13,7 +13,8 @@ from knit._cluster.rpc.protection import (
     SaslRefusedError,
     describe,
 )
-from knit._cluster.security.gssapi import ContextFlag, Credentials, SecurityContext
+from knit._cluster.security.gssapi import ContextFlag, GssError, SecurityContext
+from knit._cluster.security.tickets import Tickets
 
 _BITS = {Protection.AUTHENTICATION: 1, Protection.INTEGRITY: 2, Protection.PRIVACY: 4}
 _FLAGS = (
@@ -60,16 +61,21 @@ class Kerberos:
 
     Args:
         target: The server's principal.
-        credentials: Whose tickets.
+        tickets: Whose.
         protections: What may protect the connection, the best liked first.
+        what: What it is done for, for messages.
+
+    Raises:
+        KerberosError: There is no ticket.
     """
 
     def __init__(
-        self, target: str, credentials: Credentials, protections: Sequence[Protection]
+        self, target: str, tickets: Tickets, protections: Sequence[Protection], what: str
     ) -> None:
         self._context = SecurityContext(
-            target, mechanism="krb5", credentials=credentials, flags=_FLAGS
+            target, mechanism="krb5", credentials=tickets.credentials(what), flags=_FLAGS
         )
+        self._target, self._tickets, self._what = target, tickets, what
         self._protections = protections
         self._layer: Layer | None = None
         self._agreed = False
@@ -83,9 +89,12 @@ class Kerberos:
         return self._layer
 
     def respond(self, challenge: bytes) -> bytes:
-        if not self._context.is_complete:
-            return self._context.step(challenge or None)
-        return self._agree(challenge)
+        try:
+            if not self._context.is_complete:
+                return self._context.step(challenge or None)
+            return self._agree(challenge)
+        except GssError as error:
+            raise self._tickets.problem(error, self._what, self._target) from error
 
     def _agree(self, challenge: bytes) -> bytes:
         """Answers which protections the server offers, and how much it takes at a time."""

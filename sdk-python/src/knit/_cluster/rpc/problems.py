@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import timedelta
 
-from knit._cluster.rest.answer_errors import STANDBY_EXCEPTIONS, exception_error, first_line
+from knit._cluster.rest.answer_errors import exception_error, first_line, means_standby
 from knit._cluster.rest.daemons import Daemon
 from knit.exceptions import (
     AccessDeniedError,
@@ -13,9 +14,13 @@ from knit.exceptions import (
     ClusterResponseError,
     ClusterTimeoutError,
     ClusterUnreachableError,
+    KerberosError,
     StandbyError,
     WrongPortError,
 )
+
+_WRAPPERS = ("YarnException", "IOException", "RemoteException", "UndeclaredThrowableException")
+_INNER = re.compile(r"((?:[a-z_0-9]+\.)+[A-Z][\w$]*(?:Exception|Error)): ")
 
 
 class UnsentError(Exception):
@@ -124,20 +129,37 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
         what: What was tried.
         daemon: What answers there.
     """
-    name = exception.rpartition(".")[2].rpartition("$")[2]
-    said = first_line(message.removeprefix(f"{exception}: ")) or "without a word"
+    message = message.removeprefix(f"{exception}: ")
+    name = _simple(exception)
+    inner = _INNER.match(message)
+    if name in _WRAPPERS and inner is not None:
+        # YARN wraps whatever it was.
+        name, message = _simple(inner[1]), message[inner.end() :]
     error: ClusterError
-    if name in STANDBY_EXCEPTIONS:
+    if means_standby(name, message):
         error = StandbyError(
-            f"{what}: the {daemon.name} at {place} is on standby, or not ready yet ({said}). Name "
-            "the active one, or both with Hadoop's HA properties; if this is a failover, try again "
-            "in a moment.",
+            f"{what}: the {daemon.name} at {place} is on standby, or not ready yet "
+            f"({first_line(message)}). Name the active one, or both with Hadoop's HA properties; "
+            "if this is a failover, try again in a moment.",
+            url=place,
+        )
+        error._is_starting = name == "RetriableException"
+    elif name == "SaslException":
+        error = KerberosError(
+            f"{what}: the {daemon.name} at {place} does not take our ticket "
+            f"({first_line(message)}). Its own log says why. Mostly the clocks differ, or its "
+            "keytab is older than its principal's key.",
             url=place,
         )
     else:
-        error = exception_error(name, said, what, daemon, place=place, url=place)
+        error = exception_error(name, message, what, daemon, place=place, url=place)
     error.exception = name or None
     return error
+
+
+def _simple(name: str) -> str:
+    """A Java class's name without its package and what it is nested in."""
+    return name.rpartition(".")[2].rpartition("$")[2]
 
 
 def _reason(error: OSError) -> str:

@@ -17,7 +17,7 @@ from knit._cluster.rpc.digest_md5 import DigestMd5
 from knit._cluster.rpc.kerberos import Kerberos, target_of
 from knit._cluster.rpc.protection import Layer, Protection, SaslRefusedError
 from knit._cluster.rpc.wire import CHALLENGE, INITIATE, NEGOTIATE, RESPONSE, SUCCESS, sasl_frame
-from knit._cluster.security.gssapi import Credentials
+from knit._cluster.security.tickets import Tickets
 from knit._cluster.security.tokens import Token
 
 _MOST_STEPS = 10
@@ -48,8 +48,8 @@ class Identity:
 
     user: str | None = None
     """The name that a cluster with simple authentication believes. None: no name is claimed."""
-    kerberos: Credentials | None = None
-    """Whose tickets prove it. None: no tickets are used."""
+    tickets: Tickets | None = None
+    """Whose tickets prove it. None: none are used."""
     token: Token | None = attrs.field(default=None, repr=False)
     """What proves it without a ticket."""
     proxied_user: str | None = None
@@ -58,7 +58,7 @@ class Identity:
     @property
     def uses_sasl(self) -> bool:
         """Whether there is anything to prove."""
-        return self.kerberos is not None or self.token is not None
+        return self.tickets is not None or self.token is not None
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +77,7 @@ def negotiate(
     server: ServerPrincipal | None,
     *,
     address: str,
+    what: str,
     send: Callable[[bytes], None],
     receive: Callable[[], Any],
 ) -> Agreement:
@@ -88,12 +89,13 @@ def negotiate(
         protections: What may protect the connection, the best liked first.
         server: Who the server has to be, where tickets are used.
         address: The other end of the connection, an IP address.
+        what: What it is done for, for messages.
         send: Sends a frame.
         receive: The next SASL message.
 
     Raises:
         SaslRefusedError: There is no way, or the server breaks off.
-        GssError: The Kerberos library refuses.
+        KerberosError: There is no ticket, or none that serves.
     """
     send(sasl_frame(NEGOTIATE))
     mechanism: Mechanism | None = None
@@ -102,7 +104,9 @@ def negotiate(
         for _ in range(_MOST_STEPS):
             message = receive()
             if message.state == NEGOTIATE and mechanism is None:
-                auth, mechanism = _choose(message.auths, identity, protections, server, address)
+                auth, mechanism = _choose(
+                    message.auths, identity, protections, server, address, what
+                )
                 if mechanism is None:
                     send(sasl_frame(INITIATE, None, auth))
                     return Agreement(method="SIMPLE")
@@ -133,6 +137,7 @@ def _choose(
     protections: Sequence[Protection],
     server: ServerPrincipal | None,
     address: str,
+    what: str,
 ) -> tuple[Any, Mechanism | None]:
     """The first of the server's ways that we can go; no mechanism where that is a bare name."""
     for auth in auths:
@@ -140,9 +145,9 @@ def _choose(
             return auth, DigestMd5(
                 identity.token, protections, protocol=auth.protocol, server_id=auth.server_id
             )
-        if (auth.method, auth.mechanism) == ("KERBEROS", "GSSAPI") and identity.kerberos and server:
+        if (auth.method, auth.mechanism) == ("KERBEROS", "GSSAPI") and identity.tickets and server:
             target = target_of(server, auth.protocol, auth.server_id, address)
-            return auth, Kerberos(target, identity.kerberos, protections)
+            return auth, Kerberos(target, identity.tickets, protections, what)
         if auth.method == "SIMPLE" and identity.user is not None:
             return auth, None
     offered = ", ".join(auth.method for auth in auths) or "nothing"
@@ -150,7 +155,7 @@ def _choose(
         name
         for name, has in (
             ("a token", identity.token is not None),
-            ("Kerberos", identity.kerberos is not None),
+            ("Kerberos", identity.tickets is not None),
             ("a name that is believed", identity.user is not None),
         )
         if has

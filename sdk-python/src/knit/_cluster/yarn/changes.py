@@ -50,7 +50,8 @@ def move(
         return report
     with _refusals(what):
         try:
-            manager.door.move(application_id, _name_to_send(target, queues), what, deadline)
+            name = _name_to_send(target, queues)
+            manager.ask(lambda door: door.move(application_id, name, what, deadline))
         except SchedulerRefusalError as refusal:
             raise _refused(what, refusal, _why_not_into(target)) from refusal.error
     return manager.application(application_id, timeout=deadline.remaining)
@@ -86,7 +87,9 @@ def set_priority(
     _living(manager, application_id, what, deadline)
     with _refusals(what):
         try:
-            told = manager.door.set_priority(application_id, priority, what, deadline)
+            told = manager.ask(
+                lambda door: door.set_priority(application_id, priority, what, deadline)
+            )
         except SchedulerRefusalError as refusal:
             queues = manager.queues(timeout=deadline.remaining)
             if queues and queues[0].scheduler is SchedulerType.FAIR:

@@ -39,9 +39,8 @@ def limit_lifetime(
         if report.state.is_final:
             return
         began = report.start_time or datetime.now(timezone.utc)
-        expiry = began + lifetime
         try:
-            manager.door.set_expiry(application_id, expiry, what, manager.deadline(timeout))
+            _set_expiry(manager, application_id, began + lifetime, what, timeout)
         except ClusterError as error:
             if error.status is None and error.exception is None:
                 raise
@@ -59,3 +58,14 @@ def limit_lifetime(
                 status=error.status,
             ) from error
         return
+
+
+def _set_expiry(
+    manager: ResourceManager,
+    application_id: str,
+    expiry: datetime,
+    what: str,
+    timeout: timedelta | None,
+) -> None:
+    deadline = manager.deadline(timeout)
+    manager.ask(lambda door: door.set_expiry(application_id, expiry, what, deadline))

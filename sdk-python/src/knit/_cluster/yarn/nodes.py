@@ -20,6 +20,7 @@ from knit._cluster.yarn.json import (
 )
 from knit._values.amounts import ResourceAmount
 from knit._values.nodes import NodeReport, NodeState
+from knit.exceptions import StandbyError
 
 _PRESENT = (NodeState.RUNNING, NodeState.UNHEALTHY, NodeState.DECOMMISSIONING)
 
@@ -66,6 +67,17 @@ class NewApplication:
     maximum_vcores: int
     maximum_others: Mapping[str, int] = attrs.field(factory=dict)
     """Of each resource that the cluster knows beside these two, by name; none before Hadoop 3."""
+
+
+def starting_error(info: ClusterInfo, what: str) -> StandbyError:
+    """The error for an RM that answers, and has not loaded its applications yet."""
+    error = StandbyError(
+        f"{what}: the ResourceManager at {info.url} is still starting, and does not know its "
+        "applications yet. Try again in a moment.",
+        url=info.url,
+    )
+    error._is_starting = True
+    return error
 
 
 def node_report(data: Mapping[str, Any]) -> NodeReport:

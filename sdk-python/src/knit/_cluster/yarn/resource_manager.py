@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from knit._cluster.doors import Doors
+from knit._cluster.patience import Patience
 from knit._cluster.security.tokens import Token
 from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.door import ApplicationUnknownError, AttemptReport, ResourceManagerDoor
-from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication
+from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, starting_error
 from knit._cluster.yarn.submission import Submission
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
@@ -24,7 +26,6 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterResponseError,
     ClusterTimeoutError,
-    StandbyError,
     SubmissionError,
     WaitTimeoutError,
     WrongPortError,
@@ -43,18 +44,26 @@ class ResourceManager:
     The RM, or an HA pair of them. Threads may share it.
 
     Args:
-        door: The way to it.
+        doors: The ways to it.
         timeout: For each call that is given no deadline of its own.
     """
 
     def __init__(
         self,
-        door: ResourceManagerDoor,
+        doors: Doors[ResourceManagerDoor],
         *,
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        self.door = door
+        self._doors = doors
         self.timeout = timeout
+
+    def close(self) -> None:
+        """Closes connections that are not the cluster's."""
+        self._doors.close()
+
+    def ask(self, call: Callable[[ResourceManagerDoor], _T]) -> _T:
+        """What a question comes to, by the way that leads to this RM."""
+        return self._doors.through(call)
 
     def deadline(self, timeout: timedelta | None) -> Deadline:
         """When a call is to be over that is given this timeout, or none."""
@@ -63,36 +72,42 @@ class ResourceManager:
     @property
     def address(self) -> str:
         """Who answered last, or is asked first; for messages."""
-        return self.door.address
+        return self._doors.chosen().address
 
     def now(self) -> datetime:
         """The time by the RM's clock, to a second; by this machine's where it does not tell."""
-        return self.door.now()
+        return self._doors.chosen().now()
 
     def cluster_info(self, *, timeout: timedelta | None = None) -> ClusterInfo:
         """What the active RM says of itself."""
-        return self.door.info("Asking the ResourceManager who it is", self.deadline(timeout))
+        what, deadline = "Asking the ResourceManager who it is", self.deadline(timeout)
+        return self.ask(lambda door: door.info(what, deadline))
 
     def metrics(self, *, timeout: timedelta | None = None) -> ClusterMetrics:
         """Sums over all nodes."""
-        return self.door.metrics("Asking for the cluster's metrics", self.deadline(timeout))
+        what, deadline = "Asking for the cluster's metrics", self.deadline(timeout)
+        return self.ask(lambda door: door.metrics(what, deadline))
 
     def nodes(self, *, timeout: timedelta | None = None) -> list[NodeReport]:
         """All nodes, the lost ones included, by their ID."""
-        nodes = self.door.nodes("Asking for the cluster's nodes", self.deadline(timeout))
+        what, deadline = "Asking for the cluster's nodes", self.deadline(timeout)
+        nodes = self.ask(lambda door: door.nodes(what, deadline))
         return sorted(nodes, key=lambda node: node.node_id)
 
     def queues(self, *, timeout: timedelta | None = None) -> list[QueueReport]:
         """The scheduler's queues, parents before their children; empty if it has none to show."""
-        return self.door.queues("Asking for the queues", self.deadline(timeout))
+        what, deadline = "Asking for the queues", self.deadline(timeout)
+        return self.ask(lambda door: door.queues(what, deadline))
 
     def node_labels(self, *, timeout: timedelta | None = None) -> list[str]:
         """The node labels of the cluster; none where it has that switched off."""
-        return self.door.node_labels("Asking for the node labels", self.deadline(timeout))
+        what, deadline = "Asking for the node labels", self.deadline(timeout)
+        return self.ask(lambda door: door.node_labels(what, deadline))
 
     def new_application(self, *, timeout: timedelta | None = None) -> NewApplication:
         """An identifier for one application. Nothing comes of one that is not used."""
-        return self.door.new_application("Asking for an application ID", self.deadline(timeout))
+        what, deadline = "Asking for an application ID", self.deadline(timeout)
+        return self.ask(lambda door: door.new_application(what, deadline))
 
     def delegation_token(self, renewer: str, *, timeout: timedelta | None = None) -> Token:
         """
@@ -108,7 +123,8 @@ class ResourceManager:
             AccessDeniedError: We were not let in by a ticket, but by a token or a name.
         """
         what = "Asking for a delegation token of the ResourceManager"
-        return self.door.delegation_token(renewer, what, self.deadline(timeout))
+        deadline = self.deadline(timeout)
+        return self.ask(lambda door: door.delegation_token(renewer, what, deadline))
 
     def submit(
         self, submission: Submission, *, timeout: timedelta | None = None
@@ -132,7 +148,14 @@ class ResourceManager:
         self._hand_in(submission, what, timeout)
         deadline = self.deadline(timeout).at_most(_ACCEPT_PATIENCE)
         for pause in pauses(0.01, 0.5):
-            report = self.application(application_id, timeout=timeout)
+            try:
+                report = self.application(application_id, timeout=timeout)
+            except ApplicationNotFoundError:
+                # The RM that took it was gone before it had written it down.
+                if deadline.remaining_seconds < pause:
+                    raise
+                self._hand_in(submission, what, timeout)
+                continue
             if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
                 break
             time.sleep(pause)
@@ -146,8 +169,9 @@ class ResourceManager:
         return report
 
     def _hand_in(self, submission: Submission, what: str, timeout: timedelta | None) -> None:
+        deadline = self.deadline(timeout)
         try:
-            self.door.submit(submission, what, self.deadline(timeout))
+            self.ask(lambda door: door.submit(submission, what, deadline))
         except (ClusterResponseError, WrongPortError) as error:
             if error.status is None and error.exception is None:
                 raise
@@ -165,7 +189,7 @@ class ResourceManager:
         what = f"Asking for {application_id}"
         deadline = self.deadline(timeout)
         report = self._of_application(
-            lambda: self.door.application(application_id, what, deadline), what, deadline
+            lambda door: door.application(application_id, what, deadline), what, deadline
         )
         if report.application_id != application_id:
             raise ClusterResponseError(
@@ -175,7 +199,9 @@ class ResourceManager:
             )
         return report
 
-    def _of_application(self, ask: Callable[[], _T], what: str, deadline: Deadline) -> _T:
+    def _of_application(
+        self, call: Callable[[ResourceManagerDoor], _T], what: str, deadline: Deadline
+    ) -> _T:
         """
         What the RM says of one application.
 
@@ -190,7 +216,7 @@ class ResourceManager:
         with unknown_told(what):
             while True:
                 try:
-                    return ask()
+                    return self.ask(call)
                 except ApplicationUnknownError:
                     if certain:
                         raise
@@ -199,17 +225,13 @@ class ResourceManager:
 
     def _await_active(self, what: str, deadline: Deadline) -> None:
         """Waits until the RM has loaded its applications."""
-        for pause in pauses(0.2, 2.0):
+
+        def ask() -> None:
             info = self.cluster_info(timeout=deadline.remaining)
-            if info.is_active:
-                return
-            if deadline.remaining_seconds < pause:
-                raise StandbyError(
-                    f"{what}: the ResourceManager at {info.url} is still starting, and does not "
-                    "know its applications yet. Try again in a moment.",
-                    url=info.url,
-                )
-            time.sleep(pause)
+            if not info.is_active:
+                raise starting_error(info, what)
+
+        Patience(members=1).insist(ask, deadline)
 
     def applications(
         self,
@@ -221,9 +243,10 @@ class ResourceManager:
         """Applications that fit the filter, the latest first; the latest so many of them."""
         if wanted.is_empty:
             return []
-        found = self.door.applications(
-            wanted, "Asking for the applications", self.deadline(timeout)
-        )
+        what, deadline = "Asking for the applications", self.deadline(timeout)
+        # One that is starting lists as many as it has loaded.
+        self._await_active(what, deadline)
+        found = self.ask(lambda door: door.applications(wanted, what, deadline))
         reports = [report for report in found if wanted.fits(report)]
         reports.sort(key=lambda report: numbers_of(report.application_id), reverse=True)
         return reports[:limit]
@@ -235,13 +258,14 @@ class ResourceManager:
         what = f"Asking for the attempts of {application_id}"
         deadline = self.deadline(timeout)
         return self._of_application(
-            lambda: self.door.attempts(application_id, what, deadline), what, deadline
+            lambda door: door.attempts(application_id, what, deadline), what, deadline
         )
 
     def configured(self, name: str, *, timeout: timedelta | None = None) -> str | None:
         """The value of a property of the RM's own. None: it has none, or does not tell."""
         what = f"Asking the ResourceManager for {name}"
-        return self.door.configured(name, what, self.deadline(timeout))
+        deadline = self.deadline(timeout)
+        return self.ask(lambda door: door.configured(name, what, deadline))
 
     def kill(self, application_id: str, *, timeout: timedelta | None = None) -> ApplicationReport:
         """
@@ -259,7 +283,7 @@ class ResourceManager:
         # Asked for first, since only that answer tells a starting RM from one that does not know.
         report = self.application(application_id, timeout=deadline.remaining)
         with unknown_told(what):
-            self.door.kill(application_id, what, deadline)
+            self.ask(lambda door: door.kill(application_id, what, deadline))
         for pause in pauses(0.1, 1.0):
             if not deadline.is_over:
                 with contextlib.suppress(ClusterTimeoutError):

@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from knit._cluster.rest.answer_errors import json_of
@@ -27,6 +27,7 @@ from knit._cluster.yarn.json import int_in, number_in, object_in, objects_in, to
 from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, node_report
 from knit._cluster.yarn.queues import queues_of
 from knit._cluster.yarn.submission import Submission, SubmittedFile, aliased
+from knit._cluster.yarn.times import expiry_text
 from knit._values.deadlines import Deadline
 from knit._values.nodes import NodeReport
 from knit._values.queues import QueueReport
@@ -60,12 +61,6 @@ class RestDoor:
     def now(self) -> datetime:
         return self.daemon.now()
 
-    def requested_user(self, deadline: Deadline) -> str | None:
-        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
-        data = self.daemon.get_json(f"{_API}/userinfo", what="Asking who we are", deadline=deadline)
-        found = data.get("requestedUser")
-        return found if isinstance(found, str) and found else None
-
     def info(self, what: str, deadline: Deadline) -> ClusterInfo:
         """
         What the active RM says of itself.
@@ -94,6 +89,12 @@ class RestDoor:
             started_time=to_time(info.get("startedOn")),
             server_time=http_time(response.headers.get("date")),
         )
+
+    def requested_user(self, deadline: Deadline) -> str | None:
+        """Who we are, as the RM has it; None where it does not say. Hadoop 3.4 and later."""
+        data = self.daemon.get_json(f"{_API}/userinfo", what="Asking who we are", deadline=deadline)
+        found = data.get("requestedUser")
+        return found if isinstance(found, str) and found else None
 
     def metrics(self, what: str, deadline: Deadline) -> ClusterMetrics:
         data = self.daemon.get_json(f"{_API}/metrics", what=what, deadline=deadline)
@@ -274,12 +275,6 @@ def _refusals() -> Iterator[None]:
         if error.exception == _WITHOUT_A_WORD:
             raise SchedulerRefusalError(error, None) from error
         raise
-
-
-def expiry_text(expiry: datetime) -> str:
-    """A point in time as YARN takes it: ISO 8601, to a millisecond."""
-    time = expiry.astimezone(timezone.utc)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}+0000"
 
 
 def body_of(submission: Submission) -> dict[str, Any]:

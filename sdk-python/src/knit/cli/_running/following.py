@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from knit._cluster.patience import OUTAGE
 from knit.cli._running.exit_status import TIMED_OUT, ending, exit_code_of
 from knit.cli._running.interrupts import Interrupts, next_event
 from knit.cli._running.waiting import Waiting, unreachable
@@ -272,16 +273,19 @@ class Follower:
     def _await_master(self) -> knit.ApplicationReport | None:
         """Wait until there is an Application Master to ask; None if there will be none."""
         began = time.monotonic()
-        warned = False
+        outage: float | None = None
         while not self._done.is_set():
             try:
                 report = self._app.report()
             except SILENT as error:
-                if not warned:
-                    warned = True
+                if outage is None:
+                    outage = time.monotonic() + OUTAGE.total_seconds()
                     self._progress.warn(f"{error} Trying again; the application goes on.")
+                if time.monotonic() >= outage:
+                    raise
                 self._done.wait(2)
                 continue
+            outage = None
             if report.state.name in ("RUNNING", "FINISHED"):
                 return report
             if report.state.is_final:

@@ -76,8 +76,8 @@ def submit(
 
 def why_no_node(client: knit.Client) -> str | None:
     """Why no node of the cluster runs anything, if that is so."""
-    from knit._submission.checks import check_nodes
     from knit._submission.facts import ClusterFacts
+    from knit._submission.node_checks import check_nodes
     from knit.exceptions import KnitError, ResourcesUnavailableError
 
     try:

@@ -1,0 +1,89 @@
+"""An upload that breaks because a daemon went away is begun anew, so often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from knit._cluster.cluster import Cluster
+from knit._staging.staging import Staging
+from knit._staging.uploads import UPLOAD_TRIES
+from knit._staging.values import StagedFile, StagingProgress
+from knit.exceptions import ClusterResponseError, QuotaExceededError
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.server import Answer, Request
+
+
+@pytest.fixture
+def hadoop() -> Iterator[FakeCluster]:
+    with FakeCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def staging(hadoop: FakeCluster) -> Iterator[Staging]:
+    with Cluster(hadoop.config, user="alice", timeout=timedelta(seconds=5)) as cluster:
+        yield Staging.on(cluster)
+
+
+def file(directory: Path, name: str, content: bytes) -> Path:
+    path = directory / name
+    path.write_bytes(content)
+    return path
+
+
+def cached(hadoop: FakeCluster) -> list[str]:
+    below = hadoop.file_system.below("/user/alice/.knit/cache")
+    return sorted(path.rpartition("/")[2] for path in below)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Answer.error(403, "ConnectException", "Call From dn to nn failed on connection"),
+        Answer.error(403, "StandbyException", "Operation category WRITE is not supported"),
+        Answer(201, b"x", cut_off_after=0),
+    ],
+)
+def test_one_that_a_failover_broke_is_sent_again(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path, broken: Answer
+) -> None:
+    failures: list[str] = []
+
+    def fail(request: Request) -> Answer | None:
+        if request.method != "PUT" or len(failures) == UPLOAD_TRIES - 1:
+            return None
+        failures.append(request.path)
+        return broken
+
+    hadoop.data_node.answers_with = fail
+    seen: list[StagingProgress] = []
+    [staged] = staging.stage(
+        [StagedFile(source=file(tmp_path, "a.zip", b"12345"))], progress=seen.append
+    )
+    assert staged.size_bytes == 5
+    assert len(set(failures)) == UPLOAD_TRIES - 1, "each try has a name of its own"
+    assert cached(hadoop) == [staged.url.rpartition("/")[2]]
+    assert (seen[-1].sent_bytes, seen[-1].total_bytes) == (5, 5)
+
+
+def test_one_that_breaks_again_and_again_is_given_up(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path
+) -> None:
+    hadoop.data_node.answers_with = lambda _: Answer.error(403, "ConnectException", "refused")
+    with pytest.raises(ClusterResponseError, match="refused"):
+        staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
+    assert len(hadoop.data_node.requests) == UPLOAD_TRIES
+    assert cached(hadoop) == []
+
+
+def test_one_that_is_refused_is_not(hadoop: FakeCluster, staging: Staging, tmp_path: Path) -> None:
+    hadoop.data_node.answers_with = lambda _: Answer.error(
+        403, "DSQuotaExceededException", "The DiskSpace quota is exceeded"
+    )
+    with pytest.raises(QuotaExceededError):
+        staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
+    assert len(hadoop.data_node.requests) == 1

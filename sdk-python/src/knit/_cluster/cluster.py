@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY
+from knit._cluster.configuration.addresses import (
+    NAME_NODE_PROPERTIES,
+    WEBHDFS_URL_PROPERTY,
+    is_on,
+)
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.key_provider import KeyManagementServer
@@ -165,8 +169,11 @@ class Cluster:
         key = f"{url} {past_gateway}"
         with self._lock:
             if key not in self._others:
-                own = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
-                config = self.config.with_properties(own)
+                changed = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                if not is_on(self.config.default_fs, url):
+                    # Without a nameservice's name these are the own NameNode's.
+                    changed |= dict.fromkeys(NAME_NODE_PROPERTIES, "")
+                config = self.config.with_properties(changed)
                 self._others[key] = file_system(
                     config, self._http, self._identity, timeout=self.timeout
                 )

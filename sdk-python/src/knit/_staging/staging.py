@@ -39,6 +39,7 @@ class Staging:
         default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
         resource_manager: Which one applications are submitted to; see
             `ClusterConfig.resource_manager_name`.
+        file_system: Opens another one by its address, for files that lie there.
         parallel_uploads: How many files are on their way at once, at most.
     """
 
@@ -48,11 +49,12 @@ class Staging:
         default_fs: str,
         *,
         resource_manager: str | None = None,
+        file_system: Callable[[str], FileSystem] | None = None,
         parallel_uploads: int = _PARALLEL_UPLOADS,
     ) -> None:
         self.directory = StagingDirectory(files, default_fs)
         self.records = Records(self.directory, resource_manager)
-        self._uploads = Uploads(self.directory)
+        self._uploads = Uploads(self.directory, file_system)
         self._parallel_uploads = parallel_uploads
 
     @classmethod
@@ -62,6 +64,7 @@ class Staging:
             cluster.files,
             cluster.config.default_fs,
             resource_manager=cluster.config.resource_manager_name,
+            file_system=cluster.file_system,
         )
 
     def stage(

@@ -22,6 +22,11 @@ _ANY_ADDRESS = (
 
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"
+NAME_NODE_PROPERTIES = (
+    "dfs.namenode.http-address",
+    "dfs.namenode.https-address",
+    "dfs.namenode.rpc-address",
+)
 
 
 class Properties(Protocol):

@@ -12,6 +12,11 @@ import attrs
 
 from knit._cluster.configuration import addresses
 from knit._cluster.configuration.hadoop_xml import Properties, substitute
+from knit._cluster.configuration.ssl_client import (
+    SSL_CLIENT_PROPERTY,
+    Truststore,
+    truststore_of,
+)
 from knit._values.paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
@@ -217,6 +222,18 @@ class ClusterConfig:
     def class_archive(self) -> bool:
         """Whether a node may keep an archive of classes for the next Application Masters."""
         return (self.get(CLASS_ARCHIVE_PROPERTY) or "").lower() != "false"
+
+    @property
+    def truststore(self) -> Truststore | None:
+        """
+        The truststore of Hadoop's own clients, if one is named.
+
+        Raises:
+            ConfigurationError: The file that names it is malformed, or cannot be read.
+        """
+        directories = dict.fromkeys(Path(source).parent for source in self.sources)
+        name = self.get(SSL_CLIENT_PROPERTY) or ""
+        return truststore_of({**DEFAULTS, **self._properties}, name, directories)
 
     @property
     def ca_file(self) -> str | None:

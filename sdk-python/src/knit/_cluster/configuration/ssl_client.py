@@ -7,7 +7,8 @@ from pathlib import Path
 
 import attrs
 
-from knit._cluster.configuration.hadoop_xml import Properties, substitute
+from knit._cluster.configuration.hadoop_xml import Properties
+from knit._cluster.configuration.variables import substitute
 from knit._values.paths import is_file
 from knit.exceptions import ConfigurationError
 
@@ -46,10 +47,11 @@ def truststore_of(
         ConfigurationError: The file is malformed, or cannot be read.
     """
     name = name or _DEFAULT_FILE
+    directories = tuple(directories)
     found = next((d / name for d in directories if _is_file(d / name)), None)
     values = dict(properties)
     if found is not None:
-        read = Properties()
+        read = Properties(directories)
         read.add_file(found)
         values |= read.values
 

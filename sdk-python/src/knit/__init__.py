@@ -46,9 +46,11 @@ if TYPE_CHECKING:
         ApplicationStatus,
     )
     from knit._values.containers import ContainerExit, ContainerState, ExitReason
+    from knit._values.delegation_tokens import DelegationTokenInfo
     from knit._values.dependencies import DependencyCondition
     from knit._values.driver import Driver
     from knit._values.events import EventKind, NodeStanding, Notice, NoticeSeverity
+    from knit._values.file_systems import FileSystem
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._values.kills import KillResult
     from knit._values.kv import KeyChange, KeyValue
@@ -116,6 +118,7 @@ __all__ = [
     "ContainerState",
     "Current",
     "CurrentContainer",
+    "DelegationTokenInfo",
     "DependencyCondition",
     "Driver",
     "Endpoint",
@@ -124,6 +127,7 @@ __all__ = [
     "ExitReason",
     "FailurePolicy",
     "File",
+    "FileSystem",
     "FinalStatus",
     "HttpCheck",
     "KeyChange",
@@ -212,9 +216,11 @@ _MODULES = {
         "ApplicationStatus",
     ),
     "_values.containers": ("ContainerExit", "ContainerState", "ExitReason"),
+    "_values.delegation_tokens": ("DelegationTokenInfo",),
     "_values.dependencies": ("DependencyCondition",),
     "_values.driver": ("Driver",),
     "_values.events": ("EventKind", "NodeStanding", "Notice", "NoticeSeverity"),
+    "_values.file_systems": ("FileSystem",),
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
     "_values.kills": ("KillResult",),
     "_values.kv": ("KeyChange", "KeyValue"),

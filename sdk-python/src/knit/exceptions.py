@@ -39,6 +39,7 @@ Everything this package raises on purpose.
       . KdcUnreachableError             no KDC answered (ConnectionError)
       . ClockSkewError                  this machine's clock, the KDC's and the cluster's differ
       . ServerIdentityError             the server is not who it should be, or cannot prove it
+    - TokenUnavailableError           a delegation token that is needed cannot be had
   + ApplicationError, likewise      the application, or its Application Master, said no
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
@@ -139,6 +140,7 @@ __all__ = [
     "SubmissionError",
     "TicketExpiredError",
     "TicketMissingError",
+    "TokenUnavailableError",
     "WaitTimeoutError",
     "WebHdfsDisabledError",
     "WrongPortError",
@@ -401,6 +403,10 @@ class ClockSkewError(KerberosError):
 
 class ServerIdentityError(KerberosError):
     """The KDC does not know the server by the name we call it, or it cannot prove who it is."""
+
+
+class TokenUnavailableError(ClusterError):
+    """A delegation token that the application needs cannot be had, or not one that is of use."""
 
 
 class ApplicationError(YARNException):

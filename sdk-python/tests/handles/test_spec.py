@@ -19,6 +19,7 @@ from knit import (
     ExitReason,
     FailurePolicy,
     File,
+    FileSystem,
     LogLevel,
     Placement,
     Readiness,
@@ -69,6 +70,7 @@ RICH = ApplicationSpec(
                 max_surge=0, max_unavailable=2, failure_policy=UpdateFailurePolicy.PAUSE
             ),
             access=Access.OPERATOR,
+            resource_manager_token=True,
             scale_down_order=ScaleDownOrder.NEWEST_FIRST,
         ),
     },
@@ -98,8 +100,11 @@ RICH = ApplicationSpec(
         environment={"TOKEN": "hunter2"},
         python_environment="hdfs://cluster/env.tar.gz",
         access=Access.OPERATOR,
+        resource_manager_token=True,
     ),
     client_grants=[ClientGrant("sha256:" + "0f" * 32, Role.VIEWER)],
+    file_systems=["hdfs://archive", FileSystem("hdfs://other:8020", without_renewer=True)],
+    principal="alice@EXAMPLE.COM",
 )
 STAGED = "hdfs://fake/PYTHON_DIR.tar.gz"
 
@@ -129,6 +134,7 @@ def test_a_rich_specification_says_something_in_every_field() -> None:
         for field in attrs.fields(type(rich)):
             if field.name not in (
                 *("max_restarts", "max_replacements"),  # restart_budgets are in their place
+                "keytab",  # a path of the machine that submits, which nobody is told
                 *("liveness", "readiness"),  # probes need an agent; `store` has the other kind
             ):
                 assert getattr(rich, field.name) != getattr(unsaid, field.name), field.name

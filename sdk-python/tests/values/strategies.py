@@ -19,6 +19,7 @@ from knit import (
     Driver,
     FailurePolicy,
     File,
+    FileSystem,
     HttpCheck,
     LogLevel,
     Placement,
@@ -167,6 +168,7 @@ def services(draw: st.DrawFn) -> Service:
         allocation_limit=limit,
         update_policy=draw(st.none() | UPDATES),
         access=draw(any_of(Access)),
+        resource_manager_token=draw(st.booleans()),
         scale_down_order=draw(any_of(ScaleDownOrder)),
         **rest,
     )
@@ -226,6 +228,7 @@ def specs(draw: st.DrawFn) -> ApplicationSpec:
                 environment=VARIABLES,
                 python_environment=ENVIRONMENTS,
                 access=any_of(Access),
+                resource_manager_token=st.booleans(),
             )
         ),
         client_grants=draw(
@@ -238,6 +241,14 @@ def specs(draw: st.DrawFn) -> ApplicationSpec:
                 max_size=2,
             )
         ),
+        file_systems=draw(
+            st.dictionaries(
+                st.sampled_from(["hdfs://ns", "hdfs://other:8020", "hdfs://[::1]:9"]),
+                st.booleans(),
+            ).map(lambda given: [FileSystem(u, without_renewer=w) for u, w in given.items()])
+        ),
+        keytab=draw(st.none() | st.just("/keytabs/alice")),
+        principal=draw(st.none() | st.sampled_from(["alice@R", "svc/host@EXAMPLE.COM"])),
     )
 
 

@@ -77,6 +77,7 @@ WHOLE: dict[str, Any] = {
                 "failure_policy": "pause",
             },
             "access": "operator",
+            "resource_manager_token": True,
             "scale_down_order": "oldest_first",
         },
         "Second_1.x": {
@@ -123,8 +124,12 @@ WHOLE: dict[str, Any] = {
         "environment": {"M": "1"},
         "python_environment": "/env",
         "access": "operator",
+        "resource_manager_token": True,
     },
     "client_grants": [{"certificate": "c.pem", "role": "viewer"}],
+    "file_systems": ["hdfs://a", {"url": "hdfs://b:8020/", "without_renewer": True}],
+    "keytab": "alice.keytab",
+    "principal": "alice@EXAMPLE.COM",
 }
 WRONG: list[Any] = [
     None, True, -1, 0, 7, 70_000, 2**40, 2**70, 0.5, 1e12, "", " ", "x", "a b", "a,b", "A/b", "a:b",

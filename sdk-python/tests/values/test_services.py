@@ -257,9 +257,9 @@ def test_what_is_not_said_in_a_message_is_the_contracts_default() -> None:
 @settings(max_examples=30)
 @given(SPECS)
 def test_an_application_survives_the_contract(given_spec: ApplicationSpec) -> None:
-    """But for what a certificate's path leads to, and where files are brought."""
+    """But for what paths of certificates and keytabs lead to, and where files are brought."""
     grants = [g for g in given_spec.client_grants if g.certificate[0] == "s"]
-    spec = attrs.evolve(given_spec, client_grants=grants)
+    spec = attrs.evolve(given_spec, client_grants=grants, keytab=None)
     message = application_pb2.ApplicationSpec.FromString(
         spec._to_proto(
             {name: as_they_lie(service) for name, service in spec.services.items()},

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import attrs
 
+from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
+from knit._cluster.hdfs.key_provider import KeyManagementServer
+from knit._cluster.hdfs.ways import file_system
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
     Authentication,
@@ -80,6 +84,8 @@ class Cluster:
         self.tickets = tickets
         """Whose tickets are used; None on a cluster without Kerberos."""
         self._claimed = claimed
+        self._lock = threading.Lock()
+        self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
         if tickets is not None:
             kerberos = KerberosAuthentication(
@@ -140,9 +146,44 @@ class Cluster:
         return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
+        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
+
+    def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
+        """
+        Any file system by its address, `hdfs://host:port` or `hdfs://nameservice`.
+
+        Args:
+            url: Its address; without a path.
+            past_gateway: Whether to leave `knit.webhdfs.url` out, which is for the cluster's own.
+
+        Raises:
+            ConfigurationError: Its NameNode's address is not known.
+        """
+        if url == self.config.default_fs and not past_gateway:
+            return self.files
+        key = f"{url} {past_gateway}"
+        with self._lock:
+            if key not in self._others:
+                own = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                config = self.config.with_properties(own)
+                self._others[key] = file_system(
+                    config, self._http, self._identity, timeout=self.timeout
+                )
+            return self._others[key]
+
+    def key_management_server(self, uri: str) -> KeyManagementServer:
+        """
+        What keeps the keys of encryption zones.
+
+        Args:
+            uri: Where, `kms://https@host:port/kms`.
+
+        Raises:
+            ConfigurationError: It is not of this form.
+        """
+        return KeyManagementServer(self._http, uri, timeout=self.timeout)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -151,6 +192,8 @@ class Cluster:
         for name in ("resource_manager", "files"):
             if (used := self.__dict__.get(name)) is not None:
                 used.close()
+        for other in self._others.values():
+            other.close()
 
     def __enter__(self) -> Cluster:
         return self

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._staging.directory import StagingDirectory
 from knit._staging.records import Records
 from knit._staging.uploads import Counter, Staged, Uploads
@@ -44,7 +44,7 @@ class Staging:
 
     def __init__(
         self,
-        files: WebHdfs,
+        files: FileSystem,
         default_fs: str,
         *,
         resource_manager: str | None = None,

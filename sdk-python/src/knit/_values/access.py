@@ -15,6 +15,7 @@ from knit._values.checking import names
 from knit._values.enums import OpenEnum
 from knit._values.in_documents import in_documents
 from knit._values.paths import expanded
+from knit._values.places import at
 from knit._values.reading import as_said
 from knit.exceptions import FileMissingError, SpecError
 
@@ -207,3 +208,18 @@ class ClientGrant:
             certificate_sha256=self.fingerprint(),
             role=application_pb2.Role.ValueType(self.role),
         )
+
+
+def to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:
+    """The grants in a list; raises SpecError where it holds anything else, or too many."""
+    if isinstance(value, (str, ClientGrant)) or not isinstance(value, Iterable):
+        raise SpecError(f"client_grants is {value!r}: give a list of knit.ClientGrant.")
+    grants = tuple(value)
+    for index, grant in enumerate(grants):
+        if not isinstance(grant, ClientGrant):
+            raise at(
+                (index,), f"{grant!r} is none: give a knit.ClientGrant.", below="client_grants"
+            )
+    if len(grants) > MOST_GRANTS:
+        raise SpecError(f"client_grants has {len(grants)} entries: give {MOST_GRANTS} at most.")
+    return grants

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._values.containers import to_datetime
+from knit._values.delegation_tokens import DelegationTokenInfo
 from knit._values.enums import OpenEnum
 from knit._values.references import Position
 from knit._values.services import Service
@@ -108,6 +109,11 @@ class ApplicationDescription:
     YARN's identifier of the Application Master's own container, `container_…`: names its logs,
     and a driver's. `Application.master_container_id` knows it after the end, too.
     """
+    tokens: tuple[DelegationTokenInfo, ...] = ()
+    """
+    The delegation tokens that it holds. Empty without Kerberos, for viewers, and where the
+    Application Master is older than that.
+    """
 
     @property
     def position(self) -> Position:
@@ -136,6 +142,7 @@ class ApplicationDescription:
             version=message.version,
             features=frozenset(message.features),
             master_container_id=application.master_container_id,
+            tokens=tuple(map(DelegationTokenInfo._from_proto, message.tokens)),
         )
 
 

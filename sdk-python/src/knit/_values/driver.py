@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from knit._values.checking import instance_of, text
+from knit._values.checking import instance_of, text, true_or_false
 from knit._values.files import (
     ENVIRONMENT_NAME,
     FILES_SCHEMA,
@@ -80,6 +80,13 @@ class Driver:
     What it may ask of the Application Master, as a service's containers. One that scales, updates
     or stops services needs `OPERATOR`.
     """
+    resource_manager_token: bool = attrs.field(
+        default=False, validator=true_or_false, kw_only=True, metadata=OMIT_DEFAULT
+    )
+    """
+    With Kerberos, whether it is given the ResourceManager's delegation token, as a service's
+    containers.
+    """
 
     def __attrs_post_init__(self) -> None:
         taken = {JAR_NAME: "the Application Master's own"}
@@ -116,6 +123,7 @@ class Driver:
             environment=dict(message.environment),
             python_environment=environment,
             access=Access(message.access or 1),
+            resource_manager_token=message.resource_manager_token,
         )
 
     def _to_proto(
@@ -136,4 +144,5 @@ class Driver:
             python_environment=ENVIRONMENT_NAME if self.python_environment is not None else "",
             local_resources=local_resources,
             access=service_pb2.Access.ValueType(self.access),
+            resource_manager_token=self.resource_manager_token,
         )

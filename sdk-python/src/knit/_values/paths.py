@@ -22,6 +22,22 @@ def expanded(source: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
+def below(directory: Path, source: str) -> str:
+    """A path that somebody wrote, taken from a directory unless it is absolute."""
+    path = expanded(source)
+    return source if path.is_absolute() else str(directory / path)
+
+
+def to_path_or_none(value: str | os.PathLike[str] | None) -> str | None:
+    """Text of a path that somebody gave; raises SpecError where it is none."""
+    if value is None:
+        return None
+    source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(source, str) or not source or "\0" in source:
+        raise SpecError(f"{value!r} is no path: give that of a file on this machine.")
+    return source
+
+
 def look_at(
     path: Path, *, what: str = "path", error: type[KnitError] = SpecError
 ) -> os.stat_result | None:

@@ -306,6 +306,13 @@ class Service:
         metadata=OMIT_DEFAULT,
     )
     """What its containers may ask of the Application Master."""
+    resource_manager_token: bool = attrs.field(
+        default=False, validator=true_or_false, kw_only=True, metadata=OMIT_DEFAULT
+    )
+    """
+    With Kerberos, whether its containers are given the ResourceManager's delegation token, with
+    which they may submit and kill applications as the user: `knit.Client` works in them then.
+    """
     scale_down_order: ScaleDownOrder = attrs.field(
         default=ScaleDownOrder.HIGHEST_RANK_FIRST,
         validator=instance_of(ScaleDownOrder),
@@ -381,6 +388,7 @@ class Service:
             allocation_policy=AllocationPolicy(message.allocation_policy or 1),
             update_policy=part("update_policy", UpdatePolicy),
             access=Access(message.access or 1),
+            resource_manager_token=message.resource_manager_token,
             scale_down_order=ScaleDownOrder(message.scale_down_order or 1),
         )
 
@@ -421,6 +429,7 @@ class Service:
             allocation_policy=pb.AllocationPolicy.ValueType(self.allocation_policy),
             update_policy=_message(self.update_policy),
             access=pb.Access.ValueType(self.access),
+            resource_manager_token=self.resource_manager_token,
             scale_down_order=pb.ScaleDownOrder.ValueType(self.scale_down_order),
         )
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from knit._values.access import MOST_GRANTS, AccessControl, ClientGrant
+from knit._values.access import MOST_GRANTS, AccessControl, ClientGrant, to_grants
 from knit._values.annotations import (
     ANNOTATIONS_SCHEMA,
     annotations_from_document,
@@ -31,12 +30,15 @@ from knit._values.checking import (
 from knit._values.dependencies import check_dependencies
 from knit._values.driver import Driver
 from knit._values.durations import duration_of, duration_to_proto
+from knit._values.file_systems import FILE_SYSTEMS_IN_DOCUMENTS, FileSystem, to_file_systems
 from knit._values.in_documents import OMIT_DEFAULT, in_documents
+from knit._values.paths import below, to_path_or_none
 from knit._values.places import at
 from knit._values.ports import PORTS_SCHEMA, format_ports, ports_from_environment, to_ports
 from knit._values.reading import as_said
 from knit._values.resources import Resources
 from knit._values.services import MOST_INSTANCES, SERVICE_NAME, Service, check_service_name
+from knit._values.tags import TAGS_SCHEMA, to_tags
 from knit._values.variables import ENVIRONMENT_SCHEMA, check_sizes, to_environment
 from knit.exceptions import SpecError
 
@@ -52,10 +54,7 @@ LONGEST_LINGER = timedelta(minutes=5)
 DEFAULT_LINGER = timedelta(seconds=10)
 """Also the contract's, where nothing is said."""
 MOST_SERVICES = 1_000
-MOST_TAGS = 10
-"""YARN takes no more."""
 APPLICATION_TYPE = "knit"
-_TAG = r"[!-+\--~]{1,100}"
 
 
 def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
@@ -71,39 +70,6 @@ def _to_services(value: Mapping[str, Service]) -> Mapping[str, Service]:
         if not isinstance(service, Service):
             raise SpecError(f"The service {name!r} is {service!r}: give a knit.Service.")
     return dict(value)
-
-
-def _to_tags(value: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(value, str):
-        raise SpecError(f"tags is the text {value!r}: give a list.")
-    if isinstance(value, Mapping) or not isinstance(value, Iterable):
-        raise SpecError(f"tags is {value!r}: give a list.")
-    found = tuple(value)
-    if len(found) > MOST_TAGS:
-        raise SpecError(f"tags has {len(found)} entries, and YARN takes {MOST_TAGS} at most.")
-    for index, tag in enumerate(found):
-        if not isinstance(tag, str) or not re.fullmatch(_TAG, tag):
-            raise at(
-                (index,),
-                f"The tag {tag!r} is not one: YARN takes 1 to 100 ASCII characters, neither "
-                "spaces nor commas.",
-                below="tags",
-            )
-    return tuple(dict.fromkeys(found))
-
-
-def _to_grants(value: Iterable[ClientGrant]) -> tuple[ClientGrant, ...]:
-    if isinstance(value, (str, ClientGrant)) or not isinstance(value, Iterable):
-        raise SpecError(f"client_grants is {value!r}: give a list of knit.ClientGrant.")
-    grants = tuple(value)
-    for index, grant in enumerate(grants):
-        if not isinstance(grant, ClientGrant):
-            raise at(
-                (index,), f"{grant!r} is none: give a knit.ClientGrant.", below="client_grants"
-            )
-    if len(grants) > MOST_GRANTS:
-        raise SpecError(f"client_grants has {len(grants)} entries: give {MOST_GRANTS} at most.")
-    return grants
 
 
 @attrs.frozen
@@ -144,16 +110,9 @@ class ApplicationSpec:
     """Within the queue: higher first. Default: the queue's."""
     tags: tuple[str, ...] = attrs.field(
         default=(),
-        converter=_to_tags,
+        converter=to_tags,
         kw_only=True,
-        metadata=in_documents(
-            write=list,
-            schema={
-                "type": "array",
-                "items": {"type": "string", "pattern": f"^{_TAG}$"},
-                "maxItems": MOST_TAGS,
-            },
-        ),
+        metadata=in_documents(write=list, schema=TAGS_SCHEMA),
     )
     """Words to find the application by, at most 10; YARN keeps them in lower case."""
     type: str = attrs.field(
@@ -281,11 +240,41 @@ class ApplicationSpec:
     """A command in the Application Master's container, whose end is the application's."""
     client_grants: tuple[ClientGrant, ...] = attrs.field(
         default=(),
-        converter=_to_grants,
+        converter=to_grants,
         kw_only=True,
         metadata=in_documents(read=None, omit_default=True, schema={"maxItems": MOST_GRANTS}),
     )
     """Further clients, by their certificates, and what they may do. At most 100."""
+    file_systems: tuple[FileSystem, ...] = attrs.field(
+        default=(), converter=to_file_systems, kw_only=True, metadata=FILE_SYSTEMS_IN_DOCUMENTS
+    )
+    """
+    Further file systems that its programs use: with Kerberos it is given delegation tokens for
+    them. Those of the files it names need not be here. At most 64.
+    """
+    keytab: str | None = attrs.field(
+        default=None,
+        converter=to_path_or_none,
+        kw_only=True,
+        metadata=in_documents(
+            omit_default=True, schema={"type": ["string", "null"], "minLength": 1}
+        ),
+    )
+    """
+    The path of a keytab on this machine, with which the Application Master fetches new delegation
+    tokens before the old ones end. It travels in the submission, over https or encrypted RPC only,
+    and lies with the ResourceManager for as long as the application lives. Default: none; then the
+    tokens end after their maximum lifetime, a week by default.
+    """
+    principal: str | None = attrs.field(
+        default=None,
+        validator=optional(
+            matching(r"[^\s@/]+(?:/[^\s@/]+)?@[^\s@/]+", "a principal, such as alice@EXAMPLE.COM")
+        ),
+        kw_only=True,
+        metadata=OMIT_DEFAULT,
+    )
+    """Whose keytab it is, `alice@EXAMPLE.COM`. Default: the only principal that is in it."""
 
     def __attrs_post_init__(self) -> None:
         if not self.services and self.driver is None:
@@ -375,6 +364,7 @@ class ApplicationSpec:
             services={n: service._below(directory) for n, service in self.services.items()},
             driver=None if self.driver is None else self.driver._below(directory),
             client_grants=[grant._below(directory) for grant in self.client_grants],
+            keytab=None if self.keytab is None else below(directory, self.keytab),
         )
 
     @classmethod
@@ -414,6 +404,8 @@ class ApplicationSpec:
             annotations=dict(message.annotations),
             driver=Driver._from_proto(message.driver) if message.HasField("driver") else None,
             client_grants=tuple(map(ClientGrant._from_proto, message.client_grants)),
+            file_systems=tuple(map(FileSystem._from_proto, message.file_systems)),
+            principal=message.principal or None,
         )
 
     def _to_proto(
@@ -423,6 +415,7 @@ class ApplicationSpec:
         driver_resources: Mapping[str, service_pb2.LocalResource] | None = None,
         staging_url: str = "",
         user_name: str = "",
+        principal: str | None = None,
     ) -> application_pb2.ApplicationSpec:
         """
         The message for the Application Master.
@@ -432,6 +425,7 @@ class ApplicationSpec:
             driver_resources: By name, the driver's. Default: none.
             staging_url: The directory the Application Master removes as it leaves.
             user_name: Whom containers are to a cluster with simple authentication.
+            principal: Whose keytab goes with it. Default: as the specification says.
 
         Raises:
             SpecError: It is larger than a submission carries.
@@ -470,6 +464,8 @@ class ApplicationSpec:
             access_control=None if acls is None else acls._to_proto(),
             client_grants=[grant._to_proto() for grant in self.client_grants],
             log_level=pb.LogLevel.ValueType(self.master_log_level),
+            file_systems=[each._to_proto() for each in self.file_systems],
+            principal=(self.principal if principal is None else principal) or "",
         )
         if message.ByteSize() > LARGEST_SPEC_BYTES:
             raise SpecError(

@@ -28,6 +28,7 @@ from knit._cluster.rest.authentication import (
 )
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
+from knit._cluster.rest.trust import trust_of
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
@@ -100,7 +101,7 @@ class Cluster:
             self._authentication = kerberos
         elif claimed is not None:
             self._authentication = claimed
-        self._http = HttpClient(self._authentication, ca_file=config.ca_file)
+        self._http = HttpClient(self._authentication, trust=trust_of(config))
 
     @property
     def user(self) -> str:

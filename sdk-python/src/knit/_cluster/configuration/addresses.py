@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from knit._cluster.configuration.hadoop_xml import VARIABLE
+from knit._cluster.configuration.variables import VARIABLE
 from knit.exceptions import ConfigurationError
 
 _RM_RPC_PORT = 8032

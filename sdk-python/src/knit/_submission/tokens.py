@@ -107,10 +107,8 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
         )
     yield WantedToken("the ResourceManager", lambda: _of_resource_manager(cluster, by_whom))
     for uri in _key_providers(cluster, (own, *others)):
-        server = cluster.key_management_server(uri)
         yield WantedToken(
-            f"the key management server {uri}",
-            lambda server=server: server.delegation_token(by_whom),  # type: ignore[misc]
+            f"the key management server {uri}", _of_key_management_server(cluster, uri, by_whom)
         )
 
 
@@ -153,10 +151,19 @@ def _service(cluster: Cluster, url: str, token: Token) -> str:
 
 
 def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
+    if cluster.held is not None:
+        return cluster.held.of_resource_manager(cluster.config)
     token = cluster.resource_manager.delegation_token(by_whom)
     return token.replace(
         kind=RESOURCE_MANAGER_KIND, service=resource_manager_service(cluster.config)
     )
+
+
+def _of_key_management_server(cluster: Cluster, uri: str, by_whom: str) -> Callable[[], Token]:
+    server = cluster.key_management_server(uri)
+    if (held := cluster.held) is not None:
+        return lambda: held.of_key_management_server(server.service)
+    return lambda: server.delegation_token(by_whom)
 
 
 def _key_providers(cluster: Cluster, file_systems: tuple[FileSystem, ...]) -> list[str]:

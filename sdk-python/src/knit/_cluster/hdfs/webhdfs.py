@@ -7,7 +7,7 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -49,6 +49,8 @@ class WebHdfs(FileData):
             which nothing moves.
         by_token: Whether to show a delegation token, fetched by what we are to `http`: with
             Kerberos, where DataNodes know nothing else.
+        held: The token that a container holds, in place of those that are fetched: with a token
+            none are.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class WebHdfs(FileData):
         *,
         timeout: timedelta = timedelta(seconds=30),
         by_token: bool = False,
+        held: Callable[[], Token] | None = None,
     ) -> None:
         super().__init__(DataNodes(http), timeout)
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self._http = http
+        self._held = held
         self._own_token = OwnToken(self.delegation_token) if by_token else None
 
     @property
@@ -96,6 +100,8 @@ class WebHdfs(FileData):
             ClusterResponseError: It gives none, as without Kerberos.
         """
         what = "Asking for a delegation token of the file system"
+        if self._held is not None:
+            return self._held()
         query = {} if renewer is None else {"renewer": renewer}
         response = self._send(
             "GET", "/", "GETDELEGATIONTOKEN", what, query, self._deadline(timeout), None, False

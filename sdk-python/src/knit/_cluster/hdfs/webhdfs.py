@@ -17,6 +17,7 @@ from knit._cluster.hdfs.own_token import OwnToken
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
 from knit._cluster.hdfs.transfer import (
     DataNodes,
+    is_address,
     lacks_identity,
     query_of,
 )
@@ -374,10 +375,10 @@ class WebHdfs(FileData):
             method, path, operation, what, asked, deadline, repeatable=True, redirects=True
         )
         location = _location(response, what)
-        if isinstance(location, str) and "noredirect" in query_of(location):
+        if is_address(location) and "noredirect" in query_of(location):
             # The question itself was sent on, as balancers do, for a NameNode leaves that out.
             location = self._located_elsewhere(method, response.url, location, what, deadline)
-        if not isinstance(location, str) or not urlsplit(location).hostname:
+        if not is_address(location):
             raise self._unreadable(what, "Location")
         return location
 

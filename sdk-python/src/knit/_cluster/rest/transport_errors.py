@@ -24,7 +24,7 @@ def transport_error(
     """The error for a request that got no answer we can read as HTTP."""
     address = url.partition("?")[0]
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    place = f"{parts.hostname}:{_port_of(url) or (443 if parts.scheme == 'https' else 80)}"
     cause = _innermost(error)
     if isinstance(cause, ClusterError):
         # Raised by the reader of a body, and wrapped on its way through the library.
@@ -72,6 +72,13 @@ def transport_error(
         f"{daemon.web_ports}). Its address comes from {daemon.property}.",
         url=address,
     )
+
+
+def _port_of(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:  # beyond 65535
+        return None
 
 
 def _tls_error(

@@ -7,10 +7,11 @@ import threading
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY
+from knit._cluster.configuration.addresses import ADDRESSES_OF_DEFAULT, WEBHDFS_URL_PROPERTY, is_on
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.key_provider import KeyManagementServer
@@ -28,6 +29,7 @@ from knit._cluster.rest.trust import trust_of
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
+from knit.exceptions import SpecError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,6 +37,21 @@ if TYPE_CHECKING:
     from knit._cluster.rpc.sasl import Identity
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
+
+
+@attrs.frozen
+class Place:
+    """Where a file is."""
+
+    files: FileSystem
+    file_system: str
+    """Its address, `hdfs://…`."""
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The whole, for nodes."""
+        return self.file_system + quote(self.path)
 
 
 class Cluster:
@@ -167,11 +184,38 @@ class Cluster:
         with self._lock:
             if key not in self._others:
                 own = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                if url != self.config.default_fs:
+                    # Without a name at their end they are the default one's.
+                    own |= dict.fromkeys(ADDRESSES_OF_DEFAULT, "")
                 config = self.config.with_properties(own)
                 self._others[key] = file_system(
                     config, self._http, self._identity, timeout=self.timeout
                 )
             return self._others[key]
+
+    def files_of(self, url: str) -> Place:
+        """
+        The file system that a file is on, and where it is there.
+
+        Args:
+            url: `hdfs://…` or `viewfs://…`, or a path on `fs.defaultFS`.
+
+        Raises:
+            SpecError: It is on none that knit can look at.
+            ConfigurationError: No link of the mount table leads there, or an address is missing.
+        """
+        own = self.config.default_fs
+        found = self.config.resolved(url)
+        parts = urlsplit(found)
+        if is_on(own, found):
+            return Place(self.files, own, unquote(parts.path))
+        if parts.scheme != "hdfs" or not parts.netloc:
+            raise SpecError(
+                f"The file {url} is not on HDFS, as this cluster's file system {own} is, so its "
+                "size and time cannot be known. Copy it there, or give a local path."
+            )
+        other = f"hdfs://{parts.netloc}"
+        return Place(self.file_system(other), other, unquote(parts.path))
 
     def key_management_server(self, uri: str) -> KeyManagementServer:
         """

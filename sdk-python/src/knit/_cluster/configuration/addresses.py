@@ -22,6 +22,12 @@ _ANY_ADDRESS = (
 
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"
+ADDRESSES_OF_DEFAULT = (
+    "dfs.namenode.rpc-address",
+    "dfs.namenode.http-address",
+    "dfs.namenode.https-address",
+)
+"""Of the one NameNode there is, where there is one; those of a nameservice carry its name."""
 
 
 class Properties(Protocol):

@@ -49,6 +49,7 @@ class WebHdfs(FileData):
             which nothing moves.
         by_token: Whether to show a delegation token, fetched by what we are to `http`: with
             Kerberos, where DataNodes know nothing else.
+        home_prefix: Where home directories are. Default: where the NameNode says.
     """
 
     def __init__(
@@ -58,10 +59,12 @@ class WebHdfs(FileData):
         *,
         timeout: timedelta = timedelta(seconds=30),
         by_token: bool = False,
+        home_prefix: str | None = None,
     ) -> None:
         super().__init__(DataNodes(http), timeout)
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self._http = http
+        self._home_prefix = home_prefix
         self._own_token = OwnToken(self.delegation_token) if by_token else None
 
     @property
@@ -138,6 +141,8 @@ class WebHdfs(FileData):
         path = data.get("Path")
         if not isinstance(path, str):
             raise self._unreadable("Asking for the home directory", "Path")
+        if self._home_prefix is not None:
+            return join(self._home_prefix, path.rstrip("/").rpartition("/")[2])
         return path
 
     def status(self, path: str, *, timeout: timedelta | None = None) -> FileStatus:

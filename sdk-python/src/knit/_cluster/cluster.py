@@ -24,12 +24,13 @@ from knit._cluster.rest.authentication import (
     wants_proof,
 )
 from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.gateway import gateway_of
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.rest.trust import trust_of
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
-from knit.exceptions import SpecError
+from knit.exceptions import ConfigurationError, SpecError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -83,6 +84,9 @@ class Cluster:
         principal: str | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
     ) -> None:
+        if gateway_of(config) is not None:  # which knows us, and is known to the cluster
+            self._begin(config, timeout, None, None, proxied_user(user))
+            return
         tickets = Tickets(keytab=keytab, principal=principal) if config.kerberos else None
         acting_for = proxied_user(user) if tickets else None
         claimed = None if tickets else SimpleAuthentication.from_environment(user)
@@ -104,7 +108,15 @@ class Cluster:
         self._lock = threading.Lock()
         self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
-        if tickets is not None:
+        gateway = gateway_of(config)
+        if gateway is not None:
+            if acting_for not in (None, gateway.user):
+                raise ConfigurationError(
+                    f"Through a gateway one is who it says, {gateway.user}, and acts for nobody "
+                    "else. Leave out user= and HADOOP_PROXY_USER, or change knit.gateway.user."
+                )
+            self._authentication = gateway
+        elif tickets is not None:
             kerberos = KerberosAuthentication(
                 tickets,
                 acting_for=acting_for,

@@ -8,14 +8,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from knit._cluster.configuration.addresses import (
-    NAME_NODE_PROPERTIES,
-    WEBHDFS_URL_PROPERTY,
-    is_on,
-)
+from knit._cluster.configuration.addresses import ADDRESSES_OF_DEFAULT, WEBHDFS_URL_PROPERTY, is_on
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.key_provider import KeyManagementServer
@@ -29,12 +26,19 @@ from knit._cluster.rest.authentication import (
 )
 from knit._cluster.rest.by_token import TokenAuthentication
 from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.gateway import gateway_of
 from knit._cluster.rest.negotiate import KerberosAuthentication
+from knit._cluster.rest.trust import trust_of
 from knit._cluster.security.held_tokens import TOKEN_FILE_VARIABLE, HeldTokens
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
-from knit.exceptions import KerberosError, KerberosRequiredError
+from knit.exceptions import (
+    ConfigurationError,
+    KerberosError,
+    KerberosRequiredError,
+    SpecError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -43,6 +47,21 @@ if TYPE_CHECKING:
     from knit._cluster.security.tokens import Token
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
+
+
+@attrs.frozen
+class Place:
+    """Where a file is."""
+
+    files: FileSystem
+    file_system: str
+    """Its address, `hdfs://…`."""
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The whole, for nodes."""
+        return self.file_system + quote(self.path)
 
 
 class Cluster:
@@ -74,6 +93,9 @@ class Cluster:
         principal: str | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
     ) -> None:
+        if gateway_of(config) is not None:  # which knows us, and is known to the cluster
+            self._begin(config, timeout, None, None, proxied_user(user))
+            return
         tickets = Tickets(keytab=keytab, principal=principal) if config.kerberos else None
         acting_for = proxied_user(user) if tickets else None
         claimed = None if tickets else SimpleAuthentication.from_environment(user)
@@ -101,7 +123,15 @@ class Cluster:
         self._lock = threading.Lock()
         self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
-        if tickets is not None:
+        gateway = gateway_of(config)
+        if gateway is not None:
+            if acting_for not in (None, gateway.user):
+                raise ConfigurationError(
+                    f"Through a gateway one is who it says, {gateway.user}, and acts for nobody "
+                    "else. Leave out user= and HADOOP_PROXY_USER, or change knit.gateway.user."
+                )
+            self._authentication = gateway
+        elif tickets is not None:
             kerberos = KerberosAuthentication(
                 tickets,
                 acting_for=acting_for,
@@ -117,7 +147,7 @@ class Cluster:
             )
         elif claimed is not None:
             self._authentication = claimed
-        self._http = HttpClient(self._authentication, ca_file=config.ca_file)
+        self._http = HttpClient(self._authentication, trust=trust_of(config))
 
     @property
     def user(self) -> str:
@@ -205,9 +235,33 @@ class Cluster:
                 changed = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
                 if not is_on(self.config.default_fs, url):
                     # Without a nameservice's name these are the own NameNode's.
-                    changed |= dict.fromkeys(NAME_NODE_PROPERTIES, "")
+                    changed |= dict.fromkeys(ADDRESSES_OF_DEFAULT, "")
                 self._others[key] = self._file_system(self.config.with_properties(changed))
             return self._others[key]
+
+    def files_of(self, url: str) -> Place:
+        """
+        The file system that a file is on, and where it is there.
+
+        Args:
+            url: `hdfs://…` or `viewfs://…`, or a path on `fs.defaultFS`.
+
+        Raises:
+            SpecError: It is on none that knit can look at.
+            ConfigurationError: No link of the mount table leads there, or an address is missing.
+        """
+        own = self.config.default_fs
+        found = self.config.resolved(url)
+        parts = urlsplit(found)
+        if is_on(own, found):
+            return Place(self.files, own, unquote(parts.path))
+        if parts.scheme != "hdfs" or not parts.netloc:
+            raise SpecError(
+                f"The file {url} is not on HDFS, as this cluster's file system {own} is, so its "
+                "size and time cannot be known. Copy it there, or give a local path."
+            )
+        other = f"hdfs://{parts.netloc}"
+        return Place(self.file_system(other), other, unquote(parts.path))
 
     def key_management_server(self, uri: str) -> KeyManagementServer:
         """

@@ -7,7 +7,7 @@ application lives; after its end it cancels them. So they are fetched for this s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -73,13 +73,22 @@ def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:
         return
     renewer(config)
     resource_manager_service(config)
-    for each in file_systems_of(config.default_fs, spec):
+    for each in file_systems_of(config.default_fs, spec, config.mounted_file_systems):
         file_system_service(config, each.url)
 
 
-def file_systems_of(default_fs: str, spec: ApplicationSpec) -> list[FileSystem]:
-    """The file systems a specification names beside the default one: listed, and by its files."""
+def file_systems_of(
+    default_fs: str, spec: ApplicationSpec, mounted: Iterable[str] = ()
+) -> list[FileSystem]:
+    """
+    The file systems a specification names beside the default one: listed, and by its files.
+
+    Those that the cluster's file system is made of are among them: any path may lead there.
+    """
     found = {each.authority: each for each in spec.file_systems}
+    for url in mounted:
+        each = FileSystem(url)
+        found.setdefault(each.authority, each)
     sources = [file.source for service in spec.services.values() for file in service.files.values()]
     environments = [service.python_environment for service in spec.services.values()]
     if spec.driver is not None:
@@ -98,7 +107,7 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
     own = FileSystem(config.default_fs)
     listed = {each.authority: each for each in spec.file_systems}
     own = listed.get(own.authority, own)
-    others = file_systems_of(own.url, spec)
+    others = file_systems_of(own.url, spec, config.mounted_file_systems)
     for each in (own, *others):
         yield WantedToken(
             f"the file system {each.url}",

@@ -10,8 +10,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from knit._cluster.configuration import addresses
-from knit._cluster.configuration.hadoop_xml import Properties, substitute
+from knit._cluster.configuration import addresses, viewfs
+from knit._cluster.configuration.hadoop_xml import Properties
+from knit._cluster.configuration.old_names import current_name
+from knit._cluster.configuration.ssl_client import (
+    SSL_CLIENT_PROPERTY,
+    Truststore,
+    truststore_of,
+)
+from knit._cluster.configuration.variables import substitute
 from knit._values.paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
@@ -133,7 +140,7 @@ class ClusterConfig:
 
     @classmethod
     def _from_directories(cls, directories: list[Path]) -> ClusterConfig:
-        properties = Properties()
+        properties = Properties(directories)
         sources = []
         for name in SITE_FILES:
             path = next((d / name for d in directories if _is_file(d / name)), None)
@@ -166,13 +173,18 @@ class ClusterConfig:
         The value of a property, or Hadoop's default for it where knit knows one.
 
         Raises:
-            ConfigurationError: Its variables lead in a circle.
+            ConfigurationError: Its variables lead in a circle, or beyond all bounds.
         """
+        name = current_name(name)
         for values in (self._properties, DEFAULTS):
             if name in values:
                 known = {**DEFAULTS, **self._properties}
                 return substitute(name, known).strip()
         return default
+
+    def names(self, prefix: str) -> list[str]:
+        """The properties that are set whose names begin so."""
+        return [name for name in self._properties if name.startswith(prefix)]
 
     def get_list(self, name: str) -> list[str]:
         """The parts of a comma-separated value, without the empty ones."""
@@ -219,6 +231,18 @@ class ClusterConfig:
         return (self.get(CLASS_ARCHIVE_PROPERTY) or "").lower() != "false"
 
     @property
+    def truststore(self) -> Truststore | None:
+        """
+        The truststore of Hadoop's own clients, if one is named.
+
+        Raises:
+            ConfigurationError: The file that names it is malformed, or cannot be read.
+        """
+        directories = dict.fromkeys(Path(source).parent for source in self.sources)
+        name = self.get(SSL_CLIENT_PROPERTY) or ""
+        return truststore_of({**DEFAULTS, **self._properties}, name, directories)
+
+    @property
     def ca_file(self) -> str | None:
         """A PEM file with the authorities behind the cluster's https, if not the system's."""
         return self.get(CA_FILE_PROPERTY) or None
@@ -228,28 +252,52 @@ class ClusterConfig:
         """
         The cluster's file system, `hdfs://host:port` or `hdfs://nameservice`.
 
+        Of a `viewfs://` it is the one with the home directories, where files are staged.
+
         Raises:
             ConfigurationError: It is not set, or not HDFS.
         """
-        value = (self.get("fs.defaultFS") or "").rstrip("/")
-        scheme = urlsplit(value).scheme
+        value = self.get("fs.defaultFS") or ""
+        if value and value != "local" and "/" not in value:
+            value = f"hdfs://{value}"  # as Hadoop still reads the form of its first versions
+        parts = urlsplit(value)
+        scheme = parts.scheme
         if not value:
             raise ConfigurationError(
                 f"fs.defaultFS is not set in {self.where}. knit stages files on the cluster's "
                 "HDFS; set it to hdfs://HOST:PORT, as in the cluster's core-site.xml."
             )
         if scheme == "viewfs":
-            raise ConfigurationError(
-                f"fs.defaultFS is {value}, a view over several file systems, which knit cannot "
-                "resolve. Set it to the hdfs:// one that holds your home directory, in code or in "
-                "a configuration directory of your own."
-            )
-        if scheme != "hdfs" or not urlsplit(value).netloc:
+            table = viewfs.mount_table(self, parts.netloc)
+            value = table.resolve(table.home_prefix)
+            parts = urlsplit(value)
+            scheme = parts.scheme
+        if scheme != "hdfs" or not parts.netloc:
             raise ConfigurationError(
                 f"fs.defaultFS is {value}, in {self.where}. knit stages files on HDFS; "
                 "set it to hdfs://HOST:PORT, in code or in a configuration directory of your own."
             )
-        return value
+        return f"hdfs://{parts.netloc}"  # a path in it means nothing
+
+    @property
+    def home_prefix(self) -> str | None:
+        """
+        Where on it home directories are, if a mount table says so; None where the NameNode does.
+
+        Raises:
+            ConfigurationError: No link of the mount table leads to them.
+        """
+        table = viewfs.default_table(self)
+        return None if table is None else urlsplit(table.resolve(table.home_prefix)).path or "/"
+
+    @property
+    def mounted_file_systems(self) -> tuple[str, ...]:
+        """See `viewfs.mounted_file_systems`."""
+        return viewfs.mounted_file_systems(self)
+
+    def resolved(self, url: str) -> str:
+        """See `viewfs.resolved`."""
+        return viewfs.resolved(self, url)
 
     @property
     def name_nodes(self) -> tuple[str, ...]:

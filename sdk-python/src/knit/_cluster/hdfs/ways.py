@@ -45,7 +45,12 @@ def file_system(
 
     def rest() -> FileSystem:
         return WebHdfs(
-            http, config.name_nodes, timeout=timeout, by_token=config.kerberos, held=held
+            http,
+            config.name_nodes,
+            timeout=timeout,
+            by_token=config.kerberos,
+            home_prefix=config.home_prefix,
+            held=held,
         )
 
     def rpc() -> FileSystem:
@@ -66,7 +71,7 @@ def file_system(
         place = FileSystemPlace(
             name=authority if is_nameservice else f"{host}:{port}",
             https=(config.get("dfs.http.policy") or "").upper() == "HTTPS_ONLY",
-            home_prefix=config.get("dfs.user.home.dir.prefix") or "/user",
+            home_prefix=config.home_prefix or config.get("dfs.user.home.dir.prefix") or "/user",
         )
         return RpcFiles(
             name_node_client(config, authority, PROTOCOL, who),

@@ -52,6 +52,7 @@ class WebHdfs(FileData):
             Kerberos, where DataNodes know nothing else.
         held: The token that a container holds, in place of those that are fetched: with a token
             none are.
+        home_prefix: Where home directories are. Default: where the NameNode says.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class WebHdfs(FileData):
         timeout: timedelta = timedelta(seconds=30),
         by_token: bool = False,
         held: Callable[[], Token] | None = None,
+        home_prefix: str | None = None,
     ) -> None:
         super().__init__(DataNodes(http), timeout)
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self._http = http
         self._held = held
+        self._home_prefix = home_prefix
         self._own_token = OwnToken(self.delegation_token) if by_token else None
 
     @property
@@ -145,6 +148,8 @@ class WebHdfs(FileData):
         path = data.get("Path")
         if not isinstance(path, str):
             raise self._unreadable("Asking for the home directory", "Path")
+        if self._home_prefix is not None:
+            return join(self._home_prefix, path.rstrip("/").rpartition("/")[2])
         return path
 
     def status(self, path: str, *, timeout: timedelta | None = None) -> FileStatus:

@@ -20,6 +20,7 @@ from knit._cluster.rest.answer_errors import (
 from knit._cluster.rest.answers import Response, base_of, http_time
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import Daemon
+from knit._cluster.rest.gateway import url_of
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
@@ -174,7 +175,7 @@ class DaemonClient:
         redirects: bool,
         authenticate: bool,
     ) -> Response:
-        url = self.base_urls[index] + path
+        url = url_of(self.base_urls[index], path)
         for attempt in (1, 2):
             try:
                 response = self.http.request(

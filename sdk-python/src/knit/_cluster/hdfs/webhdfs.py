@@ -323,7 +323,7 @@ class WebHdfs(FileData):
                 )
             except ClusterError as error:
                 # It was cancelled, or its interval is shorter than we use one: nothing was done.
-                if attempt == 2 or error.exception != _INVALID_TOKEN:
+                if attempt == 2 or not _is_token_gone(error):
                     raise
                 own.forget(token)
         raise AssertionError
@@ -423,6 +423,11 @@ class WebHdfs(FileData):
             "what listens there?",
             url=self.daemon.active_url,
         )
+
+
+def _is_token_gone(error: ClusterError) -> bool:
+    """Whether a token was not known: the NameNode wraps that into whatever it throws."""
+    return _INVALID_TOKEN in (error.exception or "") or _INVALID_TOKEN in error.message
 
 
 def _location(response: Response, what: str) -> object:

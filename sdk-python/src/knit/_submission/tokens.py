@@ -58,7 +58,24 @@ def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
     with ThreadPoolExecutor(
         min(_MOST_AT_ONCE, len(wanted)), thread_name_prefix="knit-tokens"
     ) as pool:
-        return tuple(pool.map(_fetched, wanted))
+        tokens = tuple(pool.map(_fetched, wanted))
+    if cluster.held is not None:
+        _check_handed_on(tokens)
+    return tokens
+
+
+def _check_handed_on(tokens: tuple[Token, ...]) -> None:
+    """Raises for what the ResourceManager cannot renew: an Application Master's with a keytab."""
+    for token, found in ends_of(tokens).items():
+        owner = found.owner.partition("@")[0].partition("/")[0]
+        if found.renewer and found.renewer == owner:
+            raise TokenUnavailableError(
+                f"The token that this container holds for {token.service} is renewed by its "
+                "Application Master, which has a keytab, and so cannot be by the ResourceManager, "
+                "which renews all that a submission carries. To submit from here, give the service "
+                "a keytab of its own and run kinit -kt, or submit the application that this is a "
+                "container of without a keytab."
+            )
 
 
 def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:

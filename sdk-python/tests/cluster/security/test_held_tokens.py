@@ -100,6 +100,20 @@ def test_a_submission_hands_on_what_is_held(
     assert not fake.name_node.asked(op="GETDELEGATIONTOKEN")
 
 
+def test_what_an_application_master_renews_is_not_handed_on(
+    fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a keytab it names itself, and YARN would refuse what it cannot renew."""
+    assert fake.name_node.tokens is not None
+    own = fake.name_node.tokens.issue("alice", "alice@EXAMPLE.COM")
+    hold(tmp_path, monkeypatch, own, RM_TOKEN)
+    with (
+        Cluster(config_of(fake), timeout=timedelta(seconds=5)) as cluster,
+        pytest.raises(TokenUnavailableError, match="is renewed by its Application Master"),
+    ):
+        fetch_tokens(cluster, ApplicationSpec("demo", {"w": Service("c")}))
+
+
 def test_what_is_not_held_is_told_with_the_field_to_set(
     fake: FakeCluster, fs_token: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

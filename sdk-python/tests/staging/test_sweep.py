@@ -122,7 +122,7 @@ class TestApplications:
     def test_one_without_a_name_or_a_record_is_left_for_long(
         self, hadoop: FakeCluster, cluster: Cluster
     ) -> None:
-        ours = Staging(cluster.files, "hdfs://127.0.0.1:8020")
+        ours = Staging(cluster.files, "hdfs://127.0.0.1:8020", locate=cluster.files_of)
         nameless = "application_1600000000000_0001"
         ours.records.register(nameless, [], KEYS)
         unrecorded = "application_1600000000000_0002"
@@ -209,7 +209,12 @@ class TestCache:
     def test_what_another_clusters_application_uses_stays(
         self, hadoop: FakeCluster, cluster: Cluster
     ) -> None:
-        theirs = Staging(cluster.files, "hdfs://127.0.0.1:8020", resource_manager="other:8032")
+        theirs = Staging(
+            cluster.files,
+            "hdfs://127.0.0.1:8020",
+            resource_manager="other:8032",
+            locate=cluster.files_of,
+        )
         used = LocalResource(
             url=f"hdfs://127.0.0.1:8020{ROOT}/cache/theirs", size_bytes=1, modify_time_ms=1
         )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
-from knit._cluster.configuration.addresses import (
-    NAME_NODE_PROPERTIES,
-    WEBHDFS_URL_PROPERTY,
-    is_on,
-)
+from knit._cluster.configuration.addresses import ADDRESSES_OF_DEFAULT, WEBHDFS_URL_PROPERTY, is_on
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.key_provider import KeyManagementServer
@@ -26,19 +24,44 @@ from knit._cluster.rest.authentication import (
     proxied_user,
     wants_proof,
 )
+from knit._cluster.rest.by_token import TokenAuthentication
 from knit._cluster.rest.client import HttpClient
+from knit._cluster.rest.gateway import gateway_of
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.rest.trust import trust_of
+from knit._cluster.security.held_tokens import TOKEN_FILE_VARIABLE, HeldTokens
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
+from knit.exceptions import (
+    ConfigurationError,
+    KerberosError,
+    KerberosRequiredError,
+    SpecError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from knit._cluster.rpc.sasl import Identity
+    from knit._cluster.security.tokens import Token
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
+
+
+@attrs.frozen
+class Place:
+    """Where a file is."""
+
+    files: FileSystem
+    file_system: str
+    """Its address, `hdfs://…`."""
+    path: str
+
+    @property
+    def url(self) -> str:
+        """The whole, for nodes."""
+        return self.file_system + quote(self.path)
 
 
 class Cluster:
@@ -70,10 +93,16 @@ class Cluster:
         principal: str | None = None,
         timeout: timedelta = DEFAULT_TIMEOUT,
     ) -> None:
+        if gateway_of(config) is not None:  # which knows us, and is known to the cluster
+            self._begin(config, timeout, None, None, proxied_user(user))
+            return
         tickets = Tickets(keytab=keytab, principal=principal) if config.kerberos else None
         acting_for = proxied_user(user) if tickets else None
         claimed = None if tickets else SimpleAuthentication.from_environment(user)
-        self._begin(config, timeout, tickets, claimed, acting_for)
+        # Whoever names a keytab, or acts for another one, means tickets.
+        named = keytab or principal or acting_for
+        held = None if tickets is None or named else held_instead(tickets)
+        self._begin(config, timeout, None if held else tickets, claimed, acting_for, held)
 
     def _begin(
         self,
@@ -82,16 +111,27 @@ class Cluster:
         tickets: Tickets | None,
         claimed: SimpleAuthentication | None,
         acting_for: str | None,
+        held: HeldTokens | None = None,
     ) -> None:
         self.config = config
         self.timeout = timeout
         self.tickets = tickets
-        """Whose tickets are used; None on a cluster without Kerberos."""
+        """Whose tickets are used; None on a cluster without Kerberos, and with `held`."""
+        self.held = held
+        """The tokens of the container that this process runs in, where it has no ticket."""
         self._claimed = claimed
         self._lock = threading.Lock()
         self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
-        if tickets is not None:
+        gateway = gateway_of(config)
+        if gateway is not None:
+            if acting_for not in (None, gateway.user):
+                raise ConfigurationError(
+                    f"Through a gateway one is who it says, {gateway.user}, and acts for nobody "
+                    "else. Leave out user= and HADOOP_PROXY_USER, or change knit.gateway.user."
+                )
+            self._authentication = gateway
+        elif tickets is not None:
             kerberos = KerberosAuthentication(
                 tickets,
                 acting_for=acting_for,
@@ -99,6 +139,12 @@ class Cluster:
                 short_name=lambda: short_name(config, self._http, kerberos, timeout=timeout),
             )
             self._authentication = kerberos
+        elif held is not None:
+            self._authentication = TokenAuthentication(
+                held.owner,
+                lambda: self.config.resource_managers,
+                lambda: held.of_resource_manager(self.config),
+            )
         elif claimed is not None:
             self._authentication = claimed
         self._http = HttpClient(self._authentication, trust=trust_of(config))
@@ -133,26 +179,42 @@ class Cluster:
         other._begin(self.config, self.timeout, self.tickets, claimed, user)
         return other
 
-    def _identity(self) -> Identity:
-        """Who we are to a daemon that is spoken to by RPC."""
+    def _identity(self, token: Callable[[], Token] | None = None) -> Identity:
+        """Who we are to a daemon that is spoken to by RPC, and to which we may hold a token."""
         from knit._cluster.rpc.sasl import Identity
 
         return Identity(
             user=self.claimed_name,
             tickets=self.tickets,
+            token=None if token is None else token(),
             proxied_user=self._authentication.acting_for,
+        )
+
+    def _file_system(self, config: ClusterConfig) -> FileSystem:
+        token: Callable[[], Token] | None = None
+        if (held := self.held) is not None:
+            token = partial(held.of_file_system, config, config.default_fs)
+        return file_system(
+            config,
+            self._http,
+            partial(self._identity, token),
+            timeout=self.timeout,
+            held=token,
         )
 
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """YARN. The first use may raise ConfigurationError."""
-        doors = resource_manager_doors(self.config, self._http, self._identity)
+        token: Callable[[], Token] | None = None
+        if (held := self.held) is not None:
+            token = partial(held.of_resource_manager, self.config)
+        doors = resource_manager_doors(self.config, self._http, partial(self._identity, token))
         return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
     def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
+        return self._file_system(self.config)
 
     def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
         """
@@ -173,12 +235,33 @@ class Cluster:
                 changed = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
                 if not is_on(self.config.default_fs, url):
                     # Without a nameservice's name these are the own NameNode's.
-                    changed |= dict.fromkeys(NAME_NODE_PROPERTIES, "")
-                config = self.config.with_properties(changed)
-                self._others[key] = file_system(
-                    config, self._http, self._identity, timeout=self.timeout
-                )
+                    changed |= dict.fromkeys(ADDRESSES_OF_DEFAULT, "")
+                self._others[key] = self._file_system(self.config.with_properties(changed))
             return self._others[key]
+
+    def files_of(self, url: str) -> Place:
+        """
+        The file system that a file is on, and where it is there.
+
+        Args:
+            url: `hdfs://…` or `viewfs://…`, or a path on `fs.defaultFS`.
+
+        Raises:
+            SpecError: It is on none that knit can look at.
+            ConfigurationError: No link of the mount table leads there, or an address is missing.
+        """
+        own = self.config.default_fs
+        found = self.config.resolved(url)
+        parts = urlsplit(found)
+        if is_on(own, found):
+            return Place(self.files, own, unquote(parts.path))
+        if parts.scheme != "hdfs" or not parts.netloc:
+            raise SpecError(
+                f"The file {url} is not on HDFS, as this cluster's file system {own} is, so its "
+                "size and time cannot be known. Copy it there, or give a local path."
+            )
+        other = f"hdfs://{parts.netloc}"
+        return Place(self.file_system(other), other, unquote(parts.path))
 
     def key_management_server(self, uri: str) -> KeyManagementServer:
         """
@@ -212,3 +295,19 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def held_instead(tickets: Tickets) -> HeldTokens | None:
+    """
+    The tokens to do with where there is no ticket; None where there is one, or no tokens.
+
+    Raises:
+        ConfigurationError: The container's file of tokens cannot be read.
+    """
+    if not os.environ.get(TOKEN_FILE_VARIABLE):
+        return None
+    try:
+        tickets.credentials("Looking for a ticket")
+    except (KerberosError, KerberosRequiredError):
+        return HeldTokens.of_environment()
+    return None

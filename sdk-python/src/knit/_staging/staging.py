@@ -24,7 +24,7 @@ from knit._staging.uploads import Counter, Staged, Uploads
 from knit._staging.values import LocalResource, ProgressCallback, StagedFile
 
 if TYPE_CHECKING:
-    from knit._cluster.cluster import Cluster
+    from knit._cluster.cluster import Cluster, Place
 
 #: Each waits for three answers of the NameNode and one of a DataNode, one after the other.
 _PARALLEL_UPLOADS = 8
@@ -39,7 +39,7 @@ class Staging:
         default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
         resource_manager: Which one applications are submitted to; see
             `ClusterConfig.resource_manager_name`.
-        file_system: Opens another one by its address, for files that lie there.
+        locate: Finds what is on the cluster already; see `Cluster.files_of`.
         parallel_uploads: How many files are on their way at once, at most.
     """
 
@@ -49,12 +49,12 @@ class Staging:
         default_fs: str,
         *,
         resource_manager: str | None = None,
-        file_system: Callable[[str], FileSystem] | None = None,
+        locate: Callable[[str], Place],
         parallel_uploads: int = _PARALLEL_UPLOADS,
     ) -> None:
         self.directory = StagingDirectory(files, default_fs)
         self.records = Records(self.directory, resource_manager)
-        self._uploads = Uploads(self.directory, file_system)
+        self._uploads = Uploads(self.directory, locate)
         self._parallel_uploads = parallel_uploads
 
     @classmethod
@@ -64,7 +64,7 @@ class Staging:
             cluster.files,
             cluster.config.default_fs,
             resource_manager=cluster.config.resource_manager_name,
-            file_system=cluster.file_system,
+            locate=cluster.files_of,
         )
 
     def stage(

@@ -13,13 +13,10 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
-from urllib.parse import quote, unquote, urlsplit
+from typing import IO, TYPE_CHECKING
 
 import attrs
 
-from knit._cluster.configuration.addresses import is_on
-from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.statuses import FileStatus
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
@@ -32,6 +29,9 @@ from knit.exceptions import (
     FileMissingError,
     SpecError,
 )
+
+if TYPE_CHECKING:
+    from knit._cluster.cluster import Place
 
 USE_MARK = ".used"
 """What the name of the file ends in whose time is that of an entry's last use."""
@@ -74,16 +74,12 @@ class Uploads:
 
     Args:
         directory: Where to.
-        file_system: Opens another file system by its address. Default: there is none.
+        locate: Finds what is on the cluster already.
     """
 
-    def __init__(
-        self,
-        directory: StagingDirectory,
-        file_system: Callable[[str], FileSystem] | None = None,
-    ) -> None:
+    def __init__(self, directory: StagingDirectory, locate: Callable[[str], Place]) -> None:
         self._directory = directory
-        self._file_system = file_system
+        self._locate = locate
 
     def bring(
         self, path: Path, shown: str, counter: Counter, before_upload: Callable[[], None]
@@ -104,26 +100,16 @@ class Uploads:
 
     def found(self, url: str) -> Staged:
         """A file that is on the cluster already."""
-        files, address, parts = self._directory.files, self._directory.default_fs, urlsplit(url)
-        if not is_on(address, url):
-            if parts.scheme != "hdfs" or not parts.netloc or self._file_system is None:
-                raise SpecError(
-                    f"The file {url} is not on this cluster's file system, {address}, nor on "
-                    "another HDFS, so its size and time cannot be known. Copy it there, or give a "
-                    "local path."
-                )
-            address = f"hdfs://{parts.netloc}"
-            files = self._file_system(address)
-        path = unquote(parts.path)
+        place = self._locate(url)
         try:
-            status = files.status(path)
+            status = place.files.status(place.path)
         except ClusterFileNotFoundError as error:
             raise FileMissingError(
                 f"The file {url} does not exist on the cluster. Check its path."
             ) from error
         if status.is_directory:
             raise SpecError(f"{url} is a directory. Name a file; an archive can hold several.")
-        return Staged(address + quote(path), status.size_bytes, status.modify_time_ms)
+        return Staged(place.url, status.size_bytes, status.modify_time_ms)
 
     def _upload(
         self,

@@ -198,7 +198,8 @@ class Submitter:
         # Not before everything is on the cluster: an upload may take longer than a token's
         # interval, and the ResourceManager begins with renewing them.
         tokens = fetch_tokens(self._cluster, spec)
-        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens):
+        held = self._cluster.held is not None
+        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens, held=held):
             advise(sentence)
         client, container = tls.client, tls.clients["container"]
         keys = ConnectionKeys(

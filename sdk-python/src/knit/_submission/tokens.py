@@ -7,7 +7,7 @@ application lives; after its end it cancels them. So they are fetched for this s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -58,7 +58,24 @@ def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
     with ThreadPoolExecutor(
         min(_MOST_AT_ONCE, len(wanted)), thread_name_prefix="knit-tokens"
     ) as pool:
-        return tuple(pool.map(_fetched, wanted))
+        tokens = tuple(pool.map(_fetched, wanted))
+    if cluster.held is not None:
+        _check_handed_on(tokens)
+    return tokens
+
+
+def _check_handed_on(tokens: tuple[Token, ...]) -> None:
+    """Raises for what the ResourceManager cannot renew: an Application Master's with a keytab."""
+    for token, found in ends_of(tokens).items():
+        owner = found.owner.partition("@")[0].partition("/")[0]
+        if found.renewer and found.renewer == owner:
+            raise TokenUnavailableError(
+                f"The token that this container holds for {token.service} is renewed by its "
+                "Application Master, which has a keytab, and so cannot be by the ResourceManager, "
+                "which renews all that a submission carries. To submit from here, give the service "
+                "a keytab of its own and run kinit -kt, or submit the application that this is a "
+                "container of without a keytab."
+            )
 
 
 def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:
@@ -73,13 +90,22 @@ def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:
         return
     renewer(config)
     resource_manager_service(config)
-    for each in file_systems_of(config.default_fs, spec):
+    for each in file_systems_of(config.default_fs, spec, config.mounted_file_systems):
         file_system_service(config, each.url)
 
 
-def file_systems_of(default_fs: str, spec: ApplicationSpec) -> list[FileSystem]:
-    """The file systems a specification names beside the default one: listed, and by its files."""
+def file_systems_of(
+    default_fs: str, spec: ApplicationSpec, mounted: Iterable[str] = ()
+) -> list[FileSystem]:
+    """
+    The file systems a specification names beside the default one: listed, and by its files.
+
+    Those that the cluster's file system is made of are among them: any path may lead there.
+    """
     found = {each.authority: each for each in spec.file_systems}
+    for url in mounted:
+        each = FileSystem(url)
+        found.setdefault(each.authority, each)
     sources = [file.source for service in spec.services.values() for file in service.files.values()]
     environments = [service.python_environment for service in spec.services.values()]
     if spec.driver is not None:
@@ -98,7 +124,7 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
     own = FileSystem(config.default_fs)
     listed = {each.authority: each for each in spec.file_systems}
     own = listed.get(own.authority, own)
-    others = file_systems_of(own.url, spec)
+    others = file_systems_of(own.url, spec, config.mounted_file_systems)
     for each in (own, *others):
         yield WantedToken(
             f"the file system {each.url}",
@@ -107,10 +133,8 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
         )
     yield WantedToken("the ResourceManager", lambda: _of_resource_manager(cluster, by_whom))
     for uri in _key_providers(cluster, (own, *others)):
-        server = cluster.key_management_server(uri)
         yield WantedToken(
-            f"the key management server {uri}",
-            lambda server=server: server.delegation_token(by_whom),  # type: ignore[misc]
+            f"the key management server {uri}", _of_key_management_server(cluster, uri, by_whom)
         )
 
 
@@ -153,10 +177,19 @@ def _service(cluster: Cluster, url: str, token: Token) -> str:
 
 
 def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
+    if cluster.held is not None:
+        return cluster.held.of_resource_manager(cluster.config)
     token = cluster.resource_manager.delegation_token(by_whom)
     return token.replace(
         kind=RESOURCE_MANAGER_KIND, service=resource_manager_service(cluster.config)
     )
+
+
+def _of_key_management_server(cluster: Cluster, uri: str, by_whom: str) -> Callable[[], Token]:
+    server = cluster.key_management_server(uri)
+    if (held := cluster.held) is not None:
+        return lambda: held.of_key_management_server(server.service)
+    return lambda: server.delegation_token(by_whom)
 
 
 def _key_providers(cluster: Cluster, file_systems: tuple[FileSystem, ...]) -> list[str]:

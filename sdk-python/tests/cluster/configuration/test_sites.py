@@ -35,6 +35,8 @@ def found(config: ClusterConfig, name: str, expected: Any) -> Any:
             return principals.renewer(config)
         case "truststore":
             return str(config.truststore.path) if config.truststore else None
+        case "mounted_file_systems":
+            return list(config.mounted_file_systems)
         case "classpath":
             return list(config.application_classpath)
         case "classpath_begins":

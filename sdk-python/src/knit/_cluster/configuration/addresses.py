@@ -22,11 +22,12 @@ _ANY_ADDRESS = (
 
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"
-NAME_NODE_PROPERTIES = (
+ADDRESSES_OF_DEFAULT = (
+    "dfs.namenode.rpc-address",
     "dfs.namenode.http-address",
     "dfs.namenode.https-address",
-    "dfs.namenode.rpc-address",
 )
+"""Of the one NameNode there is, where there is one; those of a nameservice carry its name."""
 
 
 class Properties(Protocol):
@@ -52,7 +53,7 @@ class Properties(Protocol):
 
 def name_nodes(properties: Properties) -> tuple[str, ...]:
     """See `ClusterConfig.name_nodes`."""
-    override = _urls(properties, WEBHDFS_URL_PROPERTY, strip="/webhdfs/v1")
+    override = _urls(properties, WEBHDFS_URL_PROPERTY, ends=("/v1", "/webhdfs"))
     if override:
         return override
     scheme = _scheme(properties, "dfs.http.policy")
@@ -104,7 +105,7 @@ def _name_node(
 
 def resource_managers(properties: Properties) -> tuple[str, ...]:
     """See `ClusterConfig.resource_managers`."""
-    override = _urls(properties, RM_URL_PROPERTY, strip="/ws/v1/cluster")
+    override = _urls(properties, RM_URL_PROPERTY, ends=("/cluster", "/v1", "/ws"))
     if override:
         return override
     scheme = _scheme(properties, "yarn.http.policy")
@@ -241,17 +242,25 @@ def _scheme(properties: Properties, policy: str) -> str:
     return "https" if (properties.get(policy) or "").upper() == "HTTPS_ONLY" else "http"
 
 
-def _urls(properties: Properties, name: str, strip: str) -> tuple[str, ...]:
+def _urls(properties: Properties, name: str, ends: tuple[str, ...]) -> tuple[str, ...]:
+    """Base URLs, without what people copy of the API's own path."""
     urls = []
     for value in properties.get_list(name):
         url = value.rstrip("/")
-        url = url[: -len(strip)] if url.endswith(strip) else url
         parts = urlsplit(url)
+        if parts.username is not None or parts.password is not None:
+            raise ConfigurationError(
+                f"{name} has a user name or a password in it, which would be shown with every "
+                "error. Take it out: knit.gateway.user names the user of a gateway, and "
+                "KNIT_GATEWAY_PASSWORD_FILE a file with the password."
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(
                 f"{name} is {value!r}, which is not a base URL. "
                 "Give it as http://HOST:PORT or https://HOST:PORT/PATH."
             )
+        for end in ends:
+            url = url.removesuffix(end)
         urls.append(url)
     return tuple(urls)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from knit._cluster.configuration import addresses
+from knit._cluster.configuration import addresses, viewfs
 from knit._cluster.configuration.hadoop_xml import Properties
 from knit._cluster.configuration.old_names import current_name
 from knit._cluster.configuration.ssl_client import (
@@ -182,6 +182,10 @@ class ClusterConfig:
                 return substitute(name, known).strip()
         return default
 
+    def names(self, prefix: str) -> list[str]:
+        """The properties that are set whose names begin so."""
+        return [name for name in self._properties if name.startswith(prefix)]
+
     def get_list(self, name: str) -> list[str]:
         """The parts of a comma-separated value, without the empty ones."""
         return _split(self.get(name))
@@ -248,6 +252,8 @@ class ClusterConfig:
         """
         The cluster's file system, `hdfs://host:port` or `hdfs://nameservice`.
 
+        Of a `viewfs://` it is the one with the home directories, where files are staged.
+
         Raises:
             ConfigurationError: It is not set, or not HDFS.
         """
@@ -262,17 +268,36 @@ class ClusterConfig:
                 "HDFS; set it to hdfs://HOST:PORT, as in the cluster's core-site.xml."
             )
         if scheme == "viewfs":
-            raise ConfigurationError(
-                f"fs.defaultFS is {value}, a view over several file systems, which knit cannot "
-                "resolve. Set it to the hdfs:// one that holds your home directory, in code or in "
-                "a configuration directory of your own."
-            )
+            table = viewfs.mount_table(self, parts.netloc)
+            value = table.resolve(table.home_prefix)
+            parts = urlsplit(value)
+            scheme = parts.scheme
         if scheme != "hdfs" or not parts.netloc:
             raise ConfigurationError(
                 f"fs.defaultFS is {value}, in {self.where}. knit stages files on HDFS; "
                 "set it to hdfs://HOST:PORT, in code or in a configuration directory of your own."
             )
         return f"hdfs://{parts.netloc}"  # a path in it means nothing
+
+    @property
+    def home_prefix(self) -> str | None:
+        """
+        Where on it home directories are, if a mount table says so; None where the NameNode does.
+
+        Raises:
+            ConfigurationError: No link of the mount table leads to them.
+        """
+        table = viewfs.default_table(self)
+        return None if table is None else urlsplit(table.resolve(table.home_prefix)).path or "/"
+
+    @property
+    def mounted_file_systems(self) -> tuple[str, ...]:
+        """See `viewfs.mounted_file_systems`."""
+        return viewfs.mounted_file_systems(self)
+
+    def resolved(self, url: str) -> str:
+        """See `viewfs.resolved`."""
+        return viewfs.resolved(self, url)
 
     @property
     def name_nodes(self) -> tuple[str, ...]:

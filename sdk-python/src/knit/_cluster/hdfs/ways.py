@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from knit._cluster.hdfs.file_system import FileSystem
     from knit._cluster.rest.client import HttpClient
     from knit._cluster.rpc.sasl import Identity
+    from knit._cluster.security.tokens import Token
 
 
 def file_system(
@@ -26,6 +27,7 @@ def file_system(
     identity: Callable[[], Identity],
     *,
     timeout: timedelta,
+    held: Callable[[], Token] | None = None,
 ) -> FileSystem:
     """
     The file system that `fs.defaultFS` names. With Kerberos its web server is asked first.
@@ -35,13 +37,21 @@ def file_system(
         http: The connections to its web servers.
         identity: Who we are by RPC.
         timeout: For each call that is given no deadline of its own.
+        held: The token that a container holds for it, in place of those that are fetched.
 
     Raises:
         ConfigurationError: An address is missing, or `knit.door` is none.
     """
 
     def rest() -> FileSystem:
-        return WebHdfs(http, config.name_nodes, timeout=timeout, by_token=config.kerberos)
+        return WebHdfs(
+            http,
+            config.name_nodes,
+            timeout=timeout,
+            by_token=config.kerberos,
+            home_prefix=config.home_prefix,
+            held=held,
+        )
 
     def rpc() -> FileSystem:
         # Imported as it is needed: most clusters never need it.
@@ -61,7 +71,7 @@ def file_system(
         place = FileSystemPlace(
             name=authority if is_nameservice else f"{host}:{port}",
             https=(config.get("dfs.http.policy") or "").upper() == "HTTPS_ONLY",
-            home_prefix=config.get("dfs.user.home.dir.prefix") or "/user",
+            home_prefix=config.home_prefix or config.get("dfs.user.home.dir.prefix") or "/user",
         )
         return RpcFiles(
             name_node_client(config, authority, PROTOCOL, who),
@@ -70,6 +80,7 @@ def file_system(
             user=lambda: http.authentication.user,
             claimed=claimed,
             timeout=timeout,
+            held=held,
         )
 
     forced = None if config.door == "auto" else config.door

@@ -17,7 +17,7 @@ from knit._cluster.logs.completeness import (
     nothing_there,
 )
 from knit._cluster.logs.container_logs import AggregatedLogs, ContainerLogs
-from knit._cluster.logs.directory import LogDirectories, quietly
+from knit._cluster.logs.directory import LogDirectories, log_place, quietly
 from knit._cluster.logs.ifile import CHECKSUM_SUFFIX, IFile, mark_of, parse_checksum
 from knit._cluster.logs.node_file import NodeFile
 from knit._cluster.logs.places import Place, guess, may_be_application_master, places_of
@@ -51,8 +51,13 @@ class LogArchive:
     def __init__(self, cluster: Cluster, application_id: str) -> None:
         self._cluster = cluster
         self.application_id = application_id
+        place = log_place(cluster)
+        self._files = place.files
         self._directories = LogDirectories(
-            cluster.files, cluster.config, quietly(cluster.resource_manager.configured)
+            place.files,
+            cluster.config,
+            quietly(cluster.resource_manager.configured),
+            address=place.file_system,
         )
         self._mark = mark_of(application_id)
         self._opened: dict[object, NodeFile | LogFormatError] = {}
@@ -161,7 +166,7 @@ class LogArchive:
 
     def _good_end(self, status: FileStatus) -> dict[str, int]:
         try:
-            name, end = parse_checksum(self._cluster.files.read(status.path))
+            name, end = parse_checksum(self._files.read(status.path))
         except (MalformedError, ClusterFileNotFoundError):
             return {}  # it is just being written, or just gone
         return {name: end}
@@ -190,7 +195,7 @@ class LogArchive:
         key = (status.path, status.size_bytes, status.modify_time_ms, end)
         if key not in self._opened:
             try:
-                node = self._detect(RemoteFile(self._cluster.files, status), end)
+                node = self._detect(RemoteFile(self._files, status), end)
                 node.container_ids()
                 self._opened[key] = node
             except LogFormatError as error:

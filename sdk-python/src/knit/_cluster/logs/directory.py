@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from knit._cluster.configuration.addresses import is_on
@@ -22,8 +23,13 @@ from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
     ClusterFileNotFoundError,
+    ConfigurationError,
     LogsNotFoundError,
+    SpecError,
 )
+
+if TYPE_CHECKING:
+    from knit._cluster.cluster import Cluster, Place
 
 ROOT_PROPERTY = "yarn.nodemanager.remote-app-log-dir"
 _SUFFIX_PROPERTY = "yarn.nodemanager.remote-app-log-dir-suffix"
@@ -45,12 +51,21 @@ class LogDirectories:
         files: The file system.
         config: The client's configuration.
         ask: The ResourceManager's, which is looked at where the client's leads nowhere.
+        address: The file system's. Default: the cluster's own.
     """
 
-    def __init__(self, files: FileSystem, config: ClusterConfig, ask: AskResourceManager) -> None:
+    def __init__(
+        self,
+        files: FileSystem,
+        config: ClusterConfig,
+        ask: AskResourceManager,
+        *,
+        address: str | None = None,
+    ) -> None:
         self._files = files
         self._config = config
         self._ask = ask
+        self._address = config.default_fs if address is None else address
 
     def list_files(self, application_id: str, user: str) -> list[FileStatus]:
         """
@@ -95,12 +110,20 @@ class LogDirectories:
         return list(dict.fromkeys(self._path(value) for value in values))
 
     def _path(self, value: str) -> str:
-        if not is_on(self._config.default_fs, value):
+        try:
+            url = self._config.resolved(value)
+        except ConfigurationError as error:
+            raise LogsNotFoundError(
+                f"The aggregated logs are kept in {value} ({ROOT_PROPERTY}), which is on no file "
+                f"system as it seems from here. {error.message}"
+            ) from error
+        is_default = self._address == self._config.default_fs
+        if not is_on(self._address, url) or not (is_default or urlsplit(url).netloc):
             raise LogsNotFoundError(
                 f"The aggregated logs are kept in {value} ({ROOT_PROPERTY}), and knit reads those "
-                f"on {self._config.default_fs} only. Read them with the cluster's own `yarn logs`."
+                f"on {self._address} only. Read them with the cluster's own `yarn logs`."
             )
-        return urlsplit(value).path.rstrip("/")
+        return urlsplit(url).path.rstrip("/")
 
     def _candidates(self, root: str, application_id: str, user: str) -> Iterator[str]:
         home = f"{root}/{user}"
@@ -138,6 +161,16 @@ class LogDirectories:
             own = self._config.get(f"yarn.log-aggregation.{name}.remote-app-log-dir-suffix")
             suffixes.append(own or f"{suffix}-{name.lower()}")
         return [prefix + each for each in dict.fromkeys(suffixes) for prefix in (_BUCKET, "")]
+
+
+def log_place(cluster: Cluster) -> Place:
+    """The file system with the logs, by the client's configuration."""
+    try:
+        return cluster.files_of(cluster.config.get(ROOT_PROPERTY) or _DEFAULT_ROOT)
+    except (SpecError, ConfigurationError):  # said where they are looked for
+        from knit._cluster.cluster import Place
+
+        return Place(cluster.files, cluster.config.default_fs, "/")
 
 
 def quietly(ask: AskResourceManager) -> AskResourceManager:

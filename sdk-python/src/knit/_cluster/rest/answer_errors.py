@@ -136,7 +136,7 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
             )
         return AccessDeniedError(
             f"{what}: {url} does not accept who we are (401: {_said(response)}). Check the user "
-            "name (HADOOP_USER_NAME), and whether a gateway wants a password.",
+            "name (HADOOP_USER_NAME), and whether a gateway wants a password (knit.gateway.user).",
             url=url,
             status=status,
         )

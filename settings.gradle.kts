@@ -14,4 +14,4 @@ dependencyResolutionManagement {
 
 rootProject.name = "knit"
 
-include("am-kotlin", "integration:hadoop")
+include("am-kotlin", "integration:hadoop", "integration:kdc")

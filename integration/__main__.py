@@ -1,9 +1,13 @@
 """
 Runs the suite: what may run at once by several workers on one cluster, then the rest alone.
 
-    python -m integration [--cluster=embedded|docker|external] [ARGUMENTS of pytest...]
+    python -m integration [--cluster=embedded|docker|external] [--kind=KIND] [ARGUMENTS...]
 
-Arguments that select tests (``-k``, ``-m``, a name) make it one ordinary run of pytest.
+On embedded clusters that is done on a plain one, and then the tests of every other kind on one of
+that kind (``integration/kinds.py``).
+
+The arguments are pytest's. Those that select tests (``-k``, ``-m``, a name) make it one ordinary
+run, on the one kind that is named.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from integration.kinds import KINDS, PLAIN
 from integration.parts import Part
 
 # The suite waits more than it works: three workers keep two cores busy, more wait for memory.
@@ -26,15 +31,20 @@ _SELECTS = re.compile(r"-[km]|--(lf|ff|last-failed|part|collect-only|co)\b|.*\bt
 def main(arguments: Sequence[str]) -> int:
     """Run it and return pytest's exit code; the first that is bad, if there are two runs."""
     several = ["-n", str(WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
+    plain = [[*several, f"--part={Part.SHARED.value}"], [f"--part={Part.ALONE.value}"]]
     # As pytest does: what comes later counts, so that nox's own can be overridden.
-    clusters = [each for each in arguments if each.startswith("--cluster=")]
-    cluster = clusters[-1].partition("=")[2] if clusters else "embedded"
+    cluster = _last(arguments, "--cluster") or "embedded"
+    kind = _last(arguments, "--kind")
     if any(map(_SELECTS.match, arguments)) or cluster == "external":
         runs: list[list[str]] = [[]]
     elif cluster == "docker":
         runs = [[f"--client-workers={WORKERS}"]]  # the client makes two runs of it
     else:
-        runs = [[*several, f"--part={Part.SHARED.value}"], [f"--part={Part.ALONE.value}"]]
+        runs = [
+            run
+            for each in ([kind] if kind else KINDS)
+            for run in ([[f"--kind={each}"]] if each != PLAIN else plain)
+        ]
     statuses = []
     for each in runs:
         statuses.append(_pytest([*each, *arguments]))
@@ -44,6 +54,11 @@ def main(arguments: Sequence[str]) -> int:
         return pytest.ExitCode.NO_TESTS_COLLECTED
     good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
     return next((status for status in statuses if status not in good), pytest.ExitCode.OK)
+
+
+def _last(arguments: Sequence[str], option: str) -> str | None:
+    found = [each for each in arguments if each.startswith(f"{option}=")]
+    return found[-1].partition("=")[2] if found else None
 
 
 def _pytest(arguments: Sequence[str]) -> int:

@@ -84,14 +84,45 @@ class Gate:
         self.hdfs.delete(self.path)
 
 
+class FileGate(Gate):
+    """The same by a file of this machine: for containers that may not ask HDFS."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {programs.GATE_VARIABLE: self.path}
+
+    @property
+    def opener(self) -> str:
+        """The file to make."""
+        return self.path
+
+    @property
+    def is_open(self) -> bool:
+        return Path(self.path).exists()
+
+    def open(self) -> None:
+        Path(self.path).touch()
+
+    def remove(self) -> None:
+        Path(self.path).unlink(missing_ok=True)
+
+
 class Applications:
     """The applications of one test or of one module; those that still run at its end are killed."""
 
     open: ClassVar[list[Applications]] = []
     """All that have not been closed."""
 
-    def __init__(self, client: knit.Client, hdfs: Hdfs) -> None:
+    def __init__(self, client: knit.Client, hdfs: Hdfs, *, gates: Path | None = None) -> None:
+        """
+        Args:
+            client: submits them.
+            hdfs: where gates are.
+            gates: a directory on this machine for gates that are files, for clusters whose
+                containers may not ask HDFS.
+        """
         self.open.append(self)
+        self._gates_directory = gates
         self.client = client
         self._hdfs = hdfs
         self._apps: list[knit.Application] = []
@@ -99,7 +130,11 @@ class Applications:
 
     def gate(self) -> Gate:
         """A gate that is closed."""
-        gate = Gate(self._hdfs, f"{self._hdfs.home}/knit-test-gates/{uuid.uuid4().hex}")
+        if self._gates_directory is None:
+            gate = Gate(self._hdfs, f"{self._hdfs.home}/knit-test-gates/{uuid.uuid4().hex}")
+        else:
+            self._gates_directory.mkdir(exist_ok=True)
+            gate = FileGate(self._hdfs, str(self._gates_directory / uuid.uuid4().hex))
         self._gates.append(gate)
         return gate
 

@@ -14,6 +14,7 @@ from integration.clusters.docker import DockerCluster
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
 from integration.clusters.external import ExternalCluster
 from integration.clusters.shared import ClusterAddress, SharedCluster
+from integration.kinds import KINDS
 from integration.toolchain import ToolchainError
 
 pytest_plugins = ["integration.fixtures", "integration.parts"]
@@ -32,8 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--nodes",
         type=int,
-        default=2,
-        help="number of nodes of the embedded cluster (2)",
+        help="number of nodes of the embedded cluster, by default as many as its kind has",
     )
     group.addoption(
         "--client-workers",
@@ -66,7 +66,7 @@ class ClusterOfWorkers:
     _ADDRESS = "knit_cluster"
 
     def __init__(self, config: pytest.Config) -> None:
-        self._cluster = EmbeddedCluster(node_count=config.option.nodes, say=_say(config))
+        self._cluster = _cluster_of(config)
         self._stack = contextlib.ExitStack()
         config.add_cleanup(self._stack.close)
 
@@ -86,6 +86,10 @@ class ClusterOfWorkers:
         if cls._ADDRESS not in told:
             return None
         return SharedCluster(ClusterAddress(**told[cls._ADDRESS]), worker=told["workerid"])
+
+
+def _cluster_of(config: pytest.Config) -> EmbeddedCluster:
+    return KINDS[config.option.kind].cluster(config.option.nodes, _say(config))
 
 
 @contextlib.contextmanager
@@ -115,8 +119,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     elif (shared := ClusterOfWorkers.seen_by_worker(config)) is not None:
         started = shared
     else:
-        cluster = EmbeddedCluster(node_count=config.option.nodes, say=_say(config))
-        started = _embedded(session, cluster)
+        started = _embedded(session, _cluster_of(config))
     with started as running:
         config.stash[_CLUSTER] = running
         yield running

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from integration.clusters import rest
 
 
 @attrs.frozen
@@ -22,6 +22,10 @@ class Hdfs:
     default_fs: str
     """`hdfs://…`, without a slash at its end."""
     user: str
+    session: rest.Session = attrs.field(
+        default=attrs.Factory(lambda self: rest.Session(self.user), takes_self=True)
+    )
+    """HTTP as that user; the default claims the name."""
 
     @property
     def home(self) -> str:
@@ -29,7 +33,7 @@ class Hdfs:
 
     def url(self, path: str, operation: str, **parameters: object) -> str:
         """The WebHDFS URL of an operation, at the NameNode that is active."""
-        return self._url(self._active(), path, operation, **parameters)
+        return self.session.claimed(self._url(self._active(), path, operation, **parameters))
 
     def status(self, path: str) -> dict[str, Any] | None:
         """What WebHDFS says of a path; None if there is nothing."""
@@ -46,16 +50,16 @@ class Hdfs:
         return {each["pathSuffix"]: dict(each) for each in statuses}
 
     def read(self, path: str) -> bytes:
-        with _opener.open(self.url(path, "OPEN"), timeout=30) as response:
+        with self._open("GET", path, "OPEN") as response:
             return bytes(response.read())
 
     def write(self, path: str, data: bytes) -> None:
-        target = self.url(path, "CREATE", overwrite="true", noredirect="true")
-        with _opener.open(urllib.request.Request(target, method="PUT"), timeout=30) as response:
+        options = {"overwrite": "true", "noredirect": "true"}
+        with self._open("PUT", path, "CREATE", **options) as response:
             location = json.load(response)["Location"]
         request = urllib.request.Request(location, data=data, method="PUT")
         request.add_header("Content-Type", "application/octet-stream")
-        with _opener.open(request, timeout=60):
+        with self.session.open(request):
             pass
 
     def make_directory(self, path: str, permission: str = "755") -> None:
@@ -81,23 +85,26 @@ class Hdfs:
     def _active(self) -> str:
         for base in self.name_node_urls[:-1]:
             try:
-                with _opener.open(self._url(base, "/", "GETFILESTATUS"), timeout=10):
-                    return base
+                self.session.get(self._url(base, "/", "GETFILESTATUS"), timeout_seconds=10)
             except OSError:
                 continue
+            return base
         return self.name_node_urls[-1]
 
     def _url(self, base: str, path: str, operation: str, **parameters: object) -> str:
-        query = urlencode({"op": operation, "user.name": self.user, **parameters})
+        query = urlencode({"op": operation, **parameters})
         return f"{base}/webhdfs/v1{quote(path)}?{query}"
 
     def _call(self, method: str, path: str, operation: str, **parameters: object) -> Any:
-        request = urllib.request.Request(self.url(path, operation, **parameters), method=method)
         try:
-            with _opener.open(request, timeout=30) as response:
+            with self._open(method, path, operation, **parameters) as response:
                 content = response.read()
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
             raise
         return json.loads(content) if content else {}
+
+    def _open(self, method: str, path: str, operation: str, **parameters: object) -> Any:
+        url = self.url(path, operation, **parameters)
+        return self.session.open(urllib.request.Request(url, method=method), timeout_seconds=30)

@@ -11,6 +11,8 @@ import enum
 
 import pytest
 
+from integration.kinds import KINDS, PLAIN, kinds_of
+
 MARKERS = (
     "alone(reason): runs beside no other test: it floods the machine or takes nodes away",
     "own_cluster(reason): asks for a cluster with other settings, while no other is up",
@@ -56,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run every test on the dockerized cluster too, not just those marked topology",
     )
+    group.addoption(
+        "--kind",
+        choices=list(KINDS),
+        default=PLAIN,
+        help="which embedded cluster to run on, and with it which modules (%(default)s)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,6 +80,11 @@ def part_of(item: pytest.Item) -> Part:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     part = config.option.part
     keep = [item for item in items if part in (None, part_of(item)) and _fits(config, item)]
+    others = {kind for item in items for kind in kinds_of(item.path)} - {config.option.kind}
+    if not keep and others and config.option.cluster == "embedded":
+        raise pytest.UsageError(
+            f"These run on clusters of kind {', '.join(sorted(others))}: --kind"
+        )
     if len(keep) < len(items):
         kept = set(keep)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
@@ -87,6 +100,8 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
 
 def _fits(config: pytest.Config, item: pytest.Item) -> bool:
     own_cluster = item.get_closest_marker("own_cluster") is not None
+    if config.option.kind not in kinds_of(item.path):
+        return False
     if config.option.cluster == "embedded":
         return True
     if config.option.cluster == "external" or config.option.whole:

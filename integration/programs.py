@@ -97,6 +97,10 @@ def run_wait(then: str = "") -> None:
 
 def wait_for_gate() -> None:
     url = os.environ[GATE_VARIABLE]
+    while url.startswith("/"):
+        if os.path.exists(url):
+            return
+        time.sleep(0.25)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
@@ -108,6 +112,15 @@ def wait_for_gate() -> None:
         except OSError as error:
             print(f"the gate does not answer: {error}", file=sys.stderr, flush=True)
         time.sleep(0.25)
+
+
+def open_gate(opener: str) -> None:
+    """By a URL of HDFS, or by a file on this machine."""
+    if opener.startswith("/"):
+        Path(opener).touch()
+        return
+    request = urllib.request.Request(opener, method="PUT")
+    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).close()
 
 
 def run_lines(count: str, seconds: str = "0") -> None:
@@ -253,8 +266,7 @@ def run_signal_application_master(name: str) -> None:
             print(f"{number.name} to {process.name}", flush=True)
             os.kill(int(process.name), number)
             if SIGNALLED_VARIABLE in os.environ:
-                told = urllib.request.Request(os.environ[SIGNALLED_VARIABLE], method="PUT")
-                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(told).close()
+                open_gate(os.environ[SIGNALLED_VARIABLE])
     time.sleep(600)
 
 

@@ -51,9 +51,9 @@ LARGE = knit.Resources(memory=f"{LESSER_MIB + 512} MiB", vcores=1)
 
 @pytest.fixture(scope="module")
 def pair() -> Iterator[EmbeddedCluster]:
-    """Two ResourceManagers, and one node, of the lesser size, that writes compressed IFiles."""
+    """Two of each master, and one node, of the lesser size, that writes compressed IFiles."""
     yarn = {**IFILE, "yarn.nodemanager.log-aggregation.compression-type": "gz"}
-    with EmbeddedCluster(node_memory_mib=LESSER_MIB, is_pair=True, yarn=yarn) as cluster:
+    with EmbeddedCluster(node_memory_mib=LESSER_MIB, is_ha=True, yarn=yarn) as cluster:
         yield cluster
 
 
@@ -208,20 +208,22 @@ def test_waiting_and_running_containers_outlive_a_failover_and_a_restart_with_re
     reason = wait_for_reason(app, WaitingCause.CAPACITY)
     assert (reason.service_name, reason.count) == ("large", 1)
 
-    pair.kill_resource_manager(0)
-    silent = wait_for_reason(app, WaitingCause.RESOURCE_MANAGER)
-    assert re.search(r"not answered for \d+ s", silent.explanation)
+    was_active = pair.active_resource_manager()
+    assert was_active is not None
+    pair.kill(was_active)
     added = app.add_containers(1, service="small")
-    pair.activate_resource_manager(1)
     wait_for_states(app, 4, ContainerState.RUNNING, services=["small"])
     wait_for_reason(app, WaitingCause.CAPACITY)
 
-    pair.kill_resource_manager(1)
-    wait_for_reason(app, WaitingCause.RESOURCE_MANAGER)
-    pair.start_resource_manager(1)
-    pair.start_resource_manager(0)
-    pair.activate_resource_manager(1)
+    took_over = pair.active_resource_manager()
+    assert took_over is not None
+    assert took_over != was_active
+    pair.kill(took_over)
+    silent = wait_for_reason(app, WaitingCause.RESOURCE_MANAGER)
+    assert re.search(r"not answered for \d+ s", silent.explanation)
     more = app.add_containers(1, service="small")
+    pair.start(was_active)
+    pair.start(took_over)
     wait_for_states(app, 5, ContainerState.RUNNING, services=["small"])
     gate.open()
 

@@ -67,7 +67,8 @@ class Cluster(abc.ABC):
     def nodes(self, *states: NodeState) -> Sequence[Node]:
         """The nodes in these states, by default ``RUNNING``, in the order of their ids."""
         wanted = ",".join(state.value for state in states or (NodeState.RUNNING,))
-        answer = rest.get(f"{self.resource_manager_url}/ws/v1/cluster/nodes?states={wanted}")
+        url, session = self._resource_manager()
+        answer = session.get(f"{url}/ws/v1/cluster/nodes?states={wanted}")
         found = (answer["nodes"] or {}).get("node", [])
         return sorted((_node(each) for each in found), key=lambda node: node.node_id)
 
@@ -75,6 +76,10 @@ class Cluster(abc.ABC):
         """The state of one node; ``NEW`` if the ResourceManager does not know it."""
         known = {node.node_id: node.state for node in self.nodes(*NodeState)}
         return known.get(node_id, NodeState.NEW)
+
+    def _resource_manager(self) -> tuple[str, rest.Session]:
+        """The URL of the ResourceManager to ask, and as whom."""
+        return self.resource_manager_url, rest.ANYBODY
 
     hadoop_command: Sequence[str] | None = None
     """

@@ -48,22 +48,8 @@ YARN: Properties = {
     "yarn.cluster.max-application-priority": 10,
     # Lost nodes are noticed in ten to fifteen seconds instead of ten minutes.
     "yarn.nm.liveness-monitor.expiry-interval-ms": 10_000,
-}
-
-# Two ResourceManagers, one of them active, without ZooKeeper: who is active is said by hand.
-PAIR: Properties = {
-    "yarn.resourcemanager.ha.enabled": "true",
-    "yarn.resourcemanager.ha.automatic-failover.enabled": "false",
-    "yarn.resourcemanager.cluster-id": "knit",
-    "yarn.resourcemanager.recovery.enabled": "true",
-    "yarn.resourcemanager.store.class": (
-        "org.apache.hadoop.yarn.server.resourcemanager.recovery.FileSystemRMStateStore"
-    ),
-    # One that takes over grants after two seconds instead of ten, and is found as soon.
-    "yarn.resourcemanager.work-preserving-recovery.scheduling-wait-ms": 2_000,
-    "yarn.resourcemanager.connect.retry-interval.ms": 500,
-    "yarn.client.failover-sleep-base-ms": 100,
-    "yarn.client.failover-sleep-max-ms": 500,
+    # As on clusters that several teams share. By default everybody may see and do everything.
+    "yarn.acl.enable": "true",
 }
 
 # What a cluster needs to know of the second format of aggregated logs; the first named is written.
@@ -137,13 +123,15 @@ def write_configuration(
     core: Properties,
     hdfs: Properties,
     yarn: Properties,
-    capacity_scheduler: Properties | None = None,
+    others: Mapping[str, Properties] | None = None,
 ) -> None:
-    """Write a directory that Hadoop's daemons and clients take as ``HADOOP_CONF_DIR``."""
+    """
+    Write a directory that Hadoop's daemons and clients take as ``HADOOP_CONF_DIR``.
+
+    ``others`` are files by their names without ``.xml``, such as ``capacity-scheduler``.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    files = {"core-site": core, "hdfs-site": hdfs, "yarn-site": yarn}
-    if capacity_scheduler is not None:
-        files["capacity-scheduler"] = capacity_scheduler
+    files = {"core-site": core, "hdfs-site": hdfs, "yarn-site": yarn, **(others or {})}
     for name, properties in files.items():
         (directory / f"{name}.xml").write_text(_xml(properties), encoding="utf-8")
     (directory / "log4j.properties").write_text(LOG4J, encoding="utf-8")

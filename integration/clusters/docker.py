@@ -63,7 +63,9 @@ class DockerCluster(Cluster):
             what=f"the ResourceManager did not see {len(NODES)} NodeManagers",
             evidence=self.evidence,
         )
-        rest.make_base_directories(self.name_node_url, superuser=HDFS_SUPERUSER)
+        rest.make_base_directories(
+            rest.Session(HDFS_SUPERUSER), self.name_node_url, owner=HDFS_SUPERUSER
+        )
         self.create_home(self.user)
         return self
 
@@ -72,9 +74,9 @@ class DockerCluster(Cluster):
 
     def create_home(self, user: str) -> None:
         rest.make_hdfs_directory(
+            rest.Session(HDFS_SUPERUSER),
             self.name_node_url,
             f"/user/{user}",
-            superuser=HDFS_SUPERUSER,
             owner=user,
             permission="700",
         )
@@ -105,12 +107,13 @@ class DockerCluster(Cluster):
         What runs on it is killed.
         """
         url = f"{self.resource_manager_url}/ws/v1/cluster"
+        administrator = rest.Session(YARN_ADMINISTRATOR)
         labels = [label] if label is not None else []
         if label is not None:
             made = {"nodeLabelInfo": [{"name": label, "exclusivity": True}]}
-            rest.call("POST", f"{url}/add-node-labels?user.name={YARN_ADMINISTRATOR}", made)
+            administrator.call("POST", f"{url}/add-node-labels", made)
         given = {"nodeToLabels": [{"nodeId": node_id, "labels": labels}]}
-        rest.call("POST", f"{url}/replace-node-to-labels?user.name={YARN_ADMINISTRATOR}", given)
+        administrator.call("POST", f"{url}/replace-node-to-labels", given)
 
     def evidence(self) -> str:
         daemons = ("namenode", "datanode", "resourcemanager", *NODES)

@@ -100,9 +100,11 @@ def _configure(directory: Path) -> None:
             "yarn.nodemanager.local-dirs": "/var/lib/hadoop/yarn/local",
             "yarn.nodemanager.log-dirs": "/var/lib/hadoop/yarn/logs",
         },
-        capacity_scheduler={
-            **configuration.CAPACITY_SCHEDULER,
-            **configuration.PARTITIONED_QUEUES,
+        others={
+            "capacity-scheduler": {
+                **configuration.CAPACITY_SCHEDULER,
+                **configuration.PARTITIONED_QUEUES,
+            }
         },
     )
 

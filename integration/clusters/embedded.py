@@ -1,86 +1,89 @@
 """
 A real Hadoop cluster on this machine: one process per daemon, gone when it ends.
 
-    python -m integration.clusters.embedded
+    python -m integration.clusters.embedded [--secure] [--ha] [--web=default|simple] [--nodes=N]
 
-starts it, prints the line that makes it a shell's cluster, and takes it down on Ctrl-C.
+starts it, prints the lines that make it a shell's cluster, and takes it down on Ctrl-C.
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import getpass
 import itertools
+import os
 import re
-import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 
-from integration import toolchain
-from integration.clusters import configuration, rest
+from integration.clusters import configuration, high_availability, rest, spnego
 from integration.clusters.cluster import Cluster
 from integration.clusters.daemon_java import daemon_environment, daemon_flags, daemon_java
-from integration.clusters.free_ports import free_ports
+from integration.clusters.daemons import Daemons, EmbeddedClusterError, PortTakenError
+from integration.clusters.high_availability import NAME_NODE_IDS, ZOOKEEPER
 from integration.clusters.jars import hadoop_jars, hadoop_version
+from integration.clusters.java_classes import node_classes
+from integration.clusters.kdc import KDC
 from integration.clusters.processes import Processes
+from integration.clusters.security import USERS, Security, Web, service
 from integration.clusters.shared import ClusterAddress
-from integration.waiting import wait_until
+from integration.clusters.site import (
+    DATA_NODE,
+    NAME_NODE,
+    NODE_MANAGER,
+    RESOURCE_MANAGER,
+    Settings,
+    Site,
+)
+from integration.clusters.tls import TlsError
+
+__all__ = ["EMBEDDED", "EmbeddedCluster", "EmbeddedClusterError"]
 
 EMBEDDED = "embedded"
 """Its name, by which a worker that shares it knows it too."""
-
-NAME_NODE = "namenode"
-DATA_NODE = "datanode"
-RESOURCE_MANAGER = "resourcemanager"
-RM_IDS = ("rm1", "rm2")
-"""What the ResourceManagers of a pair are called."""
-
-ADMINISTRATION = "org.apache.hadoop.yarn.client.cli.RMAdminCLI"
 
 MAIN_CLASSES = {
     NAME_NODE: "org.apache.hadoop.hdfs.server.namenode.NameNode",
     DATA_NODE: "org.apache.hadoop.hdfs.server.datanode.DataNode",
     RESOURCE_MANAGER: "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
-    "nodemanager": "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
+    NODE_MANAGER: "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
+    ZOOKEEPER: high_availability.ZOOKEEPER_CLASS,
 }
-RM_ADDRESSES = (
-    "address",
-    "resource-tracker.address",
-    "scheduler.address",
-    "admin.address",
-    "webapp.address",
-)
-"""What a ResourceManager listens on, as its properties end."""
-
-HEAPS = {NAME_NODE: "-Xmx128m", DATA_NODE: "-Xmx128m", RESOURCE_MANAGER: "-Xmx256m"}
-NODE_MANAGER_HEAP = "-Xmx192m"
-
-
-class EmbeddedClusterError(Exception):
-    """The cluster cannot be started; the message says why, and what its daemons said last."""
-
-
-class PortTakenError(EmbeddedClusterError):
-    """A daemon found its port taken by somebody else; other ports may do."""
+HEAPS = {
+    NAME_NODE: "-Xmx128m",
+    DATA_NODE: "-Xmx128m",
+    RESOURCE_MANAGER: "-Xmx256m",
+    NODE_MANAGER: "-Xmx192m",
+    ZOOKEEPER: "-Xmx64m",
+}
+_FORMAT = "format"
 
 
 class EmbeddedCluster(Cluster):
     """
-    NameNode, DataNode, ResourceManager and NodeManagers, in a directory and on ports of their own.
+    A Hadoop in a directory and on ports of its own: HDFS, YARN, and what else is asked for.
 
-    All of it ends with the ``with`` block, and also if this process is killed. ``yarn`` are
-    properties for ``yarn-site.xml``, over those that all clusters here have; ``node_memory_mib``
-    is what each node offers, by default Hadoop's own. With ``is_pair`` there are two
-    ResourceManagers that keep their state in a directory both know, and the first is active.
+    All of it ends with the ``with`` block, and also if this process is killed.
+
+    Daemons have names: ``namenode``, ``datanode``, ``resourcemanager``, ``nodemanager-1`` and so
+    on; with ``is_ha`` ``namenode-1`` and ``-2``, ``resourcemanager-1`` and ``-2``, ``zookeeper``;
+    with ``security`` ``kdc``.
+
+    Args:
+        node_count: how many NodeManagers there are at first.
+        version: of Hadoop.
+        yarn: properties for ``yarn-site.xml``, over those that all clusters here have.
+        node_memory_mib: what each node offers, by default Hadoop's own.
+        security: Kerberos, of this kind; None: whoever claims a name has it.
+        is_ha: two ResourceManagers that settle by ZooKeeper who is active, two NameNodes of which
+            the first is active until another is made so, and NodeManagers that find their
+            containers again.
+        say: told what happens, a line at a time.
     """
 
     name = EMBEDDED
@@ -93,17 +96,17 @@ class EmbeddedCluster(Cluster):
         version: str | None = None,
         yarn: configuration.Properties | None = None,
         node_memory_mib: int | None = None,
-        is_pair: bool = False,
+        security: Security | None = None,
+        is_ha: bool = False,
         say: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self.user = getpass.getuser()
+        # Under Kerberos nobody is who the operating system says.
+        self.user = getpass.getuser() if security is None else USERS[0]
         self.hadoop_version = version or hadoop_version()
+        self.security = security
+        self.is_ha = is_ha
+        self._settings = Settings(yarn or {}, security, is_ha, node_memory_mib)
         self._node_count = node_count
-        self._yarn = yarn or {}
-        self._node_memory_mib = node_memory_mib
-        self._resource_managers = [RESOURCE_MANAGER]
-        if is_pair:
-            self._resource_managers = [f"{RESOURCE_MANAGER}-{rm_id}" for rm_id in RM_IDS]
         self._say = say
         self._node_numbers = itertools.count(1)
 
@@ -141,80 +144,143 @@ class EmbeddedCluster(Cluster):
 
     def create_home(self, user: str) -> None:
         rest.make_hdfs_directory(
-            self.name_node_url,
-            f"/user/{user}",
-            superuser=self.user,
-            owner=user,
-            permission="700",
+            self._superuser, self._active_name_node(), f"/user/{user}", owner=user, permission="700"
         )
 
+    # -- who uses it
+
+    @property
+    def users(self) -> Sequence[str]:
+        """Users with a home in HDFS and, under Kerberos, a keytab."""
+        return self._site.users
+
+    @property
+    def name_node_url(self) -> str:
+        """Of the web server of the NameNode that is active, or that was at first."""
+        return self._active_name_node()
+
+    @property
+    def active_resource_manager_url(self) -> str:
+        """Of the web server of the ResourceManager that is active, or of the first."""
+        return self._site.url(self.active_resource_manager() or self._site.resource_managers[0])
+
+    def environment(self, user: str) -> Mapping[str, str]:
+        """
+        The variables that make a process this user's, with this cluster for its own.
+
+        Under Kerberos of all users that have a keytab: who has started the cluster, alice and bob.
+        """
+        whose = {"HADOOP_USER_NAME": user}
+        if self.security is not None:
+            whose = dict(self._site.kdc.environment(user))
+        return {"HADOOP_CONF_DIR": str(self.conf_dir), **whose}
+
+    def keytab(self, user: str) -> Path:
+        """A user's keytab, or of a service such as ``nn/localhost``."""
+        return self._site.kdc.keytab(user)
+
+    @property
+    def krb5_conf(self) -> Path:
+        """What Kerberos' libraries read."""
+        return self._site.kdc.krb5_conf
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The authority of its web servers, as PEM; None where they speak no TLS."""
+        is_https = self.security is not None and self.security.is_https
+        return self._site.tls.ca_file if is_https else None
+
+    def session(self, user: str) -> rest.Session:
+        """HTTP as this user, or as a service such as ``nn/localhost``."""
+        if self.security is None:
+            return rest.Session(user)
+        if self.security.web is not Web.KERBEROS:
+            return rest.Session(user.partition("/")[0], ca_file=self.ca_file)
+        environment = self._site.kdc.environment(user)
+        return rest.Session(
+            ca_file=self.ca_file, negotiate=lambda host: spnego.negotiate(host, environment)
+        )
+
+    # -- its daemons
+
+    def daemons(self) -> list[str]:
+        """The names of all that run."""
+        return [name for name in self._daemons.names() if self._daemons.is_running(name)]
+
+    def kill(self, name: str) -> None:
+        """Kill a daemon at once, but not the containers of a NodeManager."""
+        self._daemons.kill(name)
+
+    def start(self, name: str) -> None:
+        """Start a daemon that was killed; ``wait_until_ready`` waits until it is of use."""
+        self._daemons.start(name)
+        if name == KDC:
+            self._site.kdc.wait(self._daemons)
+
+    def activate(self, name: str) -> None:
+        """Make a NameNode of two the active one; the other must be dead, or on standby."""
+        number = self._site.name_nodes.index(name)
+        self._daemons.wait(
+            lambda: self._make_active(number), what=f"{name} did not become active", names=[name]
+        )
+
+    def active_name_node(self) -> str | None:
+        """The name of the NameNode that is active; None while none is."""
+        return self._active(self._site.name_nodes, rest.name_node_state)
+
+    def active_resource_manager(self) -> str | None:
+        """The name of the ResourceManager that is active; None while none is."""
+        return self._active(self._site.resource_managers, rest.resource_manager_state)
+
+    def wait_until_ready(self) -> None:
+        """Wait until HDFS and YARN are of use, with a DataNode and as many nodes as run."""
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(self._wait_for_hdfs), pool.submit(self._wait_for_yarn)]:
+                done.result()
+
     def stop_node(self, node_id: str) -> None:
-        self._processes.kill(self._node_manager(node_id))
+        self._daemons.kill_machine(self.node_manager(node_id))
 
     def suspend_node(self, node_id: str) -> None:
-        self._processes.signal(self._node_manager(node_id), signal.SIGSTOP)
+        self._daemons.signal(self.node_manager(node_id), signal.SIGSTOP)
 
     def resume_node(self, node_id: str) -> None:
-        self._processes.signal(self._node_manager(node_id), signal.SIGCONT)
+        self._daemons.signal(self.node_manager(node_id), signal.SIGCONT)
 
     def start_node(self, memory_mib: int | None = None) -> None:
         """Start a node, by default of the same size as the others, and wait until it is RUNNING."""
         known = {node.node_id for node in self.nodes()}
         name = self._start_node_manager(memory_mib)
-        self._wait(
+        self._daemons.wait(
             lambda: {node.node_id for node in self.nodes()} - known,
             what=f"{name} did not register with the ResourceManager",
-            daemons=[name, self._resource_managers[self._active]],
+            names=[name, *self._running(RESOURCE_MANAGER)],
         )
 
-    def kill_resource_manager(self, number: int = 0) -> None:
-        """Let a ResourceManager vanish."""
-        self._processes.kill(self._resource_managers[number])
-
-    def start_resource_manager(self, number: int = 0) -> None:
-        """Start a ResourceManager that was killed; one of a pair waits to be made active."""
-        self._start_resource_manager(self._resource_managers[number])
-
-    def activate_resource_manager(self, number: int) -> None:
-        """Make this one of a pair the active one, once it answers; the other must not be."""
-        name = self._resource_managers[number]
-        self._active = number
-        self.resource_manager_url = self._resource_manager_url(number)
-
-        def is_active() -> bool:
-            asked = subprocess.run(
-                [
-                    str(self._java / "bin" / "java"),
-                    *daemon_flags(self._java),
-                    "-cp",
-                    f"{self.conf_dir}:{self._jars}/*",
-                    ADMINISTRATION,
-                    "-transitionToActive",
-                    "--forceactive",  # the other one is gone, and cannot be asked
-                    RM_IDS[number],
-                ],
-                env=daemon_environment(self._java, self.conf_dir),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                check=False,
-            )
-            return asked.returncode == 0
-
-        self._wait(is_active, what=f"{name} did not become active", daemons=[name])
+    def node_manager(self, node_id: str) -> str:
+        """The name of the daemon that is this node."""
+        port = node_id.rpartition(":")[2]
+        started = re.compile(rf"ContainerManager started at .*:{port}$", re.MULTILINE)
+        for name in self._running(NODE_MANAGER):
+            if started.search(self._daemons.said(name)):
+                return name
+        raise EmbeddedClusterError(f"This cluster has no node {node_id}")
 
     def evidence(self) -> str:
-        return "\n".join(self._tail(name) for name in self._processes.statuses())
+        return self._daemons.evidence()
 
     @property
     def address(self) -> ClusterAddress:
-        """What another process needs to use it."""
+        """What another process needs to use it, where it has no Kerberos and one of each daemon."""
+        assert self.security is None, "workers share no cluster with Kerberos"
+        assert not self.is_ha, "workers share no cluster with two of each daemon"
         return ClusterAddress(
             name=self.name,
             hadoop_version=self.hadoop_version,
-            superuser=self.user,
+            superuser=getpass.getuser(),
             conf_dir=str(self.conf_dir),
-            logs_dir=str(self._logs),
-            name_node_url=self.name_node_url,
+            logs_dir=str(self._daemons.logs),
+            name_node_url=self._site.url(NAME_NODE),
             resource_manager_url=self.resource_manager_url,
             hadoop_command=self.hadoop_command,
         )
@@ -232,266 +298,197 @@ class EmbeddedCluster(Cluster):
                 f"The process that watches over the cluster cannot be started: {error}"
             ) from error
         self.directory.chmod(0o755)
-        self.conf_dir = self.directory / "conf"
-        self._logs = self.directory / "logs"
-        self._logs.mkdir()
+        self._daemons = Daemons(self.directory, self._java, self._processes)
 
     def _start(self) -> None:
         began = time.monotonic()
         self._say(f"Starting Hadoop {self.hadoop_version} in {self.directory}")
-        ports = free_ports(2 + len(RM_ADDRESSES) * len(self._resource_managers))
-        self._name_node, self._name_node_http, *self._resource_manager_ports = ports
-        self._active = 0
-        self.name_node_url = f"http://localhost:{self._name_node_http}"
-        self.resource_manager_url = self._resource_manager_url(self._active)
-        self._configure(self.conf_dir)
-        self.hadoop_command = [
-            str(self._java / "bin" / "java"),
-            *daemon_flags(self._java),
-            "-cp",
-            f"$HADOOP_CONF_DIR:{self._jars}/*",
-        ]
-
+        self._site = site = Site(self.directory, self._jars, self._settings)
+        self.conf_dir = site.conf_dir
+        self.resource_manager_url = site.url(site.resource_managers[0])
+        site.write_for_clients()
+        self.hadoop_command = self._hadoop_command("$HADOOP_CONF_DIR")
+        if self.is_ha:
+            port, data = str(site.ports[ZOOKEEPER]), str(self.directory / ZOOKEEPER / "data")
+            self._start_hadoop(ZOOKEEPER, ZOOKEEPER, port, data)
+        if self.security is not None:
+            self._start_security(self.security)
+        superuser = getpass.getuser() if self.security is None else service("nn")
+        self._superuser = self.session(superuser)
+        # HDFS is the longer way, and begins with this.
+        first = site.name_nodes[0]
+        self._start_hadoop(
+            _FORMAT,
+            NAME_NODE,
+            *("-format", "-nonInteractive"),
+            conf_dir=site.write_for_name_node(first),
+        )
         for _ in range(self._node_count):
             self._start_node_manager()
-        for name in self._resource_managers:
-            self._start_resource_manager(name)
-        self._start_daemon(DATA_NODE)
-        self._start_daemon("format", NAME_NODE, "-format", "-nonInteractive")
+        for name in site.resource_managers:
+            conf_dir = site.write_for_resource_manager(name)
+            self._start_hadoop(name, RESOURCE_MANAGER, conf_dir=conf_dir)
+        self._start_hadoop(DATA_NODE, DATA_NODE)
         with ThreadPoolExecutor() as pool:
-            for done in [pool.submit(self._wait_for_hdfs), pool.submit(self._wait_for_yarn)]:
+            for done in [pool.submit(self._start_hdfs), pool.submit(self._start_yarn)]:
                 done.result()
         self._say(f"The cluster is up after {time.monotonic() - began:.1f} s")
 
-    def _wait_for_hdfs(self) -> None:
-        self._wait(
-            lambda: self._processes.statuses()["format"] is not None,
+    def _hadoop_command(self, conf_dir: str) -> list[str]:
+        command = [str(self._java / "bin" / "java"), *daemon_flags(self._java)]
+        if self.security is not None:
+            command.append(f"-Djava.security.krb5.conf={self.krb5_conf}")
+        return [*command, "-cp", f"{conf_dir}:{self._jars}/*"]
+
+    def _start_security(self, security: Security) -> None:
+        with ThreadPoolExecutor() as pool:
+            steps = [pool.submit(self._site.kdc.start, self._daemons)]
+            if security.is_https:
+                steps.append(pool.submit(self._site.tls.make, self._java))
+            try:
+                for done in steps:
+                    done.result()
+            except TlsError as error:
+                raise EmbeddedClusterError(str(error)) from error
+
+    def _start_hdfs(self) -> None:
+        self._daemons.wait(
+            lambda: self._daemons.status(_FORMAT) is not None,
             what="the NameNode's directory was not formatted",
-            daemons=["format"],
+            names=[_FORMAT],
         )
-        self._start_daemon(NAME_NODE)
-        self._wait(
-            lambda: rest.name_node_is_ready(self.name_node_url, data_nodes=1),
-            what="the NameNode did not leave safe mode with a DataNode",
-            daemons=[NAME_NODE, DATA_NODE],
-        )
-        rest.make_base_directories(self.name_node_url, superuser=self.user)
-        self.create_home(self.user)
+        first, *others = self._site.name_nodes
+        for name in others:
+            # As good as -bootstrapStandby, and no JVM: nothing has been written since.
+            source, target = map(self._site.name_directory, (first, name))
+            shutil.copytree(source, target)
+        for name in self._site.name_nodes:
+            conf_dir = self._site.write_for_name_node(name)
+            self._start_hadoop(name, NAME_NODE, conf_dir=conf_dir)
+        if others:
+            self.activate(first)
+        self._wait_for_hdfs()
+        self._make_directories()
         self._say("HDFS is ready")
 
-    def _wait_for_yarn(self) -> None:
-        if len(self._resource_managers) > 1:
-            self.activate_resource_manager(self._active)
-        self._wait(
-            lambda: rest.resource_manager_is_ready(
-                self.resource_manager_url, nodes=self._node_count
-            ),
-            what=f"the ResourceManager did not see {self._node_count} NodeManagers",
-            daemons=[self._resource_managers[self._active], *self._node_managers()],
-        )
+    def _start_yarn(self) -> None:
+        self._wait_for_yarn()
         self._say("YARN is ready")
 
-    def _wait(self, condition: Callable[[], object], *, what: str, daemons: list[str]) -> None:
-        """Wait, but no longer than the daemons it depends on are alive."""
+    def _make_directories(self) -> None:
+        url = self._active_name_node()
+        owner = getpass.getuser() if self.security is None else "nn"
+        rest.make_base_directories(self._superuser, url, owner=owner)
+        if self.security is not None:
+            # Without Kerberos a NodeManager makes it itself, as the superuser that it is.
+            rest.make_hdfs_directory(
+                self._superuser, url, "/tmp/logs", owner="nm", permission="1777"
+            )
+        for user in self._site.users:
+            self.create_home(user)
 
-        def holds() -> object:
-            answer = condition()
-            statuses = self._processes.statuses()
-            for name in ("format", *daemons):
-                if statuses.get(name) and not answer:
-                    raise self._ended(name)
-            return answer
-
-        wait_until(
-            holds,
-            what=what,
-            timeout=timedelta(minutes=3),
-            evidence=lambda: "\n".join(map(self._tail, daemons)),
+    def _wait_for_hdfs(self) -> None:
+        self._daemons.wait(
+            lambda: any(
+                rest.name_node_is_ready(self._site.url(name), data_nodes=1, session=self._superuser)
+                for name in self._site.name_nodes
+            ),
+            what="no NameNode is active, out of safe mode and with a DataNode",
+            names=[*self._running(NAME_NODE), DATA_NODE],
         )
 
-    def _ended(self, name: str) -> EmbeddedClusterError:
-        said = self._tail(name)
-        kind = PortTakenError if "java.net.BindException" in said else EmbeddedClusterError
-        return kind(f"{name} ended by itself. {said}")
-
-    def _tail(self, name: str) -> str:
-        log = self._log(name)
-        lines = (
-            log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    def _wait_for_yarn(self) -> None:
+        nodes = self._running(NODE_MANAGER)
+        self._daemons.wait(
+            lambda: any(
+                rest.resource_manager_is_ready(
+                    self._site.url(name), nodes=len(nodes), session=self._superuser
+                )
+                for name in self._site.resource_managers
+            ),
+            what=f"no ResourceManager is active and sees {len(nodes)} NodeManagers",
+            names=[*self._running(RESOURCE_MANAGER), *nodes],
         )
-        return "\n".join([f"Last lines of {log}:", *(f"  {line}" for line in lines[-40:])])
 
-    def _log(self, name: str) -> Path:
-        return self._logs / f"{name}.log"
+    def _running(self, kind: str) -> list[str]:
+        """The daemons of a kind that run."""
+        return [name for name in self.daemons() if re.fullmatch(rf"{kind}(-\d+)?", name)]
+
+    # -- who is active
+
+    def _active(self, names: Sequence[str], state: Callable[..., str | None]) -> str | None:
+        for name in names:
+            found = state(self._site.url(name), session=self._superuser)
+            if found is not None and found.upper() == "ACTIVE":
+                return name
+        return None
+
+    def _active_name_node(self) -> str:
+        return self._site.url(self.active_name_node() or self._site.name_nodes[0])
+
+    def _resource_manager(self) -> tuple[str, rest.Session]:
+        return self.active_resource_manager_url, self._superuser
+
+    def _make_active(self, number: int) -> bool:
+        conf_dir = self._site.write_for_name_node(self._site.name_nodes[number])
+        kerberos = {} if self.security is None else self._site.kdc.environment_of_tools("nn")
+        asked = subprocess.run(
+            [
+                *self._hadoop_command(str(conf_dir)),
+                high_availability.HDFS_ADMINISTRATION,
+                "-transitionToActive",
+                "--forceactive",  # the other one may be gone, and cannot be asked
+                NAME_NODE_IDS[number],
+            ],
+            env={**daemon_environment(self._java, conf_dir), **kerberos},
+            capture_output=True,
+            check=False,
+        )
+        return asked.returncode == 0
 
     # -- daemons
 
-    def _start_resource_manager(self, name: str) -> None:
-        if name == RESOURCE_MANAGER:
-            self._start_daemon(name)
-            return
-        conf_dir = self.directory / name / "conf"
-        rm_id = name.removeprefix(f"{RESOURCE_MANAGER}-")
-        self._configure(conf_dir, {"yarn.resourcemanager.ha.id": rm_id})
-        self._start_daemon(name, RESOURCE_MANAGER, conf_dir=conf_dir)
-
-    def _resource_manager_url(self, number: int) -> str:
-        return f"http://{self._resource_manager_addresses(number)['webapp.address']}"
-
-    def _resource_manager_addresses(self, number: int) -> dict[str, str]:
-        ports = self._resource_manager_ports[number * len(RM_ADDRESSES) :]
-        return {name: f"localhost:{port}" for name, port in zip(RM_ADDRESSES, ports, strict=False)}
-
-    def _resource_manager_properties(self) -> configuration.Properties:
-        prefix = "yarn.resourcemanager"
-        if len(self._resource_managers) == 1:
-            addresses = self._resource_manager_addresses(0)
-            return {f"{prefix}.{name}": address for name, address in addresses.items()}
-        addresses = {
-            f"{prefix}.{name}.{rm_id}": address
-            for number, rm_id in enumerate(RM_IDS)
-            for name, address in self._resource_manager_addresses(number).items()
-        }
-        state = self.directory / "resourcemanager-state"
-        return {
-            **configuration.PAIR,
-            **addresses,
-            f"{prefix}.ha.rm-ids": ",".join(RM_IDS),
-            f"{prefix}.fs.state-store.uri": state.as_uri(),
-        }
-
     def _start_node_manager(self, memory_mib: int | None = None) -> str:
-        name = f"nodemanager-{next(self._node_numbers)}"
-        memory_mib = memory_mib or self._node_memory_mib
-        conf_dir = self.directory / name / "conf"
-        self._configure(
-            conf_dir,
-            {
-                # Containers' logs are worth as much as the daemons' when something went wrong.
-                "yarn.nodemanager.log-dirs": self._logs / f"{name}-containers",
-                "yarn.nodemanager.local-dirs": self.directory / name / "local",
-                **({"yarn.nodemanager.resource.memory-mb": memory_mib} if memory_mib else {}),
-            },
-        )
-        self._start_daemon(name, "nodemanager", conf_dir=conf_dir)
+        name = f"{NODE_MANAGER}-{next(self._node_numbers)}"
+        conf_dir = self._site.write_for_node_manager(name, self._daemons.logs, memory_mib)
+        self._start_hadoop(name, NODE_MANAGER, conf_dir=conf_dir)
         return name
 
-    def _node_managers(self) -> list[str]:
-        return [name for name in self._processes.statuses() if name.startswith("nodemanager-")]
-
-    def _node_manager(self, node_id: str) -> str:
-        port = node_id.rpartition(":")[2]
-        started = re.compile(rf"ContainerManager started at .*:{port}$", re.MULTILINE)
-        for name in self._node_managers():
-            if started.search(self._log(name).read_text(encoding="utf-8", errors="replace")):
-                return name
-        raise EmbeddedClusterError(f"This cluster has no node {node_id}")
-
-    def _start_daemon(
-        self, name: str, kind: str = "", *arguments: str, conf_dir: Path | None = None
+    def _start_hadoop(
+        self, name: str, kind: str, *arguments: str, conf_dir: Path | None = None
     ) -> None:
-        kind = kind or name
-        home = self.directory / name
-        temporary = home / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
+        conf_dir = conf_dir or self.conf_dir
         # The daemons of HDFS want these in a directory, not in a jar.
         webapps = self.directory / "webapps"
         for webapp in ("hdfs", "datanode"):
             (webapps / "webapps" / webapp).mkdir(parents=True, exist_ok=True)
-        conf_dir = conf_dir or self.conf_dir
-        self._processes.start(
+        class_path = [str(conf_dir), str(webapps), f"{self._jars}/*"]
+        flags = [HEAPS[kind]]
+        environment: dict[str, str] = {}
+        if kind == ZOOKEEPER:
+            flags.append("-Dzookeeper.admin.enableServer=false")
+        if self.security is not None:
+            kdc = self._site.kdc
+            flags.append(f"-Djava.security.krb5.conf={kdc.daemons_krb5_conf}")
+            if kind == NODE_MANAGER:
+                class_path.insert(0, str(node_classes(self._java, self._jars)))
+                # For containers, which are not the daemon's, and know no flags of its.
+                environment = {
+                    "KRB5_CONFIG": str(kdc.krb5_conf),
+                    "JAVA_TOOL_OPTIONS": f"-Djava.security.krb5.conf={kdc.krb5_conf}",
+                }
+        self._daemons.start_java(
             name,
-            [
-                str(self._java / "bin" / "java"),
-                *daemon_flags(self._java),
-                HEAPS.get(kind, NODE_MANAGER_HEAP),
-                f"-Djava.io.tmpdir={temporary}",
-                f"-Dhadoop.log.dir={self._logs}",
-                "-cp",
-                f"{conf_dir}:{webapps}:{self._jars}/*",
-                MAIN_CLASSES[kind],
-                *arguments,
-            ],
-            env=daemon_environment(self._java, conf_dir),
-            cwd=home,
-            log=self._log(name),
+            MAIN_CLASSES[kind],
+            *arguments,
+            class_path=os.pathsep.join(class_path),
+            flags=flags,
+            conf_dir=conf_dir,
+            environment=environment,
         )
-
-    def _configure(self, conf_dir: Path, yarn: configuration.Properties | None = None) -> None:
-        configuration.write_configuration(
-            conf_dir,
-            core={
-                "fs.defaultFS": f"hdfs://localhost:{self._name_node}",
-                "hadoop.tmp.dir": self.directory / "tmp",
-            },
-            hdfs={
-                **configuration.HDFS,
-                "dfs.namenode.http-address": f"localhost:{self._name_node_http}",
-                "dfs.namenode.name.dir": (self.directory / NAME_NODE / "name").as_uri(),
-                "dfs.datanode.data.dir": (self.directory / DATA_NODE / "data").as_uri(),
-                "dfs.datanode.hostname": "localhost",
-                "dfs.datanode.address": "localhost:0",
-                "dfs.datanode.http.address": "localhost:0",
-                "dfs.datanode.ipc.address": "localhost:0",
-            },
-            yarn={
-                **configuration.YARN,
-                "yarn.resourcemanager.hostname": "localhost",
-                # Several nodes on one host are told apart.
-                "yarn.scheduler.include-port-in-node-name": "true",
-                **self._resource_manager_properties(),
-                "yarn.nodemanager.address": "localhost:0",
-                "yarn.nodemanager.localizer.address": "localhost:0",
-                "yarn.nodemanager.webapp.address": "localhost:0",
-                "yarn.application.classpath": f"{conf_dir},{self._jars}/*",
-                **self._yarn,
-                **(yarn or {}),
-            },
-            capacity_scheduler=configuration.CAPACITY_SCHEDULER,
-        )
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP as Ctrl-C."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
-    with contextlib.suppress(KeyboardInterrupt):
-        yield
-
-
-def main() -> None:
-    """Start a cluster, say where it is, and stay until Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m integration.clusters.embedded", description=main.__doc__
-    )
-    parser.add_argument("--nodes", type=int, default=1, help="number of NodeManagers (1)")
-    parser.add_argument("--hadoop-version", default=hadoop_version(), help="(%(default)s)")
-    arguments = parser.parse_args()
-
-    def say(line: str) -> None:
-        print(line, flush=True)
-
-    try:
-        with (
-            _ended_by_signals(),
-            EmbeddedCluster(
-                node_count=arguments.nodes, version=arguments.hadoop_version, say=say
-            ) as cluster,
-        ):
-            say(f"ResourceManager {cluster.resource_manager_url}")
-            say(f"NameNode        {cluster.name_node_url}")
-            say(f"export HADOOP_CONF_DIR={shlex.quote(str(cluster.conf_dir))}")
-            say("Ctrl-C takes it down.")
-            while True:
-                signal.pause()
-    except (toolchain.ToolchainError, EmbeddedClusterError, AssertionError) as error:
-        sys.exit(str(error))
 
 
 if __name__ == "__main__":
+    from integration.clusters.embedded_command import main
+
     main()

@@ -25,7 +25,7 @@ class ExternalCluster(Cluster):
         self.resource_manager_url = self._resource_manager_url()
 
     def __enter__(self) -> ExternalCluster:
-        info = rest.get(f"{self.resource_manager_url}/ws/v1/cluster/info")["clusterInfo"]
+        info = rest.ANYBODY.get(f"{self.resource_manager_url}/ws/v1/cluster/info")["clusterInfo"]
         self.hadoop_version = info["hadoopVersion"]
         return self
 

@@ -1,26 +1,51 @@
-"""The jars of Hadoop's daemons: resolved once from Maven Central, then kept in a cache."""
+"""Jars of programs that clusters run: resolved once from Maven Central, then kept in a cache."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from integration import toolchain
 
 ROOT = Path(__file__).parents[2]
-POM = ROOT / "integration" / "hadoop" / "pom.xml"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Project:
+    """A build that does nothing but to name modules and copy their jars."""
+
+    name: str
+    """Its directory in ``integration``."""
+    target: str
+    """The property that says where the jars go."""
+    version: str
+    """The property that says which version, with its default in the pom."""
+    size: str
+
+    @property
+    def pom(self) -> Path:
+        return ROOT / "integration" / self.name / "pom.xml"
+
+    def default_version(self) -> str:
+        match = re.search(
+            rf"<{re.escape(self.version)}>([^<]+)<", self.pom.read_text(encoding="utf-8")
+        )
+        assert match, f"{self.pom} names no {self.version}"
+        return match.group(1)
+
+
+_HADOOP = _Project("hadoop", "hadoop.jars", "hadoop.version", "about 90 MB")
+_KDC = _Project("kdc", "kerby.jars", "kerby.version", "about 4 MB")
 
 
 def hadoop_version() -> str:
     """The version of Hadoop to run: ``$KNIT_HADOOP_VERSION``, or the one the pom names."""
-    if chosen := os.environ.get("KNIT_HADOOP_VERSION"):
-        return chosen
-    match = re.search(r"<hadoop\.version>([^<]+)<", POM.read_text(encoding="utf-8"))
-    assert match, f"{POM} names no hadoop.version"
-    return match.group(1)
+    return os.environ.get("KNIT_HADOOP_VERSION") or _HADOOP.default_version()
 
 
 def cache_directory() -> Path:
@@ -40,29 +65,50 @@ def hadoop_jars(version: str) -> Path:
     Raises:
         ToolchainError: there is nothing to download with, or the download failed.
     """
-    directory = cache_directory() / f"hadoop-{version}"
+    return _jars(_HADOOP, f"Hadoop {version}", f"hadoop-{version}", {"hadoop.version": version})
+
+
+def kdc_jars() -> Path:
+    """
+    Return a directory with the jars of the KDC, downloaded at the first use.
+
+    They are no company for Hadoop's, which have other versions of some of them.
+
+    Raises:
+        ToolchainError: there is nothing to download with, or the download failed.
+    """
+    version = _KDC.default_version()
+    return _jars(_KDC, f"Apache Kerby {version}", f"kerby-{version}", {})
+
+
+def _jars(project: _Project, what: str, name: str, properties: Mapping[str, str]) -> Path:
+    directory = cache_directory() / name
     if directory.is_dir():
         return directory
     jdk = toolchain.find_jdk()
     tool, program = toolchain.find_build_tool(ROOT, jdk)
     part = Path(tempfile.mkdtemp(prefix=f"{directory.name}.part-", dir=directory.parent))
+    asked = {**properties, project.target: str(part)}
     if tool is toolchain.BuildTool.MAVEN:
-        command = [program, "-B", "-f", str(POM)]
-        command += [f"-Dhadoop.version={version}", f"-Dhadoop.jars={part}", "process-resources"]
+        command = [program, "-B", "-f", str(project.pom)]
+        command += [f"-D{key}={value}" for key, value in asked.items()] + ["process-resources"]
     else:
-        command = [program, "--console=plain", "-p", str(ROOT), ":integration:hadoop:jars"]
-        command += [f"-Phadoop.version={version}", f"-Phadoop.jars={part}"]
-    print(
-        f"Downloading Hadoop {version} from Maven Central, about 90 MB, the first time", flush=True
-    )
+        command = [program, "--console=plain", "-p", str(ROOT), f":integration:{project.name}:jars"]
+        command += [f"-P{key}={value}" for key, value in asked.items()]
+    print(f"Downloading {what} from Maven Central, {project.size}, the first time", flush=True)
     try:
-        toolchain.run_visibly(command, what=f"Hadoop {version}", env={"JAVA_HOME": str(jdk)})
+        toolchain.run_visibly(command, what=what, env={"JAVA_HOME": str(jdk)})
         part.chmod(0o755)
-        try:
-            part.rename(directory)
-        except OSError:
-            if not directory.is_dir():  # else somebody else was quicker
-                raise
+        move_into_cache(part, directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return directory
+
+
+def move_into_cache(part: Path, directory: Path) -> None:
+    """Give a complete directory its name; where somebody else was quicker, leave theirs."""
+    try:
+        part.rename(directory)
+    except OSError:
+        if not directory.is_dir():
+            raise

@@ -64,9 +64,9 @@ class SharedCluster(Cluster):
 
     def create_home(self, user: str) -> None:
         rest.make_hdfs_directory(
+            rest.Session(self._address.superuser),
             self._address.name_node_url,
             f"/user/{user}",
-            superuser=self._address.superuser,
             owner=user,
             permission="700",
         )

@@ -1,0 +1,70 @@
+"""
+What clusters the suite runs on, and which of its modules on which.
+
+``python -m integration`` runs all of them, one after the other, and ``--kind`` one of them. What is
+the same on all clusters is tested on the plain one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from integration.clusters.embedded import EmbeddedCluster
+from integration.clusters.security import Security, Web
+
+HERE = Path(__file__).parent
+PLAIN = "plain"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A kind of embedded cluster."""
+
+    modules: Sequence[str]
+    """Patterns of files, from this directory on."""
+    nodes: int = 1
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What ``EmbeddedCluster`` is told."""
+
+    def cluster(self, nodes: int | None, say: Callable[[str], None]) -> EmbeddedCluster:
+        """One that has not been started."""
+        return EmbeddedCluster(node_count=nodes or self.nodes, say=say, **self.settings)
+
+
+KINDS: Mapping[str, Kind] = {
+    PLAIN: Kind(["test_*.py"], nodes=2),
+    # Kerberos and TLS everywhere, two of each master: the strictest there is.
+    "secure-ha": Kind(
+        ["secure/test_gssapi.py", "secure/test_killed_daemons.py"],
+        nodes=2,
+        settings={"security": Security(), "is_ha": True},
+    ),
+    # Kerberos for RPC alone, and servers that offer every protection.
+    "secure-web-default": Kind(
+        ["secure/test_web_default.py"],
+        settings={
+            "security": Security(
+                web=Web.DEFAULT,
+                is_https=False,
+                rpc_protection="authentication,integrity,privacy",
+            )
+        },
+    ),
+}
+
+
+def kinds_of(module: Path) -> Sequence[str]:
+    """The names of the kinds that a file of tests runs on."""
+    inner = module.relative_to(HERE)
+    return [
+        name
+        for name, kind in KINDS.items()
+        if any(inner in map(_inner, HERE.glob(pattern)) for pattern in kind.modules)
+    ]
+
+
+def _inner(path: Path) -> Path:
+    return path.relative_to(HERE)

@@ -1,0 +1,65 @@
+"""Fixtures of clusters with Kerberos: everything here is done as a user who has a keytab."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import knit
+import pytest
+
+from integration import evidence
+from integration.applications import Applications
+from integration.clusters.embedded import EmbeddedCluster
+from integration.hdfs import Hdfs
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
+    """The cluster; from here on this process is its user's, and finds no other cluster."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HADOOP_USER_NAME", "HADOOP_PROXY_USER"):
+            patch.delenv(name, raising=False)
+        for name, value in cluster.environment(cluster.user).items():
+            patch.setenv(name, value)
+        scheme = "https" if cluster.ca_file is not None else "http"
+        evidence.ask_nodes(cluster.session(cluster.user), scheme)
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def client(cluster: EmbeddedCluster, config: knit.ClusterConfig) -> Iterator[knit.Client]:
+    """A client that everybody shares."""
+    with knit.Client(config) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def hdfs(cluster: EmbeddedCluster, config: knit.ClusterConfig) -> Hdfs:
+    """The cluster's file system, not by way of the code under test."""
+    return hdfs_of(cluster, config)
+
+
+def hdfs_of(cluster: EmbeddedCluster, config: knit.ClusterConfig) -> Hdfs:
+    """The cluster's file system, as its user."""
+    session = cluster.session(cluster.user)
+    return Hdfs(config.name_nodes, config.default_fs, cluster.user, session)
+
+
+@pytest.fixture
+def applications(
+    cluster: EmbeddedCluster, client: knit.Client, hdfs: Hdfs
+) -> Iterator[Applications]:
+    """Applications that end with the test."""
+    found = Applications(client, hdfs, gates=cluster.directory / "gates")
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def module_applications(
+    cluster: EmbeddedCluster, client: knit.Client, hdfs: Hdfs
+) -> Iterator[Applications]:
+    """Applications that several tests of a module look at, and that end with the last of them."""
+    found = Applications(client, hdfs, gates=cluster.directory / "gates")
+    yield found
+    found.close()

@@ -120,7 +120,7 @@ def test_while_the_application_master_answers_a_ticket_may_be_gone_for_long(
 ) -> None:
     """No ticket is needed for that; and without it, nobody knows whether there is more to wait."""
     handle.describe()
-    monkeypatch.setattr(locating.patience, "OUTAGE", timedelta(0))
+    monkeypatch.setattr("knit._cluster.patience.OUTAGE", timedelta(0))
     yarn.first = [TicketExpiredError("it has ended: kinit")] * 20
     threading.Timer(0.5, yarn.fake.end).start()
     assert handle.wait(timeout=LONG).state is YarnState.FINISHED

@@ -26,6 +26,8 @@ from knit import (
     KnitError,
     RpcTimeoutError,
     StandbyError,
+    TicketExpiredError,
+    TicketMissingError,
     WaitTimeoutError,
     YarnState,
 )
@@ -102,6 +104,38 @@ def handle(yarn: Yarn) -> Iterator[Application]:
 
 
 # Waits
+
+
+def test_a_wait_outlives_a_kerberos_ticket_and_finds_the_next(
+    yarn: Yarn, handle: Application
+) -> None:
+    yarn.first = [yarn.fake._report(), *[TicketExpiredError("it has ended: kinit")] * 5]
+    threading.Timer(0.3, yarn.fake.end).start()
+    assert handle.wait(timeout=LONG).state is YarnState.FINISHED
+    assert not yarn.first
+
+
+def test_while_the_application_master_answers_a_ticket_may_be_gone_for_long(
+    yarn: Yarn, handle: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No ticket is needed for that; and without it, nobody knows whether there is more to wait."""
+    handle.describe()
+    monkeypatch.setattr("knit._cluster.patience.OUTAGE", timedelta(0))
+    yarn.first = [TicketExpiredError("it has ended: kinit")] * 20
+    threading.Timer(0.5, yarn.fake.end).start()
+    assert handle.wait(timeout=LONG).state is YarnState.FINISHED
+    assert not yarn.first
+    yarn.fake.stop()
+    yarn.first = [TicketExpiredError("it has ended: kinit")] * 1000
+    with pytest.raises(TicketExpiredError):
+        handle.wait(timeout=LONG)
+
+
+def test_a_wait_that_never_had_a_ticket_says_so_at_once(yarn: Yarn, handle: Application) -> None:
+    yarn.first = [TicketMissingError("there is none: kinit")] * 2
+    with pytest.raises(TicketMissingError):
+        handle.wait(timeout=LONG)
+    assert len(yarn.first) == 1
 
 
 @pytest.mark.parametrize("silence", SILENCES, ids=lambda error: type(error).__name__)

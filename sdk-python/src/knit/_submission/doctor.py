@@ -21,6 +21,12 @@ from knit._submission.checks import (
     check_submission,
 )
 from knit._submission.facts import _T, ClusterFacts
+from knit._submission.kerberos_checks import (
+    check_krb5_conf,
+    check_library,
+    check_ticket,
+    check_user,
+)
 from knit._submission.node_checks import await_nodes
 from knit.exceptions import KnitError
 
@@ -70,18 +76,45 @@ def diagnose(
     config = _step(results, "configuration", configured, lambda c: f"Read from {c.where}.")
     if config is None:
         return results
+
+    def opened() -> Cluster:
+        return Cluster(config, user=user, keytab=keytab, principal=principal, timeout=timeout)
+
     cluster = _step(
         results,
         "user",
-        lambda: Cluster(config, user=user, keytab=keytab, principal=principal, timeout=timeout),
-        lambda c: f"The cluster knows you as {c.user}, by simple authentication.",
+        opened,
+        None if config.kerberos else _simple_user,
     )
     if cluster is None:
         return results
     with cluster:
+        if cluster.tickets is not None and not _diagnose_kerberos(cluster, results):
+            return results
         _diagnose_resource_manager(cluster, queue, results)
         _diagnose_file_system(cluster, results)
     return results
+
+
+def _simple_user(cluster: Cluster) -> str:
+    if cluster.acting_for is not None:
+        return (
+            f"You are {cluster.claimed_name} by simple authentication and act for "
+            f"{cluster.acting_for}, which the cluster has to allow."
+        )
+    return f"The cluster knows you as {cluster.user}, by simple authentication."
+
+
+def _diagnose_kerberos(cluster: Cluster, results: list[CheckResult]) -> bool:
+    """Whether the cluster can be asked, for which there has to be a ticket."""
+    tickets = cluster.tickets
+    return (
+        tickets is not None
+        and _step(results, "kerberos library", check_library) is not None
+        and _step(results, "krb5.conf", check_krb5_conf) is not None
+        and _step(results, "ticket", lambda: check_ticket(tickets)) is not None
+        and _step(results, "user", lambda: check_user(cluster)) is not None
+    )
 
 
 def _diagnose_resource_manager(

@@ -98,10 +98,9 @@ class Doors(Generic[_Door]):
                 raise
             try:
                 found = call(other)
-            except ClusterUnreachableError:
-                if not isinstance(error, ClusterUnreachableError):
-                    raise
-                # Neither is there, and people know the web server.
+            except ClusterUnreachableError as missing:
+                # There is no other way, so what this one says is what there is to be done.
+                _log.debug("%s", missing)
                 self._take(kind, door)
                 raise error from None
         self._has_answered = True

@@ -48,7 +48,9 @@ def check_resource_manager(facts: ClusterFacts) -> str:
             "one, or both (yarn.resourcemanager.ha.rm-ids, or knit.resourcemanager.url).",
             url=info.url,
         )
-    return f"The ResourceManager at {info.url} is active (Hadoop {info.hadoop_version})."
+    # By RPC it does not tell.
+    version = f"Hadoop {info.hadoop_version}" if info.hadoop_version else "by RPC"
+    return f"The ResourceManager at {info.url} is active ({version})."
 
 
 def check_file_system(facts: ClusterFacts) -> str:

@@ -105,6 +105,8 @@ class Connection:
         self._state = threading.Lock()
         self._waiting: dict[int, _Waiting] = {}
         self._end: str | None = None
+        self._cause: Exception | None = None
+        """What was read that is no answer."""
         self._layer: Layer | None = None
         self._unwrapped = b""
         self._agreement = Agreement(method="SIMPLE")
@@ -148,7 +150,11 @@ class Connection:
         waiting = _Waiting()
         with self._state:
             if self._end is not None:
-                raise problems.UnsentError(self._lost(self._end, what))
+                cause = self._cause
+                unsent = (
+                    self._lost(self._end, what) if cause is None else self._nonsense(cause, what)
+                )
+                raise problems.UnsentError(unsent)
             self._waiting[call_id] = waiting
         try:
             self._send_call(frame, what, deadline)
@@ -158,6 +164,8 @@ class Connection:
             with self._state:
                 self._waiting.pop(call_id, None)
         if waiting.answer is None:
+            if self._cause is not None:
+                raise self._nonsense(self._cause, what) from self._cause
             raise problems.BrokenError(self._lost(self._end or "it was closed", what))
         return waiting.answer
 
@@ -221,10 +229,8 @@ class Connection:
             raise self._lost(error.strerror or str(error), what) from error
         except SaslRefusedError as error:
             raise problems.no_trust(error.sentence, endpoint.place, what) from error
-        except _NotRpcError as error:
-            raise problems.not_rpc(error.began, endpoint.place, what, endpoint.daemon) from error
-        except (MalformedError, _decode_error()) as error:
-            raise problems.unreadable(error, endpoint.place, what, endpoint.daemon) from error
+        except (_NotRpcError, _TooLargeError, MalformedError, _decode_error()) as error:
+            raise self._nonsense(error, what) from error
 
     def _context(self, identity: Identity) -> bytes:
         """Whose calls these are. Who has proved it claims no name beside it."""
@@ -288,10 +294,11 @@ class Connection:
                     self._refuse(answer)
         except OSError as error:
             why = error.strerror or str(error) or why
-        except _TooLargeError as error:
-            why = f"an answer of {error.size // 1024**2} MiB, more than is read"
+        except SaslRefusedError as error:
+            why = error.sentence
         except Exception as error:
             why = str(error) or type(error).__name__
+            self._cause = error
         finally:
             self._finish(why)
 
@@ -338,6 +345,15 @@ class Connection:
     def _too_late(self, what: str, deadline: Deadline) -> ClusterError:
         return problems.too_late(self.endpoint.place, what, self.endpoint.daemon, deadline.total)
 
+    def _nonsense(self, error: Exception, what: str) -> ClusterError:
+        """The error for what came and is no answer."""
+        endpoint = self.endpoint
+        if isinstance(error, _NotRpcError):
+            return problems.not_rpc(error.began, endpoint.place, what, endpoint.daemon)
+        if isinstance(error, _TooLargeError):
+            return problems.too_large(error.size, error.limit, endpoint.place, what)
+        return problems.unreadable(error, endpoint.place, what, endpoint.daemon)
+
     def _lost(self, why: str, what: str) -> ClusterError:
         return problems.lost(why, self.endpoint.place, what, self.endpoint.daemon)
 
@@ -359,9 +375,10 @@ class Connection:
 
 
 class _TooLargeError(Exception):
-    def __init__(self, size: int) -> None:
-        super().__init__(size)
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(size, limit)
         self.size = size
+        self.limit = limit
 
 
 class _NotRpcError(Exception):
@@ -376,7 +393,7 @@ def _size(head: bytes, limit: int) -> int:
     if size < 0 or head == b"HTTP" or head[:2] == b"\x15\x03":
         raise _NotRpcError(head)
     if size > limit:
-        raise _TooLargeError(size)
+        raise _TooLargeError(size, limit)
     return int(size)
 
 

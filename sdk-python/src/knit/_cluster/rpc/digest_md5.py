@@ -40,10 +40,11 @@ _PAIR = re.compile(
 
 class DigestMd5:
     """
-    Proves that we hold a token, and has the server prove that it knows it.
+    Proves that we know a secret, and has the server prove that it knows it.
 
     Args:
-        token: What is held.
+        user: Whose secret; of a token, its identifier in base64.
+        password: The secret, likewise.
         protections: What may protect the connection, the best liked first.
         protocol: The first part of what the server goes by; empty for tokens.
         server_id: The second.
@@ -52,21 +53,32 @@ class DigestMd5:
 
     def __init__(
         self,
-        token: Token,
+        user: str,
+        password: str,
         protections: Sequence[Protection],
         *,
         protocol: str,
         server_id: str,
         client_nonce: str | None = None,
     ) -> None:
-        self._user = base64.b64encode(token.identifier).decode()
-        self._password = base64.b64encode(token.password).decode()
+        self._user = user
+        self._password = password
         self._uri = f"{protocol}/{server_id}"
         self._protections = protections
         self._client_nonce = client_nonce or base64.b64encode(secrets.token_bytes(24)).decode()
         self._expected: str | None = None
         self._proven = False
         self._layer: Layer | None = None
+
+    @classmethod
+    def of_token(
+        cls, token: Token, protections: Sequence[Protection], *, protocol: str, server_id: str
+    ) -> DigestMd5:
+        """Proves that we hold a token."""
+        user, password = (
+            base64.b64encode(part).decode() for part in (token.identifier, token.password)
+        )
+        return cls(user, password, protections, protocol=protocol, server_id=server_id)
 
     @property
     def is_complete(self) -> bool:
@@ -124,7 +136,7 @@ class DigestMd5:
         self._expected = proof("")
         if chosen is not Protection.AUTHENTICATION:
             taken = int(asked.get("maxbuf") or LARGEST_MESSAGE_BYTES)
-            self._layer = _layer(session, cipher, max(1, taken - _OVERHEAD_BYTES), "client")
+            self._layer = layer_of(session, cipher, max(1, taken - _OVERHEAD_BYTES), "client")
         return ",".join(map(_written, given, given.values())).encode()
 
     def _choose(self, told: str) -> Protection:
@@ -166,7 +178,7 @@ def _parsed(data: bytes) -> Mapping[str, str]:
     return found
 
 
-def _layer(session: bytes, cipher: str | None, largest_bytes: int, side: str) -> Layer:
+def layer_of(session: bytes, cipher: str | None, largest_bytes: int, side: str) -> Layer:
     """
     What protects one end of a connection.
 

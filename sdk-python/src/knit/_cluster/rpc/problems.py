@@ -144,6 +144,12 @@ def said_no(exception: str, message: str, place: str, what: str, daemon: Daemon)
             url=place,
         )
         error._is_starting = name == "RetriableException"
+    elif name == "SaslException" and message.startswith("DIGEST-MD5"):
+        error = AccessDeniedError(
+            f"{what}: the {daemon.name} at {place} does not take our token "
+            f"({first_line(message)}). It may be another cluster's, or not be what was given out.",
+            url=place,
+        )
     elif name == "SaslException":
         error = KerberosError(
             f"{what}: the {daemon.name} at {place} does not take our ticket "

@@ -142,7 +142,7 @@ def _choose(
     """The first of the server's ways that we can go; no mechanism where that is a bare name."""
     for auth in auths:
         if (auth.method, auth.mechanism) == ("TOKEN", "DIGEST-MD5") and identity.token is not None:
-            return auth, DigestMd5(
+            return auth, DigestMd5.of_token(
                 identity.token, protections, protocol=auth.protocol, server_id=auth.server_id
             )
         if (auth.method, auth.mechanism) == ("KERBEROS", "GSSAPI") and identity.tickets and server:

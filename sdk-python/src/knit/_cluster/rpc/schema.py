@@ -34,7 +34,7 @@ class Schema:
         self._name = name
         self._text = text
 
-    def new(self, message: str, **fields: Any) -> Any:
+    def new(self, message: str, /, **fields: Any) -> Any:
         """A message with these fields; those that are None are left out."""
         given = {name: value for name, value in fields.items() if value is not None}
         return self._classes[message](**given)

@@ -1,0 +1,258 @@
+"""Connections: how they begin, what protects them, how they end, and what is sent again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from knit._cluster.rest.daemons import RESOURCE_MANAGER
+from knit._cluster.rpc.client import Protocol, RpcClient
+from knit._cluster.rpc.connection import Endpoint
+from knit._cluster.rpc.protection import Protection
+from knit._cluster.rpc.sasl import Identity
+from knit._cluster.rpc.schema import Schema
+from knit._cluster.security.tokens import Token
+from knit._values.deadlines import Deadline
+from knit.exceptions import (
+    AccessDeniedError,
+    ClusterResponseError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    StandbyError,
+    WrongPortError,
+)
+from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
+from tests.fakes.server import closed_port
+
+SCHEMA = Schema(
+    "echo",
+    """
+message EchoRequest {
+  optional bytes data = 1;
+}
+message EchoResponse {
+  optional bytes data = 1;
+}
+""",
+)
+ECHO = Protocol(name="org.example.Echo", schema=SCHEMA)
+TOKEN = Token(b"\0alice", b"secret", "RM_DELEGATION_TOKEN", "")
+Start = Callable[..., FakeRpcServer]
+
+
+def echo(call: RpcCall) -> Any:
+    return SCHEMA.new("EchoResponse", data=call.request.data)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    servers: list[FakeRpcServer] = []
+
+    def started(handler: Callable[[RpcCall], Any] = echo, **fields: Any) -> FakeRpcServer:
+        servers.append(FakeRpcServer(ECHO, handler, **fields))
+        return servers[-1]
+
+    yield started
+    for server in servers:
+        server.stop()
+
+
+def client_of(
+    *ports: int,
+    identity: Identity | None = None,
+    protections: tuple[Protection, ...] = (Protection.AUTHENTICATION,),
+) -> RpcClient:
+    endpoints = [
+        Endpoint(
+            host="127.0.0.1",
+            port=port,
+            daemon=RESOURCE_MANAGER,
+            protocol=ECHO.name,
+            protections=protections,
+        )
+        for port in ports
+    ]
+    return RpcClient(endpoints, ECHO, identity or Identity(user="alice"))
+
+
+def call(client: RpcClient, data: bytes = b"x", *, seconds: float = 20, **options: Any) -> bytes:
+    deadline = Deadline.after(timedelta(seconds=seconds))
+    found: bytes = client.call("echo", what="Trying", deadline=deadline, data=data, **options).data
+    return found
+
+
+@pytest.mark.parametrize("protection", list(Protection))
+def test_a_token_lets_in_however_the_connection_is_protected(
+    start: Start, protection: Protection
+) -> None:
+    """More than fits one wrapped message, both ways."""
+    server = start(token=TOKEN, qop="auth,auth-int,auth-conf")
+    client = client_of(server.port, identity=Identity(token=TOKEN), protections=(protection,))
+    data = os.urandom(200_000)
+    assert call(client, data) == data
+    assert call(client) == b"x"
+    assert {made.user for made in server.calls} == {"alice"}
+    client.close()
+
+
+def test_a_wrong_token_is_refused(start: Start) -> None:
+    server = start(token=TOKEN)
+    other = Token(TOKEN.identifier, b"guess", TOKEN.kind, "")
+    with pytest.raises(AccessDeniedError, match="does not take our token") as caught:
+        call(client_of(server.port, identity=Identity(token=other)))
+    assert "guess" not in str(caught.value)
+
+
+def test_no_common_protection_is_told_with_both_lists(start: Start) -> None:
+    server = start(token=TOKEN, qop="auth")
+    client = client_of(
+        server.port, identity=Identity(token=TOKEN), protections=(Protection.PRIVACY,)
+    )
+    with pytest.raises(AccessDeniedError, match=r"offers as protection: authentication; .*privacy"):
+        call(client)
+
+
+def test_a_server_that_wants_no_proof_gets_none_of_who_has_one(start: Start) -> None:
+    """Whoever answers in the server's place could have us say anything."""
+    server = start()
+    with pytest.raises(AccessDeniedError, match="the server wants no proof at all"):
+        call(client_of(server.port, identity=Identity(token=TOKEN)))
+    assert server.calls == []
+
+
+def test_a_name_is_refused_where_proof_is_wanted(start: Start) -> None:
+    server = start(token=TOKEN)
+    with pytest.raises(AccessDeniedError, match="SIMPLE is off"):
+        call(client_of(server.port), repeatable=False)
+
+
+def test_threads_share_one_connection_and_get_their_own_answers(start: Start) -> None:
+    server = start()
+    client = client_of(server.port)
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [b"%d" % number for number in range(200)]
+        assert list(pool.map(lambda data: call(client, data), wanted)) == wanted
+    assert server.connections == 1
+    assert len({made.call_id for made in server.calls}) == 200
+
+
+def test_an_idle_connection_that_the_server_ended_is_made_anew(start: Start) -> None:
+    server = start()
+    client = client_of(server.port)
+    call(client)
+    server.hang_up()
+    assert call(client, repeatable=False) in (b"x",)
+    assert server.connections == 2
+
+
+def test_a_repeat_has_the_number_by_which_it_is_known(start: Start) -> None:
+    server = start(breaks=["echo"])
+    client = client_of(server.port)
+    assert call(client) == b"x"
+    first, second = server.calls
+    assert (first.call_id, first.client_id) == (second.call_id, second.client_id)
+    assert (first.retry_count, second.retry_count) == (0, 1)
+    assert len(first.client_id) == 16
+
+
+def test_what_is_not_repeatable_is_not_done_twice(start: Start) -> None:
+    server = start(breaks=["echo"])
+    with pytest.raises(ClusterUnreachableError, match="closed the connection before it had answer"):
+        call(client_of(server.port), repeatable=False)
+    assert len(server.calls) == 1
+
+
+def test_the_other_member_of_a_pair_is_asked(start: Start) -> None:
+    def standby(call: RpcCall) -> Any:
+        raise JavaError("org.apache.hadoop.ipc.StandbyException", "in state standby")
+
+    client = client_of(closed_port(), start(standby).port, start().port)
+    assert call(client) == b"x"
+    assert client.active is client.endpoints[2]
+    with pytest.raises(StandbyError, match=r"on standby.*No other ResourceManager answered"):
+        call(client_of(start(standby).port, closed_port()), seconds=0.4)
+
+
+def test_an_exception_is_told_in_our_words(start: Start) -> None:
+    def refuse(call: RpcCall) -> Any:
+        name = "org.apache.hadoop.yarn.exceptions.YarnException"
+        inner = "org.apache.hadoop.security.AccessControlException: bob may not\n\tat java.X"
+        raise JavaError(name, inner)
+
+    with pytest.raises(AccessDeniedError, match=r"\(AccessControlException: bob may not\)") as told:
+        call(client_of(start(refuse).port))
+    assert told.value.exception == "AccessControlException"
+
+
+def test_an_answer_that_comes_late_belongs_to_nobody(start: Start) -> None:
+    go = threading.Event()
+
+    def slow(made: RpcCall) -> Any:
+        if made.request.data == b"slow":
+            assert go.wait(20)
+        return echo(made)
+
+    client = client_of(start(slow).port)
+    call(client)
+    with pytest.raises(ClusterTimeoutError, match=r"did not answer within 0\.3 s"):
+        call(client, b"slow", seconds=0.3)
+    go.set()
+    assert call(client, b"next") == b"next"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", WrongPortError, "in HTTP"),
+        (b"\x15\x03\x03\x00\x02\x02\x50", WrongPortError, "in https"),
+        (b"\xff\xff\xff\xff", WrongPortError, "in something else"),
+        (b"\x00\x00\x00\x03\xff\xff\xff", ClusterResponseError, "cannot be read"),
+        (b"\x7f\xff\xff\xff", ClusterResponseError, "MiB are not read"),
+    ],
+)
+def test_what_is_not_hadoops_rpc_is_told(
+    start: Start, said: bytes, kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        call(client_of(start(answer_bytes=said).port, identity=Identity(token=TOKEN)))
+
+
+def test_where_nothing_listens_is_told_with_the_property() -> None:
+    with pytest.raises(ClusterUnreachableError, match=r"yarn\.resourcemanager\.address; .* 8032"):
+        call(client_of(closed_port()))
+
+
+def test_a_forked_child_has_connections_and_numbers_of_its_own(start: Start) -> None:
+    server = start()
+    client = client_of(server.port)
+    call(client, b"parent")
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.write(write, call(client, b"child"))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read, "rb") as answer:
+        assert answer.read() == b"child"
+    assert call(client, b"parent") == b"parent"
+    assert len({made.client_id for made in server.calls}) == 2
+    assert server.connections == 2
+
+
+def test_the_port_is_reached_by_any_address_of_the_host(start: Start) -> None:
+    server = start()
+    endpoint = Endpoint(
+        host="localhost", port=server.port, daemon=RESOURCE_MANAGER, protocol=ECHO.name
+    )
+    assert socket.gethostbyname("localhost") == "127.0.0.1"
+    assert call(RpcClient([endpoint], ECHO, Identity(user="alice"))) == b"x"

@@ -1,0 +1,99 @@
+"""The tests of both doors that tell nothing of REST, by the other one."""
+
+# ruff: noqa: F401  (to be imported is to be run)
+from __future__ import annotations
+
+import pytest
+
+from knit._cluster.cluster import Cluster
+from knit._cluster.yarn.application_filter import ApplicationFilter
+from knit._cluster.yarn.changes import move, set_priority
+from knit._cluster.yarn.lifetimes import limit_lifetime
+from knit.exceptions import ChangeRefusedError, QueueNotFoundError
+from tests.cluster.hdfs.test_webhdfs import (
+    test_a_data_node_that_only_the_cluster_knows_is_told,
+    test_a_file_that_exists_is_kept_unless_asked,
+    test_a_relative_path_is_a_mistake_of_ours,
+    test_an_empty_file_can_be_written_and_read,
+    test_an_open_file_is_written_from_where_it_stands,
+    test_directories_are_listed_in_order,
+    test_names_with_special_characters_are_kept,
+    test_no_data_goes_to_the_name_node,
+    test_permission_is_checked_by_the_cluster,
+    test_the_home_directory_is_the_users,
+    test_times_and_permissions_are_set_one_by_one,
+    test_what_is_not_there_is_told,
+)
+from tests.cluster.yarn.test_resource_manager import TestApplications as _TestApplications
+from tests.cluster.yarn.test_resource_manager import TestKill, submit
+from tests.fakes.cluster import FakeCluster
+from tests.fakes.rpc import FakeRpcServer
+
+
+class TestApplications(_TestApplications):
+    # Of what REST sends.
+    test_an_answer_without_an_id_is_told = None  # type: ignore[assignment]
+    test_a_refusal_says_what_yarn_says = None  # type: ignore[assignment]
+
+
+def test_large_data_is_written_and_read_in_parts(cluster: Cluster) -> None:
+    data = bytes(range(256)) * 1200
+    cluster.files.create("/user/alice/x", data, permission="600")
+    assert cluster.files.read("/user/alice/x", offset_bytes=1000, length_bytes=9) == data[1000:1009]
+    assert b"".join(cluster.files.open("/user/alice/x", offset_bytes=len(data))) == b""
+    assert cluster.files.status("/user/alice/x").permission == "600"
+
+
+def test_a_directory_of_many_pages_is_listed_whole(cluster: Cluster) -> None:
+    """The fake tells of two at a time."""
+    for number in range(7):
+        cluster.files.create(f"/user/alice/d/{number}", b"")
+    listed = cluster.files.list_directory("/user/alice/d")
+    assert [entry.name for entry in listed] == list("0123456")
+
+
+def test_nodes_queues_and_sums_are_told(cluster: Cluster) -> None:
+    manager = cluster.resource_manager
+    assert [node.node_id for node in manager.nodes()] == ["node-1:45454", "node-2:45454"]
+    assert manager.metrics().total_mib == 8192 + 4096
+    queues = {queue.path: queue for queue in manager.queues()}
+    assert list(queues) == [
+        *("root", "root.default", "root.closed", "root.team"),
+        "root.team.small",
+    ]
+    assert not queues["root.closed"].is_open
+    assert queues["root.team"].children == ("root.team.small",)
+    assert manager.cluster_info().is_active
+    assert manager.configured("yarn.acl.enable") is None
+
+
+def test_an_application_is_moved_and_its_priority_changed(
+    fake: FakeCluster, cluster: Cluster
+) -> None:
+    manager = cluster.resource_manager
+    application_id = submit(cluster)
+    fake.resource_manager.change(application_id, state="RUNNING")
+    assert move(manager, application_id, "small").queue == "root.team.small"
+    assert set_priority(manager, application_id, 99).priority == 10
+    with pytest.raises(QueueNotFoundError):
+        move(manager, application_id, "nowhere")
+    fake.resource_manager.full_queues = {"root.default"}
+    with pytest.raises(ChangeRefusedError, match=r"^Moving application_\S+ to default: the sched"):
+        move(manager, application_id, "default")
+
+
+def test_a_lifetime_is_limited(fake: FakeCluster, cluster: Cluster) -> None:
+    from datetime import timedelta
+
+    application_id = submit(cluster)
+    limit_lifetime(cluster.resource_manager, application_id, timedelta(hours=1))
+    assert application_id in fake.resource_manager.lifetimes
+
+
+def test_a_password_is_no_part_of_a_list(cluster: Cluster, servers: list[FakeRpcServer]) -> None:
+    """Only the name is claimed, once for the connection."""
+    submit(cluster)
+    assert cluster.resource_manager.applications(ApplicationFilter(user="alice"))
+    assert cluster.resource_manager.applications(ApplicationFilter(user="bob")) == []
+    assert {call.user for call in servers[0].calls} == {"alice"}
+    assert servers[0].connections == 1

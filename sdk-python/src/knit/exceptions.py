@@ -318,10 +318,6 @@ class StandbyError(ClusterError):
     """Whether one of them said that it is only not ready yet."""
 
 
-CLUSTER_SILENCE = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
-"""What is said of a cluster that does not answer now, and may in a moment. Not public."""
-
-
 class AccessDeniedError(ClusterError, PermissionError):
     """The cluster knows who is asking, or does not, and refuses."""
 
@@ -399,6 +395,16 @@ class KdcUnreachableError(KerberosError, ConnectionError):
 
 class ClockSkewError(KerberosError):
     """The clocks of this machine, the KDC and the cluster differ by more than Kerberos takes."""
+
+
+CLUSTER_SILENCE = (
+    ClusterUnreachableError,
+    ClusterTimeoutError,
+    StandbyError,
+    KdcUnreachableError,
+    TicketMissingError,
+)
+"""What is said of a cluster that cannot be asked now, and may be in a moment. Not public."""
 
 
 class ServerIdentityError(KerberosError):

@@ -100,7 +100,12 @@ class FakeNameNode(FakeServer):
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
         user = self._user(request)
         if user is None:
-            return Answer.error(403, "InvalidToken", "token (token for alice) can't be found")
+            return Answer.error(
+                403,
+                "SecurityException",
+                "Failed to obtain user group information: org.apache.hadoop.security.token."
+                "SecretManager$InvalidToken: Token for real user: , can't be found in cache",
+            )
         with self.files.lock:
             answer: Answer = handler(request, path, user)
             return answer

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
@@ -23,19 +24,27 @@ from knit._cluster.rest.authentication import (
     proxied_user,
     wants_proof,
 )
+from knit._cluster.rest.by_token import TokenAuthentication
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.gateway import gateway_of
 from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.rest.trust import trust_of
+from knit._cluster.security.held_tokens import TOKEN_FILE_VARIABLE, HeldTokens
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
-from knit.exceptions import ConfigurationError, SpecError
+from knit.exceptions import (
+    ConfigurationError,
+    KerberosError,
+    KerberosRequiredError,
+    SpecError,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from knit._cluster.rpc.sasl import Identity
+    from knit._cluster.security.tokens import Token
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -90,7 +99,10 @@ class Cluster:
         tickets = Tickets(keytab=keytab, principal=principal) if config.kerberos else None
         acting_for = proxied_user(user) if tickets else None
         claimed = None if tickets else SimpleAuthentication.from_environment(user)
-        self._begin(config, timeout, tickets, claimed, acting_for)
+        # Whoever names a keytab, or acts for another one, means tickets.
+        named = keytab or principal or acting_for
+        held = None if tickets is None or named else held_instead(tickets)
+        self._begin(config, timeout, None if held else tickets, claimed, acting_for, held)
 
     def _begin(
         self,
@@ -99,11 +111,14 @@ class Cluster:
         tickets: Tickets | None,
         claimed: SimpleAuthentication | None,
         acting_for: str | None,
+        held: HeldTokens | None = None,
     ) -> None:
         self.config = config
         self.timeout = timeout
         self.tickets = tickets
-        """Whose tickets are used; None on a cluster without Kerberos."""
+        """Whose tickets are used; None on a cluster without Kerberos, and with `held`."""
+        self.held = held
+        """The tokens of the container that this process runs in, where it has no ticket."""
         self._claimed = claimed
         self._lock = threading.Lock()
         self._others: dict[str, FileSystem] = {}
@@ -124,6 +139,12 @@ class Cluster:
                 short_name=lambda: short_name(config, self._http, kerberos, timeout=timeout),
             )
             self._authentication = kerberos
+        elif held is not None:
+            self._authentication = TokenAuthentication(
+                held.owner,
+                lambda: self.config.resource_managers,
+                lambda: held.of_resource_manager(self.config),
+            )
         elif claimed is not None:
             self._authentication = claimed
         self._http = HttpClient(self._authentication, trust=trust_of(config))
@@ -158,26 +179,42 @@ class Cluster:
         other._begin(self.config, self.timeout, self.tickets, claimed, user)
         return other
 
-    def _identity(self) -> Identity:
-        """Who we are to a daemon that is spoken to by RPC."""
+    def _identity(self, token: Callable[[], Token] | None = None) -> Identity:
+        """Who we are to a daemon that is spoken to by RPC, and to which we may hold a token."""
         from knit._cluster.rpc.sasl import Identity
 
         return Identity(
             user=self.claimed_name,
             tickets=self.tickets,
+            token=None if token is None else token(),
             proxied_user=self._authentication.acting_for,
+        )
+
+    def _file_system(self, config: ClusterConfig) -> FileSystem:
+        token: Callable[[], Token] | None = None
+        if (held := self.held) is not None:
+            token = partial(held.of_file_system, config, config.default_fs)
+        return file_system(
+            config,
+            self._http,
+            partial(self._identity, token),
+            timeout=self.timeout,
+            held=token,
         )
 
     @cached_property
     def resource_manager(self) -> ResourceManager:
         """YARN. The first use may raise ConfigurationError."""
-        doors = resource_manager_doors(self.config, self._http, self._identity)
+        token: Callable[[], Token] | None = None
+        if (held := self.held) is not None:
+            token = partial(held.of_resource_manager, self.config)
+        doors = resource_manager_doors(self.config, self._http, partial(self._identity, token))
         return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
     def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
+        return self._file_system(self.config)
 
     def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
         """
@@ -195,14 +232,11 @@ class Cluster:
         key = f"{url} {past_gateway}"
         with self._lock:
             if key not in self._others:
-                own = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
-                if url != self.config.default_fs:
-                    # Without a name at their end they are the default one's.
-                    own |= dict.fromkeys(ADDRESSES_OF_DEFAULT, "")
-                config = self.config.with_properties(own)
-                self._others[key] = file_system(
-                    config, self._http, self._identity, timeout=self.timeout
-                )
+                changed = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                if not is_on(self.config.default_fs, url):
+                    # Without a nameservice's name these are the own NameNode's.
+                    changed |= dict.fromkeys(ADDRESSES_OF_DEFAULT, "")
+                self._others[key] = self._file_system(self.config.with_properties(changed))
             return self._others[key]
 
     def files_of(self, url: str) -> Place:
@@ -261,3 +295,19 @@ class Cluster:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def held_instead(tickets: Tickets) -> HeldTokens | None:
+    """
+    The tokens to do with where there is no ticket; None where there is one, or no tokens.
+
+    Raises:
+        ConfigurationError: The container's file of tokens cannot be read.
+    """
+    if not os.environ.get(TOKEN_FILE_VARIABLE):
+        return None
+    try:
+        tickets.credentials("Looking for a ticket")
+    except (KerberosError, KerberosRequiredError):
+        return HeldTokens.of_environment()
+    return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import attrs
 
+from knit._cluster.cluster import Cluster
+from knit._cluster.rpc.protection import PROTECTION_PROPERTY, Protection, protections_of
 from knit._cluster.security.keytabs import NoKeytabError, read_keytab
 from knit._values.paths import expanded, look_at, reason
 from knit._values.spec import ApplicationSpec
@@ -60,6 +62,33 @@ def read_keytab_of(spec: ApplicationSpec) -> Keytab | None:
     except NoKeytabError as error:
         raise SpecError(f"{path} is no keytab ({error}): ktutil or kadmin makes one.") from None
     return Keytab(_principal(spec.principal, principals, str(path)), data)
+
+
+def check_way(cluster: Cluster) -> None:
+    """
+    Raises unless what is submitted travels encrypted, whichever way leads to the ResourceManager.
+
+    It has to have answered before: only then is it known which.
+
+    Raises:
+        SpecError: It does not, and a keytab must not be read on its way.
+    """
+    address = cluster.resource_manager.address
+    if "://" in address:
+        plain = [url for url in cluster.config.resource_managers if not url.startswith("https:")]
+        if plain:
+            raise SpecError(
+                "A keytab goes to a cluster over https or encrypted RPC only, and the "
+                f"ResourceManager is {plain[0]}. Leave the keytab out, or have its administrators "
+                "set yarn.http.policy to HTTPS_ONLY."
+            )
+    elif [*protections_of(cluster.config)] != [Protection.PRIVACY]:
+        raise SpecError(
+            "A keytab goes to a cluster over https or encrypted RPC only, and the RPC of the "
+            f"ResourceManager at {address} need not be: {PROTECTION_PROPERTY} is "
+            f"{cluster.config.get(PROTECTION_PROPERTY) or 'authentication'} here. Set it to "
+            "privacy here, which the cluster has to offer too, or leave the keytab out."
+        )
 
 
 def _principal(wanted: str | None, there: list[str], path: str) -> str:

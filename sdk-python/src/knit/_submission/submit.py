@@ -21,10 +21,11 @@ from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StagedF
 from knit._submission.am_container import ROLLED_LOGS, SPEC_SECRET, AmSubmission
 from knit._submission.checks import explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
-from knit._submission.keytabs import KEYTAB_SECRET, Keytab, read_keytab_of
+from knit._submission.keytabs import KEYTAB_SECRET, Keytab, check_way, read_keytab_of
 from knit._submission.local_checks import check_local
 from knit._submission.shipments import Packer, Shipment
 from knit._submission.sizes import check_maximum, check_named
+from knit._submission.state_store import check_state_store
 from knit._submission.support import check_supported, restrictions
 from knit._submission.token_advice import explain_renewal, token_advice
 from knit._submission.tokens import check_tokens, fetch_tokens
@@ -131,6 +132,8 @@ class Submitter:
             for request in requests:
                 check_maximum(request, new.maximum_mib, new.maximum_vcores)
                 check_named(request, new)
+            if keytab is not None:
+                check_way(self._cluster)
             return new
 
         facts = ClusterFacts(self._cluster)
@@ -195,7 +198,8 @@ class Submitter:
         # Not before everything is on the cluster: an upload may take longer than a token's
         # interval, and the ResourceManager begins with renewing them.
         tokens = fetch_tokens(self._cluster, spec)
-        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens):
+        held = self._cluster.held is not None
+        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens, held=held):
             advise(sentence)
         client, container = tls.client, tls.clients["container"]
         keys = ConnectionKeys(
@@ -243,6 +247,7 @@ class Submitter:
             has_driver=spec.driver is not None,
             driver_files=driver_files,
         ).to_submission()
+        check_state_store(ClusterFacts(self._cluster), submission)
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
             used = [jar, *(resource for _, resource in ready.files)]

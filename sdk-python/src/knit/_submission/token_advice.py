@@ -32,16 +32,25 @@ _WORDS = {
 
 
 def token_advice(
-    facts: ClusterFacts, spec: ApplicationSpec, tokens: Sequence[Token]
+    facts: ClusterFacts, spec: ApplicationSpec, tokens: Sequence[Token], *, held: bool = False
 ) -> Iterator[str]:
-    """When the tokens end, and what ends with them, in sentences."""
+    """
+    When the tokens end, and what ends with them, in sentences.
+
+    Args:
+        facts: The cluster.
+        spec: What is submitted.
+        tokens: What goes with it.
+        held: Whether they are those of the container that it is submitted from.
+    """
     known = ends_of(tuple(tokens))
     if not known:
         return
     ends = [found.max_time for found in known.values() if found.max_time is not None]
     if ends and spec.keytab is None:
         yield (
-            f"The delegation tokens of its programs and its Application Master end on "
+            "The delegation tokens of its programs and its Application Master"
+            f"{', which are those of this container,' if held else ''} end on "
             f"{time_text(min(ends))}, for no keytab goes with it. {beyond(facts)}"
         )
     for token, found in known.items():

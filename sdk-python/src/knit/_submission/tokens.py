@@ -58,7 +58,24 @@ def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
     with ThreadPoolExecutor(
         min(_MOST_AT_ONCE, len(wanted)), thread_name_prefix="knit-tokens"
     ) as pool:
-        return tuple(pool.map(_fetched, wanted))
+        tokens = tuple(pool.map(_fetched, wanted))
+    if cluster.held is not None:
+        _check_handed_on(tokens)
+    return tokens
+
+
+def _check_handed_on(tokens: tuple[Token, ...]) -> None:
+    """Raises for what the ResourceManager cannot renew: an Application Master's with a keytab."""
+    for token, found in ends_of(tokens).items():
+        owner = found.owner.partition("@")[0].partition("/")[0]
+        if found.renewer and found.renewer == owner:
+            raise TokenUnavailableError(
+                f"The token that this container holds for {token.service} is renewed by its "
+                "Application Master, which has a keytab, and so cannot be by the ResourceManager, "
+                "which renews all that a submission carries. To submit from here, give the service "
+                "a keytab of its own and run kinit -kt, or submit the application that this is a "
+                "container of without a keytab."
+            )
 
 
 def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:
@@ -116,10 +133,8 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
         )
     yield WantedToken("the ResourceManager", lambda: _of_resource_manager(cluster, by_whom))
     for uri in _key_providers(cluster, (own, *others)):
-        server = cluster.key_management_server(uri)
         yield WantedToken(
-            f"the key management server {uri}",
-            lambda server=server: server.delegation_token(by_whom),  # type: ignore[misc]
+            f"the key management server {uri}", _of_key_management_server(cluster, uri, by_whom)
         )
 
 
@@ -162,10 +177,19 @@ def _service(cluster: Cluster, url: str, token: Token) -> str:
 
 
 def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
+    if cluster.held is not None:
+        return cluster.held.of_resource_manager(cluster.config)
     token = cluster.resource_manager.delegation_token(by_whom)
     return token.replace(
         kind=RESOURCE_MANAGER_KIND, service=resource_manager_service(cluster.config)
     )
+
+
+def _of_key_management_server(cluster: Cluster, uri: str, by_whom: str) -> Callable[[], Token]:
+    server = cluster.key_management_server(uri)
+    if (held := cluster.held) is not None:
+        return lambda: held.of_key_management_server(server.service)
+    return lambda: server.delegation_token(by_whom)
 
 
 def _key_providers(cluster: Cluster, file_systems: tuple[FileSystem, ...]) -> list[str]:

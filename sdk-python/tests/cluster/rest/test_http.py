@@ -9,6 +9,7 @@ import multiprocessing
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,7 +21,14 @@ from knit._cluster.rest.authentication import SimpleAuthentication
 from knit._cluster.rest.client import HttpClient, _socket_of
 from knit._cluster.rest.daemons import DATA_NODE, RESOURCE_MANAGER
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterResponseError, ClusterTimeoutError, SpecError, StandbyError
+from knit.exceptions import (
+    ClusterError,
+    ClusterResponseError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    SpecError,
+    StandbyError,
+)
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, Request
 
@@ -236,6 +244,47 @@ def test_no_token_is_logged(
     asks(http, f"{fake.resource_manager.url}/ws/v1/cluster/info?delegation=hunter2&a=b", 30)
     assert "delegation=…&a=b" in caplog.text
     assert "hunter2" not in caplog.text
+
+
+TOKEN = "hunter2"
+
+
+@pytest.mark.parametrize(
+    "place", ["127.0.0.1:99999", "127.0.0.1:1", ".bad.", "a" * 70, "no such host", "[::1]:99999"]
+)
+def test_no_error_shows_a_token(
+    http: HttpClient, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A NameNode says where data is to go, and adds a token; what it says may be garbled."""
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(ClusterUnreachableError) as caught:
+        asks(http, f"http://{place}/webhdfs/v1/x?delegation={TOKEN}", 5)
+    assert TOKEN not in "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in caplog.text
+
+
+def test_a_redirect_that_is_logged_or_refused_shows_no_token(
+    fake: FakeCluster, cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for place in (
+        "https://127.0.0.1:1/webhdfs/v1/x?op=CREATE&noredirect=true",
+        "http://127.0.0.1:1/webhdfs/v1/x?op=CREATE",
+        "http://127.0.0.1:99999/webhdfs/v1/x?op=CREATE",
+        "http://[::1/webhdfs/v1/x?op=CREATE",
+        "nowhere?op=CREATE",
+    ):
+        location = f"{place}&delegation={TOKEN}"
+        fake.name_node.answers_with = lambda _, location=location: Answer(
+            307, b"", {"Location": location}
+        )
+        with pytest.raises(ClusterError) as caught:
+            cluster.files.create(f"{HOME}/x", b"data")
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+        with pytest.raises(ClusterError) as caught:
+            cluster.files.status(f"{HOME}/x")
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+    assert TOKEN not in caplog.text
 
 
 class TestData:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
 from knit._cluster.rest.answer_errors import check_status
@@ -221,8 +221,17 @@ class _Reader:
         return data
 
 
+def is_address(location: object) -> TypeGuard[str]:
+    """Whether this is an address that can be called: with a host, and a port that there can be."""
+    try:
+        parts = urlsplit(location) if isinstance(location, str) else None
+        return parts is not None and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def query_of(location: object) -> Mapping[str, object]:
-    return parse_qs(urlsplit(location).query) if isinstance(location, str) else {}
+    return parse_qs(urlsplit(location).query) if is_address(location) else {}
 
 
 def lacks_identity(location: str) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from knit._cluster.hdfs.file_system import FileSystem
     from knit._cluster.rest.client import HttpClient
     from knit._cluster.rpc.sasl import Identity
+    from knit._cluster.security.tokens import Token
 
 
 def file_system(
@@ -26,6 +27,7 @@ def file_system(
     identity: Callable[[], Identity],
     *,
     timeout: timedelta,
+    held: Callable[[], Token] | None = None,
 ) -> FileSystem:
     """
     The file system that `fs.defaultFS` names. With Kerberos its web server is asked first.
@@ -35,6 +37,7 @@ def file_system(
         http: The connections to its web servers.
         identity: Who we are by RPC.
         timeout: For each call that is given no deadline of its own.
+        held: The token that a container holds for it, in place of those that are fetched.
 
     Raises:
         ConfigurationError: An address is missing, or `knit.door` is none.
@@ -47,6 +50,7 @@ def file_system(
             timeout=timeout,
             by_token=config.kerberos,
             home_prefix=config.home_prefix,
+            held=held,
         )
 
     def rpc() -> FileSystem:
@@ -76,6 +80,7 @@ def file_system(
             user=lambda: http.authentication.user,
             claimed=claimed,
             timeout=timeout,
+            held=held,
         )
 
     forced = None if config.door == "auto" else config.door

@@ -7,7 +7,7 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,6 +17,7 @@ from knit._cluster.hdfs.own_token import OwnToken
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
 from knit._cluster.hdfs.transfer import (
     DataNodes,
+    is_address,
     lacks_identity,
     query_of,
 )
@@ -49,6 +50,8 @@ class WebHdfs(FileData):
             which nothing moves.
         by_token: Whether to show a delegation token, fetched by what we are to `http`: with
             Kerberos, where DataNodes know nothing else.
+        held: The token that a container holds, in place of those that are fetched: with a token
+            none are.
         home_prefix: Where home directories are. Default: where the NameNode says.
     """
 
@@ -59,11 +62,13 @@ class WebHdfs(FileData):
         *,
         timeout: timedelta = timedelta(seconds=30),
         by_token: bool = False,
+        held: Callable[[], Token] | None = None,
         home_prefix: str | None = None,
     ) -> None:
         super().__init__(DataNodes(http), timeout)
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
         self._http = http
+        self._held = held
         self._home_prefix = home_prefix
         self._own_token = OwnToken(self.delegation_token) if by_token else None
 
@@ -99,6 +104,8 @@ class WebHdfs(FileData):
             ClusterResponseError: It gives none, as without Kerberos.
         """
         what = "Asking for a delegation token of the file system"
+        if self._held is not None:
+            return self._held()
         query = {} if renewer is None else {"renewer": renewer}
         response = self._send(
             "GET", "/", "GETDELEGATIONTOKEN", what, query, self._deadline(timeout), None, False
@@ -316,7 +323,7 @@ class WebHdfs(FileData):
                 )
             except ClusterError as error:
                 # It was cancelled, or its interval is shorter than we use one: nothing was done.
-                if attempt == 2 or error.exception != _INVALID_TOKEN:
+                if attempt == 2 or not _is_token_gone(error):
                     raise
                 own.forget(token)
         raise AssertionError
@@ -373,10 +380,10 @@ class WebHdfs(FileData):
             method, path, operation, what, asked, deadline, repeatable=True, redirects=True
         )
         location = _location(response, what)
-        if isinstance(location, str) and "noredirect" in query_of(location):
+        if is_address(location) and "noredirect" in query_of(location):
             # The question itself was sent on, as balancers do, for a NameNode leaves that out.
             location = self._located_elsewhere(method, response.url, location, what, deadline)
-        if not isinstance(location, str) or not urlsplit(location).hostname:
+        if not is_address(location):
             raise self._unreadable(what, "Location")
         return location
 
@@ -416,6 +423,11 @@ class WebHdfs(FileData):
             "what listens there?",
             url=self.daemon.active_url,
         )
+
+
+def _is_token_gone(error: ClusterError) -> bool:
+    """Whether a token was not known: the NameNode wraps that into whatever it throws."""
+    return _INVALID_TOKEN in (error.exception or "") or _INVALID_TOKEN in error.message
 
 
 def _location(response: Response, what: str) -> object:

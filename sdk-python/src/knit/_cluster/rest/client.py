@@ -259,6 +259,7 @@ class HttpClient:
                 retries=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
+            _hush(error)
             patience = deadline.total if answer_seconds is None else timedelta(seconds=connect)
             raise self._problem(error, url, what, daemon, patience) from error
 
@@ -322,6 +323,15 @@ class HttpClient:
                 response.release_conn()
             else:
                 response.close()
+
+
+def _hush(error: BaseException | None) -> None:
+    """Takes tokens out of an error whose text is a whole address, and out of those behind it."""
+    while error is not None:
+        error.args = tuple(
+            _SECRETS.sub(r"\1…", part) if isinstance(part, str) else part for part in error.args
+        )
+        error = error.__cause__ or error.__context__
 
 
 def _socket_of(response: BaseHTTPResponse) -> Any:

@@ -207,6 +207,14 @@ class DaemonClient:
             self._clock = there - datetime.now(timezone.utc)
         if is_standby(response) or self._redirects_to_active(response):
             raise standby_error(response, what, self.daemon)
+        if len(self.base_urls) > 1 and _knows_no_token(response):
+            raise StandbyError(
+                f"{what}: the {self.daemon.name} at {base_of(response.url)} does not know the "
+                "delegation token that it is shown. It is on standby, or the token has ended: "
+                "run kinit, or submit the application anew that this is a container of.",
+                url=response.url.partition("?")[0],
+                status=response.status,
+            )
         try:
             check_status(response, what, self.daemon, redirects=redirects)
         except WrongPortError as error:
@@ -244,6 +252,16 @@ class DaemonClient:
         if not location:
             return "refresh" in response.headers
         return base_of(location) != base_of(response.url) and "/ws/v1/" in location
+
+
+def _knows_no_token(response: Response) -> bool:
+    """Whether it was shown a token that it does not know: on standby an RM has loaded none."""
+    return (
+        response.status in (401, 403)
+        and b"InvalidToken" in response.body
+        and b"can't be found in cache" in response.body
+        and "/ws/v1/cluster" in response.url
+    )
 
 
 def _did_nothing(error: ClusterError) -> bool:

@@ -49,7 +49,7 @@ def transport_error(
     """
     address = url.partition("?")[0]
     parts = urlsplit(url)
-    place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    place = f"{parts.hostname}:{_port_of(url) or (443 if parts.scheme == 'https' else 80)}"
     cause = _innermost(error)
     if isinstance(cause, ClusterError):
         # Raised by the reader of a body, and wrapped on its way through the library.
@@ -99,6 +99,13 @@ def transport_error(
         + (f" {_WITHOUT_CERTIFICATE}" if parts.scheme == "https" else ""),
         url=address,
     )
+
+
+def _port_of(url: str) -> int | None:
+    try:
+        return urlsplit(url).port
+    except ValueError:  # beyond 65535
+        return None
 
 
 def _tls_error(

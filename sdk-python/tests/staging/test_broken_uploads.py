@@ -80,6 +80,34 @@ def test_one_that_breaks_again_and_again_is_given_up(
     assert cached(hadoop) == []
 
 
+def test_a_name_node_that_comes_back_without_data_nodes_is_given_time(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path
+) -> None:
+    """It was restarted in the middle, and they have yet to find it."""
+    broken = [Answer.error(403, "EOFException", "End of File Exception between local host")]
+    missing = [Answer.error(403, "IOException", "Failed to find datanode, suggest to check")]
+    hadoop.data_node.answers_with = lambda request: (
+        broken.pop() if request.method == "PUT" and broken else None
+    )
+    hadoop.name_node.answers_with = lambda request: (
+        missing.pop() if request.query.get("op") == "CREATE" and not broken and missing else None
+    )
+    [staged] = staging.stage([StagedFile(source=file(tmp_path, "a", b"12345"))])
+    assert (staged.size_bytes, broken, missing) == (5, [], [])
+
+
+def test_where_there_never_was_a_data_node_it_is_not(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path
+) -> None:
+    answer = Answer.error(403, "IOException", "Failed to find datanode, suggest to check")
+    hadoop.name_node.answers_with = lambda request: (
+        answer if request.query.get("op") == "CREATE" else None
+    )
+    with pytest.raises(QuotaExceededError, match="No DataNode could take the data"):
+        staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
+    assert len(hadoop.name_node.asked(op="CREATE")) == 1
+
+
 def test_one_that_is_refused_is_not(hadoop: FakeCluster, staging: Staging, tmp_path: Path) -> None:
     hadoop.data_node.answers_with = lambda _: Answer.error(
         403, "DSQuotaExceededException", "The DiskSpace quota is exceeded"

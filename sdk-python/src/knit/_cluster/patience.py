@@ -17,6 +17,7 @@ What is waited for is told in the log, after `QUIET_SECONDS`, with how long.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -73,8 +74,10 @@ class Notice:
 
     def waiting(self, sentence: str) -> None:
         """It is still waited, for this."""
-        if sentence != self._said and time.monotonic() >= self._loud_at:
-            self._said = sentence
+        # One that only counts down is the same.
+        meant = re.sub(r"\d+", "0", sentence)
+        if meant != self._said and time.monotonic() >= self._loud_at:
+            self._said = meant
             _log.warning("%s", sentence)
 
 

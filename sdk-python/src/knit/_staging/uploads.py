@@ -27,6 +27,7 @@ from knit.exceptions import (
     ClusterFileNotFoundError,
     ClusterResponseError,
     FileMissingError,
+    SafeModeError,
     SpecError,
 )
 
@@ -132,7 +133,10 @@ class Uploads:
             try:
                 return self._send(path, target, digest, size_bytes, count)
             except ClusterError as error:
-                if attempt == UPLOAD_TRIES or not (_is_of_the_cluster(error) and sent):
+                broke = sent > 0 and _is_of_the_cluster(error)
+                # A NameNode that has just come back knows no DataNode yet.
+                waits = attempt > 1 and (_is_of_the_cluster(error) or _lacks_data_nodes(error))
+                if attempt == UPLOAD_TRIES or not (broke or waits):
                     raise
                 _log.warning("%s Sending %s once more.", error.message, shown)
                 counter.sent(shown, -sent)
@@ -214,6 +218,11 @@ class Uploads:
 def _is_of_the_cluster(error: ClusterError) -> bool:
     """Whether it broke because a daemon went away, or another one took over."""
     return isinstance(error, CLUSTER_SILENCE) or error.exception in _LOST_BY_A_DATA_NODE
+
+
+def _lacks_data_nodes(error: ClusterError) -> bool:
+    is_safe = isinstance(error, SafeModeError) and error.ends_by_itself
+    return is_safe or "Failed to find datanode" in error.message
 
 
 class _StoppedError(Exception):

@@ -171,6 +171,15 @@ class TestSilence:
         assert "no connection to 127.0.0.1" in record.getMessage()
         assert record.getMessage().endswith("Trying again, for 60 s in all.")
 
+    def test_what_only_counts_down_is_told_once(
+        self, pauses: Pauses, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        notice = patience.Notice(at_once=True)
+        for seconds in range(10, 0, -1):
+            notice.waiting(f"Safe mode will be turned off automatically in {seconds} seconds.")
+        notice.waiting("Something else.")
+        assert len(caplog.records) == 2
+
     def test_what_lasts_a_moment_is_not_told(
         self, fake: FakeCluster, pauses: Pauses, caplog: pytest.LogCaptureFixture
     ) -> None:

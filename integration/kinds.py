@@ -13,11 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from integration.clusters.embedded import EmbeddedCluster
-from integration.clusters.security import Security, Web
+from integration.clusters.security import Lifetimes, Security, Web
 
 HERE = Path(__file__).parent
 PLAIN = "plain"
 DOCKER_SECURE = "docker-secure"
+
+LIFETIMES = Lifetimes(
+    ticket=60,
+    renewal=30,
+    token=75,
+    cookie=20,
+    # More than three times the ten seconds after which YARN gives a silent node up.
+    key_roll=35,
+    is_block_token_short=True,
+)
+"""Everything that ends does so while a test waits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +55,11 @@ KINDS: Mapping[str, Kind] = {
         ["secure/test_gssapi.py", "secure/test_tokens.py", "secure/test_killed_daemons.py"],
         nodes=2,
         settings={"security": Security(), "is_ha": True},
+    ),
+    # Kerberos and TLS, and nothing that lasts.
+    "secure-lifetimes": Kind(
+        ["secure/test_lifetimes.py"],
+        settings={"security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True)},
     ),
     # Kerberos for RPC alone, and servers that offer every protection.
     "secure-web-default": Kind(

@@ -266,6 +266,10 @@ class EmbeddedCluster(Cluster):
                 return name
         raise EmbeddedClusterError(f"This cluster has no node {node_id}")
 
+    def said(self, name: str) -> str:
+        """All that a daemon has written to its log so far."""
+        return self._daemons.said(name)
+
     def evidence(self) -> str:
         return self._daemons.evidence()
 

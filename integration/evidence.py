@@ -9,9 +9,22 @@ from urllib.parse import urlsplit
 
 import knit
 
-_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+from integration.clusters import rest
+
 _TAIL_BYTES = 6000
 _CONTAINERS_SHOWN = 6
+
+
+class _Nodes:
+    """How the web servers of nodes are asked."""
+
+    session = rest.ANYBODY
+    scheme = "http"
+
+
+def ask_nodes(session: rest.Session, scheme: str) -> None:
+    """From here on ask the web servers of nodes in this way."""
+    _Nodes.session, _Nodes.scheme = session, scheme
 
 
 def of(app: knit.Application) -> str:
@@ -55,9 +68,10 @@ def container_log(
     node_http_address: str, container_id: str, file: str, tail_bytes: int = _TAIL_BYTES
 ) -> str:
     """The end of a container's log, from its node; a sentence where that fails."""
-    url = f"http://{node_http_address}/ws/v1/node/containers/{container_id}/logs/{file}"
+    url = f"{_Nodes.scheme}://{node_http_address}/ws/v1/node/containers/{container_id}/logs/{file}"
+    request = urllib.request.Request(_Nodes.session.claimed(f"{url}?size=-{tail_bytes}"))
     try:
-        with _opener.open(f"{url}?size=-{tail_bytes}", timeout=5) as response:
+        with _Nodes.session.open(request, timeout_seconds=5) as response:
             return str(response.read().decode(errors="replace"))
     except OSError as error:
         return f"(not to be had: {error})"

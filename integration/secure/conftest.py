@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import knit
 import pytest
 
+from integration import evidence
 from integration.applications import Applications
 from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
@@ -20,6 +21,8 @@ def cluster(cluster: EmbeddedCluster) -> Iterator[EmbeddedCluster]:
             patch.delenv(name, raising=False)
         for name, value in cluster.environment(cluster.user).items():
             patch.setenv(name, value)
+        scheme = "https" if cluster.ca_file is not None else "http"
+        evidence.ask_nodes(cluster.session(cluster.user), scheme)
         yield cluster
 
 

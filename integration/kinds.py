@@ -41,7 +41,7 @@ KINDS: Mapping[str, Kind] = {
     PLAIN: Kind(["test_*.py"], nodes=2),
     # Kerberos and TLS everywhere, two of each master: the strictest there is.
     "secure-ha": Kind(
-        ["secure/test_gssapi.py", "secure/test_killed_daemons.py"],
+        ["secure/test_gssapi.py", "secure/test_short_path.py", "secure/test_killed_daemons.py"],
         nodes=2,
         settings={"security": Security(), "is_ha": True},
     ),

@@ -189,7 +189,7 @@ def integration(session: nox.Session, cluster: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run a small Python program in containers on a real YARN on this machine, before your eyes."""
+    """Run a small program on a real YARN on this machine, before your eyes; ``-- --secure``."""
     _install(session, "")
     session.run("python", "-m", "integration.demo", *session.posargs)
 

@@ -1,17 +1,22 @@
 """
 Shows knit at work: a real YARN on this machine, a Python program in containers, their output live.
 
-``nox -s demo`` runs it. It leaves with 0 only if everything it says has happened.
+``nox -s demo`` runs it, and ``nox -s demo -- --secure`` on a cluster with Kerberos and TLS, where
+the application brings a keytab along so that its output is live. It leaves with 0 only if
+everything it says has happened.
 """
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import knit
@@ -19,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
+from integration.clusters.security import REALM, Security
 from integration.toolchain import ToolchainError
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "count.py"
@@ -90,13 +96,23 @@ def table_of(containers: list[knit.Container]) -> Table:
     return table
 
 
-def run(console: Console) -> None:
+def keytab_of(cluster: EmbeddedCluster) -> Mapping[str, Any]:
+    """What a client, and a submission, is given of who we are: nothing without Kerberos."""
+    if cluster.security is None:
+        return {}
+    return {"keytab": cluster.keytab(cluster.user), "principal": f"{cluster.user}@{REALM}"}
+
+
+def run(console: Console, security: Security | None) -> None:
     """Do all of it, or raise."""
     stopwatch = Stopwatch(console)
     with ExitStack() as stack:
         with stopwatch.step("start HDFS and YARN on this machine"):
-            cluster = stack.enter_context(EmbeddedCluster(say=console.print))
-        with knit.Client.from_config(cluster.conf_dir) as client:
+            cluster = stack.enter_context(EmbeddedCluster(security=security, say=console.print))
+        # Where Kerberos' library finds its configuration.
+        os.environ.update(cluster.environment(cluster.user))
+        keytab = keytab_of(cluster)
+        with knit.Client.from_config(cluster.conf_dir, **keytab) as client:
             spec = knit.ApplicationSpec(
                 name="demo",
                 services={
@@ -107,6 +123,7 @@ def run(console: Console) -> None:
                         files=[PROGRAM],
                     )
                 },
+                **keytab,
             )
             submitted = time.monotonic()
             with stopwatch.step(f"submit {PROGRAM.name} to run in {INSTANCES} containers"):
@@ -131,9 +148,12 @@ def run(console: Console) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="nox -s demo --", description="Show knit at work.")
+    parser.add_argument("--secure", action="store_true", help="with Kerberos and TLS everywhere")
+    chosen = parser.parse_args()
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
-        run(console)
+        run(console, Security() if chosen.secure else None)
     except (DemoError, EmbeddedClusterError, ToolchainError, knit.KnitError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -39,6 +39,7 @@ Everything this package raises on purpose.
       . KdcUnreachableError             no KDC answered (ConnectionError)
       . ClockSkewError                  this machine's clock, the KDC's and the cluster's differ
       . ServerIdentityError             the server is not who it should be, or cannot prove it
+    - TokenUnavailableError           a delegation token that is needed cannot be had
   + ApplicationError, likewise      the application, or its Application Master, said no
     - ApplicationNotFoundError        YARN does not know it
     - ApplicationNotRunningError      it has ended, or has no Application Master yet
@@ -141,6 +142,7 @@ __all__ = [
     "SubmissionError",
     "TicketExpiredError",
     "TicketMissingError",
+    "TokenUnavailableError",
     "WaitTimeoutError",
     "WebHdfsDisabledError",
     "WrongPortError",
@@ -318,10 +320,6 @@ class StandbyError(ClusterError):
     """Whether one of them said that it is only not ready yet."""
 
 
-CLUSTER_SILENCE = (ClusterUnreachableError, ClusterTimeoutError, StandbyError)
-"""What is said of a cluster that does not answer now, and may in a moment. Not public."""
-
-
 class AccessDeniedError(ClusterError, PermissionError):
     """The cluster knows who is asking, or does not, and refuses."""
 
@@ -401,8 +399,22 @@ class ClockSkewError(KerberosError):
     """The clocks of this machine, the KDC and the cluster differ by more than Kerberos takes."""
 
 
+CLUSTER_SILENCE = (
+    ClusterUnreachableError,
+    ClusterTimeoutError,
+    StandbyError,
+    KdcUnreachableError,
+    TicketMissingError,
+)
+"""What is said of a cluster that cannot be asked now, and may be in a moment. Not public."""
+
+
 class ServerIdentityError(KerberosError):
     """The KDC does not know the server by the name we call it, or it cannot prove who it is."""
+
+
+class TokenUnavailableError(ClusterError):
+    """A delegation token that the application needs cannot be had, or not one that is of use."""
 
 
 class ApplicationError(YARNException):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.fakes.server import Answer, FakeServer, Request, now_ms
+from tests.fakes.tokens import Issuer
 
 WELL_DATED_FOREVER = 1_700_000_000_000
 
@@ -93,6 +94,8 @@ class FakeResourceManager(FakeServer):
         """How many requests for one it refuses, because the scheduler has not accepted it yet."""
         self.configuration: dict[str, str] = {}
         """What its own configuration says."""
+        self.tokens: Issuer | None = None
+        """Who issues its delegation tokens; None without Kerberos."""
         self._lock = threading.RLock()
         super().__init__(port)
 
@@ -123,6 +126,8 @@ class FakeResourceManager(FakeServer):
                     labels = [{"name": name, "exclusivity": True} for name in self.node_labels]
                     # As Hadoop 3.4 does: nothing where there is none.
                     return Answer.json({"nodeLabelInfo": labels} if labels else {})
+                case ["delegation-token"]:
+                    return self._delegation_token(request)
                 case ["apps", "new-application"]:
                     return self._new_application()
                 case ["apps"]:
@@ -132,6 +137,13 @@ class FakeResourceManager(FakeServer):
                 case ["apps", application_id, *rest]:
                     return self._application(request, application_id, rest)
         return Answer.html(404, "Error 404 Not Found")
+
+    def _delegation_token(self, request: Request) -> Answer:
+        user = request.query.get("user.name")
+        if self.tokens is None or user is None:
+            return Answer.error(403, "ForbiddenException", "not a Kerberos authenticated channel")
+        token = self.tokens.issue(user, json.loads(request.body)["renewer"])
+        return Answer.json({"token": token.url_string(), "owner": user, "kind": token.kind})
 
     def _configured(self, name: str) -> Answer:
         if name not in self.configuration:

@@ -21,6 +21,7 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ClusterError,
     ClusterResponseError,
+    ClusterUnreachableError,
     FileMissingError,
     QuotaExceededError,
     SpecError,
@@ -238,9 +239,30 @@ class TestFailures:
             staging.stage([StagedFile(source=path)])
 
     def test_a_file_on_another_file_system_is_refused(self, staging: Staging) -> None:
-        for url in ("s3a://bucket/x", "hdfs://other:8020/x"):
-            with pytest.raises(SpecError, match="not on this cluster's file system"):
-                staging.stage([StagedFile(source=url)])
+        with pytest.raises(SpecError, match="not on this cluster's file system"):
+            staging.stage([StagedFile(source="s3a://bucket/x")])
+
+    def test_another_hdfs_is_not_taken_for_the_own_one(
+        self, hadoop: FakeCluster, staging: Staging
+    ) -> None:
+        """The address of the own NameNode stands in the configuration without a name."""
+        hadoop.file_system.write("/x", "alice", b"1")
+        with pytest.raises(ClusterUnreachableError, match=r"other\.invalid"):
+            staging.stage([StagedFile(source="hdfs://other.invalid:8020/x")])
+
+    def test_a_file_of_another_hdfs_is_looked_up_there(self, hadoop: FakeCluster) -> None:
+        with FakeCluster() as other:
+            other.file_system.write("/data/a b", "alice", b"123")
+            config = hadoop.config.with_properties(
+                {
+                    "dfs.nameservices": "far",
+                    "dfs.ha.namenodes.far": "n1",
+                    "dfs.namenode.http-address.far.n1": f"127.0.0.1:{other.name_node.port}",
+                }
+            )
+            with Cluster(config, user="alice") as cluster:
+                [found] = Staging.on(cluster).stage([StagedFile(source="hdfs://far/data/a%20b")])
+        assert (found.url, found.size_bytes) == ("hdfs://far/data/a%20b", 3)
 
     def test_a_broken_upload_leaves_nothing(
         self, hadoop: FakeCluster, staging: Staging, tmp_path: Path

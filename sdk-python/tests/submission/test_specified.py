@@ -351,8 +351,11 @@ class TestAgainstTheCluster:
         self, cluster: FakeCluster, client: Client
     ) -> None:
         client.check(spec())
-        paths = [request.path for request in cluster.resource_manager.requests]
-        assert not [path for path in paths if "label" in path or path == "/conf"]
+        asked = cluster.resource_manager.requests
+        assert not [request for request in asked if "label" in request.path]
+        # Whether logs are collected concerns every application.
+        names = [request.query["name"] for request in asked if request.path == "/conf"]
+        assert names == ["yarn.log-aggregation-enable"]
 
     @pytest.mark.parametrize(
         ("given", "told"),

@@ -242,15 +242,10 @@ def specs(draw: st.DrawFn) -> ApplicationSpec:
             )
         ),
         file_systems=draw(
-            st.lists(
-                st.builds(
-                    FileSystem,
-                    st.sampled_from(["hdfs://ns", "hdfs://other:8020", "hdfs://[::1]:9"]),
-                    without_renewer=st.booleans(),
-                ),
-                max_size=3,
-                unique_by=lambda each: each.url,
-            )
+            st.dictionaries(
+                st.sampled_from(["hdfs://ns", "hdfs://other:8020", "hdfs://[::1]:9"]),
+                st.booleans(),
+            ).map(lambda given: [FileSystem(u, without_renewer=w) for u, w in given.items()])
         ),
         keytab=draw(st.none() | st.just("/keytabs/alice")),
         principal=draw(st.none() | st.sampled_from(["alice@R", "svc/host@EXAMPLE.COM"])),

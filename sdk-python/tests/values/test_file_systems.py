@@ -54,7 +54,7 @@ def test_a_principal_has_a_realm(principal: str) -> None:
 
 @pytest.mark.parametrize("keytab", ["", "a\0b", 7])
 def test_a_keytab_is_a_path(keytab: Any) -> None:
-    with pytest.raises(SpecError, match="give the path of a file"):
+    with pytest.raises(SpecError, match="is no path: give that of a file"):
         spec(keytab=keytab)
 
 

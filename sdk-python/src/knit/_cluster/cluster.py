@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
+import threading
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import attrs
 
+from knit._cluster.configuration.addresses import (
+    NAME_NODE_PROPERTIES,
+    WEBHDFS_URL_PROPERTY,
+    is_on,
+)
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
+from knit._cluster.hdfs.key_provider import KeyManagementServer
+from knit._cluster.hdfs.ways import file_system
 from knit._cluster.identity import short_name
 from knit._cluster.rest.authentication import (
     Authentication,
@@ -20,6 +28,7 @@ from knit._cluster.rest.authentication import (
 )
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
+from knit._cluster.rest.trust import trust_of
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.yarn.resource_manager import ResourceManager
 from knit._cluster.yarn.ways import resource_manager_doors
@@ -79,6 +88,8 @@ class Cluster:
         self.tickets = tickets
         """Whose tickets are used; None on a cluster without Kerberos."""
         self._claimed = claimed
+        self._lock = threading.Lock()
+        self._others: dict[str, FileSystem] = {}
         self._authentication: Authentication
         if tickets is not None:
             kerberos = KerberosAuthentication(
@@ -90,7 +101,7 @@ class Cluster:
             self._authentication = kerberos
         elif claimed is not None:
             self._authentication = claimed
-        self._http = HttpClient(self._authentication, ca_file=config.ca_file)
+        self._http = HttpClient(self._authentication, trust=trust_of(config))
 
     @property
     def user(self) -> str:
@@ -139,9 +150,47 @@ class Cluster:
         return ResourceManager(doors, timeout=self.timeout)
 
     @cached_property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system. The first use may raise ConfigurationError."""
-        return WebHdfs(self._http, self.config.name_nodes, timeout=self.timeout)
+        return file_system(self.config, self._http, self._identity, timeout=self.timeout)
+
+    def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
+        """
+        Any file system by its address, `hdfs://host:port` or `hdfs://nameservice`.
+
+        Args:
+            url: Its address; without a path.
+            past_gateway: Whether to leave `knit.webhdfs.url` out, which is for the cluster's own.
+
+        Raises:
+            ConfigurationError: Its NameNode's address is not known.
+        """
+        if url == self.config.default_fs and not past_gateway:
+            return self.files
+        key = f"{url} {past_gateway}"
+        with self._lock:
+            if key not in self._others:
+                changed = {"fs.defaultFS": url, WEBHDFS_URL_PROPERTY: ""}
+                if not is_on(self.config.default_fs, url):
+                    # Without a nameservice's name these are the own NameNode's.
+                    changed |= dict.fromkeys(NAME_NODE_PROPERTIES, "")
+                config = self.config.with_properties(changed)
+                self._others[key] = file_system(
+                    config, self._http, self._identity, timeout=self.timeout
+                )
+            return self._others[key]
+
+    def key_management_server(self, uri: str) -> KeyManagementServer:
+        """
+        What keeps the keys of encryption zones.
+
+        Args:
+            uri: Where, `kms://https@host:port/kms`.
+
+        Raises:
+            ConfigurationError: It is not of this form.
+        """
+        return KeyManagementServer(self._http, uri, timeout=self.timeout)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -150,6 +199,8 @@ class Cluster:
         for name in ("resource_manager", "files"):
             if (used := self.__dict__.get(name)) is not None:
                 used.close()
+        for other in self._others.values():
+            other.close()
 
     def __enter__(self) -> Cluster:
         return self

@@ -12,7 +12,12 @@ from knit._cluster.rest.negotiate import KerberosAuthentication
 from knit._cluster.security.short_names import ShortNames
 from knit._cluster.yarn.rest_door import RestDoor
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterError, ConfigurationError, KerberosError
+from knit.exceptions import (
+    ClusterError,
+    ConfigurationError,
+    KerberosError,
+    ServerIdentityError,
+)
 
 _log = logging.getLogger("knit")
 
@@ -37,9 +42,9 @@ def short_name(
     for ask in (_by_home_directory, _by_user_info):
         try:
             name = ask(config, http, authentication, timeout)
-        except KerberosError:
-            raise
         except (ClusterError, ConfigurationError) as error:
+            if isinstance(error, KerberosError) and not isinstance(error, ServerIdentityError):
+                raise
             _log.debug("who we are was not told: %s", error)
             continue
         if name:

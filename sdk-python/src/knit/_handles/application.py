@@ -475,7 +475,8 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
 
         It asks often at first, then every two seconds. It bears a ResourceManager that does not
         answer, as while it restarts or fails over, for a quarter of an hour, and says so in the
-        log (`knit`).
+        log (`knit`). So it does where a Kerberos ticket has ended, and goes on when there is a new
+        one in the cache; while the Application Master answers, for longer than that.
 
         Args:
             timeout: Zero asks once. Default: none.
@@ -486,13 +487,21 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
 
         Raises:
             WaitTimeoutError: It has not ended in time; it goes on.
+            TicketMissingError: There is no ticket any more; it goes on.
         """
         deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
         if poll is None:
             steps = pauses(0.1, 2.0, 1.2)
         else:
             steps = pauses(poll.total_seconds(), poll.total_seconds())
-        return self._locator.wait(deadline, steps, time.sleep)
+        return self._locator.wait(deadline, steps, time.sleep, self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.describe()
+        except KnitError:
+            return False
+        return True
 
     def _within(self, timeout: timedelta | None) -> Deadline:
         return Deadline.of(timeout, default=self._timeout)

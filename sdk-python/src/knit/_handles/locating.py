@@ -18,6 +18,7 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ClusterError,
+    TicketMissingError,
     WaitTimeoutError,
 )
 
@@ -91,7 +92,13 @@ class Locator:
 
         return self._insist(ask, deadline, pause)
 
-    def wait(self, deadline: Deadline, steps: Iterator[float], pause: Pause) -> ApplicationReport:
+    def wait(
+        self,
+        deadline: Deadline,
+        steps: Iterator[float],
+        pause: Pause,
+        answers: Callable[[], bool] = lambda: False,
+    ) -> ApplicationReport:
         """
         Waits until YARN says that the application has ended.
 
@@ -99,9 +106,12 @@ class Locator:
             deadline: When to give up.
             steps: The seconds between two questions.
             pause: How to wait.
+            answers: Whether its Application Master does, which needs no Kerberos ticket: while it
+                does, one that has ended may be renewed.
 
         Raises:
             WaitTimeoutError: It has not ended in time.
+            TicketMissingError: There is no ticket any more, and the Application Master is silent.
             ClusterError: As for `look`.
         """
         state = YarnState.UNKNOWN
@@ -111,6 +121,8 @@ class Locator:
                 report = self.look(deadline, pause, from_the_start=True)
             except CLUSTER_SILENCE as error:
                 if not deadline.is_over:
+                    if isinstance(error, TicketMissingError) and self._has_answered and answers():
+                        continue
                     raise
                 raise waited(deadline, f"{what}; it was {state.value}. {error.message}") from error
             state = report.state
@@ -143,7 +155,9 @@ class Locator:
             try:
                 report = ask()
             except CLUSTER_SILENCE as error:  # noqa: PERF203 - it is borne, and asked again
-                may_wait = self._has_answered or from_the_start
+                may_wait = self._has_answered or (
+                    from_the_start and not isinstance(error, TicketMissingError)
+                )
                 if not may_wait or deadline.is_over or outage.is_over:
                     raise
                 notice.waiting(f"{error.message} Trying again; {self._application_id} goes on.")

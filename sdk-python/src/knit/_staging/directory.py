@@ -7,8 +7,8 @@ import secrets
 from datetime import timedelta
 from urllib.parse import quote
 
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.statuses import FileStatus
-from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit.exceptions import ClusterError, ClusterFileNotFoundError, ClusterResponseError
 
 DIRECTORY_PERMISSION = "700"
@@ -24,7 +24,7 @@ class StagingDirectory:
         default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
     """
 
-    def __init__(self, files: WebHdfs, default_fs: str) -> None:
+    def __init__(self, files: FileSystem, default_fs: str) -> None:
         self.files = files
         self.default_fs = default_fs.rstrip("/")
         # Both are written without a lock, which a fork might find held: what they hold is asked
@@ -93,7 +93,7 @@ class StagingDirectory:
 
     def now_ms(self) -> int:
         """Milliseconds since 1970 by the file system's clock: this machine's may be days off."""
-        return int(self.files.daemon.now().timestamp() * 1000)
+        return int(self.files.now().timestamp() * 1000)
 
     def is_within(self, interval: timedelta, time_ms: int) -> bool:
         """Whether a time is not so long ago, by the file system's clock."""

@@ -17,7 +17,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._staging.directory import StagingDirectory
 from knit._staging.records import Records
 from knit._staging.uploads import Counter, Staged, Uploads
@@ -39,20 +39,22 @@ class Staging:
         default_fs: Its address, `hdfs://…`, for the URLs that nodes are given.
         resource_manager: Which one applications are submitted to; see
             `ClusterConfig.resource_manager_name`.
+        file_system: Opens another one by its address, for files that lie there.
         parallel_uploads: How many files are on their way at once, at most.
     """
 
     def __init__(
         self,
-        files: WebHdfs,
+        files: FileSystem,
         default_fs: str,
         *,
         resource_manager: str | None = None,
+        file_system: Callable[[str], FileSystem] | None = None,
         parallel_uploads: int = _PARALLEL_UPLOADS,
     ) -> None:
         self.directory = StagingDirectory(files, default_fs)
         self.records = Records(self.directory, resource_manager)
-        self._uploads = Uploads(self.directory)
+        self._uploads = Uploads(self.directory, file_system)
         self._parallel_uploads = parallel_uploads
 
     @classmethod
@@ -62,6 +64,7 @@ class Staging:
             cluster.files,
             cluster.config.default_fs,
             resource_manager=cluster.config.resource_manager_name,
+            file_system=cluster.file_system,
         )
 
     def stage(

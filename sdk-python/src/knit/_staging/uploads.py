@@ -14,11 +14,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import IO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import attrs
 
 from knit._cluster.configuration.addresses import is_on
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.statuses import FileStatus
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
@@ -73,10 +74,16 @@ class Uploads:
 
     Args:
         directory: Where to.
+        file_system: Opens another file system by its address. Default: there is none.
     """
 
-    def __init__(self, directory: StagingDirectory) -> None:
+    def __init__(
+        self,
+        directory: StagingDirectory,
+        file_system: Callable[[str], FileSystem] | None = None,
+    ) -> None:
         self._directory = directory
+        self._file_system = file_system
 
     def bring(
         self, path: Path, shown: str, counter: Counter, before_upload: Callable[[], None]
@@ -97,22 +104,26 @@ class Uploads:
 
     def found(self, url: str) -> Staged:
         """A file that is on the cluster already."""
-        if not is_on(self._directory.default_fs, url):
-            raise SpecError(
-                f"The file {url} is not on this cluster's file system, "
-                f"{self._directory.default_fs}, so its size and time cannot be known. Copy it "
-                "there, or give a local path."
-            )
-        path = unquote(urlsplit(url).path)
+        files, address, parts = self._directory.files, self._directory.default_fs, urlsplit(url)
+        if not is_on(address, url):
+            if parts.scheme != "hdfs" or not parts.netloc or self._file_system is None:
+                raise SpecError(
+                    f"The file {url} is not on this cluster's file system, {address}, nor on "
+                    "another HDFS, so its size and time cannot be known. Copy it there, or give a "
+                    "local path."
+                )
+            address = f"hdfs://{parts.netloc}"
+            files = self._file_system(address)
+        path = unquote(parts.path)
         try:
-            status = self._directory.files.status(path)
+            status = files.status(path)
         except ClusterFileNotFoundError as error:
             raise FileMissingError(
                 f"The file {url} does not exist on the cluster. Check its path."
             ) from error
         if status.is_directory:
             raise SpecError(f"{url} is a directory. Name a file; an archive can hold several.")
-        return Staged(self._directory.url(path), status.size_bytes, status.modify_time_ms)
+        return Staged(address + quote(path), status.size_bytes, status.modify_time_ms)
 
     def _upload(
         self,

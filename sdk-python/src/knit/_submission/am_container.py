@@ -23,6 +23,9 @@ MAIN_CLASS = "knit.am.MainKt"
 SPEC_SECRET = "knit.application"  # noqa: S105  (the name of a secret, not one)
 #: The Application Master leaves with this code where it finds no Java or no Hadoop.
 NO_HADOOP_EXIT_CODE = 14
+#: Log files that are complete, by their names' end, for nodes remove what they collect while a
+#: program still runs. What it holds open, as its stdout, would be lost from then on.
+ROLLED_LOGS = r"\.rolled$"
 LAUNCH_SECRET = "knit.launch"  # noqa: S105  (likewise)
 
 #: What `launch_container.sh` runs, in YARN's own spelling, for the Application Master as for every

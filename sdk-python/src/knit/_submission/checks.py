@@ -54,12 +54,12 @@ def check_resource_manager(facts: ClusterFacts) -> str:
 def check_file_system(facts: ClusterFacts) -> str:
     """The NameNode answers WebHDFS on its web port, and is active."""
     home = facts.home
-    return f"The NameNode at {facts.files.daemon.active_url} answers; your home is {home}."
+    return f"The NameNode at {facts.files.address} answers; your home is {home}."
 
 
 def check_home_directory(facts: ClusterFacts) -> str:
     """The home directory exists and can be written to; so does `.knit` in it, if it is there."""
-    home, url = facts.home, facts.files.daemon.active_url
+    home, url = facts.home, facts.files.address
     user = facts.files.user
     try:
         status = facts.files.status(home)
@@ -85,7 +85,7 @@ def check_home_directory(facts: ClusterFacts) -> str:
 
 
 def _check_home_can_be_made(facts: ClusterFacts, home: str) -> str:
-    url, user = facts.files.daemon.active_url, facts.files.user
+    url, user = facts.files.address, facts.files.user
     parent = home.rpartition("/")[0] or "/"
     while parent != "/" and facts.files.find(parent) is None:
         parent = parent.rpartition("/")[0] or "/"

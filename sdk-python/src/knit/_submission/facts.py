@@ -9,7 +9,7 @@ from typing import TypeVar
 import attrs
 
 from knit._cluster.cluster import Cluster
-from knit._cluster.hdfs.webhdfs import WebHdfs
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.patience import Patience, may_lack_nodes
 from knit._cluster.yarn.nodes import (
     ClusterInfo,
@@ -123,6 +123,6 @@ class ClusterFacts:
         return self._once("home", self._cluster.files.home_directory)
 
     @property
-    def files(self) -> WebHdfs:
+    def files(self) -> FileSystem:
         """The file system itself, for questions about single paths."""
         return self._cluster.files

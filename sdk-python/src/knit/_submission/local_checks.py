@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
+from knit._submission.keytabs import read_keytab_of
 from knit._values.driver import Driver
 from knit._values.files import File
 from knit._values.paths import look_at
@@ -37,6 +38,7 @@ def local_problems(spec: ApplicationSpec) -> Iterator[SpecError | PythonEnvironm
         yield from _problems_of(f"services.{name}.", service)
     if spec.driver is not None:
         yield from _problems_of("driver.", spec.driver)
+    yield from _problem("keytab: ", functools.partial(read_keytab_of, spec))
     for index, grant in enumerate(spec.client_grants):
         yield from _problem(f"client_grants[{index}].certificate: ", grant.fingerprint)
 

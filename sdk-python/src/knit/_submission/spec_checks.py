@@ -33,7 +33,7 @@ def check_spec(facts: ClusterFacts, spec: ApplicationSpec, queue: QueueReport | 
         ResourcesUnavailableError: The cluster has no such label, or the queue may not use it.
     """
     _check_labels(facts, spec, queue)
-    return [*_limits(facts, spec, queue), *_places(facts, spec)]
+    return [*_limits(facts, spec, queue), *_places(facts, spec), *_logs(facts)]
 
 
 def labels_of(spec: ApplicationSpec) -> dict[str, str]:
@@ -107,6 +107,15 @@ def _limits(facts: ClusterFacts, spec: ApplicationSpec, queue: QueueReport | Non
         yield (
             f"lifetime: YARN ends applications of the queue {queue.path} after "
             f"{most_lifetime.total_seconds():g} s, whatever they name."
+        )
+
+
+def _logs(facts: ClusterFacts) -> Iterator[str]:
+    enabled = facts.configured("yarn.log-aggregation-enable")
+    if enabled is not None and enabled.strip().lower() != "true":
+        yield (
+            "This cluster collects no logs (yarn.log-aggregation-enable): what containers write "
+            "can be read only while the application runs."
         )
 
 

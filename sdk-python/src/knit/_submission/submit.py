@@ -12,20 +12,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
+
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit._staging.staging import Staging
 from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StagedFile, StagingProgress
-from knit._submission.am_container import SPEC_SECRET, AmSubmission
+from knit._submission.am_container import ROLLED_LOGS, SPEC_SECRET, AmSubmission
 from knit._submission.checks import explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
+from knit._submission.keytabs import KEYTAB_SECRET, Keytab, check_way, read_keytab_of
 from knit._submission.local_checks import check_local
 from knit._submission.shipments import Packer, Shipment
 from knit._submission.sizes import check_maximum, check_named
+from knit._submission.state_store import check_state_store
 from knit._submission.support import check_supported, restrictions
+from knit._submission.token_advice import explain_renewal, token_advice
+from knit._submission.tokens import check_tokens, fetch_tokens
 from knit._values.spec import ApplicationSpec
 from knit._wire.tls import ApplicationTls, ClientTls
-from knit.exceptions import ConfigurationError, KnitError, SubmissionError
+from knit.exceptions import ClusterError, ConfigurationError, KnitError, SubmissionError
 
 if TYPE_CHECKING:
     from knit._cluster.yarn.nodes import NewApplication
@@ -39,6 +45,17 @@ GIVING_UP_TIME = timedelta(seconds=5)
 """How long an application whose submission broke is tried to be killed."""
 
 _log = logging.getLogger("knit")
+
+
+@attrs.frozen(kw_only=True)
+class _Prepared:
+    """What is there before an application is handed in."""
+
+    new: NewApplication
+    tls: ApplicationTls = attrs.field(repr=False)
+    jar: LocalResource
+    files: Shipped
+    keytab: Keytab | None
 
 
 class Submitter:
@@ -71,12 +88,13 @@ class Submitter:
         """
         check_supported(spec)
         began = time.monotonic()
-        new, tls, jar, files = self._prepare(spec, progress, packing_progress, advice)
+        ready = self._prepare(spec, progress, packing_progress, advice)
+        new, tls = ready.new, ready.tls
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
             if before_submit is not None:
                 before_submit(new.application_id)
-            self._hand_in(spec, new, tls, jar, files)
+            self._hand_in(spec, ready, advice or _log.warning)
         except BaseException:
             with contextlib.suppress(KnitError):
                 self._staging.records.remove(new.application_id)
@@ -90,9 +108,11 @@ class Submitter:
         progress: Callable[[StagingProgress], None] | None,
         packing_progress: Callable[[PackingProgress], None] | None,
         advice: Callable[[str], object] | None,
-    ) -> tuple[NewApplication, ApplicationTls, LocalResource, Shipped]:
+    ) -> _Prepared:
         """All that a submission needs and that can be done at the same time."""
         requests = requests_of(spec)
+        keytab = read_keytab_of(spec)
+        check_tokens(self._cluster, spec)
         failed = threading.Event()
 
         def report(state: StagingProgress) -> None:
@@ -112,6 +132,8 @@ class Submitter:
             for request in requests:
                 check_maximum(request, new.maximum_mib, new.maximum_vcores)
                 check_named(request, new)
+            if keytab is not None:
+                check_way(self._cluster)
             return new
 
         facts = ClusterFacts(self._cluster)
@@ -143,21 +165,22 @@ class Submitter:
             except BaseException:
                 failed.set()
                 raise
-        return new, tls, jar, files
+        return _Prepared(new=new, tls=tls, jar=jar, files=files, keytab=keytab)
 
     def _hand_in(
-        self,
-        spec: ApplicationSpec,
-        new: NewApplication,
-        tls: ApplicationTls,
-        jar: LocalResource,
-        files: Shipped,
+        self, spec: ApplicationSpec, ready: _Prepared, advise: Callable[[str], object]
     ) -> None:
-        staging = self._staging
+        staging, new, tls, jar, keytab = (
+            self._staging,
+            ready.new,
+            ready.tls,
+            ready.jar,
+            ready.keytab,
+        )
         resources: dict[str, dict[str, service_pb2.LocalResource]] = {}
         driver_resources: dict[str, service_pb2.LocalResource] = {}
         driver_files: dict[str, LocalResource] = {}
-        for shipment, resource in files:
+        for shipment, resource in ready.files:
             if shipment.service is None:
                 driver_files[shipment.name] = resource
                 of = driver_resources
@@ -170,7 +193,13 @@ class Submitter:
             staging_url=staging.directory.url_of_application(new.application_id),
             # With Kerberos containers are who their tokens say.
             user_name="" if self._cluster.config.kerberos else self._cluster.user,
+            principal="" if keytab is None else keytab.principal,
         )
+        # Not before everything is on the cluster: an upload may take longer than a token's
+        # interval, and the ResourceManager begins with renewing them.
+        tokens = fetch_tokens(self._cluster, spec)
+        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens):
+            advise(sentence)
         client, container = tls.client, tls.clients["container"]
         keys = ConnectionKeys(
             ca=client.ca.decode(),
@@ -201,7 +230,10 @@ class Submitter:
                 "knit.container.cert": container.cert,
                 "knit.container.key": container.key,
                 "knit.token.key": tls.token_key,
+                **({} if keytab is None else {KEYTAB_SECRET: keytab.data}),
             },
+            tokens=tokens,
+            rolled_logs=ROLLED_LOGS,
             application_type=spec.type,
             tags=spec.tags,
             max_attempts=spec.max_attempts,
@@ -214,9 +246,10 @@ class Submitter:
             has_driver=spec.driver is not None,
             driver_files=driver_files,
         ).to_submission()
+        check_state_store(ClusterFacts(self._cluster), submission)
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
         with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
-            used = [jar, *(resource for _, resource in files)]
+            used = [jar, *(resource for _, resource in ready.files)]
             registered = pool.submit(staging.records.register, new.application_id, used, keys)
             try:
                 manager = self._cluster.resource_manager
@@ -225,7 +258,9 @@ class Submitter:
                     limit_lifetime(manager, new.application_id, spec.lifetime)
                 registered.result()
             except SubmissionError as error:
-                explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
+                explained: ClusterError = explain_renewal(self._cluster.config, tokens, error)
+                if explained is error:
+                    explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
                 if explained is error:
                     raise
                 raise explained from error

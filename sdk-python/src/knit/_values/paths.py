@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 from knit.exceptions import KnitError, SpecError
@@ -29,18 +28,14 @@ def below(directory: Path, source: str) -> str:
     return source if path.is_absolute() else str(directory / path)
 
 
-def to_path_or_none(name: str) -> Callable[[str | os.PathLike[str] | None], str | None]:
-    """What makes text of a field's path, and raises SpecError where it is none."""
-
-    def convert(value: str | os.PathLike[str] | None) -> str | None:
-        if value is None:
-            return None
-        source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
-        if not isinstance(source, str) or not source or "\0" in source:
-            raise SpecError(f"{name} is {value!r}: give the path of a file on this machine.")
-        return source
-
-    return convert
+def to_path_or_none(value: str | os.PathLike[str] | None) -> str | None:
+    """Text of a path that somebody gave; raises SpecError where it is none."""
+    if value is None:
+        return None
+    source = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(source, str) or not source or "\0" in source:
+        raise SpecError(f"{value!r} is no path: give that of a file on this machine.")
+    return source
 
 
 def look_at(

@@ -254,7 +254,7 @@ class ApplicationSpec:
     """
     keytab: str | None = attrs.field(
         default=None,
-        converter=to_path_or_none("keytab"),
+        converter=to_path_or_none,
         kw_only=True,
         metadata=in_documents(
             omit_default=True, schema={"type": ["string", "null"], "minLength": 1}

@@ -254,3 +254,19 @@ def test_a_file_describes_what_no_option_does(tmp_path: Path) -> None:
     assert sorted(spec.services) == ["one", "two"]
     assert spec.services["two"].files["b.txt"].source == str(tmp_path / "b.txt")
     assert spec.application_master.memory_mib == 1024
+
+
+def test_what_kerberos_needs_can_be_said() -> None:
+    found = spec_of(
+        *("--file-system", "hdfs://a", "--file-system", "hdfs://b:8020#without-renewer"),
+        *("--ship-keytab", "~/alice.keytab", "--rm-token", "true"),
+    )
+    assert [(each.url, each.without_renewer) for each in found.file_systems] == [
+        ("hdfs://a", False),
+        ("hdfs://b:8020", True),
+    ]
+    assert found.keytab == "~/alice.keytab"
+    assert found.services["worker"].resource_manager_token
+    for wrong in ("hdfs://a#b", "s3a://bucket", "#without-renewer"):
+        with pytest.raises(click.BadParameter):
+            spec_of("--file-system", wrong, "true")

@@ -7,12 +7,9 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from knit._cluster.configuration.addresses import is_on
 from knit._cluster.configuration.config import ClusterConfig
-from knit._cluster.configuration.hadoop_xml import MAX_SUBSTITUTIONS, substitute
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
 
@@ -139,60 +136,6 @@ class TestEnvironment:
             ClusterConfig.from_environment({})
 
 
-class TestVariables:
-    @pytest.mark.parametrize(
-        ("text", "expected"),
-        [
-            ("${a}", "1"),
-            ("x${a}y${a}", "x1y1"),
-            ("${b}", "<1>"),
-            ("${unknown}", "${unknown}"),
-            ("${env.HOST}", "h"),
-            ("${env.NONE}", "${env.NONE}"),
-            ("${env.NONE:-d}", "d"),
-            ("${env.EMPTY:-d}", "d"),
-            ("${env.EMPTY-d}", ""),
-            ("${env.NONE-d-e}", "d-e"),
-            ("${env.HOST:-d}", "h"),
-            ("${env.NONE:-}", ""),
-            ("$a {a} ${}", "$a {a} ${}"),
-            ("a${", "a${"),
-        ],
-    )
-    def test_they_are_replaced_as_hadoop_does(self, text: str, expected: str) -> None:
-        values = {"a": "1", "b": "<${a}>", "x": text}
-        assert substitute("x", values, {"HOST": "h", "EMPTY": ""}) == expected
-
-    def test_a_circle_is_told_with_its_members(self) -> None:
-        values = {"a": "${b}", "b": "${c}", "c": "${a}"}
-        with pytest.raises(ConfigurationError, match="a -> b -> c -> a"):
-            substitute("a", values, {})
-
-    def test_a_chain_too_long_is_told(self) -> None:
-        chain = {f"p{n}": f"${{p{n + 1}}}" for n in range(MAX_SUBSTITUTIONS + 5)}
-        chain[f"p{MAX_SUBSTITUTIONS + 5}"] = "end"
-        with pytest.raises(ConfigurationError, match="nested more than"):
-            substitute("p0", chain, {})
-        assert substitute("p10", chain, {}) == "end"
-
-    @given(
-        st.dictionaries(
-            st.sampled_from("abcd"),
-            st.lists(
-                st.sampled_from(["${a}", "${b}", "${c}", "${d}", "${e}", "x", "$", "{", "}"])
-            ).map("".join),
-            min_size=1,
-        )
-    )
-    def test_it_always_ends_and_leaves_nothing_known_behind(self, values: dict[str, str]) -> None:
-        for name in values:
-            try:
-                result = substitute(name, values, {})
-            except ConfigurationError:
-                continue
-            assert not any(f"${{{known}}}" in result for known in values)
-
-
 class TestFileSystem:
     @pytest.mark.parametrize("value", ["viewfs://c/", "file:///", "s3a://b", "hdfs://", ""])
     def test_what_is_not_hdfs_is_refused(self, value: str) -> None:
@@ -212,6 +155,9 @@ class TestFileSystem:
                 {"dfs.http.policy": "https_only", "dfs.namenode.https-address": "s:443"},
                 ["https://s:443"],
             ),
+            ({"fs.defaultFS": "hdfs://nn:9000/a/path"}, ["http://nn:9870", "http://nn:50070"]),
+            ({"fs.defaultFS": "nn:9000"}, ["http://nn:9870", "http://nn:50070"]),
+            ({"fs.default.name": "HDFS://nn"}, ["http://nn:9870", "http://nn:50070"]),
             ({"dfs.http.policy": "HTTP_AND_HTTPS"}, ["http://nn:9870", "http://nn:50070"]),
             (
                 {"knit.webhdfs.url": "https://knox/gateway/c/webhdfs/v1/, http://fs:14000"},
@@ -383,17 +329,6 @@ class TestNames:
                 f"<configuration><property><name>a</name>{inner}</property></configuration>"
             )
         assert ClusterConfig.from_directory(tmp_path).get("a") is None
-
-    def test_a_user_without_a_name_leaves_its_variable(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def nameless() -> str:
-            raise KeyError("getpwuid(): uid not found: 54321")
-
-        monkeypatch.setattr("getpass.getuser", nameless)
-        monkeypatch.delenv("HADOOP_USER_NAME", raising=False)
-        config = ClusterConfig.from_properties({"a": "/tmp/${user.name}"})
-        assert config.get("a") == "/tmp/${user.name}"
 
 
 def test_a_configuration_can_be_copied_and_pickled() -> None:

@@ -12,6 +12,7 @@ import pytest
 from knit._cluster.rest.authentication import SimpleAuthentication
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
+from knit._cluster.rest.trust import Trust, context_of
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterUnreachableError,
@@ -49,7 +50,8 @@ class TestTls:
         server.stop()
 
     def _info(self, url: str, ca_file: str | None) -> int:
-        http = HttpClient(SimpleAuthentication("alice"), ca_file=ca_file)
+        trust = Trust(context_of(ca_file)) if ca_file else None
+        http = HttpClient(SimpleAuthentication("alice"), trust=trust)
         response = http.request(
             "GET",
             f"{url}/ws/v1/cluster/info",
@@ -80,4 +82,4 @@ class TestTls:
         if content is not None:
             path.write_text(content)
         with pytest.raises(ConfigurationError, match=r"ca\.pem.*knit\.tls\.ca-file"):
-            HttpClient(SimpleAuthentication("alice"), ca_file=str(path))
+            context_of(str(path))

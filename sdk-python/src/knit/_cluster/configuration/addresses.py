@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from knit._cluster.configuration.hadoop_xml import VARIABLE
+from knit._cluster.configuration.variables import VARIABLE
 from knit.exceptions import ConfigurationError
 
 _RM_RPC_PORT = 8032
@@ -22,6 +22,11 @@ _ANY_ADDRESS = (
 
 RM_URL_PROPERTY = "knit.resourcemanager.url"
 WEBHDFS_URL_PROPERTY = "knit.webhdfs.url"
+NAME_NODE_PROPERTIES = (
+    "dfs.namenode.http-address",
+    "dfs.namenode.https-address",
+    "dfs.namenode.rpc-address",
+)
 
 
 class Properties(Protocol):

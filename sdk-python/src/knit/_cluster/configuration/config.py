@@ -11,7 +11,14 @@ from urllib.parse import urlsplit
 import attrs
 
 from knit._cluster.configuration import addresses
-from knit._cluster.configuration.hadoop_xml import Properties, substitute
+from knit._cluster.configuration.hadoop_xml import Properties
+from knit._cluster.configuration.old_names import current_name
+from knit._cluster.configuration.ssl_client import (
+    SSL_CLIENT_PROPERTY,
+    Truststore,
+    truststore_of,
+)
+from knit._cluster.configuration.variables import substitute
 from knit._values.paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
@@ -133,7 +140,7 @@ class ClusterConfig:
 
     @classmethod
     def _from_directories(cls, directories: list[Path]) -> ClusterConfig:
-        properties = Properties()
+        properties = Properties(directories)
         sources = []
         for name in SITE_FILES:
             path = next((d / name for d in directories if _is_file(d / name)), None)
@@ -166,8 +173,9 @@ class ClusterConfig:
         The value of a property, or Hadoop's default for it where knit knows one.
 
         Raises:
-            ConfigurationError: Its variables lead in a circle.
+            ConfigurationError: Its variables lead in a circle, or beyond all bounds.
         """
+        name = current_name(name)
         for values in (self._properties, DEFAULTS):
             if name in values:
                 known = {**DEFAULTS, **self._properties}
@@ -219,6 +227,18 @@ class ClusterConfig:
         return (self.get(CLASS_ARCHIVE_PROPERTY) or "").lower() != "false"
 
     @property
+    def truststore(self) -> Truststore | None:
+        """
+        The truststore of Hadoop's own clients, if one is named.
+
+        Raises:
+            ConfigurationError: The file that names it is malformed, or cannot be read.
+        """
+        directories = dict.fromkeys(Path(source).parent for source in self.sources)
+        name = self.get(SSL_CLIENT_PROPERTY) or ""
+        return truststore_of({**DEFAULTS, **self._properties}, name, directories)
+
+    @property
     def ca_file(self) -> str | None:
         """A PEM file with the authorities behind the cluster's https, if not the system's."""
         return self.get(CA_FILE_PROPERTY) or None
@@ -231,8 +251,11 @@ class ClusterConfig:
         Raises:
             ConfigurationError: It is not set, or not HDFS.
         """
-        value = (self.get("fs.defaultFS") or "").rstrip("/")
-        scheme = urlsplit(value).scheme
+        value = self.get("fs.defaultFS") or ""
+        if value and value != "local" and "/" not in value:
+            value = f"hdfs://{value}"  # as Hadoop still reads the form of its first versions
+        parts = urlsplit(value)
+        scheme = parts.scheme
         if not value:
             raise ConfigurationError(
                 f"fs.defaultFS is not set in {self.where}. knit stages files on the cluster's "
@@ -244,12 +267,12 @@ class ClusterConfig:
                 "resolve. Set it to the hdfs:// one that holds your home directory, in code or in "
                 "a configuration directory of your own."
             )
-        if scheme != "hdfs" or not urlsplit(value).netloc:
+        if scheme != "hdfs" or not parts.netloc:
             raise ConfigurationError(
                 f"fs.defaultFS is {value}, in {self.where}. knit stages files on HDFS; "
                 "set it to hdfs://HOST:PORT, in code or in a configuration directory of your own."
             )
-        return value
+        return f"hdfs://{parts.netloc}"  # a path in it means nothing
 
     @property
     def name_nodes(self) -> tuple[str, ...]:

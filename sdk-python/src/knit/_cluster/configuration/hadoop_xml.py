@@ -1,46 +1,29 @@
-"""Hadoop's configuration files: `*-site.xml`, with final properties, includes and variables."""
+"""
+Hadoop's configuration files: `*-site.xml`, with final properties and includes.
+
+They are the cluster's administrators', and still read with bounds: whoever can write one can also
+have one read, as where HADOOP_CONF_DIR is a directory that others share.
+"""
 
 from __future__ import annotations
 
-import getpass
-import os
-import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
+from xml.parsers import expat
 
+from knit._cluster.configuration.old_names import current_name
 from knit._values.paths import is_file
 from knit.exceptions import ConfigurationError
 
-_XINCLUDE = "{http://www.w3.org/2001/XInclude}"
-_MAX_INCLUDE_DEPTH = 20
-
-#: Hadoop substitutes at most this often in one value, and then gives up; so do we.
-MAX_SUBSTITUTIONS = 20
-VARIABLE = re.compile(r"\$\{([^}$\s]+)\}")
-
-#: Names that Hadoop still reads under their old form.
-_DEPRECATED = {
-    "fs.default.name": "fs.defaultFS",
-    "dfs.http.address": "dfs.namenode.http-address",
-    "dfs.https.address": "dfs.namenode.https-address",
-    "dfs.federation.nameservices": "dfs.nameservices",
-    "dfs.federation.nameservice.id": "dfs.nameservice.id",
-}
-
-
-#: Of these, each nameservice may have one of its own, whose name is added.
-_DEPRECATED_OF_NAMESERVICES = ("dfs.http.address", "dfs.https.address")
-
-
-def _current(name: str) -> str:
-    """The name under which Hadoop knows a property now."""
-    for old in _DEPRECATED_OF_NAMESERVICES:
-        if name.startswith(f"{old}."):
-            return _DEPRECATED[old] + name.removeprefix(old)
-    return _DEPRECATED.get(name, name)
+MAX_INCLUDE_DEPTH = 20
+MOST_FILES = 200
+"""That one file includes, in all."""
+LARGEST_FILE_BYTES = 16 * 1024 * 1024
+"""Of one file. The largest of sites have some hundred KB."""
+MAX_NESTING = 50
+"""Elements within each other. What means something has four."""
 
 
 class Properties:
@@ -48,15 +31,21 @@ class Properties:
     Properties in the order their files are read.
 
     A later value replaces an earlier one, unless the earlier one was final.
+
+    Args:
+        directories: Where included files are looked for first, as Java looks through its
+            classpath; then beside the file that includes them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, directories: Iterable[Path] = ()) -> None:
         self.values: dict[str, str] = {}
         self._final: set[str] = set()
+        self._directories = tuple(directories)
+        self._files = 0
 
     def add(self, name: str, value: str | None, *, final: bool = False) -> None:
         """A property without a value may be final all the same."""
-        name = _current(name)
+        name = current_name(name)
         if name not in self._final and value is not None:
             self.values[name] = value
         if final:
@@ -69,30 +58,18 @@ class Properties:
         Raises:
             ConfigurationError: It cannot be read, or is not a Hadoop configuration.
         """
+        self._files = 0
         self._add_file(path, depth=0)
 
     def _add_file(self, path: Path, depth: int) -> None:
-        if depth > _MAX_INCLUDE_DEPTH:
+        self._files += 1
+        if depth > MAX_INCLUDE_DEPTH or self._files > MOST_FILES:
+            limit = MAX_INCLUDE_DEPTH if depth > MAX_INCLUDE_DEPTH else MOST_FILES
             raise ConfigurationError(
-                f"{path} is included through more than {_MAX_INCLUDE_DEPTH} files; "
+                f"{path} is included through more than {limit} files; "
                 "look for files that include each other."
             )
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ConfigurationError(
-                f"The Hadoop configuration {path} cannot be read: {error.strerror or error}."
-            ) from error
-        try:
-            # A file of the cluster's administrators, as trusted as what it leads to.
-            root = ElementTree.fromstring(content)  # noqa: S314
-        except ElementTree.ParseError as error:
-            line, column = error.position
-            reason = str(error).partition(": line ")[0]
-            raise ConfigurationError(
-                f"{path}, line {line}, column {column + 1}: not well-formed XML ({reason}). "
-                "Correct the file, or point HADOOP_CONF_DIR at another directory."
-            ) from error
+        root = _parse(_read(path), path)
         if root.tag != "configuration":
             raise ConfigurationError(
                 f"{path}: the outermost element is <{root.tag}>, where a Hadoop configuration "
@@ -102,28 +79,37 @@ class Properties:
 
     def _add_children(self, element: ElementTree.Element, path: Path, depth: int) -> None:
         for child in element:
-            if child.tag == "property":
+            kind = _local(child)
+            if kind == "property":
                 self._add_property(child, path)
-            elif child.tag == "configuration":
+            elif kind == "configuration":
                 self._add_children(child, path, depth)
-            elif child.tag == f"{_XINCLUDE}include":
+            elif kind == "include":
                 self._include(child, path, depth)
 
     def _add_property(self, element: ElementTree.Element, path: Path) -> None:
-        def part(name: str) -> str | None:
-            return element.get(name) if name in element.attrib else element.findtext(name)
-
-        name = (part("name") or "").strip()
+        # An element without a text says nothing, and an attribute without one says so.
+        parts: dict[str, str] = dict(element.attrib)
+        parts |= {_local(child): child.text for child in element if child.text}
+        name = parts.get("name", "").strip()
         if not name:
             raise ConfigurationError(f"{path}: a <property> has no <name>. Correct the file.")
-        value = part("value")
-        final = (part("final") or "").strip().lower() == "true"
+        value = parts.get("value")
+        final = parts.get("final", "").strip().lower() == "true"
         self.add(name, None if value is None else value.strip(), final=final)
 
     def _include(self, element: ElementTree.Element, path: Path, depth: int) -> None:
-        reference = element.get("href", "")
+        reference = element.get("href", "").strip()
+        fallback = next((child for child in element if _local(child) == "fallback"), None)
+        if element.get("xpointer") is not None:
+            raise ConfigurationError(
+                f"{path} includes a part of {reference or 'itself'} (xpointer), which neither "
+                "Hadoop nor knit can: Hadoop takes the whole file. Put that part in a file of its "
+                "own."
+            )
+        if not reference:
+            return
         address = urlsplit(reference)
-        fallback = element.find(f"{_XINCLUDE}fallback")
         if address.scheme not in ("", "file"):
             if fallback is not None:
                 self._add_children(fallback, path, depth)
@@ -132,92 +118,83 @@ class Properties:
                 f"{path} includes {reference!r}, which is not a local file. "
                 "knit reads local files only; copy it beside this one and include the copy."
             )
-        target = path.parent / unquote(address.path)
-        if fallback is not None and not is_file(
-            target, what="Hadoop configuration", error=ConfigurationError
-        ):
+        name = unquote(address.path)
+        places = [directory / name for directory in (*self._directories, path.parent)]
+        found = next((place for place in places if _is_file(place)), None)
+        if found is None and fallback is not None:
             self._add_children(fallback, path, depth)
         else:
-            self._add_file(target, depth + 1)
+            self._add_file(found or places[-1], depth + 1)
 
 
-def substitute(
-    name: str, values: Mapping[str, str], environment: Mapping[str, str] | None = None
-) -> str:
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The Hadoop configuration {path} cannot be read: {error.strerror or error}."
+        ) from error
+    if len(content) > LARGEST_FILE_BYTES:
+        raise ConfigurationError(
+            f"The Hadoop configuration {path} has more than {LARGEST_FILE_BYTES // 1024**2} MiB, "
+            "and is not read. Is this the right file?"
+        )
+    return content
+
+
+def _parse(content: bytes, path: Path) -> ElementTree.Element:
     """
-    The value of a property with its variables replaced, as Hadoop does it.
+    The elements of a file, whose entities are not looked at: a few of them can make gigabytes.
 
-    `${property}`, `${env.NAME}`, `${env.NAME:-default}` (unset or empty) and `${env.NAME-default}`
-    (unset) are replaced, over and over; a variable that nobody defines stays as it is.
-
-    Args:
-        name: A property that is in `values`.
-        values: All properties.
-        environment: Default: this process's.
-
-    Raises:
-        ConfigurationError: Properties that refer to each other in a circle, or too long a chain.
+    Comments are left out of the texts that they stand in, as Hadoop's reader does.
     """
-    environment = os.environ if environment is None else environment
-    return _expand(values[name], values, environment, trail=(name,))
+    builder = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate(namespace_separator="}")
+    parser.buffer_text = True
+    depth = 0
 
-
-def _expand(
-    text: str, values: Mapping[str, str], environment: Mapping[str, str], trail: tuple[str, ...]
-) -> str:
-    def value_of(match: re.Match[str]) -> str:
-        variable = match.group(1)
-        found = _lookup(variable, values, environment)
-        if found is None:
-            return match.group(0)
-        if variable in trail:
-            circle = " -> ".join((*trail[trail.index(variable) :], variable))
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal depth
+        depth += 1
+        if depth > MAX_NESTING:
             raise ConfigurationError(
-                f"The property {trail[0]} cannot be worked out, its variables lead in a circle: "
-                f"{circle}. Give one of them a value of its own."
+                f"{path}, line {parser.CurrentLineNumber}: elements lie within each other more "
+                f"than {MAX_NESTING} deep. Is this the right file?"
             )
-        if len(trail) > MAX_SUBSTITUTIONS:
-            raise ConfigurationError(
-                f"The property {trail[0]} cannot be worked out: its variables are nested more "
-                f"than {MAX_SUBSTITUTIONS} deep, through {', '.join(trail[1:4])}… "
-                "Shorten the chain."
-            )
-        return _expand(found, values, environment, (*trail, variable))
+        builder.start(name, attributes)
 
-    # A variable can come about by replacing another one, as in ${rm.${env}}.
-    for _ in range(MAX_SUBSTITUTIONS):
-        replaced = VARIABLE.sub(value_of, text)
-        if replaced == text:
-            return text
-        text = replaced
-    raise ConfigurationError(
-        f"The property {trail[0]} cannot be worked out: its variables make new ones more than "
-        f"{MAX_SUBSTITUTIONS} times. Write it out."
-    )
+    def end(name: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(name)
 
+    def declare(name: str, *_: object) -> None:
+        raise ConfigurationError(
+            f"{path}, line {parser.CurrentLineNumber}: it declares the entity {name!r}, which "
+            "knit does not read. Write out what it stands for."
+        )
 
-def _lookup(variable: str, values: Mapping[str, str], environment: Mapping[str, str]) -> str | None:
-    if variable.startswith("env."):
-        # The first of ':-' and '-' decides, as in Hadoop's own reader.
-        name, dash, default = variable[4:].partition("-")
-        if dash and name.endswith(":"):
-            return environment.get(name[:-1]) or default
-        return environment.get(name, default if dash else None)
-    if _current(variable) in values:
-        return values[_current(variable)]
-    return _java_property(variable, environment)
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = builder.data
+    parser.EntityDeclHandler = declare
+    try:
+        parser.Parse(content, True)
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        line, column = parser.ErrorLineNumber, parser.ErrorColumnNumber
+        reason = str(error).partition(": line ")[0]
+        raise ConfigurationError(
+            f"{path}, line {line}, column {column + 1}: not well-formed XML ({reason}). "
+            "Correct the file, or point HADOOP_CONF_DIR at another directory."
+        ) from error
+    return builder.close()
 
 
-def _java_property(variable: str, environment: Mapping[str, str]) -> str | None:
-    """The few of the JVM's own properties that configurations refer to."""
-    if variable == "user.name":
-        try:
-            return environment.get("HADOOP_USER_NAME") or getpass.getuser()
-        except (OSError, KeyError):
-            return None  # a user ID without a name, as in many containers
-    if variable == "user.home":
-        home = os.path.expanduser("~")
-        return home if os.path.isabs(home) else None
-    if variable == "java.io.tmpdir":
-        return tempfile.gettempdir()
-    return None
+def _local(element: ElementTree.Element) -> str:
+    """An element's name without its namespace, at which Hadoop's reader does not look either."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def _is_file(path: Path) -> bool:
+    return is_file(path, what="Hadoop configuration", error=ConfigurationError)

@@ -7,22 +7,18 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
-import io
-from collections.abc import Generator, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from knit._cluster.hdfs.data import FileData
 from knit._cluster.hdfs.own_token import OwnToken
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
 from knit._cluster.hdfs.transfer import (
     DataNodes,
-    Progress,
-    Readable,
-    bytes_left,
     lacks_identity,
     query_of,
-    read_on,
 )
 from knit._cluster.rest.answer_errors import check_status, json_of
 from knit._cluster.rest.answers import Response, base_of
@@ -33,7 +29,6 @@ from knit._cluster.security.tokens import MalformedTokenError, Token
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     ClusterError,
-    ClusterFileNotFoundError,
     ClusterResponseError,
     WebHdfsDisabledError,
     WrongPortError,
@@ -43,7 +38,7 @@ _API = "/webhdfs/v1"
 _INVALID_TOKEN = "InvalidToken"  # noqa: S105  (Hadoop's word for an exception)
 
 
-class WebHdfs:
+class WebHdfs(FileData):
     """
     The file system behind a NameNode, or behind an HA pair of them. Threads may share it.
 
@@ -64,16 +59,24 @@ class WebHdfs:
         timeout: timedelta = timedelta(seconds=30),
         by_token: bool = False,
     ) -> None:
+        super().__init__(DataNodes(http), timeout)
         self.daemon = DaemonClient(http, NAME_NODE, base_urls)
-        self.timeout = timeout
         self._http = http
-        self._data_nodes = DataNodes(http)
         self._own_token = OwnToken(self.delegation_token) if by_token else None
 
     @property
     def user(self) -> str:
         """The name the file system knows us by."""
         return self._http.authentication.user
+
+    @property
+    def address(self) -> str:
+        """Who answered last, or is asked first; for messages."""
+        return self.daemon.active_url
+
+    def now(self) -> datetime:
+        """The time by the file system's clock, to a second; ours before it has answered."""
+        return self.daemon.now()
 
     def delegation_token(
         self, renewer: str | None = None, *, timeout: timedelta | None = None
@@ -149,13 +152,6 @@ class WebHdfs:
         if not isinstance(found, dict):
             raise self._unreadable(what, "FileStatus")
         return file_status(path, found)
-
-    def find(self, path: str, *, timeout: timedelta | None = None) -> FileStatus | None:
-        """What there is at a path; None if nothing."""
-        try:
-            return self.status(path, timeout=timeout)
-        except ClusterFileNotFoundError:
-            return None
 
     def list_directory(self, path: str, *, timeout: timedelta | None = None) -> list[FileStatus]:
         """
@@ -260,134 +256,22 @@ class WebHdfs:
         what = f"Asking for access to {path}"
         self._json("GET", path, "CHECKACCESS", what, timeout, {"fsaction": action})
 
-    def create(
-        self,
-        path: str,
-        data: bytes | Readable,
-        *,
-        size_bytes: int | None = None,
-        permission: str = "644",
-        overwrite: bool = False,
-        progress: Progress | None = None,
-        timeout: timedelta | None = None,
-    ) -> None:
-        """
-        Writes a file, and the directories above it.
-
-        Args:
-            path: Where.
-            data: What: bytes, or a binary file, which is read from where it stands.
-            size_bytes: How much of it. Default: to its end, which a pipe does not have.
-            permission: Octal.
-            overwrite: Whether to replace a file that is there.
-            progress: Told of bytes as they leave.
-            timeout: In which nothing moves.
-
-        Raises:
-            SpecError: The data ends before it should, or cannot be read.
-            ClusterFileExistsError: There is one, and it is not to be replaced.
-            ClusterUnreachableError: The DataNode cannot be reached from here.
-            ClusterError: Anything else; what was written so far may be left behind.
-        """
-        what = f"Writing {path}"
-        stream = io.BytesIO(data) if isinstance(data, bytes) else data
-        if size_bytes is None:
-            if not isinstance(stream, io.IOBase):
-                raise ValueError("size_bytes is needed for what is not a file")
-            size_bytes = bytes_left(stream)
+    def _where_to_write(
+        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+    ) -> str:
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
-        location = self._locate("PUT", path, "CREATE", what, query, self._deadline(timeout))
-        self._data_nodes.write(
-            location,
-            stream,
-            size_bytes,
-            what=what,
-            progress=progress,
-            timeout=self.timeout if timeout is None else timeout,
-        )
+        return self._locate("PUT", path, "CREATE", what, query, deadline)
 
-    def read(
-        self,
-        path: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
-        timeout: timedelta | None = None,
-    ) -> bytes:
-        """
-        Reads a file, or a part of it, into memory.
-
-        Raises:
-            ClusterFileNotFoundError: There is none.
-        """
-        return b"".join(
-            self.open(path, offset_bytes=offset_bytes, length_bytes=length_bytes, timeout=timeout)
-        )
-
-    def open(
-        self,
-        path: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int | None = None,
-        timeout: timedelta | None = None,
-    ) -> Iterator[bytes]:
-        """
-        Reads a file, or a part of it, as it arrives.
-
-        Nothing is asked before the first chunk is. Leaving early closes the connection.
-
-        Raises:
-            ClusterFileNotFoundError: There is none.
-        """
-        return self._open(path, offset_bytes, length_bytes, timeout)
-
-    def _open(
-        self, path: str, offset_bytes: int, length_bytes: int | None, timeout: timedelta | None
-    ) -> Generator[bytes, None, None]:
-        what = f"Reading {path}"
+    def _where_to_read(
+        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+    ) -> str:
         query = {"offset": str(offset_bytes)}
         if length_bytes is not None:
             query["length"] = str(length_bytes)
-        deadline = self._deadline(timeout)
-        location = self._locate("GET", path, "OPEN", what, query, deadline)
-        yield from self._data_nodes.read(location, what=what, deadline=deadline)
-
-    def stream(
-        self,
-        path: str,
-        *,
-        offset_bytes: int = 0,
-        length_bytes: int,
-        timeout: timedelta | None = None,
-    ) -> Iterator[bytes]:
-        """
-        Reads a part of a file as it arrives, and goes on where it was after a broken connection.
-
-        What is not taken yet stays in the cluster, so a slow reader needs no more memory.
-
-        Args:
-            path: The file.
-            offset_bytes: Where to begin.
-            length_bytes: How much of it, which has to be there.
-            timeout: In which nothing moves.
-
-        Raises:
-            ClusterFileNotFoundError: There is none.
-            ClusterUnreachableError: It breaks again and again, without a byte in between.
-        """
-        return read_on(
-            lambda position, left: self._open(path, position, left, timeout),
-            offset_bytes,
-            length_bytes,
-            what=f"Reading {path}",
-        )
+        return self._locate("GET", path, "OPEN", what, query, deadline)
 
     def close(self) -> None:
         """The connections are the cluster's."""
-
-    def _deadline(self, timeout: timedelta | None) -> Deadline:
-        return Deadline.of(timeout, default=self.timeout)
 
     def _json(
         self,

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from knit._cluster.configuration.addresses import is_on
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.statuses import FileStatus
-from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -47,7 +47,7 @@ class LogDirectories:
         ask: The ResourceManager's, which is looked at where the client's leads nowhere.
     """
 
-    def __init__(self, files: WebHdfs, config: ClusterConfig, ask: AskResourceManager) -> None:
+    def __init__(self, files: FileSystem, config: ClusterConfig, ask: AskResourceManager) -> None:
         self._files = files
         self._config = config
         self._ask = ask

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from knit._cluster.hdfs.file_system import FileSystem
 from knit._cluster.hdfs.statuses import FileStatus
-from knit._cluster.hdfs.webhdfs import WebHdfs
 
 _TAIL_BYTES = 32 * 1024
 """The end of a file, where the indexes are, is fetched at once; a small file altogether."""
@@ -14,7 +14,7 @@ _TAIL_BYTES = 32 * 1024
 class RemoteFile:
     """A file behind WebHDFS, as long as it was when it was listed."""
 
-    def __init__(self, files: WebHdfs, status: FileStatus) -> None:
+    def __init__(self, files: FileSystem, status: FileStatus) -> None:
         self._files = files
         self.path = status.path
         self.size_bytes = status.size_bytes

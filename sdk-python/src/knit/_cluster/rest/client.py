@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import ssl
 from collections.abc import Generator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -24,8 +23,9 @@ from knit._cluster.rest.answers import Response, base_of, plain
 from knit._cluster.rest.authentication import Authentication
 from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rest.transport_errors import transport_error
+from knit._cluster.rest.trust import Trust
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterResponseError, ClusterTimeoutError, ConfigurationError
+from knit.exceptions import ClusterError, ClusterResponseError, ClusterTimeoutError
 
 _BLOCK_BYTES = 1 << 20
 LARGEST_ANSWER_BYTES = 128 * 1024 * 1024
@@ -69,17 +69,15 @@ class HttpClient:
 
     Args:
         authentication: Who we are.
-        ca_file: A PEM file with the authorities to trust. Default: the system's.
-
-    Raises:
-        ConfigurationError: `ca_file` cannot be used.
+        trust: Which servers are trusted over https. Default: those that this machine does.
     """
 
-    def __init__(self, authentication: Authentication, *, ca_file: str | None = None) -> None:
+    def __init__(self, authentication: Authentication, *, trust: Trust | None = None) -> None:
         self.authentication = authentication
+        self._trust = trust or Trust()
         self._options: dict[str, Any] = {}
-        if ca_file is not None:
-            self._options["ssl_context"] = _ssl_context(ca_file)
+        if self._trust.context is not None:
+            self._options["ssl_context"] = self._trust.context
         self._owned = (os.getpid(), self._new_pool())
         for name in ("urllib3.connectionpool", "urllib3.poolmanager"):
             logging.getLogger(name).addFilter(_DISCREET)  # once, however often it is added
@@ -262,7 +260,12 @@ class HttpClient:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             patience = deadline.total if answer_seconds is None else timedelta(seconds=connect)
-            raise transport_error(error, url, what, daemon, patience) from error
+            raise self._problem(error, url, what, daemon, patience) from error
+
+    def _problem(
+        self, error: Exception, url: str, what: str, daemon: Daemon, patience: timedelta
+    ) -> ClusterError:
+        return transport_error(error, url, what, daemon, patience, distrust=self._trust.problem)
 
     def chunks(
         self,
@@ -313,7 +316,7 @@ class HttpClient:
             patience = (
                 deadline.total if stalled_seconds is None else timedelta(seconds=stalled_seconds)
             )
-            raise transport_error(error, url, what, daemon, patience) from error
+            raise self._problem(error, url, what, daemon, patience) from error
         finally:
             if complete:
                 response.release_conn()
@@ -342,13 +345,3 @@ def _all_headers(response: BaseHTTPResponse) -> urllib3.HTTPHeaderDict:
 
 def _headers(response: BaseHTTPResponse) -> Mapping[str, str]:
     return {name.lower(): value for name, value in response.headers.items()}
-
-
-def _ssl_context(ca_file: str) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The authorities in {ca_file} (knit.tls.ca-file) cannot be read: "
-            f"{error.strerror or error}. It has to be a file of PEM certificates."
-        ) from error

@@ -44,3 +44,8 @@ NAME_NODE = Daemon(
 DATA_NODE = Daemon(
     "DataNode", "9864, or 9865 with https", "dfs.datanode.http.address", acting_for="doas"
 )
+KEY_MANAGEMENT_SERVER = Daemon(
+    "KMS",
+    "9600",
+    "hadoop.security.key.provider.path (or dfs.encryption.key.provider.uri)",
+)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from urllib3 import HTTPHeaderDict
 
-from knit._cluster.rest.answers import base_of
+from knit._cluster.rest.answers import plain
 from knit._cluster.security.gssapi import GssError, SecurityContext
 from knit._cluster.security.tickets import WEB_SERVICE, Tickets
 from knit.exceptions import KerberosError, ServerIdentityError
@@ -94,6 +94,8 @@ class KerberosAuthentication:
         cookie = self._cookies.get(place)
         if cookie is not None and cookie.is_good:
             return _ByCookie(self, place, cookie)
+        if not place[1]:
+            return _Unproved(KerberosError(f"{what}: {plain(url)} names no host."))
         try:
             context, token = self.tickets.begin(f"{WEB_SERVICE}@{place[1]}", what)
         except ServerIdentityError as error:
@@ -243,6 +245,9 @@ def _tokens(headers: HTTPHeaderDict) -> list[str]:
 
 
 def _place(url: str) -> _Place:
-    parts = urlsplit(base_of(url))
-    scheme = parts.scheme.lower()
-    return scheme, parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
+    try:
+        parts = urlsplit(url)
+        scheme, port = parts.scheme.lower(), parts.port
+    except ValueError:
+        return "", "", 0  # which urllib3 has words for
+    return scheme, parts.hostname or "", port or (443 if scheme == "https" else 80)

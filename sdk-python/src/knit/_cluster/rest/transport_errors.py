@@ -17,11 +17,36 @@ from knit.exceptions import (
     WrongPortError,
 )
 
+#: By TLS 1.3, and by what Java has of older ones.
+_WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE")
+
+_WITHOUT_CERTIFICATE = (
+    "A server that wants a certificate of its clients (dfs.client.https.need-auth, "
+    "hadoop.ssl.require.client.cert) is out of reach, for knit has none: use a gateway "
+    "(knit.resourcemanager.url, knit.webhdfs.url)."
+)
+
 
 def transport_error(
-    error: Exception, url: str, what: str, daemon: Daemon, timeout: timedelta
+    error: Exception,
+    url: str,
+    what: str,
+    daemon: Daemon,
+    timeout: timedelta,
+    *,
+    distrust: str = "",
 ) -> ClusterError:
-    """The error for a request that got no answer we can read as HTTP."""
+    """
+    The error for a request that got no answer we can read as HTTP.
+
+    Args:
+        error: What was raised.
+        url: Where it went.
+        what: What was tried.
+        daemon: What ought to answer there.
+        timeout: How long it was given.
+        distrust: Why some of those are not trusted who were meant to be, in sentences.
+    """
     address = url.partition("?")[0]
     parts = urlsplit(url)
     place = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
@@ -51,7 +76,7 @@ def transport_error(
             url=address,
         )
     if isinstance(error, urllib3_errors.SSLError | ssl.SSLError):
-        return _tls_error(cause, what, address, place, daemon)
+        return _tls_error(cause, what, address, place, daemon, distrust)
     if isinstance(cause, http.client.BadStatusLine) and not isinstance(
         cause, http.client.RemoteDisconnected
     ):
@@ -69,13 +94,15 @@ def transport_error(
     return ClusterUnreachableError(
         f"{what}: {place} closed the connection before it had answered ({_reason(cause)}). Either "
         f"the {daemon.name} is going down, or this is not its web port (usually "
-        f"{daemon.web_ports}). Its address comes from {daemon.property}.",
+        f"{daemon.web_ports}). Its address comes from {daemon.property}."
+        # With TLS 1.3 it may be gone before it can be heard why.
+        + (f" {_WITHOUT_CERTIFICATE}" if parts.scheme == "https" else ""),
         url=address,
     )
 
 
 def _tls_error(
-    cause: BaseException, what: str, address: str, place: str, daemon: Daemon
+    cause: BaseException, what: str, address: str, place: str, daemon: Daemon, distrust: str
 ) -> ClusterError:
     text = str(cause)
     if any(
@@ -90,12 +117,21 @@ def _tls_error(
         )
     said = (
         f"{what}: no TLS connection to {place} ({_reason(cause)}). Check the port and the "
-        "certificate of the server, and knit.tls.ca-file."
+        f"certificate of the server, and knit.tls.ca-file. {_WITHOUT_CERTIFICATE}"
     )
     if isinstance(cause, ssl.SSLCertVerificationError):
         said = (
             f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
-            "Name the authority that signed it, as a PEM file, in knit.tls.ca-file."
+            + (
+                distrust
+                or "Name the authority that signed it: as a PEM file in knit.tls.ca-file or "
+                "SSL_CERT_FILE, or in the truststore of Hadoop's ssl-client.xml."
+            )
+        )
+    elif any(sign in text for sign in _WANTS_CERTIFICATE):
+        said = (
+            f"{what}: {place} wants a certificate of its clients ({_reason(cause)}). "
+            f"{_WITHOUT_CERTIFICATE}"
         )
     failure = ClusterUnreachableError(said, url=address)
     failure._is_lasting = True

@@ -235,7 +235,8 @@ def _keytab(case: _Case, keytab: str) -> KnitError:
             f"this user can read: klist -kt {keytab} shows what is in it."
         )
     held = list(dict.fromkeys(entry.principal for entry in entries))
-    if not held or (case.principal and case.principal not in held):
+    wanted = case.principal
+    if not held or (wanted and not any(wanted in (h, h.rpartition("@")[0]) for h in held)):
         return KeytabError(
             f"{case.what}: the keytab {keytab} has no key of "
             f"{case.principal or 'any principal'}; it has those of "

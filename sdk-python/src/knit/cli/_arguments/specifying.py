@@ -31,6 +31,7 @@ _OF_A_SERVICE = {
     "max_restarts": "--max-restarts",
     "max_replacements": "--max-replacements",
     "finish_others": "--finish-others",
+    "resource_manager_token": "--rm-token",
 }
 """What a file given by --spec says itself."""
 OWN_OPTIONS = ("--instances", "--memory", "--vcores", "--file", "--archive", "--python-env",
@@ -151,6 +152,27 @@ def spec_options(function: F) -> F:
         ),
         master_ports_option,
         click.option(
+            "--file-system",
+            "file_systems",
+            multiple=True,
+            type=values.file_system,
+            metavar="URL[#without-renewer]",
+            help="With Kerberos: another HDFS that it uses, hdfs://HOST:PORT or "
+            "hdfs://NAMESERVICE, and whether YARN cannot renew its token; repeatable.",
+        ),
+        click.option(
+            "--ship-keytab",
+            metavar="PATH",
+            help="With Kerberos: a keytab of one principal that goes with it, so that it outlives "
+            "its tokens.",
+        ),
+        click.option(
+            "--rm-token",
+            "resource_manager_token",
+            is_flag=True,
+            help="With Kerberos: let its containers submit applications as you.",
+        ),
+        click.option(
             "--spec",
             metavar="FILE",
             help="Run the application that this file of YAML or JSON describes, not a command.",
@@ -203,6 +225,10 @@ def make_spec(
         changes["application_master"] = knit.Resources(
             memory=given["am_memory"], vcores=spec.application_master.vcores
         )
+    if "file_systems" in given:
+        changes["file_systems"] = (*spec.file_systems, *given["file_systems"])
+    if "ship_keytab" in given:
+        changes["keytab"] = given["ship_keytab"]
     if "master_ports" in given:
         changes["master_ports"] = given["master_ports"]
     return attrs.evolve(spec, **changes)
@@ -236,6 +262,7 @@ def _of_command(
             given.get("environment_files", ()), given.get("environment", ())
         ),
         python_environment=given.get("python_environment"),
+        resource_manager_token="resource_manager_token" in given,
         max_restarts=given.get("max_restarts", 0),
         max_replacements=given.get("max_replacements", 3),
         failure_policy=(

@@ -157,6 +157,20 @@ def _file(text: str, *, archive: bool) -> knit.File:
         raise BadParameter(str(error)) from error
 
 
+def file_system(text: str) -> knit.FileSystem:
+    """`URL` or `URL#without-renewer`: an HDFS, and whether nobody renews its token."""
+    from knit import FileSystem
+    from knit.exceptions import SpecError
+
+    url, _, word = text.partition("#")
+    if word not in ("", "without-renewer"):
+        raise BadParameter(f"{text!r}: write URL, or URL#without-renewer.")
+    try:
+        return FileSystem(url, without_renewer=bool(word))
+    except SpecError as error:
+        raise BadParameter(str(error)) from error
+
+
 def split_file(text: str) -> tuple[str, str | None]:
     """Splits `PATH#NAME`; a `#` in the name of a file that exists belongs to its name."""
     if "#" not in text or ("://" not in text and os.path.exists(text)):

@@ -28,6 +28,7 @@ from knit.cli._terminal.as_json import (
 )
 from knit.cli._terminal.output import print_fields, print_json, say
 from knit.cli._terminal.service_words import service_sentence
+from knit.cli._terminal.token_words import token_as_json, tokens_words
 from knit.cli._terminal.words import count_by_state, jsonable
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
                 ],
                 "progress": description.progress,
                 "services": [service_as_json(each) for each in services],
+                "tokens": [token_as_json(token) for token in description.tokens],
             }
             value["containers"] = dict(Counter(c.state.name for c in containers))
         print_json(value)
@@ -99,6 +101,7 @@ def status(*, cluster: Cluster, application_id: str, as_json: bool) -> None:
             "containers": count_by_state(containers),
             "holds": held if report.running_containers else None,
             "services": "\n".join(map(service_sentence, services)),
+            "tokens": tokens_words(description.tokens) if description is not None else None,
             "waiting": "\n".join(map(waiting_sentence, description.waiting_reasons))
             if description is not None
             else None,

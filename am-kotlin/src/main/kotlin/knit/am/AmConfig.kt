@@ -39,6 +39,10 @@ data class Submission(
   val logLevel: LogLevel = LogLevel.INFO,
   /** What the application is annotated with at first. */
   val annotations: Map<String, Bytes> = emptyMap(),
+  /** Further file systems, by their URLs, of which it holds tokens. */
+  val fileSystems: List<String> = emptyList(),
+  /** Whose keytab came with the submission, `alice@EXAMPLE.COM`; null where none did. */
+  val principal: String? = null,
 ) {
   companion object {
     val DEFAULT_LINGER: Duration = Duration.ofSeconds(10)
@@ -56,7 +60,7 @@ internal class AmConfig(
   val document: SubmissionDocument,
   val tls: Tls,
   val containerKeys: ContainerKeys,
-  /** Where YARN keeps this process's log files; null where it names no place. */
+  /** Where this process's files of its own go among those that YARN keeps as its logs; null where it names no place. */
   val logDirectory: Path?,
   /** YARN's lease of this process's own container: which it is, and where its logs are. */
   val lease: Lease,
@@ -64,6 +68,8 @@ internal class AmConfig(
   val maxAttempts: Int = 1,
   /** Names what this attempt remembers, which no other one does. */
   val historyId: String = UUID.randomUUID().toString(),
+  /** Everywhere that YARN keeps log files of this process: one on each disk. */
+  val logDirectories: List<Path> = listOfNotNull(logDirectory),
 ) {
   val submission: Submission
     get() = document.submission
@@ -78,6 +84,12 @@ internal class AmConfig(
     ): AmConfig {
       val containerId = environment.required("CONTAINER_ID")
       val attempt = ContainerId.fromString(containerId).applicationAttemptId
+      val logDirectories =
+        environment["LOG_DIRS"]
+          .orEmpty()
+          .split(',')
+          .filter { it.isNotEmpty() }
+          .map { Paths.get(it) }
       return AmConfig(
         applicationId = attempt.applicationId.toString(),
         attemptNumber = attempt.attemptId,
@@ -85,9 +97,10 @@ internal class AmConfig(
         document = document,
         tls = tls,
         containerKeys = containerKeys,
-        logDirectory = environment["LOG_DIRS"]?.substringBefore(',')?.let { Paths.get(it) },
+        logDirectory = logDirectories.firstOrNull(),
         lease = leaseOf(containerId, environment),
         maxAttempts = environment["MAX_APP_ATTEMPTS"]?.toIntOrNull() ?: 1,
+        logDirectories = logDirectories,
       )
     }
 

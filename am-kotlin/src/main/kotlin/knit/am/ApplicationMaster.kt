@@ -27,6 +27,8 @@ import knit.am.security.ClientRoles
 import knit.am.security.ContainerCredentials
 import knit.am.security.ContainerTokens
 import knit.am.security.DriverHolder
+import knit.am.security.HeldTokens
+import knit.am.security.TokenKeeper
 import knit.am.security.roleOf
 import knit.am.yarn.Allocator
 import knit.am.yarn.ApplicationVariables
@@ -45,6 +47,7 @@ import kotlinx.coroutines.cancelChildren
 import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.withContext
+import org.apache.hadoop.security.Credentials
 import org.slf4j.LoggerFactory
 import java.time.Clock
 import kotlin.time.toKotlinDuration
@@ -56,6 +59,8 @@ import kotlin.time.toKotlinDuration
  * there is one.
  *
  * @param nowMillis a clock that never goes back
+ * @param held the user's tokens, of which clients are told
+ * @param tokenKeeper null where there is nothing to fetch new ones with
  */
 internal class ApplicationMaster(
   private val config: AmConfig,
@@ -68,6 +73,8 @@ internal class ApplicationMaster(
   private val clock: Clock,
   private val nowMillis: () -> Long,
   private val drivers: DriverFactory,
+  private val held: HeldTokens = HeldTokens(Credentials()),
+  private val tokenKeeper: TokenKeeper? = null,
 ) {
   private val log = LoggerFactory.getLogger(ApplicationMaster::class.java)
   private val released = CompletableDeferred<Unit>()
@@ -103,6 +110,7 @@ internal class ApplicationMaster(
       effects.post = loop::post
       effects.wakeAllocator = allocator::wake
       launch { loop.run() }
+      tokenKeeper?.let { launch(CoroutineName("tokens")) { it.run(loop::post) } }
       val server = serve(loop, allocator)
       // Without a server nothing is launched.
       server?.let { variables.complete(variables("${config.host}:${it.port}")) }
@@ -171,7 +179,7 @@ internal class ApplicationMaster(
   ): AmServer? {
     val services =
       listOf(
-        ApplicationGrpcService(config.document, loop, allocator::waitingReasons) { released.complete(Unit) },
+        ApplicationGrpcService(config.document, loop, allocator::waitingReasons, held::described) { released.complete(Unit) },
         ContainerGrpcService(loop),
         KeyValueGrpcService(loop),
         EventGrpcService(loop.snapshots, loop.changes),

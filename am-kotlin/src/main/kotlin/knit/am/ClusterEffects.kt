@@ -179,6 +179,7 @@ internal class ClusterEffects(
       described = spec.localResources,
       pythonEnvironment = spec.pythonEnvironment,
       credentials = credentials(ContainerHolder(ContainerRef(key.place.serviceName, ordinal), key.attemptNumber), variables.masterAddress),
+      withRmToken = spec.resourceManagerToken,
     )
   }
 }

@@ -5,16 +5,22 @@ import knit.am.driver.driversIn
 import knit.am.grpc.SubmissionDocument
 import knit.am.log.ContainerIndex
 import knit.am.log.LiveLogSource
+import knit.am.log.NodeAccess
 import knit.am.log.NodeLogClient
 import knit.am.log.NodeTls
+import knit.am.log.OwnLogs
+import knit.am.security.HeldTokens
+import knit.am.security.KeytabLogin
+import knit.am.security.KeytabNegotiator
 import knit.am.security.Secrets
+import knit.am.security.TokenKeeper
 import knit.am.security.containerKeys
-import knit.am.security.forContainers
 import knit.am.security.ownCredentials
 import knit.am.security.secret
 import knit.am.security.tls
 import knit.am.yarn.HadoopRmConnection
 import knit.am.yarn.HdfsStaging
+import knit.am.yarn.KeytabTokens
 import knit.am.yarn.LaunchContexts
 import knit.am.yarn.Leases
 import knit.am.yarn.LeftBehindException
@@ -27,11 +33,13 @@ import kotlinx.coroutines.coroutineScope
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.runBlocking
 import org.apache.hadoop.conf.Configuration
+import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.security.UserGroupInformation
 import org.apache.hadoop.security.ssl.SSLFactory
 import org.apache.hadoop.yarn.conf.YarnConfiguration
 import org.slf4j.LoggerFactory
+import java.nio.file.Path
 import java.nio.file.Paths
 import java.time.Clock
 import java.util.concurrent.TimeUnit
@@ -106,6 +114,9 @@ private fun applicationMaster(
   val leases = Leases()
   val here = Paths.get("").toAbsolutePath()
   val nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) }
+  val login = keytabLogin(config.submission, credentials, here, configuration, nowMillis)
+  val held = HeldTokens(credentials, isReplacing = login != null)
+  val access = NodeAccess(config.submission.userName, System.getenv("USER"), login?.let { KeytabNegotiator(it) }, nowMillis)
   return ApplicationMaster(
     config = config,
     resourceManager = RmSession(lazy { HadoopRmConnection(configuration.value) }, leases, Dispatchers.IO, nowMillis),
@@ -113,12 +124,16 @@ private fun applicationMaster(
       RealNodeManager(
         configuration,
         leases,
-        LaunchContexts(credentials.forContainers(), config.submission.accessControl.toYarn()),
+        LaunchContexts(held, config.submission.accessControl.toYarn()),
         Dispatchers.IO.limitedParallelism(NodeCalls.TOTAL),
       ),
     logSource =
       LiveLogSource(
-        NodeLogClient(lazy { nodeTls(configuration.value) }, config.submission.userName),
+        OwnLogs(
+          config.lease.containerId,
+          config.logDirectories,
+          NodeLogClient(lazy { nodeTls(configuration.value) }, access),
+        ),
         Dispatchers.IO.limitedParallelism(LiveLogSource.PARALLEL_CALLS),
       ),
     index = ContainerIndex(config.logDirectory, Dispatchers.IO.limitedParallelism(1)),
@@ -126,8 +141,38 @@ private fun applicationMaster(
     staging = staging,
     clock = Clock.systemUTC(),
     nowMillis = nowMillis,
-    drivers = driversIn(here, config.logDirectory ?: here, credentials.forContainers(), Dispatchers.IO),
+    drivers =
+      driversIn(
+        here,
+        config.logDirectory ?: here,
+        { held.forPrograms(config.submission.driver?.resourceManagerToken == true) },
+        Dispatchers.IO,
+      ),
+    held = held,
+    tokenKeeper =
+      login?.let {
+        val urls = listOfNotNull(config.submission.stagingUrl) + config.submission.fileSystems
+        TokenKeeper(
+          KeytabTokens(it, configuration, urls) { held.hasRmToken },
+          held,
+          Clock.systemUTC(),
+          Dispatchers.IO.limitedParallelism(1),
+          adopt = { fresh -> UserGroupInformation.getCurrentUser().addCredentials(fresh) },
+        )
+      },
   )
+}
+
+/** Null where there is no keytab, or nobody whose it is. */
+private fun keytabLogin(
+  submission: Submission,
+  credentials: Credentials,
+  directory: Path,
+  configuration: Lazy<Configuration>,
+  nowMillis: () -> Long,
+): KeytabLogin? {
+  val keytab = credentials.getSecretKey(Text(Secrets.KEYTAB)) ?: return null
+  return submission.principal?.let { KeytabLogin(it, keytab, directory, configuration, nowMillis) }
 }
 
 /** How the nodes' web servers prove who they are, where the cluster's policy is HTTPS. */

@@ -11,6 +11,8 @@ data class DriverSpec(
   val pythonEnvironment: String? = null,
   /** What it may ask of the Application Master. */
   val access: Access = Access.CONTAINER,
+  /** Whether it is given the RM's delegation token. */
+  val resourceManagerToken: Boolean = false,
 ) {
   /** Why it cannot be run anywhere, in a sentence; null if it can. */
   internal fun problem(): String? = problemInLaunch(command, environment)?.let { "The driver cannot be run: $it." }

@@ -56,7 +56,7 @@ class DriverCallsTest {
   /** The files that the driver finds, once it runs. */
   private suspend fun credentials(): Map<String, String> =
     withTimeout(60_000) {
-      while (!Files.exists(workingDirectory.resolve("up"))) delay(20)
+      while (workingDirectory.resolve("up").let { !Files.exists(it) || Files.size(it) == 0L }) delay(20)
       val folder = workingDirectory.resolve(".knit-credentials")
       assertEquals("$folder\n", written("up"))
       assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(folder)))
@@ -70,7 +70,7 @@ class DriverCallsTest {
     services: Map<String, ServiceSpec> = mapOf("worker" to service(instances = 1)),
     test: suspend (Map<String, String>) -> Unit,
   ) = runBlocking(Dispatchers.Default) {
-    val drivers = driversIn(workingDirectory, logDirectory, Credentials(), Dispatchers.IO)
+    val drivers = driversIn(workingDirectory, logDirectory, { Credentials() }, Dispatchers.IO)
     // It waits to be told to end.
     val spec = DriverSpec("echo \"\$KNIT_CREDENTIALS\" > up; until [ -e done ]; do sleep 0.05; done", access = access)
     coroutineScope {

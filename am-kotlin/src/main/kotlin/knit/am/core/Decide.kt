@@ -66,6 +66,7 @@ private fun Turn.hear(report: Report) =
     is NodeLost -> loseNode(report)
     is WaitingExplained -> explain(report)
     is DriverEnded -> driverEnded(report)
+    is NoticeGiven -> notice(report.severity, null, report.text)
     is Unregistered -> unregistered()
   }
 

@@ -71,6 +71,13 @@ data class WaitingExplained(
   val reasons: List<WaitingReason>,
 ) : Report
 
+/** Something that people should know of the application has come to pass outside of it. */
+data class NoticeGiven(
+  val severity: NoticeSeverity,
+  /** A sentence, without secrets. */
+  val text: String,
+) : Report
+
 /** The driver has ended, or was not to be started: once for each [StartDriver]. */
 data class DriverEnded(
   /** 0 to 255, 128 + N after signal N; null where it has none. */

@@ -44,6 +44,9 @@ enum class Reason {
   /** A key of the store is longer than it may be. */
   KEY_TOO_LARGE,
 
+  /** The nodes show logs only to who proves by Kerberos who they are, which the Application Master cannot. */
+  LOGS_NEED_KERBEROS,
+
   /** A container's node does not answer for its logs, or has them no more. */
   LOGS_UNAVAILABLE,
 

@@ -159,6 +159,7 @@ internal fun ServiceSpec.isSameProgramAs(other: ServiceSpec): Boolean =
       environment = other.environment,
       localResources = other.localResources,
       pythonEnvironment = other.pythonEnvironment,
+      resourceManagerToken = other.resourceManagerToken,
     )
 
 /** This with the values of [present] where it has none. */

@@ -43,6 +43,8 @@ data class ServiceSpec(
   val access: Access = Access.CONTAINER,
   val scaleDownOrder: ScaleDownOrder = ScaleDownOrder.HIGHEST_RANK_FIRST,
   val placement: Placement = Placement.ANYWHERE,
+  /** Whether its containers are given the RM's delegation token, with which they may submit and end applications as the user. */
+  val resourceManagerToken: Boolean = false,
 ) {
   /** Without [command] and the values of [environment], which may be secret. */
   override fun toString(): String = "ServiceSpec($instances × $resource, environment=${environment.keys}, $failurePolicy)"

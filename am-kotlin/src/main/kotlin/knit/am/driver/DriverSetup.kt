@@ -13,12 +13,12 @@ private const val TOKENS = ".driver_tokens"
 /**
  * Makes drivers that run in the Application Master's working directory, and write into [logDirectory].
  *
- * @param credentials what containers are given: a driver that looks for tokens must find those, not the Application Master's
+ * @param credentials what it is given when it starts: a driver that looks for tokens must find those, not the Application Master's
  */
 internal fun driversIn(
   workingDirectory: Path,
   logDirectory: Path,
-  credentials: Credentials,
+  credentials: () -> Credentials,
   dispatcher: CoroutineDispatcher,
 ) = DriverFactory { scope, script ->
   val environment =
@@ -29,7 +29,7 @@ internal fun driversIn(
       "MALLOC_ARENA_MAX" to null,
     )
   val written: suspend () -> String = {
-    writeForOwner(workingDirectory.resolve(TOKENS), credentials)
+    writeForOwner(workingDirectory.resolve(TOKENS), credentials())
     script()
   }
   DriverProcess(scope, dispatcher, written, environment, workingDirectory, logDirectory)

@@ -4,7 +4,9 @@ import knit.am.ApplicationLoop
 import knit.am.core.AmException
 import knit.am.core.Phase
 import knit.am.core.Reason
+import knit.am.core.Role
 import knit.am.core.WaitingReason
+import knit.am.security.TokenDescription
 import knit.am.security.callerOf
 import knit.v1.AddServicesRequest
 import knit.v1.AddServicesResponse
@@ -31,12 +33,14 @@ import knit.v1.UpdateServiceResponse
  *
  * @param document what was submitted, of which the annotations change
  * @param waitingReasons why containers that are wanted have not been granted
+ * @param tokens what is known of the tokens that it holds
  * @param release called when a client needs nothing more of an application that has ended
  */
 internal class ApplicationGrpcService(
   private val document: SubmissionDocument,
   private val loop: ApplicationLoop,
   private val waitingReasons: () -> List<WaitingReason>,
+  private val tokens: () -> List<TokenDescription>,
   private val release: () -> Unit,
 ) : ApplicationServiceGrpcKt.ApplicationServiceCoroutineImplBase() {
   override suspend fun getApplication(request: GetApplicationRequest): GetApplicationResponse {
@@ -58,6 +62,7 @@ internal class ApplicationGrpcService(
       .setVersion(version)
       .addAllFeatures(features)
       .addAllWaitingReasons(application.reasons(waitingReasons()).map { it.toMessage() })
+      .addAllTokens(if (caller.role == Role.VIEWER) emptyList() else tokens().map { it.toMessage() })
       .build()
   }
 

@@ -8,8 +8,10 @@ import knit.am.core.Header
 import knit.am.core.Outcome
 import knit.am.core.Phase
 import knit.am.core.ReportProgress
+import knit.am.security.TokenDescription
 import knit.v1.ApplicationOutcome
 import knit.v1.ApplicationState
+import knit.v1.DelegationToken
 import knit.v1.ReportProgressRequest
 import knit.v1.ShutdownRequest
 import knit.v1.UpdateApplicationRequest
@@ -75,4 +77,17 @@ internal fun ShutdownRequest.toDomain(): EndApplication {
       else -> FinalStatus.KILLED
     }
   return EndApplication(status, diagnostics)
+}
+
+internal fun TokenDescription.toMessage(): DelegationToken {
+  val message =
+    DelegationToken
+      .newBuilder()
+      .setKind(kind)
+      .setService(service)
+      .setRenewer(renewer)
+      .setIsReplaced(isReplaced)
+  issueTime?.let { message.setIssueTime(it.toMessage()) }
+  maxTime?.let { message.setMaxTime(it.toMessage()) }
+  return message.build()
 }

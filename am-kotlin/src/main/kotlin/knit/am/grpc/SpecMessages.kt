@@ -39,6 +39,8 @@ internal fun ApplicationSpec.toDomain(): Submission {
     accessControl = accessControl.toDomain(),
     logLevel = logLevel.toDomain(),
     annotations = if (problem == null) annotationsMap.mapValues { it.value.toDomain() } else emptyMap(),
+    fileSystems = fileSystemsList.map { it.url },
+    principal = principal.ifEmpty { null },
   )
 }
 
@@ -68,6 +70,7 @@ internal fun ServiceSpecMessage.toDomain() =
     access = access.toDomain(),
     scaleDownOrder = scaleDownOrder.toDomain(),
     placement = placement.toDomain(),
+    resourceManagerToken = resourceManagerToken,
   )
 
 /** As clients may see it: without the values of variables. What is as the contract has it where nothing is said is not said either. */
@@ -80,6 +83,7 @@ internal fun ServiceSpec.toMessage(): ServiceSpecMessage {
     .setAllocationPolicy(allocationPolicy.toMessage())
     .setAccess(access.toMessage())
     .setScaleDownOrder(scaleDownOrder.toMessage())
+    .setResourceManagerToken(resourceManagerToken)
   if (backOff != BackOff()) message.setBackOff(backOff.toMessage())
   if (readiness != Readiness()) message.setReadiness(readiness.toMessage())
   if (updatePolicy != UpdatePolicy()) message.setUpdatePolicy(updatePolicy.toMessage())

@@ -11,7 +11,8 @@ import knit.v1.LogLevel as LogLevelMessage
 
 // What is submitted beside the services, in our own types. It is given back as it came: see SubmissionDocument.
 
-internal fun DriverMessage.toDomain() = DriverSpec(command, environmentMap.toMap(), pythonEnvironment.ifEmpty { null }, access.toDomain())
+internal fun DriverMessage.toDomain() =
+  DriverSpec(command, environmentMap.toMap(), pythonEnvironment.ifEmpty { null }, access.toDomain(), resourceManagerToken)
 
 internal fun AttemptPolicyMessage.toDomain(): AttemptPolicy =
   if (this == AttemptPolicyMessage.ATTEMPT_POLICY_FAILURES) AttemptPolicy.FAILURES else AttemptPolicy.CRASHES

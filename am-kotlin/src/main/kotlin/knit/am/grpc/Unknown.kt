@@ -154,9 +154,17 @@ private fun ApplicationSpec.problemBesideServices(): String? =
     ?: driver.localResourcesMap.entries.firstNotNullOfOrNull { (name, file) -> file.problem()?.let { "driver.local_resources.$name: $it" } }
     ?: unknownValue("driver.access", driver.accessValue, driver.access == Access.UNRECOGNIZED)
     ?: submission.unknownField("submission")
+    ?: problemInFileSystems()
     ?: accessControl.unknownField("access_control")
     ?: unknownValue("attempt_policy", attemptPolicyValue, attemptPolicy == AttemptPolicy.UNRECOGNIZED)
     ?: unknownValue("log_level", logLevelValue, logLevel == LogLevel.UNRECOGNIZED)
+
+private fun ApplicationSpec.problemInFileSystems(): String? =
+  if (fileSystemsCount > MAX_FILE_SYSTEMS) {
+    "file_systems names $fileSystemsCount file systems, of at most $MAX_FILE_SYSTEMS"
+  } else {
+    fileSystemsList.firstNotNullOfOrNull { it.unknownField("file_systems") }
+  }
 
 private fun ApplicationSpec.problemInLinger(): String? =
   when {
@@ -212,3 +220,6 @@ private fun Timestamp.isValid() = seconds in -62_135_596_800..253_402_300_799 &&
 internal fun Duration.isValid() = seconds in -315_576_000_000..315_576_000_000 && nanos in -999_999_999..999_999_999
 
 private const val MAX_PORT = 65_535
+
+/** Tokens of each are fetched, and are renewed by the ResourceManager one by one. */
+private const val MAX_FILE_SYSTEMS = 64

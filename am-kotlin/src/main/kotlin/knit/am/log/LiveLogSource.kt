@@ -16,11 +16,13 @@ import java.util.concurrent.TimeUnit
 /**
  * Logs as they lie on the containers' nodes, while the application lives.
  *
+ * Where nodes show nothing to this application, whoever reads is refused with [AmException.FailedPrecondition].
+ *
  * @param dispatcher where blocking calls to nodes wait; [PARALLEL_CALLS] of them at most
  * @param nowMillis a clock that never goes back
  */
 internal class LiveLogSource(
-  private val client: NodeLogClient,
+  private val client: ContainerLogs,
   private val dispatcher: CoroutineDispatcher,
   nowMillis: () -> Long = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) },
 ) : LogSource {

@@ -48,6 +48,7 @@ internal interface LogSource {
    * Returns the log files of a container, ordered by name.
    *
    * @throws knit.am.core.AmException.Unavailable where its node does not answer, or has its logs no more.
+   * @throws knit.am.core.AmException.FailedPrecondition where nodes show logs only to who has a ticket.
    */
   suspend fun files(container: Container): List<LogFile>
 
@@ -79,6 +80,7 @@ internal interface LogReader {
    * A node that is gone is not an error: it is the end's reason.
    *
    * @param container as it was before the call: what it wrote before its end is then there to be read
+   * @throws knit.am.core.AmException.FailedPrecondition where nodes show logs only to who has a ticket.
    * @throws knit.am.core.AmException.OutOfRange where it was to start past the end of a file that grows no more.
    */
   suspend fun read(

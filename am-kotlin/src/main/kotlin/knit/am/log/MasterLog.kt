@@ -12,7 +12,7 @@ import knit.am.core.Resource
 import knit.am.core.Variant
 import java.time.Instant
 
-/** The Application Master's own container as one whose logs can be read: its own files, and the driver's. */
+/** The Application Master's own container as one whose logs can be read: its own files, and the driver's. [OwnLogs] reads them. */
 internal class MasterLog(
   private val lease: Lease,
 ) {

@@ -40,54 +40,72 @@ class LogMissingException(
  * jar. Proxies are left out, for nodes are neighbours.
  *
  * @param tls holds null for plain HTTP; lazy, for a key store takes a while to load
- * @param userName who asks, where the nodes' web servers use Hadoop's simple authentication; null to say nothing
+ * @param access what nodes are told of who asks
  */
-class NodeLogClient(
+internal class NodeLogClient(
   tls: Lazy<NodeTls?>,
-  private val userName: String?,
+  private val access: NodeAccess,
   private val connectTimeoutMillis: Int = 5_000,
   private val readTimeoutMillis: Int = 20_000,
-) {
+) : ContainerLogs {
   private val tls by tls
 
-  /** Returns the names and sizes of a container's log files. */
-  fun list(
+  override fun list(
     nodeHttpAddress: String,
     containerId: String,
-    request: NodeRequest = NodeRequest(),
+    request: NodeRequest,
   ): List<LogFile> {
-    val connection = open(nodeHttpAddress, "containers/$containerId/logs", emptyMap(), request)
-    connection.setRequestProperty("Accept", "application/xml")
-    return connection.checked().use { parseListing(it) }
+    val headers = mapOf("Accept" to "application/xml")
+    return ask(nodeHttpAddress, "containers/$containerId/logs", emptyMap(), headers, request).inputStream.use { parseListing(it) }
   }
 
-  /**
-   * Opens the last [lastBytes] bytes of a file, or all of it where that is null or more than there is.
-   *
-   * The length the file then had comes with it, so that the caller knows where in the file the bytes lie.
-   */
-  fun open(
+  override fun open(
     nodeHttpAddress: String,
     containerId: String,
     fileName: String,
     lastBytes: Long?,
-    request: NodeRequest = NodeRequest(),
+    request: NodeRequest,
   ): LogContent {
     // A positive size would mean the first bytes, and for none Hadoop 2 leaves out the header with the length.
     val query = if (lastBytes == null) emptyMap() else mapOf("size" to (-maxOf(lastBytes, 1)).toString())
-    val connection = open(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query, request)
     // To end an answer in chunks early the JDK first takes all that has come of it, megabytes, onto the heap, and copies it once
     // for each chunk. One that ends with its connection has no chunks; only a short one is worth keeping the connection for.
-    if (lastBytes == null || lastBytes > MAX_KEPT_BYTES) connection.setRequestProperty("Connection", "close")
-    val stream = connection.checked()
+    val headers = if (lastBytes == null || lastBytes > MAX_KEPT_BYTES) mapOf("Connection" to "close") else emptyMap()
+    val connection = ask(nodeHttpAddress, "containers/$containerId/logs/${encoded(fileName)}", query, headers, request)
     try {
+      val stream = connection.inputStream
       val length = readLength(stream)
       val content = minOf(lastBytes ?: length, length)
-      return LogContent(stream, connection, length, content)
+      return LogContent(stream, connection::disconnect, length, content)
     } catch (failure: IOException) {
       connection.disconnect()
       throw failure
     }
+  }
+
+  /** Asks until the node has answered with what was asked for, and tells it more of who asks each time that it wants to know. */
+  private fun ask(
+    nodeHttpAddress: String,
+    path: String,
+    query: Map<String, String>,
+    headers: Map<String, String>,
+    request: NodeRequest,
+  ): HttpURLConnection {
+    var proof = access.first(nodeHttpAddress)
+    repeat(NodeAccess.MAX_TRIES) {
+      val user = proof.userName?.let { mapOf("user.name" to it) }.orEmpty()
+      val connection = open(nodeHttpAddress, path, query + user, request)
+      (headers + proof.headers).forEach { (name, value) -> connection.setRequestProperty(name, value) }
+      val status = connection.responseCode
+      if (status == HttpURLConnection.HTTP_OK) {
+        access.accepted(nodeHttpAddress, proof, connection)
+        return connection
+      }
+      val said = connection.errorStream?.use { it.readNBytesOfText() }.orEmpty()
+      val challenges = if (status in REFUSALS) connection.fields("WWW-Authenticate") else emptyList()
+      proof = access.next(nodeHttpAddress, proof, challenges) ?: throw failure(status, said)
+    }
+    throw IOException("the node wants to know ever more of who asks")
   }
 
   private fun open(
@@ -98,8 +116,7 @@ class NodeLogClient(
   ): HttpURLConnection {
     val tls = tls
     val scheme = if (tls == null) "http" else "https"
-    val user = if (userName == null) emptyMap() else mapOf("user.name" to userName)
-    val parameters = (query + user).entries.joinToString("&", "?") { "${it.key}=${encoded(it.value)}" }.removeSuffix("?")
+    val parameters = query.entries.joinToString("&", "?") { "${it.key}=${encoded(it.value)}" }.removeSuffix("?")
     val url = URL("$scheme://$nodeHttpAddress/ws/v1/node/$path$parameters")
     val connection = url.openConnection(Proxy.NO_PROXY) as HttpURLConnection
     if (tls != null && connection is HttpsURLConnection) {
@@ -115,16 +132,15 @@ class NodeLogClient(
     return connection
   }
 
-  private fun HttpURLConnection.checked(): InputStream {
-    val status = responseCode
-    if (status == HttpURLConnection.HTTP_OK) return inputStream
-    val said = errorStream?.use { it.readNBytesOfText() }.orEmpty()
-    throw when (status) {
+  private fun failure(
+    status: Int,
+    said: String,
+  ): IOException =
+    when (status) {
       HttpURLConnection.HTTP_NOT_FOUND -> LogMissingException("Unknown container" in said, firstSentence(said))
       in REDIRECTS -> LogMissingException(true, "the node refers to another server for it")
       else -> IOException("the node answered HTTP $status${if (said.isEmpty()) "" else ": " + firstSentence(said)}")
     }
-  }
 
   private fun readLength(stream: InputStream): Long {
     var length: Long? = null
@@ -149,6 +165,9 @@ class NodeLogClient(
     /** As long as an answer may be for its connection to be used again. */
     private const val MAX_KEPT_BYTES = 64L * 1024
     private val REDIRECTS = 300..399
+
+    /** Hadoop has said either where it wanted to know more of who asks. */
+    private val REFUSALS = setOf(HttpURLConnection.HTTP_UNAUTHORIZED, HttpURLConnection.HTTP_FORBIDDEN)
   }
 }
 
@@ -175,12 +194,16 @@ class NodeRequest {
  * The bytes of a log file from [startBytes] to [lengthBytes], its length when it was opened.
  *
  * What the node sends after them is not part of the file.
+ *
+ * @param cut ends the call by which they come
+ * @param hasTrailer whether something of the node's own comes after them
  */
 class LogContent internal constructor(
   private val stream: InputStream,
-  private val connection: HttpURLConnection,
+  private val cut: () -> Unit,
   val lengthBytes: Long,
   contentBytes: Long,
+  private val hasTrailer: Boolean = true,
 ) : Closeable {
   val startBytes: Long = lengthBytes - contentBytes
   private var remaining = contentBytes
@@ -216,10 +239,10 @@ class LogContent internal constructor(
         if (more < 0) throw EOFException("the node ended its answer ${remaining - count} bytes early")
         count += more
       }
-    } catch (cut: IOException) {
+    } catch (broken: IOException) {
       // What came is sent all the same: otherwise a node that always cuts early would never be read to the end.
-      if (count == 0) throw cut
-      failure = cut
+      if (count == 0) throw broken
+      failure = broken
     }
     return count
   }
@@ -236,7 +259,7 @@ class LogContent internal constructor(
   override fun close() {
     try {
       // A short rest is read, for the connection can then be used again.
-      if (remaining == 0L) {
+      if (remaining == 0L && hasTrailer) {
         val rest = ByteArray(MAX_REST_BYTES)
         var length = 0
         while (length < rest.size) {
@@ -254,7 +277,7 @@ class LogContent internal constructor(
     ) {
       // Every byte of the file has been read: what goes wrong after that is of no interest.
     }
-    connection.disconnect()
+    cut()
   }
 
   private companion object {

@@ -22,6 +22,9 @@ object Secrets {
   const val CONTAINER_KEY = "knit.container.key"
   const val TOKEN_KEY = "knit.token.key"
 
+  /** Of the principal that the submission names, with which new tokens are fetched before the old ones end. None where there is none. */
+  const val KEYTAB = "knit.keytab"
+
   /** What a container runs, in the form that its launch command looks for: the only one that each container has too, its own. */
   const val LAUNCH = "knit.launch"
 
@@ -84,7 +87,7 @@ private fun Credentials.without(vararg kinds: Text): Credentials {
  *
  * `getTokenMap` is not in Hadoop 2, so they are read from what [Credentials] write.
  */
-private fun Credentials.tokensByAlias(): Map<Text, Token<TokenIdentifier>> {
+internal fun Credentials.tokensByAlias(): Map<Text, Token<TokenIdentifier>> {
   val written = DataOutputBuffer().also(::write)
   val input = DataInputStream(written.data.inputStream(0, written.length))
   return List(WritableUtils.readVInt(input)) {

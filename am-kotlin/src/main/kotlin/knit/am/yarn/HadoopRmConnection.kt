@@ -1,5 +1,6 @@
 package knit.am.yarn
 
+import knit.am.security.RM_TOKEN_KIND
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.io.Text
 import org.apache.hadoop.security.UserGroupInformation
@@ -18,12 +19,16 @@ import org.apache.hadoop.yarn.api.records.Token as YarnToken
 /** The RM by Hadoop's own proxy, which finds the active one of a pair and tries again where it does not answer. */
 internal class HadoopRmConnection(
   nodeConfiguration: Configuration,
+  private val isSecurityEnabled: () -> Boolean = UserGroupInformation::isSecurityEnabled,
 ) : RmConnection {
   private val configuration = quickToReturn(nodeConfiguration)
 
   override val protocol: ApplicationMasterProtocol = ClientRMProxy.createRMProxy(configuration, ApplicationMasterProtocol::class.java)
 
   override val namesHavePorts = configuration.getBoolean(NAMES_HAVE_PORTS, false)
+
+  override val isClient: Boolean
+    get() = !isSecurityEnabled() || UserGroupInformation.getCurrentUser().tokens.any { it.kind == RM_TOKEN_KIND }
 
   private val yarn: YarnClient by lazy {
     YarnClient.createYarnClient().apply {

@@ -1,5 +1,6 @@
 package knit.am.yarn
 
+import knit.am.security.HeldTokens
 import knit.am.security.Secrets
 import knit.am.security.serialized
 import org.apache.hadoop.io.Text
@@ -10,15 +11,16 @@ import org.apache.hadoop.yarn.api.records.ContainerLaunchContext
 /**
  * Makes what a NodeManager is given to start a container.
  *
- * @param credentials for every container: the user's tokens, and nothing of the Application Master's own
+ * @param tokens of which each container is given those that are held when it is launched
  * @param acls who may see its logs beside the user
  */
 internal class LaunchContexts(
-  private val credentials: Credentials,
+  private val tokens: HeldTokens,
   private val acls: Map<ApplicationAccessType, String> = emptyMap(),
 ) {
-  fun of(spec: LaunchSpec): ContainerLaunchContext =
-    ContainerLaunchContext.newInstance(
+  fun of(spec: LaunchSpec): ContainerLaunchContext {
+    val credentials = tokens.forPrograms(spec.withRmToken)
+    return ContainerLaunchContext.newInstance(
       spec.distinctResources().mapValues { it.value.toYarn() },
       emptyMap(),
       listOf(LAUNCH_COMMAND),
@@ -26,4 +28,5 @@ internal class LaunchContexts(
       Credentials(credentials).apply { addSecretKey(Text(Secrets.LAUNCH), launchSecret(spec.script())) }.serialized(),
       acls.ifEmpty { null },
     )
+  }
 }

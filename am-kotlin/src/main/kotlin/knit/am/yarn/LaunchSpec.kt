@@ -13,6 +13,8 @@ internal data class LaunchSpec(
   val pythonEnvironment: String? = null,
   /** What the program reaches the Application Master with, by the name of the file; none where it is not to. */
   val credentials: Map<String, String> = emptyMap(),
+  /** Whether it is given the RM's delegation token among its tokens. */
+  val withRmToken: Boolean = false,
 ) {
   /** As YARN is asked for them: it leaves an environment in a tar archive packed. */
   val localResources: Map<String, LocalResource> =

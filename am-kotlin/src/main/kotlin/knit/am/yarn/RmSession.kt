@@ -39,6 +39,9 @@ internal interface RmConnection {
   /** Whether the scheduler knows nodes by `host:port` instead of their hosts. */
   val namesHavePorts: Boolean
 
+  /** Whether there is anything to prove to the RM that the user asks: with Kerberos that takes one of its delegation tokens. */
+  val isClient: Boolean
+
   /** The nodes that run. */
   fun nodeReports(): List<NodeReport>
 
@@ -125,18 +128,26 @@ internal class RmSession(
   override suspend fun queue(name: String): QueueReport? =
     runInterruptible(dispatcher) { ifTold("queue") { connection.value.queueInfo(name)?.toDomain() } }
 
-  /** Null where the RM does not tell, also where there is nothing to prove who asks: with Kerberos that takes a token of its clients. */
+  /**
+   * Null where the RM does not tell. Where there is nothing to prove who asks it is not asked: Hadoop's client would try
+   * each RM again and again, with a stack trace each time.
+   */
   private fun <T : Any> ifTold(
     what: String,
     ask: () -> T?,
-  ): T? =
-    try {
+  ): T? {
+    if (!connection.value.isClient) {
+      log.info("Without a delegation token of the ResourceManager's it is not asked for this application's {}", what)
+      return null
+    }
+    return try {
       ask()
     } catch (failure: IOException) {
       val refused = generateSequence<Throwable>(failure) { it.cause }.firstOrNull { it is AccessControlException } ?: throw failure
       log.info("The ResourceManager does not tell this application of its {}: {}", what, refused.message)
       null
     }
+  }
 
   override suspend fun unregister(outcome: Outcome) =
     runInterruptible(dispatcher) {

@@ -77,7 +77,9 @@ class EveryCallTest {
       val guard = CallGuard({ 0 }, {})
       val services =
         listOf(
-          ApplicationGrpcService(SubmissionDocument.of(ApplicationSpec.getDefaultInstance().toByteArray()), loop, { emptyList() }, {}),
+          ApplicationGrpcService(SubmissionDocument.of(ApplicationSpec.getDefaultInstance().toByteArray()), loop, {
+            emptyList()
+          }, { emptyList() }, {}),
           ContainerGrpcService(loop),
           KeyValueGrpcService(loop),
           EventGrpcService(loop.snapshots, loop.changes),

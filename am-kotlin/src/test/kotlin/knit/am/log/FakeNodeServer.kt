@@ -50,6 +50,10 @@ class FakeNodeServer(
   @Volatile
   var isOfHadoop2 = false
 
+  /** Who may ask, where not everybody may: what a request is refused with (401 and these challenges), or null. */
+  @Volatile
+  var gate: (HttpExchange) -> List<String>? = { null }
+
   val address: String
     get() = "127.0.0.1:${server.address.port}"
 
@@ -67,6 +71,11 @@ class FakeNodeServer(
 
   private fun answer(exchange: HttpExchange) {
     requests += exchange.requestURI.toString()
+    gate(exchange)?.let { challenges ->
+      challenges.forEach { exchange.responseHeaders.add("WWW-Authenticate", it) }
+      exchange.sendResponseHeaders(401, -1)
+      return
+    }
     successor?.let {
       exchange.responseHeaders.add("Location", "http://$it${exchange.requestURI}")
       exchange.sendResponseHeaders(307, -1)

@@ -49,7 +49,7 @@ import kotlin.random.Random
 @Timeout(60)
 class LiveLogSourceTest {
   private val node = FakeNodeServer()
-  private val source = LiveLogSource(NodeLogClient(lazyOf(null), "ann", readTimeoutMillis = 5_000), Dispatchers.IO)
+  private val source = LiveLogSource(NodeLogClient(lazyOf(null), NodeAccess("ann"), readTimeoutMillis = 5_000), Dispatchers.IO)
   private val container =
     MutableStateFlow(
       Container(
@@ -353,7 +353,7 @@ class LiveLogSourceTest {
 
   @Test
   fun aNodeThatHangsUntilItIsGivenUpIsTheEndsReason() {
-    val impatient = LiveLogSource(NodeLogClient(lazyOf(null), "ann", readTimeoutMillis = 200), Dispatchers.IO)
+    val impatient = LiveLogSource(NodeLogClient(lazyOf(null), NodeAccess("ann"), readTimeoutMillis = 200), Dispatchers.IO)
     node.files["stdout"] = "some".toByteArray()
     val pieces =
       runBlocking(Dispatchers.IO) {

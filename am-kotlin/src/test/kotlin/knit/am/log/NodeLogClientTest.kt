@@ -26,7 +26,7 @@ class NodeLogClientTest {
   private val listening = ServerSocket(0, 10, InetAddress.getLoopbackAddress())
   private val requests = CopyOnWriteArrayList<List<String>>()
   private val sentBytes = AtomicLong()
-  private val client = NodeLogClient(lazyOf(null), null)
+  private val client = NodeLogClient(lazyOf(null), NodeAccess(null))
 
   /** What it answers with, and of how long a file that is. */
   @Volatile private var body = ByteArray(0)

@@ -40,7 +40,7 @@ class NodeTlsTest {
         .trustManager(resource(authority))
         .jdk()
         .socketFactory
-    return NodeLogClient(lazyOf(NodeTls(factory) { host, _ -> isHost(host) }), "ann")
+    return NodeLogClient(lazyOf(NodeTls(factory) { host, _ -> isHost(host) }), NodeAccess("ann"))
   }
 
   @Test
@@ -58,7 +58,7 @@ class NodeTlsTest {
   fun oneWhoseCertificateIsAnothersIsAskedForNothing() {
     assertThrows(SSLException::class.java) { client("other-ca.pem").list(node.address, container) }
     assertThrows(IOException::class.java) { client { false }.list(node.address, container) }
-    assertThrows(IOException::class.java) { NodeLogClient(lazyOf(null), "ann").list(node.address, container) }
+    assertThrows(IOException::class.java) { NodeLogClient(lazyOf(null), NodeAccess("ann")).list(node.address, container) }
     assertEquals(emptyList<String>(), node.requests)
   }
 }

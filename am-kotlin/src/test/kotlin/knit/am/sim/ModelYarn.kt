@@ -85,6 +85,8 @@ internal class ModelYarn(
   private val countsVcores: Boolean,
 ) : RmConnection,
   ApplicationMasterProtocol {
+  override val isClient = true
+
   private class Row(
     val size: Resource,
     var count: Int,

@@ -278,6 +278,8 @@ internal class FakeYarn :
 
   override fun queueInfo(name: String): QueueInfo? = null
 
+  override var isClient = true
+
   override fun useToken(token: Token) {
     tokens += token.text
   }

@@ -9,6 +9,7 @@ import knit.am.core.PlaceKey
 import knit.am.core.Resource
 import knit.am.core.lease
 import knit.am.core.problemInLaunch
+import knit.am.security.HeldTokens
 import knit.am.security.serialized
 import org.apache.hadoop.conf.Configuration
 import org.apache.hadoop.io.Text
@@ -53,7 +54,7 @@ class LaunchSpecTest {
     environment: Map<String, String> = emptyMap(),
   ): Ran {
     val logs = Files.createDirectories(directory.resolve("logs"))
-    val context = LaunchContexts(credentials).of(spec)
+    val context = LaunchContexts(HeldTokens(credentials)).of(spec)
     assertEquals(emptyMap<String, String>(), context.environment, "launch_container.sh holds nothing of it")
     tokens.writeBytes(ByteArray(context.tokens.remaining()).also { context.tokens.duplicate().get(it) })
     val command = context.commands.single().replace("<LOG_DIR>", logs.toString())
@@ -276,10 +277,10 @@ class LaunchSpecTest {
   @Test
   fun whoMaySeeLogsIsToldWithEachContainerInHadoopsForm() {
     val spec = spec("true")
-    assertNull(LaunchContexts(credentials).of(spec).applicationACLs?.ifEmpty { null })
+    assertNull(LaunchContexts(HeldTokens(credentials)).of(spec).applicationACLs?.ifEmpty { null })
     val acls = AccessControl(listOf("ann", "bob"), listOf("staff"), emptyList(), listOf("ops")).toYarn()
     assertEquals(mapOf(ApplicationAccessType.VIEW_APP to "ann,bob staff", ApplicationAccessType.MODIFY_APP to " ops"), acls)
-    assertEquals(acls, LaunchContexts(credentials, acls).of(spec).applicationACLs)
+    assertEquals(acls, LaunchContexts(HeldTokens(credentials), acls).of(spec).applicationACLs)
     assertEquals("*", AccessControl(viewUsers = listOf("ann", "*")).toYarn()[ApplicationAccessType.VIEW_APP])
     assertEquals(emptyMap<ApplicationAccessType, String>(), AccessControl.OWNER_ONLY.toYarn())
   }

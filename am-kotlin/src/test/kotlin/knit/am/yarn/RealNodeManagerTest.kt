@@ -3,6 +3,7 @@ package knit.am.yarn
 import knit.am.core.Lease
 import knit.am.core.LocalResource
 import knit.am.core.SMALL
+import knit.am.security.HeldTokens
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.awaitAll
@@ -35,7 +36,7 @@ class RealNodeManagerTest {
   private val leases = Leases()
   private val node = FakeNode()
   private val manager =
-    RealNodeManager(leases, LaunchContexts(Credentials()), Dispatchers.IO, NodeConnections(node))
+    RealNodeManager(leases, LaunchContexts(HeldTokens(Credentials())), Dispatchers.IO, NodeConnections(node))
   private val spec = LaunchSpec("true", emptyMap(), emptyMap())
 
   private fun token(password: String = "p") = Token.newInstance(ByteArray(0), "NMToken", password.toByteArray(), "service")

@@ -332,6 +332,33 @@ class RmSessionTest {
     }
 
   @Test
+  fun withoutATokenOfItsClientsTheRmIsAskedNothingThatOnlyTheyAreTold() =
+    runTest {
+      val session = registered()
+      yarn.isClient = false
+      yarn.reportFailure = IOException("it was asked")
+      assertEquals(null, session.nodes())
+      assertEquals(null, session.queue("default"))
+      yarn.isClient = true
+      assertThrows<IOException> { session.nodes() }
+    }
+
+  @Test
+  fun anRmThatTakesOverGoesOnWithTheTokensThatTheOtherHadRolled() =
+    runTest {
+      val session = registered()
+      yarn.nextAmToken = token("of the first")
+      yarn.nextNodeTokens = listOf(NMToken.newInstance(NodeId.newInstance("n1", 8041), token("of the first")))
+      session.allocate(demand())
+      yarn.restart()
+      yarn.nextAmToken = token("of the second")
+      yarn.nextNodeTokens = listOf(NMToken.newInstance(NodeId.newInstance("n2", 8041), token("of the second")))
+      session.allocate(demand())
+      assertEquals(listOf("of the first", "of the second"), yarn.tokens)
+      assertEquals(mapOf("n1:8041" to "of the first", "n2:8041" to "of the second"), yarn.nodeTokens)
+    }
+
+  @Test
   fun whoMayNotAskForNodesIsToldNothingAndAsksNoMore() =
     runTest {
       val session = registered()

@@ -1,0 +1,93 @@
+package knit.am.security
+
+import org.apache.hadoop.hdfs.security.token.delegation.DelegationTokenIdentifier
+import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.Credentials
+import org.apache.hadoop.security.token.Token
+import org.apache.hadoop.security.token.TokenIdentifier
+import org.apache.hadoop.yarn.security.client.RMDelegationTokenIdentifier
+import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertTrue
+import org.junit.jupiter.api.Test
+import java.time.Instant
+
+class HeldTokensTest {
+  private val identifier =
+    DelegationTokenIdentifier(Text("ann"), Text("rm"), Text("")).apply {
+      issueDate = 1_000
+      maxDate = 9_000
+    }
+
+  private fun token(
+    kind: String,
+    service: String,
+    password: String = "secret",
+    identifier: ByteArray = byteArrayOf(1),
+  ) = Token<TokenIdentifier>(identifier, password.toByteArray(), Text(kind), Text(service))
+
+  private val own =
+    Credentials().apply {
+      addToken(Text("am"), token("YARN_AM_RM_TOKEN", "rm:8030"))
+      addToken(Text("of the client"), token(HDFS, "ha-hdfs:ns", identifier = identifier.bytes))
+      addToken(Text("rm"), token(RM, "rm:8032", identifier = RMDelegationTokenIdentifier(Text("ann"), Text("rm"), Text("")).bytes))
+      addToken(Text("other"), token("OTHER", "other:1"))
+      addSecretKey(Text(Secrets.KEYTAB), "keytab".toByteArray())
+    }
+
+  private fun Credentials.passwords() = tokensByAlias().map { (alias, token) -> alias.toString() to String(token.password) }.toMap()
+
+  @Test
+  fun theRmsTokenReachesOnlyWhoAsksForIt() {
+    val held = HeldTokens(own)
+    assertEquals(setOf("of the client", "other"), held.forPrograms(withRmToken = false).passwords().keys)
+    val asking = held.forPrograms(withRmToken = true)
+    assertEquals(setOf("of the client", "other", "rm"), asking.passwords().keys)
+    assertEquals(emptyList<Text>(), asking.allSecretKeys)
+    assertTrue(held.hasRmToken)
+    assertFalse(HeldTokens(Credentials()).hasRmToken)
+  }
+
+  @Test
+  fun newOnesTakeThePlaceOfThoseForTheSameServiceWhateverTheirNames() {
+    val held = HeldTokens(own)
+    val before = held.forPrograms(withRmToken = true)
+    val named = held.replace(Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "new")) })
+    val expected = mapOf("of the client" to "new", "ha-hdfs:ns" to "new")
+    assertEquals(expected, named.passwords())
+    assertEquals(expected + mapOf("other" to "secret", "rm" to "secret"), held.forPrograms(withRmToken = true).passwords())
+    assertEquals("secret", before.passwords()["of the client"], "what was handed out is not changed")
+  }
+
+  @Test
+  fun whatIsKnownOfEachIsToldAndNothingThatProvesIt() {
+    val told = HeldTokens(own).described()
+    val hdfs = TokenDescription(HDFS, "ha-hdfs:ns", Instant.ofEpochMilli(1_000), Instant.ofEpochMilli(9_000), "rm", isReplaced = false)
+    assertEquals(hdfs, told.first())
+    assertEquals(listOf(HDFS, "OTHER", RM), told.map { it.kind }, "the Application Master's own is none of the user's")
+    assertEquals(TokenDescription("OTHER", "other:1", null, null, "", isReplaced = false), told[1])
+  }
+
+  @Test
+  fun withAKeytabItIsToldWhichAreReplaced() {
+    val held = HeldTokens(own, isReplacing = true)
+    assertEquals(mapOf(HDFS to true, "OTHER" to false, RM to true), held.described().associate { it.kind to it.isReplaced })
+    held.replace(Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "new")) })
+    assertEquals(
+      mapOf(HDFS to true, "OTHER" to false, RM to false),
+      held.described().associate { it.kind to it.isReplaced },
+      "the ResourceManager's was not to be had",
+    )
+  }
+
+  @Test
+  fun ofVeryManyOnlySoManyAreTold() {
+    val many = Credentials().apply { repeat(HeldTokens.MAX_TOLD + 1) { addToken(Text("$it"), token("OTHER", "other:$it")) } }
+    assertEquals(HeldTokens.MAX_TOLD, HeldTokens(many).described().size)
+  }
+
+  private companion object {
+    const val HDFS = "HDFS_DELEGATION_TOKEN"
+    const val RM = "RM_DELEGATION_TOKEN"
+  }
+}

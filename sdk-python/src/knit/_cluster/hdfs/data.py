@@ -1,0 +1,178 @@
+"""A file's contents, where only the way to find its DataNode differs."""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator
+from datetime import timedelta
+
+from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.hdfs.transfer import DataNodes, Progress, Readable, bytes_left, read_on
+from knit._values.deadlines import Deadline
+from knit.exceptions import ClusterFileNotFoundError
+
+
+class FileData(ABC):
+    """
+    Reading and writing, by the web servers of DataNodes.
+
+    Args:
+        data_nodes: What speaks to them.
+        timeout: For each call that is given none: for data, the time in which nothing moves.
+    """
+
+    def __init__(self, data_nodes: DataNodes, timeout: timedelta) -> None:
+        self._data_nodes = data_nodes
+        self.timeout = timeout
+
+    @abstractmethod
+    def status(self, path: str, *, timeout: timedelta | None = None) -> FileStatus:
+        """
+        What there is at a path.
+
+        Raises:
+            ClusterFileNotFoundError: Nothing.
+        """
+
+    @abstractmethod
+    def _where_to_write(
+        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+    ) -> str:
+        """The address that takes a file's contents."""
+
+    @abstractmethod
+    def _where_to_read(
+        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+    ) -> str | None:
+        """The address that gives a file's contents; None where there are none from there on."""
+
+    def find(self, path: str, *, timeout: timedelta | None = None) -> FileStatus | None:
+        """What there is at a path; None if nothing."""
+        try:
+            return self.status(path, timeout=timeout)
+        except ClusterFileNotFoundError:
+            return None
+
+    def create(
+        self,
+        path: str,
+        data: bytes | Readable,
+        *,
+        size_bytes: int | None = None,
+        permission: str = "644",
+        overwrite: bool = False,
+        progress: Progress | None = None,
+        timeout: timedelta | None = None,
+    ) -> None:
+        """
+        Writes a file, and the directories above it.
+
+        Args:
+            path: Where.
+            data: What: bytes, or a binary file, which is read from where it stands.
+            size_bytes: How much of it. Default: to its end, which a pipe does not have.
+            permission: Octal.
+            overwrite: Whether to replace a file that is there.
+            progress: Told of bytes as they leave.
+            timeout: In which nothing moves.
+
+        Raises:
+            SpecError: The data ends before it should, or cannot be read.
+            ClusterFileExistsError: There is one, and it is not to be replaced.
+            ClusterUnreachableError: The DataNode cannot be reached from here.
+            ClusterError: Anything else; what was written so far may be left behind.
+        """
+        what = f"Writing {path}"
+        stream = io.BytesIO(data) if isinstance(data, bytes) else data
+        if size_bytes is None:
+            if not isinstance(stream, io.IOBase):
+                raise ValueError("size_bytes is needed for what is not a file")
+            size_bytes = bytes_left(stream)
+        location = self._where_to_write(path, permission, overwrite, what, self._deadline(timeout))
+        self._data_nodes.write(
+            location,
+            stream,
+            size_bytes,
+            what=what,
+            progress=progress,
+            timeout=self.timeout if timeout is None else timeout,
+        )
+
+    def read(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> bytes:
+        """
+        Reads a file, or a part of it, into memory.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+        """
+        return b"".join(
+            self.open(path, offset_bytes=offset_bytes, length_bytes=length_bytes, timeout=timeout)
+        )
+
+    def open(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int | None = None,
+        timeout: timedelta | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Reads a file, or a part of it, as it arrives.
+
+        Nothing is asked before the first chunk is. Leaving early closes the connection.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+        """
+        return self._open(path, offset_bytes, length_bytes, timeout)
+
+    def _open(
+        self, path: str, offset_bytes: int, length_bytes: int | None, timeout: timedelta | None
+    ) -> Generator[bytes, None, None]:
+        what = f"Reading {path}"
+        deadline = self._deadline(timeout)
+        location = self._where_to_read(path, offset_bytes, length_bytes, what, deadline)
+        if location is not None:
+            yield from self._data_nodes.read(location, what=what, deadline=deadline)
+
+    def stream(
+        self,
+        path: str,
+        *,
+        offset_bytes: int = 0,
+        length_bytes: int,
+        timeout: timedelta | None = None,
+    ) -> Iterator[bytes]:
+        """
+        Reads a part of a file as it arrives, and goes on where it was after a broken connection.
+
+        What is not taken yet stays in the cluster, so a slow reader needs no more memory.
+
+        Args:
+            path: The file.
+            offset_bytes: Where to begin.
+            length_bytes: How much of it, which has to be there.
+            timeout: In which nothing moves.
+
+        Raises:
+            ClusterFileNotFoundError: There is none.
+            ClusterUnreachableError: It breaks again and again, without a byte in between.
+        """
+        return read_on(
+            lambda position, left: self._open(path, position, left, timeout),
+            offset_bytes,
+            length_bytes,
+            what=f"Reading {path}",
+        )
+
+    def _deadline(self, timeout: timedelta | None) -> Deadline:
+        return Deadline.of(timeout, default=self.timeout)

@@ -1,0 +1,197 @@
+"""
+The delegation tokens that a submission carries, where the cluster authenticates with Kerberos.
+
+YARN's ResourceManager renews each of them before it starts anything, and then for as long as the
+application lives; after its end it cancels them. So they are fetched for this submission alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import attrs
+
+from knit._cluster.cluster import Cluster
+from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY, is_on
+from knit._cluster.configuration.principals import renewer
+from knit._cluster.hdfs.key_provider import PROVIDER_PROPERTIES
+from knit._cluster.security.token_services import file_system_service, resource_manager_service
+from knit._cluster.security.tokens import (
+    HDFS_KIND,
+    RESOURCE_MANAGER_KIND,
+    MalformedTokenError,
+    Token,
+    TokenIdentifier,
+)
+from knit._values.file_systems import FileSystem
+from knit._values.spec import ApplicationSpec
+from knit.exceptions import ClusterError, ConfigurationError, KnitError, TokenUnavailableError
+
+_MOST_AT_ONCE = 8
+
+
+@attrs.frozen
+class WantedToken:
+    """One token that a submission is to carry."""
+
+    whose: str
+    """Of what, for messages: `the file system hdfs://ns`."""
+    fetch: Callable[[], Token] = attrs.field(repr=False)
+    file_system: FileSystem | None = None
+    """Which file system it is for, if for one that somebody named."""
+
+
+def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
+    """
+    Fetches the tokens for one submission; none without Kerberos.
+
+    Raises:
+        TokenUnavailableError: One of them cannot be had; it says whose, and the way out.
+        ConfigurationError: The cluster's configuration lacks what names a token.
+        KnitError: As the calls raise it.
+    """
+    if not cluster.config.kerberos:
+        return ()
+    wanted = list(_wanted(cluster, spec))
+    with ThreadPoolExecutor(
+        min(_MOST_AT_ONCE, len(wanted)), thread_name_prefix="knit-tokens"
+    ) as pool:
+        return tuple(pool.map(_fetched, wanted))
+
+
+def check_tokens(cluster: Cluster, spec: ApplicationSpec) -> None:
+    """
+    Checks that all tokens can be named, before anything is sent.
+
+    Raises:
+        ConfigurationError: The configuration lacks the renewer or an address.
+    """
+    config = cluster.config
+    if not config.kerberos:
+        return
+    renewer(config)
+    resource_manager_service(config)
+    for each in file_systems_of(config.default_fs, spec):
+        file_system_service(config, each.url)
+
+
+def file_systems_of(default_fs: str, spec: ApplicationSpec) -> list[FileSystem]:
+    """The file systems a specification names beside the default one: listed, and by its files."""
+    found = {each.authority: each for each in spec.file_systems}
+    sources = [file.source for service in spec.services.values() for file in service.files.values()]
+    environments = [service.python_environment for service in spec.services.values()]
+    if spec.driver is not None:
+        sources += [file.source for file in spec.driver.files.values()]
+        environments.append(spec.driver.python_environment)
+    for source in (*sources, *(each for each in environments if each)):
+        parts = urlsplit(source)
+        if parts.scheme == "hdfs" and parts.netloc:
+            found.setdefault(parts.netloc, FileSystem(f"hdfs://{parts.netloc}"))
+    return [each for each in found.values() if not is_on(default_fs, each.url)]
+
+
+def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
+    config = cluster.config
+    by_whom = renewer(config)
+    own = FileSystem(config.default_fs)
+    listed = {each.authority: each for each in spec.file_systems}
+    own = listed.get(own.authority, own)
+    others = file_systems_of(own.url, spec)
+    for each in (own, *others):
+        yield WantedToken(
+            f"the file system {each.url}",
+            _of_file_system(cluster, each, "" if each.without_renewer else by_whom),
+            None if each is own else each,
+        )
+    yield WantedToken("the ResourceManager", lambda: _of_resource_manager(cluster, by_whom))
+    for uri in _key_providers(cluster, (own, *others)):
+        server = cluster.key_management_server(uri)
+        yield WantedToken(
+            f"the key management server {uri}",
+            lambda server=server: server.delegation_token(by_whom),  # type: ignore[misc]
+        )
+
+
+def _of_file_system(cluster: Cluster, fs: FileSystem, by_whom: str) -> Callable[[], Token]:
+    def fetch() -> Token:
+        token = cluster.file_system(fs.url).delegation_token(by_whom)
+        by_gateway = fs.url == cluster.config.default_fs and cluster.config.get(
+            WEBHDFS_URL_PROPERTY
+        )
+        if by_gateway and not token.service:
+            # HttpFS issues tokens of its own, which look like the NameNode's and name no service.
+            token = _of_name_node(cluster, fs, by_whom)
+        return token.replace(kind=HDFS_KIND, service=_service(cluster, fs.url, token))
+
+    return fetch
+
+
+def _of_name_node(cluster: Cluster, fs: FileSystem, by_whom: str) -> Token:
+    """By the NameNode itself, past the gateway that the configuration names."""
+    try:
+        return cluster.file_system(fs.url, past_gateway=True).delegation_token(by_whom)
+    except KnitError as error:
+        gateway = cluster.config.get(WEBHDFS_URL_PROPERTY)
+        raise TokenUnavailableError(
+            f"Containers need a delegation token of the NameNode of {fs.url}. {gateway} is HttpFS, "
+            f"whose own are good for HttpFS alone, and the NameNode gave none ({error}). Make the "
+            "NameNode reachable from here, by RPC (dfs.namenode.rpc-address) or by its web server "
+            "(dfs.namenode.https-address), as in the cluster's hdfs-site.xml."
+        ) from error
+
+
+def _service(cluster: Cluster, url: str, token: Token) -> str:
+    try:
+        return file_system_service(cluster.config, url)
+    except ConfigurationError:
+        # A gateway may lead to what has no name here; the NameNode knows its own address.
+        if token.service:
+            return token.service
+        raise
+
+
+def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
+    token = cluster.resource_manager.delegation_token(by_whom)
+    return token.replace(
+        kind=RESOURCE_MANAGER_KIND, service=resource_manager_service(cluster.config)
+    )
+
+
+def _key_providers(cluster: Cluster, file_systems: tuple[FileSystem, ...]) -> list[str]:
+    """The key providers of the configuration, else those that the file systems name."""
+    said = [cluster.config.get(name) for name in PROVIDER_PROPERTIES]
+    found = [uri for uri in said if uri and uri.startswith("kms://")]
+    for each in file_systems:
+        if found and each is file_systems[0]:
+            continue  # as Hadoop does, which asks only where nothing is configured
+        uri = cluster.file_system(each.url).key_provider()
+        if uri and uri.startswith("kms://"):
+            found.append(uri)
+    return list(dict.fromkeys(found))
+
+
+def _fetched(wanted: WantedToken) -> Token:
+    try:
+        return wanted.fetch()
+    except ClusterError as error:
+        if wanted.file_system is None:
+            raise
+        raise TokenUnavailableError(
+            f"The application is to have a delegation token for {wanted.whose}, which it names, "
+            f"and that gave none: {error}"
+        ) from error
+
+
+def ends_of(tokens: tuple[Token, ...]) -> Mapping[Token, TokenIdentifier]:
+    """What those tokens say of themselves whose form is known."""
+    found = {}
+    for token in tokens:
+        try:
+            identifier = TokenIdentifier.of(token)
+        except MalformedTokenError:
+            continue
+        if identifier is not None:
+            found[token] = identifier
+    return found

@@ -52,7 +52,13 @@ KINDS: Mapping[str, Kind] = {
     PLAIN: Kind(["test_*.py"], nodes=2),
     # Kerberos and TLS everywhere, two of each master: the strictest there is.
     "secure-ha": Kind(
-        ["secure/test_gssapi.py", "secure/test_tokens.py", "secure/test_killed_daemons.py"],
+        [
+            "secure/test_gssapi.py",
+            "secure/test_kerberos.py",
+            "secure/test_short_path.py",
+            "secure/test_tokens.py",
+            "secure/test_killed_daemons.py",
+        ],
         nodes=2,
         settings={"security": Security(), "is_ha": True},
     ),
@@ -63,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Kerberos for RPC alone, and servers that offer every protection.
     "secure-web-default": Kind(
-        ["secure/test_web_default.py", "secure/test_tokens.py"],
+        ["secure/test_web_default.py", "secure/test_kerberos.py", "secure/test_tokens.py"],
         settings={
             "security": Security(
                 web=Web.DEFAULT,

@@ -14,16 +14,16 @@ MODELS = """
     Access AccessControl AggregatedLogs AllocationPolicy Application ApplicationDescription
     ApplicationOutcome ApplicationReport ApplicationSpec ApplicationState ApplicationStatus
     AttemptPolicy BackOff BudgetAccount CheckResult Client ClientGrant ClusterConfig Container
-    ContainerExit ContainerLogs ContainerRef ContainerState DependencyCondition Driver Endpoint
-    Event EventKind ExitReason FailurePolicy File FinalStatus HttpCheck KeyChange KeyValue
-    KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine LogStream
-    NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult PackingProgress
-    Placement Position Probe QueuePartition QueueReport QueueState RUNNING_ENVIRONMENT Readiness
-    ReasonSource ResourceAmount Resources RestartBudget RestartScope Role ScaleDownOrder Scaled
-    SchedulerType Service ServiceCondition ServiceStatus ServiceUpdate Snapshot Spread
-    StagingProgress TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState Visibility
-    WaitingCause WaitingReason Watch YarnState create_env pack_environment
-    Current CurrentContainer connect current
+    ContainerExit ContainerLogs ContainerRef ContainerState DelegationTokenInfo DependencyCondition
+    Driver Endpoint Event EventKind ExitReason FailurePolicy File FileSystem FinalStatus HttpCheck
+    KeyChange KeyValue KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine
+    LogStream NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult
+    PackingProgress Placement Position Probe QueuePartition QueueReport QueueState
+    RUNNING_ENVIRONMENT Readiness ReasonSource ResourceAmount Resources RestartBudget RestartScope
+    Role ScaleDownOrder Scaled SchedulerType Service ServiceCondition ServiceStatus ServiceUpdate
+    Snapshot Spread StagingProgress TransactionResult UpdateFailurePolicy UpdatePolicy UpdateState
+    Visibility WaitingCause WaitingReason Watch YarnState create_env pack_environment Current
+    CurrentContainer connect current
 """.split()  # noqa: SIM905 - one a line would be a page
 ERRORS = """
     AccessDeniedError ApplicationError ApplicationFailedError ApplicationNotFoundError
@@ -38,8 +38,8 @@ ERRORS = """
     PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServerIdentityError ServiceNotFoundError SpecError StandbyError StoreLimitError
-    SubmissionError TicketExpiredError TicketMissingError WaitTimeoutError WebHdfsDisabledError
-    WrongPortError WrongStateError YARNException
+    SubmissionError TicketExpiredError TicketMissingError TokenUnavailableError WaitTimeoutError
+    WebHdfsDisabledError WrongPortError WrongStateError YARNException
 """.split()  # noqa: SIM905 - one a line would be a page
 
 

@@ -36,7 +36,7 @@ class Kind:
     """A kind of cluster."""
 
     modules: Sequence[str]
-    """Patterns of files, from this directory on."""
+    """Patterns of files, from this directory on, in the order in which they run."""
     nodes: int = 1
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What ``EmbeddedCluster`` is told."""
@@ -60,7 +60,7 @@ KINDS: Mapping[str, Kind] = {
             "secure/test_killed_daemons.py",
         ],
         nodes=2,
-        settings={"security": Security(), "is_ha": True},
+        settings={"security": Security(lifetimes=Lifetimes(key_roll=35)), "is_ha": True},
     ),
     # Kerberos and TLS, and nothing that lasts.
     "secure-lifetimes": Kind(
@@ -91,6 +91,16 @@ def kinds_of(module: Path) -> Sequence[str]:
         for name, kind in KINDS.items()
         if any(inner in map(_inner, HERE.glob(pattern)) for pattern in kind.modules)
     ]
+
+
+def place_of(module: Path, kind: str) -> int:
+    """Where in the order of a kind a file of tests runs; it is one of its files."""
+    inner = module.relative_to(HERE)
+    return next(
+        place
+        for place, pattern in enumerate(KINDS[kind].modules)
+        if inner in map(_inner, HERE.glob(pattern))
+    )
 
 
 def _inner(path: Path) -> Path:

@@ -11,7 +11,7 @@ import enum
 
 import pytest
 
-from integration.kinds import KINDS, PLAIN, kinds_of
+from integration.kinds import KINDS, PLAIN, kinds_of, place_of
 
 MARKERS = (
     "alone(reason): runs beside no other test: it floods the machine or takes nodes away",
@@ -88,14 +88,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if len(keep) < len(items):
         kept = set(keep)
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = sorted(keep, key=_rank)
+    items[:] = sorted(keep, key=lambda item: _rank(item, config.option.kind))
 
 
-def _rank(item: pytest.Item) -> tuple[bool, int]:
+def _rank(item: pytest.Item, kind: str) -> tuple[bool, int, int]:
     # Clusters of their own come and go before the one that all others use is started.
     shares = item.get_closest_marker("own_cluster") is None
     name = item.path.stem
-    return shares, LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    length = LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST)
+    return shares, place_of(item.path, kind), length
 
 
 def _fits(config: pytest.Config, item: pytest.Item) -> bool:

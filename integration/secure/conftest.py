@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 
+import attrs
 import knit
 import pytest
 
@@ -63,3 +65,40 @@ def module_applications(
     found = Applications(client, hdfs, gates=cluster.directory / "gates")
     yield found
     found.close()
+
+
+@attrs.frozen
+class Veteran:
+    """An application that has been there from the beginning, whatever the other tests did."""
+
+    app: knit.Application
+    lines: Mapping[str, list[int]]
+    """By container: the numbers of the lines that came live, kept up to date."""
+    failed: list[BaseException]
+    """Why the stream of lines broke, if it did."""
+
+
+@pytest.fixture(scope="session")
+def veteran(cluster: EmbeddedCluster, config: knit.ClusterConfig) -> Iterator[Veteran]:
+    """It counts, a line a quarter of a second, with a keytab so that it is heard live."""
+    count = 'n=0; while :; do n=$((n + 1)); echo "line $n"; sleep 0.25; done'
+    service = knit.Service(count, instances=2, resources=knit.Resources(memory="128 MiB"))
+    spec = knit.ApplicationSpec(
+        "veteran", {"worker": service}, keytab=str(cluster.keytab(cluster.user))
+    )
+    lines: dict[str, list[int]] = {}
+    failed: list[BaseException] = []
+
+    def read(app: knit.Application) -> None:
+        try:
+            for line in app.logs(follow=True, files=["stdout"]):
+                lines.setdefault(line.container_id, []).append(int(line.text.removeprefix("line ")))
+        except BaseException as error:
+            failed.append(error)
+
+    with knit.Client(config) as client, client.submit(spec) as app:
+        reader = threading.Thread(target=read, args=[app], daemon=True)
+        reader.start()
+        yield Veteran(app, lines, failed)
+        app.kill()
+        reader.join()

@@ -1,12 +1,18 @@
-"""Every daemon of a cluster with two of each master may die and come back."""
+"""
+Every daemon of a cluster with two of each master may die and come back.
+
+An application runs all the while, from the tests of other modules on, and outlives all of it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from knit import FinalStatus
 from knit._cluster.security.gssapi import Credentials, GssError, SecurityContext
 
 from integration.clusters.embedded import EmbeddedCluster
@@ -14,9 +20,12 @@ from integration.clusters.high_availability import ZOOKEEPER
 from integration.clusters.kdc import KDC
 from integration.clusters.site import DATA_NODE
 from integration.hdfs import Hdfs
+from integration.secure.conftest import Veteran
 from integration.waiting import wait_until
 
 PATIENCE = timedelta(minutes=2)
+
+pytestmark = pytest.mark.usefixtures("veteran")
 
 
 @pytest.fixture
@@ -125,3 +134,39 @@ def test_tickets_and_keytabs_outlive_the_kdc(
         assert context.step()
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{tmp_path / 'afterwards'}")
     assert Credentials.default().principal.startswith(f"{whole.user}@")
+
+
+def test_an_application_has_outlived_all_of_it(whole: EmbeddedCluster, veteran: Veteran) -> None:
+    """Both ResourceManagers have rolled the keys of its tokens, and every line is there, once."""
+    for kind in ("AMRMTokenSecretManager", "NMTokenSecretManagerInRM"):
+        for name in ("resourcemanager-1", "resourcemanager-2"):
+            wait_until(
+                lambda kind=kind, name=name: re.search(  # type: ignore[misc]
+                    rf"{kind}: Rolling master-key", whole.said(name)
+                ),
+                what=f"{name} has not rolled the key of its {kind}",
+                timeout=PATIENCE,
+            )
+    before = {key: len(numbers) for key, numbers in veteran.lines.items()}
+    (added,) = veteran.app.add_containers(1)
+    veteran.app.wait_until_ready("worker")
+    wait_until(
+        lambda: (
+            added.rank == 2
+            and len(veteran.lines) == 3
+            and all(len(numbers) > before.get(key, 0) for key, numbers in veteran.lines.items())
+        ),
+        what="not every container is heard live",
+        timeout=PATIENCE,
+        evidence=lambda: str((veteran.failed, before)),
+    )
+    assert veteran.failed == []
+    veteran.app.stop(final_status=FinalStatus.SUCCEEDED)
+    veteran.app.release()
+    assert veteran.app.wait(timeout=PATIENCE).final_status is FinalStatus.SUCCEEDED
+    logs = veteran.app.aggregated_logs(wait=PATIENCE)
+    assert logs.is_complete, logs.incomplete_reason
+    for key, numbers in veteran.lines.items():
+        collected = logs.containers[key].read("stdout").decode().split("\n")
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert collected[: len(numbers)] == [f"line {number}" for number in numbers]

@@ -31,6 +31,9 @@ from integration.hdfs import Hdfs
 
 INSTANCES = 2
 RANKS = range(INSTANCES + 1)
+
+# One more application, which is to be old when daemons are killed.
+pytestmark = pytest.mark.usefixtures("veteran")
 STOPPED = 1
 SAYS = "echo out of $KNIT_RANK; echo err of $KNIT_RANK >&2"
 

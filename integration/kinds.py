@@ -64,7 +64,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Kerberos and TLS, and nothing that lasts.
     "secure-lifetimes": Kind(
-        ["secure/test_long_applications.py", "secure/test_lifetimes.py"],
+        ["secure/test_lifetimes.py", "secure/test_long_applications.py"],
         settings={"security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True)},
     ),
     # Kerberos for RPC alone, and servers that offer every protection.

@@ -13,6 +13,8 @@ from integration import evidence
 from integration.applications import Applications
 from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
+from integration.secure import long
+from integration.secure.long import Both
 
 
 @pytest.fixture(scope="session")
@@ -102,3 +104,12 @@ def veteran(cluster: EmbeddedCluster, config: knit.ClusterConfig) -> Iterator[Ve
         yield Veteran(app, lines, failed)
         app.kill()
         reader.join()
+
+
+@pytest.fixture(scope="session")
+def started(
+    cluster: EmbeddedCluster, client: knit.Client, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Both]:
+    """Two applications that look at HDFS by their tokens all the time; see `long`."""
+    with long.started(cluster, client, tmp_path_factory.mktemp("long")) as both:
+        yield both

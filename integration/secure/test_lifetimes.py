@@ -19,6 +19,9 @@ from integration.waiting import wait_until
 
 PATIENCE = timedelta(minutes=2)
 
+# They are to be old when these tests are over, which wait for the same.
+pytestmark = pytest.mark.usefixtures("started")
+
 
 def test_a_ticket_is_as_short_as_it_is_said_to_be(
     cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

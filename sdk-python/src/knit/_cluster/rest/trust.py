@@ -27,7 +27,7 @@ class Trust:
     """What is trusted, and what is not though it was meant to be."""
 
     context: ssl.SSLContext | None = None
-    """None for what this machine trusts."""
+    """None where nobody speaks https."""
     problem: str = ""
     """
     Why the truststore is not used, and what to do, in sentences. It is told where a server turns
@@ -49,13 +49,13 @@ def trust_of(config: ClusterConfig) -> Trust:
     try:
         store = config.truststore
     except ConfigurationError as error:
-        return Trust(problem=f"ssl-client.xml is not used: {error.message} {_WAY_OUT}")
+        return Trust(_usual(), f"ssl-client.xml is not used: {error.message} {_WAY_OUT}")
     if store is None:
-        return Trust()
+        return Trust(_usual())
     try:
         return Trust(_context_with(_certificates(store)))
     except _UnusableError as error:
-        return Trust(problem=f"{error} {_WAY_OUT}")
+        return Trust(_usual(), f"{error} {_WAY_OUT}")
 
 
 def context_of(ca_file: str) -> ssl.SSLContext:
@@ -66,7 +66,7 @@ def context_of(ca_file: str) -> ssl.SSLContext:
         ConfigurationError: It cannot be read, or has none.
     """
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        return _as_strict_as_java(ssl.create_default_context(cafile=ca_file))
     except OSError as error:
         raise ConfigurationError(
             f"The authorities in {ca_file} ({CA_FILE_PROPERTY}) cannot be read: "
@@ -120,7 +120,7 @@ def _certificates(store: Truststore) -> list[bytes]:
 
 
 def _context_with(certificates: list[bytes]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = _usual()
     try:
         context.load_verify_locations(cadata=b"".join(certificates))
     except ssl.SSLError as error:
@@ -129,6 +129,22 @@ def _context_with(certificates: list[bytes]) -> ssl.SSLContext:
         ) from error
     # As Java: what stands there is trusted, also where it is no authority that signed itself.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def _usual() -> ssl.SSLContext:
+    """Trusts whom this machine does; `SSL_CERT_FILE` has its say."""
+    return _as_strict_as_java(ssl.create_default_context())
+
+
+def _as_strict_as_java(context: ssl.SSLContext) -> ssl.SSLContext:
+    """
+    Takes what Hadoop's own clients take.
+
+    From 3.13 on Python wants of certificates what keytool, with which clusters make theirs, leaves
+    out: an identifier of the authority's key, for one.
+    """
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 

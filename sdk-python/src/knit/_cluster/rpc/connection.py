@@ -6,10 +6,11 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+from urllib3.util import wait_for_read
 
 from knit._cluster.configuration.principals import ServerPrincipal
 from knit._cluster.rest.client import LARGEST_ANSWER_BYTES
@@ -36,6 +37,8 @@ _PIECE_BYTES = 1 << 20
 _READ_SECONDS = 3600.0
 """How long the reader waits before it looks again, which it need not: answers wake it."""
 _LARGEST_HANDSHAKE_BYTES = 1 << 20
+_LAST_WORDS_SECONDS = 0.5
+"""How long to wait for what a server has said that has closed the connection: it is on its way."""
 
 
 @attrs.frozen(kw_only=True)
@@ -107,6 +110,10 @@ class Connection:
         self._end: str | None = None
         self._cause: Exception | None = None
         """What was read that is no answer."""
+        self._refusal: Answer | None = None
+        """What the server said of the connection as a whole."""
+        self._is_read = threading.Event()
+        """Nothing more comes."""
         self._layer: Layer | None = None
         self._unwrapped = b""
         self._agreement = Agreement(method="SIMPLE")
@@ -148,7 +155,10 @@ class Connection:
             ClusterTimeoutError: No answer in time.
         """
         waiting = _Waiting()
+        self._look_whether_it_ended()
         with self._state:
+            if self._refusal is not None:
+                return self._refusal
             if self._end is not None:
                 cause = self._cause
                 unsent = (
@@ -157,7 +167,12 @@ class Connection:
                 raise problems.UnsentError(unsent)
             self._waiting[call_id] = waiting
         try:
-            self._send_call(frame, what, deadline)
+            try:
+                self._send_call(frame, what, deadline)
+            except problems.UnsentError:
+                if self._refusal is None:
+                    raise
+                return self._refusal
             if not waiting.done.wait(_seconds(deadline)):
                 raise self._too_late(what, deadline)
         finally:
@@ -218,7 +233,11 @@ class Connection:
                 )
                 mechanism = self._agreement.mechanism
                 self._layer = None if mechanism is None else mechanism.layer
-            send(self._wrapped(self._context(identity)))
+            try:
+                send(self._wrapped(self._context(identity)))
+            except OSError:
+                self._raise_last_words(receive)
+                raise
         except TimeoutError as error:
             raise problems.too_late(
                 endpoint.place, what, endpoint.daemon, deadline.total
@@ -231,6 +250,34 @@ class Connection:
             raise problems.no_trust(error.sentence, endpoint.place, what) from error
         except (_NotRpcError, _TooLargeError, MalformedError, _decode_error()) as error:
             raise self._nonsense(error, what) from error
+
+    @staticmethod
+    def _raise_last_words(receive: Callable[[], Any]) -> None:
+        """Raises what the server said before it closed the connection, if it said anything."""
+        try:
+            receive()
+        except OSError as error:
+            if isinstance(error, ClusterError):
+                raise
+
+    def _look_whether_it_ended(self) -> None:
+        """
+        Takes note of an end that has come while nobody waited for anything.
+
+        Else what is sent next would be lost without anybody knowing whether it was done.
+        """
+        with self._state:
+            if self._waiting or self._end is not None:
+                return
+        try:
+            is_over = wait_for_read(self._socket, timeout=0) and not self._socket.recv(
+                1, socket.MSG_PEEK
+            )
+        except (OSError, ValueError):  # the reader has just closed it
+            is_over = True
+        if is_over:
+            self._is_read.wait(_LAST_WORDS_SECONDS)
+            self._finish("the other end closed it")
 
     def _context(self, identity: Identity) -> bytes:
         """Whose calls these are. Who has proved it claims no name beside it."""
@@ -263,6 +310,8 @@ class Connection:
                 endpoint.place, what, endpoint.daemon, deadline.total
             ) from error
         except Exception as error:
+            # The server may have said why before it closed the connection.
+            self._is_read.wait(_LAST_WORDS_SECONDS)
             self._finish(f"a call could not be sent: {error}")
             raise problems.UnsentError(self._lost(str(error), what)) from error
         except BaseException:
@@ -300,10 +349,12 @@ class Connection:
             why = str(error) or type(error).__name__
             self._cause = error
         finally:
+            self._is_read.set()
             self._finish(why)
 
     def _refuse(self, answer: Answer) -> None:
         with self._state:
+            self._refusal = answer
             waiting = list(self._waiting.values())
         for one in waiting:
             one.answer = answer

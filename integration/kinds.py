@@ -69,7 +69,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Kerberos for RPC alone, and servers that offer every protection.
     "secure-web-default": Kind(
-        ["secure/test_web_default.py", "secure/test_kerberos.py", "secure/test_tokens.py"],
+        [
+            "secure/test_web_default.py",
+            "secure/test_kerberos.py",
+            "secure/test_tokens.py",
+            "secure/test_rpc.py",
+        ],
         settings={
             "security": Security(
                 web=Web.DEFAULT,
@@ -77,6 +82,11 @@ KINDS: Mapping[str, Kind] = {
                 rpc_protection="authentication,integrity,privacy",
             )
         },
+    ),
+    # Kerberos for RPC, and web servers that believe every name, but give no tokens.
+    "secure-web-simple": Kind(
+        ["secure/test_rpc.py"],
+        settings={"security": Security(web=Web.SIMPLE, is_https=False)},
     ),
     # MIT's KDC, hosts with names of their own, tickets that are renewed, clocks that go wrong.
     DOCKER_SECURE: Kind(["secure_docker/test_*.py"], is_docker=True),

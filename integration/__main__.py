@@ -4,7 +4,7 @@ Runs the suite: what may run at once by several workers on one cluster, then the
     python -m integration [--cluster=embedded|docker|external] [--kind=KIND] [ARGUMENTS...]
 
 On embedded clusters that is done on a plain one, and then the tests of every other kind on one of
-that kind (``integration/kinds.py``).
+that kind (``integration/kinds.py``), two kinds at a time.
 
 The arguments are pytest's. Those that select tests (``-k``, ``-m``, a name) make it one ordinary
 run, on the one kind that is named.
@@ -15,7 +15,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO
 
 import pytest
 
@@ -24,6 +27,8 @@ from integration.parts import Part
 
 # The suite waits more than it works: three workers keep two cores busy, more wait for memory.
 WORKERS = 3
+# Likewise: they wait for what expires, and for daemons that were killed.
+KINDS_AT_A_TIME = 2
 
 _SELECTS = re.compile(r"-[km]|--(lf|ff|last-failed|part|collect-only|co)\b|.*\btest_")
 
@@ -42,17 +47,18 @@ def main(arguments: Sequence[str]) -> int:
         runs += [[f"--kind={DOCKER_SECURE}"]]
         if kind:
             runs = [runs[kind != PLAIN]]
+    elif kind:
+        runs = plain if kind == PLAIN else [[]]
     else:
-        runs = [
-            run
-            for each in ([kind] if kind else [k for k, v in KINDS.items() if not v.is_docker])
-            for run in ([[f"--kind={each}"]] if each != PLAIN else plain)
-        ]
+        runs = plain
     statuses = []
     for each in runs:
         statuses.append(_pytest([*each, *arguments]))
         if statuses[-1] == pytest.ExitCode.INTERRUPTED:
             return pytest.ExitCode.INTERRUPTED
+    if runs is plain and not kind:
+        others = [name for name, each in KINDS.items() if name != PLAIN and not each.is_docker]
+        statuses += _beside_each_other([[f"--kind={name}", *arguments] for name in others])
     if all(status == pytest.ExitCode.NO_TESTS_COLLECTED for status in statuses):
         return pytest.ExitCode.NO_TESTS_COLLECTED
     good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -64,8 +70,28 @@ def _last(arguments: Sequence[str], option: str) -> str | None:
     return found[-1].partition("=")[2] if found else None
 
 
-def _pytest(arguments: Sequence[str]) -> int:
-    process = subprocess.Popen([sys.executable, "-m", "pytest", "integration", *arguments])
+def _beside_each_other(runs: Sequence[Sequence[str]]) -> list[int]:
+    """Run some at the same time, and show what each has printed once it is over."""
+
+    def run(arguments: Sequence[str]) -> int:
+        with tempfile.TemporaryFile("w+") as output:
+            status = _pytest(arguments, output)
+            output.seek(0)
+            # In one piece, for others do the same.
+            sys.stdout.write(f"{' '.join(arguments)}\n{output.read()}")
+            sys.stdout.flush()
+        return status
+
+    with ThreadPoolExecutor(KINDS_AT_A_TIME) as pool:
+        return list(pool.map(run, runs))
+
+
+def _pytest(arguments: Sequence[str], output: IO[str] | None = None) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "integration", *arguments],
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
+    )
     while True:
         try:
             return process.wait()

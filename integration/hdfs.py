@@ -31,6 +31,10 @@ class Hdfs:
     def home(self) -> str:
         return f"/user/{self.user}"
 
+    def claiming(self, user: str) -> Hdfs:
+        """The same by another name, on a cluster that believes names."""
+        return attrs.evolve(self, user=user, session=rest.Session(user))
+
     def url(self, path: str, operation: str, **parameters: object) -> str:
         """The WebHDFS URL of an operation, at the NameNode that is active."""
         return self.session.claimed(self._url(self._active(), path, operation, **parameters))

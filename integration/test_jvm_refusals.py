@@ -71,7 +71,7 @@ def test_who_may_not_write_is_told(hadoop_jar: HadoopJar, cluster: Cluster, hdfs
     done = hadoop_jar.run(*arguments, status=1, environment={"HADOOP_USER_NAME": "homeless"})
     assert_one_sentence(done.out, done.err, "/user/homeless")
     cluster.create_home("reader")
-    theirs = attrs.evolve(hdfs, user="reader")
+    theirs = hdfs.claiming("reader")
     theirs.set_permission(theirs.home, "500")
     try:
         done = hadoop_jar.run(*arguments, status=1, environment={"HADOOP_USER_NAME": "reader"})

@@ -259,7 +259,7 @@ def test_the_collected_logs_hold_no_secret(looked: Looked, hdfs: Hdfs) -> None:
 
 
 def test_no_other_user_of_hdfs_sees_a_secret(looked: Looked, hdfs: Hdfs) -> None:
-    stranger = attrs.evolve(hdfs, user=STRANGER)
+    stranger = hdfs.claiming(STRANGER)
     for_everybody = f"/tmp/{uuid.uuid4().hex}"
     hdfs.write(for_everybody, b"for everybody")
     read = set()

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import attrs
 import knit
 import pytest
 
@@ -222,7 +221,7 @@ def test_a_home_that_cannot_be_written_to_is_told(
     ours(cluster)
     user = "reader"
     cluster.create_home(user)
-    theirs = attrs.evolve(hdfs, user=user)
+    theirs = hdfs.claiming(user)
     theirs.set_permission(theirs.home, "500")
     try:
         with (

@@ -129,6 +129,9 @@ class Addresses:
             "yarn.resourcemanager.ha.enabled": False,
             "yarn.resourcemanager.webapp.address": address,
             "yarn.resourcemanager.webapp.https.address": address,
+            # What the configuration says of RPC is another cluster's, too.
+            "yarn.resourcemanager.hostname": self.rm,
+            "yarn.resourcemanager.address": "",
             "knit.resourcemanager.url": "",
         }
 

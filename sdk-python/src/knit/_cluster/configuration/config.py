@@ -18,7 +18,7 @@ from knit._cluster.configuration.ssl_client import (
     Truststore,
     truststore_of,
 )
-from knit._cluster.configuration.variables import substitute
+from knit._cluster.configuration.variables import VARIABLE, substitute
 from knit._values.paths import is_directory, is_file
 from knit.exceptions import ConfigurationError, ConfigurationNotFoundError
 
@@ -258,6 +258,11 @@ class ClusterConfig:
             ConfigurationError: It is not set, or not HDFS.
         """
         value = self.get("fs.defaultFS") or ""
+        if (unknown := VARIABLE.search(value)) is not None:
+            raise ConfigurationError(
+                f"fs.defaultFS is {value!r} in {self.where}, and nothing has set {unknown[1]}. Set "
+                "it, or write the address out."
+            )
         if value and value != "local" and "/" not in value:
             value = f"hdfs://{value}"  # as Hadoop still reads the form of its first versions
         parts = urlsplit(value)

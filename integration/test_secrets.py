@@ -65,6 +65,9 @@ def service(secret: str, **fields: Any) -> knit.Service:
     return knit.Service(SHOW_DIGEST, resources=SMALL, environment=environment, **fields)
 
 
+pytestmark = pytest.mark.alone("it looks at every process and every file of the cluster")
+
+
 @attrs.frozen
 class Looked:
     """An application that somebody has looked at for all its life."""
@@ -113,7 +116,9 @@ def looked(
         ),
     }
     with Watch(SECRETS, [str(cluster.directory), tempfile.gettempdir()]) as watch:
-        app = module_applications.submit(services)
+        # Who may look, as nobody else may where YARN's ACLs are on.
+        viewers = knit.AccessControl(view_users=[STRANGER])
+        app = module_applications.submit(services, access_control=viewers)
         keys = Keys.of(hdfs, app.application_id)
         wait_for_states(app, 5, knit.ContainerState.SUCCEEDED)
         shown = what_strangers_are_shown(app, cluster)

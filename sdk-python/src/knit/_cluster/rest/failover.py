@@ -9,6 +9,7 @@ from typing import Any
 
 from urllib3 import exceptions as urllib3_errors
 
+from knit._cluster.members import summary
 from knit._cluster.patience import Patience
 from knit._cluster.rest.answer_errors import (
     check_status,
@@ -149,7 +150,7 @@ class DaemonClient:
                 else:
                     self._active = index
                     return response
-            raise _summary(failures, what, self.daemon)
+            raise summary(failures, what, self.daemon, _TELLING)
 
         try:
             return self._patience.insist(ask_all, deadline)
@@ -273,32 +274,3 @@ def _did_nothing(error: ClusterError) -> bool:
         | urllib3_errors.SSLError
         | urllib3_errors.LocationParseError,
     )
-
-
-def _summary(failures: Sequence[ClusterError], what: str, daemon: Daemon) -> ClusterError:
-    """One error for all members: the most telling one, which names the others too."""
-    chosen = min(failures, key=lambda failure: _rank(failure))
-    others = dict.fromkeys(
-        f"{failure.url}: {_came_back(failure, what)}"
-        for failure in failures
-        if failure is not chosen
-    )
-    if not others:
-        return chosen
-    error = type(chosen)(
-        f"{chosen.message} No other {daemon.name} answered either: {'; '.join(others)}.",
-        url=chosen.url,
-        status=chosen.status,
-    )
-    error.__dict__.update(chosen.__dict__)
-    error.__cause__ = chosen
-    return error
-
-
-def _rank(failure: ClusterError) -> int:
-    return next(rank for rank, kind in enumerate(_TELLING) if isinstance(failure, kind))
-
-
-def _came_back(failure: ClusterError, what: str) -> str:
-    """The part of a message that says what came back, without the advice."""
-    return failure.message.removeprefix(f"{what}: ").partition(". ")[0]

@@ -16,6 +16,7 @@ from typing import Any
 
 import attrs
 
+from knit._cluster.members import summary
 from knit._cluster.patience import Patience
 from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rpc import problems
@@ -164,7 +165,7 @@ class RpcClient:
                     return self._read(f"{name}Response", answer, index, what)
                 if deadline.remaining_seconds <= 0:
                     break
-            raise _summary(failures, what, self.daemon)
+            raise summary(failures, what, self.daemon, _TELLING)
 
         try:
             return self._patience.insist(ask_all, deadline)
@@ -261,26 +262,3 @@ class _Call:
         self.request = request
         self.call_id = call_id
         self.tries = 0
-
-
-def _summary(failures: Sequence[ClusterError], what: str, daemon: Daemon) -> ClusterError:
-    """One error for all members: the most telling one, which names the others too."""
-    chosen = min(failures, key=_rank)
-    others = dict.fromkeys(
-        f"{failure.url}: {failure.message.removeprefix(f'{what}: ').partition('. ')[0]}"
-        for failure in failures
-        if failure is not chosen
-    )
-    if not others:
-        return chosen
-    error = type(chosen)(
-        f"{chosen.message} No other {daemon.name} answered either: {'; '.join(others)}.",
-        url=chosen.url,
-    )
-    error.__dict__.update(chosen.__dict__)
-    error.__cause__ = chosen
-    return error
-
-
-def _rank(failure: ClusterError) -> int:
-    return next(rank for rank, kind in enumerate(_TELLING) if isinstance(failure, kind))

@@ -6,7 +6,7 @@ import attrs
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.rpc.protection import PROTECTION_PROPERTY, Protection, protections_of
-from knit._cluster.security.keytabs import NoKeytabError, read_keytab
+from knit._cluster.security.keytabs import NoKeytabError, entries_in
 from knit._values.paths import expanded, look_at, reason
 from knit._values.spec import ApplicationSpec
 from knit.exceptions import FileMissingError, SpecError
@@ -58,7 +58,7 @@ def read_keytab_of(spec: ApplicationSpec) -> Keytab | None:
             "submission carries it: make one with this principal alone (ktutil, or kadmin's ktadd)."
         )
     try:
-        principals = list(dict.fromkeys(entry.principal for entry in read_keytab(path)))
+        principals = list(dict.fromkeys(entry.principal for entry in entries_in(data)))
     except NoKeytabError as error:
         raise SpecError(f"{path} is no keytab ({error}): ktutil or kadmin makes one.") from None
     return Keytab(_principal(spec.principal, principals, str(path)), data)

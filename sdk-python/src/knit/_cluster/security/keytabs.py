@@ -37,6 +37,16 @@ def read_keytab(path: str | os.PathLike[str]) -> list[KeytabEntry]:
             data = file.read(_LARGEST_BYTES + 1)
     except OSError as error:
         raise NoKeytabError(error.strerror or str(error)) from error
+    return entries_in(data)
+
+
+def entries_in(data: bytes) -> list[KeytabEntry]:
+    """
+    The keys of a keytab that has been read.
+
+    Raises:
+        NoKeytabError: As `read_keytab`.
+    """
     if len(data) > _LARGEST_BYTES or data[:2] not in (b"\x05\x02", b"\x05\x01"):
         raise NoKeytabError("it is not a keytab")
     # Version 1 was written in the byte order of the machine, and is not written any more.

@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from knit._cluster.cluster import Cluster
 from knit._staging.staging import Staging
 from knit._staging.uploads import UPLOAD_TRIES
 from knit._staging.values import StagedFile, StagingProgress
 from knit.exceptions import ClusterResponseError, QuotaExceededError
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, Request
-
-
-@pytest.fixture
-def hadoop() -> Iterator[FakeCluster]:
-    with FakeCluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def staging(hadoop: FakeCluster) -> Iterator[Staging]:
-    with Cluster(hadoop.config, user="alice", timeout=timedelta(seconds=5)) as cluster:
-        yield Staging.on(cluster)
-
-
-def file(directory: Path, name: str, content: bytes) -> Path:
-    path = directory / name
-    path.write_bytes(content)
-    return path
-
-
-def cached(hadoop: FakeCluster) -> list[str]:
-    below = hadoop.file_system.below("/user/alice/.knit/cache")
-    return sorted(path.rpartition("/")[2] for path in below)
+from tests.staging.staged import cached, file
 
 
 @pytest.mark.parametrize(

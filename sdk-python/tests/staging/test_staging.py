@@ -8,8 +8,6 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -27,34 +25,12 @@ from knit.exceptions import (
 )
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.server import Answer, Request
+from tests.staging.staged import ROOT, cached, file
 
-ROOT = "/user/alice/.knit"
 KEYS = ConnectionKeys(
     ca="CA", client_cert="CERT", client_key="KEY", others={"viewer": KeyPair(cert="C", key="K")}
 )
 APPLICATION = "application_1700000000000_0001"
-
-
-@pytest.fixture
-def hadoop() -> Iterator[FakeCluster]:
-    with FakeCluster() as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def staging(hadoop: FakeCluster) -> Iterator[Staging]:
-    with Cluster(hadoop.config, user="alice", timeout=timedelta(seconds=5)) as cluster:
-        yield Staging.on(cluster)
-
-
-def file(directory: Path, name: str, content: bytes) -> Path:
-    path = directory / name
-    path.write_bytes(content)
-    return path
-
-
-def cached(hadoop: FakeCluster) -> list[str]:
-    return sorted(path.rpartition("/")[2] for path in hadoop.file_system.below(f"{ROOT}/cache"))
 
 
 def test_a_file_lies_in_the_cache_under_its_hash(

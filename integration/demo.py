@@ -12,11 +12,10 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import attrs
 import knit
@@ -24,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
-from integration.clusters.security import REALM, Security
+from integration.clusters.security import Security, keytab_options
 from integration.toolchain import ToolchainError
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "count.py"
@@ -96,13 +95,6 @@ def table_of(containers: list[knit.Container]) -> Table:
     return table
 
 
-def keytab_of(cluster: EmbeddedCluster) -> Mapping[str, Any]:
-    """What a client, and a submission, is given of who we are: nothing without Kerberos."""
-    if cluster.security is None:
-        return {}
-    return {"keytab": cluster.keytab(cluster.user), "principal": f"{cluster.user}@{REALM}"}
-
-
 def run(console: Console, security: Security | None) -> None:
     """Do all of it, or raise."""
     stopwatch = Stopwatch(console)
@@ -111,7 +103,7 @@ def run(console: Console, security: Security | None) -> None:
             cluster = stack.enter_context(EmbeddedCluster(security=security, say=console.print))
         # Where Kerberos' library finds its configuration.
         os.environ.update(cluster.environment(cluster.user))
-        keytab = keytab_of(cluster)
+        keytab = keytab_options(security, cluster.user, cluster.keytab)
         with knit.Client.from_config(cluster.conf_dir, **keytab) as client:
             spec = knit.ApplicationSpec(
                 name="demo",

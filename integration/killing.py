@@ -30,7 +30,7 @@ import attrs
 import knit
 
 from integration.clusters.embedded import EmbeddedCluster, EmbeddedClusterError
-from integration.clusters.security import REALM, Security
+from integration.clusters.security import Security, keytab_options
 from integration.toolchain import ToolchainError
 
 PHASES = ("submit", "upload", "launch", "follow", "add", "stop", "end", "read")
@@ -285,9 +285,7 @@ def run_one(cluster: EmbeddedCluster, role: str, phase: str, away: float) -> Res
     began = time.monotonic()
     outage = Outage(cluster, role, phase, away)
     fault: str | None = None
-    keytab: dict[str, Any] = {}
-    if cluster.security is not None:
-        keytab = {"keytab": cluster.keytab(cluster.user), "principal": f"{cluster.user}@{REALM}"}
+    keytab = keytab_options(cluster.security, cluster.user, cluster.keytab)
     try:
         with (
             _upload() as upload,

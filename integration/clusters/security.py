@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from integration.clusters.configuration import Properties
 
@@ -161,3 +163,12 @@ def yarn_properties(security: Security, keytabs: Path) -> Properties:
 
 def _keytab(keytabs: Path, name: str) -> Path:
     return keytabs / f"{service(name).replace('/', '_')}.keytab"
+
+
+def keytab_options(
+    security: Security | None, user: str, keytab: Callable[[str], Path]
+) -> Mapping[str, Any]:
+    """What a client, and a submission, is given of who we are: nothing without Kerberos."""
+    if security is None:
+        return {}
+    return {"keytab": keytab(user), "principal": f"{user}@{REALM}"}

@@ -20,6 +20,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
+from knit._cluster.rest.answer_errors import NO_REST_SUBMISSION
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import Daemon
 from knit._values.deadlines import Deadline
@@ -27,7 +28,6 @@ from knit.exceptions import ClusterError, ClusterUnreachableError, Configuration
 
 _PROBE = timedelta(seconds=10)
 """How long a web server may take to say whether it wants a ticket."""
-_NO_REST_SUBMISSION = "App submission via REST is disabled"
 _FORBIDDEN, _METHOD_NOT_ALLOWED = 403, 405
 
 _log = logging.getLogger("knit")
@@ -131,7 +131,7 @@ class Doors(Generic[_Door]):
         if self._choice.forced is not None or kind != "rest":
             return None
         if error.status in (_FORBIDDEN, _METHOD_NOT_ALLOWED):
-            if error.status == _FORBIDDEN and _NO_REST_SUBMISSION not in error.message:
+            if error.status == _FORBIDDEN and NO_REST_SUBMISSION not in error.message:
                 return None
             why = f"takes no submissions over REST ({error.status})"
         elif isinstance(error, ClusterUnreachableError) and not self._has_answered:

@@ -54,6 +54,7 @@ def test_a_key_that_comes_between_looking_and_watching_is_not_missed(
     thread = threading.Timer(0.2, lambda: other.put("k", b"1"))
     thread.start()
     assert store.wait("k", timeout=PATIENCE) == b"1"
+    thread.join()  # else the fake may be gone before it has answered
 
 
 def test_waiting_outlives_a_lost_history(fake: FakeApplicationMaster, store: KeyValueStore) -> None:

@@ -434,7 +434,7 @@ class EmbeddedCluster(Cluster):
         return self.active_resource_manager_url, self._superuser
 
     def _make_active(self, number: int) -> bool:
-        conf_dir = self._site.write_for_name_node(self._site.name_nodes[number])
+        conf_dir = self._site.conf_dir_of(self._site.name_nodes[number])
         kerberos = {} if self.security is None else self._site.kdc.environment_of_tools("nn")
         asked = subprocess.run(
             [

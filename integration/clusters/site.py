@@ -75,6 +75,10 @@ class Site:
 
     # -- files
 
+    def conf_dir_of(self, name: str) -> Path:
+        """A daemon's own directory of configuration."""
+        return self.directory / name / "conf"
+
     def write_for_clients(self) -> None:
         """Write the directory that clients and containers take."""
         self._write(self.conf_dir)
@@ -88,7 +92,7 @@ class Site:
             number = self.name_nodes.index(name)
             own["dfs.nameservice.id"] = NAME_SERVICE
             own["dfs.ha.namenode.id"] = NAME_NODE_IDS[number]
-        return self._write(self.directory / name / "conf", hdfs=own)
+        return self._write(self.conf_dir_of(name), hdfs=own)
 
     def write_for_resource_manager(self, name: str) -> Path:
         """Write a ResourceManager's own directory, and return it."""
@@ -96,7 +100,7 @@ class Site:
             return self.conf_dir
         rm_id = RM_IDS[self.resource_managers.index(name)]
         own = {"yarn.resourcemanager.ha.id": rm_id}
-        return self._write(self.directory / name / "conf", yarn=own)
+        return self._write(self.conf_dir_of(name), yarn=own)
 
     def write_for_node_manager(self, name: str, logs: Path, memory_mib: int | None) -> Path:
         """Write a NodeManager's own directory, and return it."""
@@ -113,7 +117,7 @@ class Site:
             own |= high_availability.node_properties(
                 self.ports, home, name, is_https=self._is_https
             )
-        return self._write(home / "conf", yarn=own)
+        return self._write(self.conf_dir_of(name), yarn=own)
 
     def _write(
         self, directory: Path, *, hdfs: Properties | None = None, yarn: Properties | None = None

@@ -71,6 +71,7 @@ class Doors(Generic[_Door]):
         self._make = {"rest": rest, "rpc": rpc}
         self._lock = threading.Lock()
         self._chosen: tuple[str, _Door] | None = None
+        self._other: _Door | None = None  # tried, and not taken before it has answered
         self._has_answered = False
 
     def chosen(self) -> _Door:
@@ -93,7 +94,7 @@ class Doors(Generic[_Door]):
         try:
             found = call(door)
         except ClusterError as error:
-            other = self._instead(kind, door, error)
+            other = self._instead(kind, error)
             if other is None:
                 raise
             try:
@@ -101,17 +102,24 @@ class Doors(Generic[_Door]):
             except ClusterUnreachableError as missing:
                 # There is no other way, so what this one says is what there is to be done.
                 _log.debug("%s", missing)
-                self._take(kind, door)
                 raise error from None
+            except ClusterError:
+                self._take("rpc", other)
+                raise
+            self._take("rpc", other)
         self._has_answered = True
         return found
 
     def close(self) -> None:
         """Closes what was opened."""
-        taken = self._chosen
-        close = getattr(taken[1], "close", None) if taken is not None else None
-        if close is not None:
-            close()
+        with self._lock:
+            opened = [] if self._chosen is None else [self._chosen[1]]
+            if self._other is not None and self._other not in opened:
+                opened.append(self._other)
+        for door in opened:
+            close = getattr(door, "close", None)
+            if close is not None:
+                close()
 
     def _taken(self) -> tuple[str, _Door]:
         if self._chosen is None:
@@ -125,8 +133,12 @@ class Doors(Generic[_Door]):
         with self._lock:
             self._chosen = kind, door
 
-    def _instead(self, kind: str, door: _Door, error: ClusterError) -> _Door | None:
-        """The other way, if the failure of this one says that it is closed; it is then taken."""
+    def _instead(self, kind: str, error: ClusterError) -> _Door | None:
+        """
+        The other way, if the failure of this one says that it is closed.
+
+        It is not taken yet: calls of other threads would learn of an address that nobody gave.
+        """
         name = self._choice.daemon.name
         if self._choice.forced is not None or kind != "rest":
             return None
@@ -139,14 +151,15 @@ class Doors(Generic[_Door]):
         else:
             return None
         with self._lock:
-            if self._chosen is None or self._chosen[0] == "rest":
+            if self._chosen is not None and self._chosen[0] == "rpc":
+                return self._chosen[1]
+            if self._other is None:
                 try:
-                    other = self._make["rpc"]()
+                    self._other = self._make["rpc"]()
                 except ConfigurationError:
                     return None
                 _log.debug("the %s %s, so Hadoop's RPC is tried", name, why)
-                self._chosen = "rpc", other
-            return self._chosen[1]
+            return self._other
 
     def _by_asking(self) -> str:
         if not self._choice.kerberos:

@@ -93,6 +93,46 @@ def test_where_there_is_no_web_server_rpc_is_tried(
                 cluster.resource_manager.nodes()
 
 
+def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster) -> None:
+    """While one call tries it, what others are told is still of the address that was given."""
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    doors = Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+    others = []
+
+    def call(door: str, *, is_first: bool) -> None:
+        if is_first and door == "rpc":
+            with pytest.raises(ClusterUnreachableError) as told:
+                doors.through(lambda door: call(door, is_first=False))
+            others.append(str(told.value))
+        raise ClusterUnreachableError(f"nothing at {door}")
+
+    with pytest.raises(ClusterUnreachableError, match="nothing at rest"):
+        doors.through(lambda door: call(door, is_first=True))
+    assert others == ["nothing at rest"]
+    assert doors.chosen() == "rest"
+
+
+def test_a_way_that_leads_there_is_gone_on_with(fake: FakeCluster) -> None:
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    made = []
+
+    def make(door: str) -> str:
+        made.append(door)
+        return door
+
+    doors = Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc"))
+
+    def call(door: str) -> str:
+        if door == "rest":
+            raise ClusterUnreachableError("nothing there")
+        return door
+
+    assert [doors.through(call), doors.through(call), doors.chosen()] == ["rpc"] * 3
+    assert made == ["rest", "rpc"]
+
+
 def test_a_gateway_leaves_no_choice(fake: FakeCluster, rpc_properties: dict[str, str]) -> None:
     gateway = {"knit.resourcemanager.url": f"http://127.0.0.1:{closed_port()}"}
     config = fake.config.with_properties({**rpc_properties, **gateway})

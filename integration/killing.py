@@ -121,11 +121,16 @@ class Outage:
         except BaseException as error:
             self._error = error
 
+    def join(self) -> None:
+        """Waits until the daemon is started again, if it was killed."""
+        if self._return is not None:
+            self._return.join()
+
     def check(self) -> None:
-        """Raises if the phase never came, and waits until the daemon is started again."""
+        """Raises if the phase never came, or the daemon could not be started again."""
+        self.join()
         if self._return is None:
             raise NotBorneError(f"the phase {self._phase} was never reached")
-        self._return.join()
         if self._error is not None:
             raise self._error
 
@@ -297,6 +302,8 @@ def run_one(cluster: EmbeddedCluster, role: str, phase: str, away: float) -> Res
         fault = f"{type(error).__name__}: {error}"
     except Exception:  # of no kind that a client may raise
         fault = traceback.format_exc()
+    finally:
+        outage.join()
     seconds = time.monotonic() - began
     cluster.wait_until_ready()
     return Result(role, phase, seconds, fault)

@@ -153,6 +153,7 @@ def test_a_failure_is_explained_from_the_shell(
 ) -> None:
     app = applications.submit(knit.Service("echo now it goes wrong >&2; exit 3"))
     finish(app)
+    assert app.aggregated_logs(wait=PATIENCE).is_complete  # it waits for that itself, not so long
     done = CommandLine(cluster).run("explain", app.application_id)
-    assert "worker/0 attempt 1 FAILED: exited, exit code 3" in done.out
-    assert "stderr: now it goes wrong" in done.out
+    assert "worker/0 attempt 1 FAILED: exited, exit code 3" in done.out, done
+    assert "stderr: now it goes wrong" in done.out, done

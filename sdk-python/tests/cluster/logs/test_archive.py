@@ -252,6 +252,42 @@ def test_all_nodes_files_are_enough_where_yarns_word_is_late(
     assert look(cluster).is_complete
 
 
+def test_what_a_node_still_writes_is_waited_for_whatever_yarn_says(
+    application: Application, cluster: Cluster
+) -> None:
+    """A ResourceManager that has just taken over speaks of the nodes that have come back so far."""
+    application.write("node-1_8041", tfile(NODE_1))
+    writing = application.write("node-2_8041.tmp", b"")
+    logs = look(cluster)
+    assert not logs._is_settled
+    assert "still being collected" in (logs.incomplete_reason or "")
+    assert "SUCCEEDED" not in (logs.incomplete_reason or "")
+    application.fake.file_system.entries.pop(writing)
+    application.write("node-2_8041", tfile(NODE_2))
+    assert look(cluster).is_complete
+
+
+@pytest.mark.parametrize(("seconds_ago", "is_settled"), [(0, False), (120, True)])
+def test_a_node_of_which_there_is_nothing_is_waited_for_as_long_as_it_may_need_to_come_back(
+    application: Application, cluster: Cluster, seconds_ago: int, is_settled: bool
+) -> None:
+    """Later there is nothing: a cluster may keep only the logs of containers that failed."""
+    application.write("node-1_8041", tfile(NODE_1))
+    application.change(finishedTime=int((time.time() - seconds_ago) * 1000))
+    assert look(cluster)._is_settled is is_settled
+
+
+def test_what_a_node_began_and_left_is_not_waited_for_for_ever(
+    application: Application, cluster: Cluster
+) -> None:
+    application.write("node-1_8041", tfile(NODE_1))
+    application.write("node-2_8041.tmp", b"")
+    application.change(finishedTime=int((time.time() - 3600) * 1000))
+    logs = look(cluster)
+    assert logs._is_settled
+    assert "begun and never finished" in (logs.incomplete_reason or "")
+
+
 def test_a_running_application_has_none_yet(application: Application, cluster: Cluster) -> None:
     application.change(state="RUNNING", finishedTime=0, logAggregationStatus="NOT_START")
     logs = look(cluster)
@@ -334,6 +370,7 @@ def test_a_cluster_that_keeps_no_logs_is_an_error(
 
 
 def test_deleted_logs_are_an_error(application: Application, cluster: Cluster) -> None:
+    application.change(finishedTime=int((time.time() - 3600) * 1000))
     with pytest.raises(LogsNotFoundError, match=r"/tmp/logs.*retain-seconds") as caught:
         look(cluster)
     assert isinstance(caught.value, FileNotFoundError)

@@ -93,6 +93,8 @@ class LogArchive:
             facts,
             listing,
             all_nodes_are_there=bool(recorded) and not absent,
+            # What cannot be read may be theirs.
+            is_any_missing=bool(absent) and not problems,
             is_rolling=any(node.is_rolling for node in nodes),
             config=self._cluster.config,
         )

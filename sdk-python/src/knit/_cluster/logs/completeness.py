@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from knit._cluster.logs.container_logs import AggregatedLogs
+from knit._cluster.patience import NODES_RETURN
 from knit.exceptions import LogAggregationDisabledError, LogFormatError, LogsNotFoundError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def is_settled(
     listing: Listing,
     *,
     all_nodes_are_there: bool,
+    is_any_missing: bool,
     is_rolling: bool,
     config: ClusterConfig,
 ) -> bool:
@@ -68,6 +70,7 @@ def is_settled(
         facts: What YARN says of the application.
         listing: What is there.
         all_nodes_are_there: Whether there is something of each node that it is known to have used.
+        is_any_missing: Whether there is nothing of one of these nodes.
         is_rolling: Whether one of their files may still be appended to.
         config: Says when the ResourceManager gives up on nodes that say nothing.
     """
@@ -75,15 +78,19 @@ def is_settled(
         return not listing.unfinished
     if not facts.report.state.is_final:
         return False
-    if facts.aggregation in (_ENDED_WELL, *ENDED_BADLY, _DISABLED):
+    if facts.aggregation in (*ENDED_BADLY, _DISABLED):
         return True
+    ended = facts.report.finish_time
+    since = None if ended is None else datetime.now(timezone.utc) - ended
+    if facts.aggregation == _ENDED_WELL and not listing.unfinished:
+        # After a failover it is said of the nodes that have come back so far.
+        return not is_any_missing or since is None or since > NODES_RETURN
     if not facts.am_containers and not listing.finished and not listing.unfinished:
         return True  # it never had a container
     if all_nodes_are_there and not listing.unfinished:
         # YARN's word for it comes some seconds later, or never, after it was restarted.
         return not is_rolling
-    ended = facts.report.finish_time
-    return ended is not None and datetime.now(timezone.utc) - ended > _given_up_after(config)
+    return since is not None and since > _given_up_after(config)
 
 
 def _given_up_after(config: ClusterConfig) -> timedelta:
@@ -143,7 +150,8 @@ def incomplete_reason(
     if facts.report is not None and not facts.report.state.is_final:
         return "The application is still running, and its logs are collected after its end."
     if not settled:
-        said = f" (YARN says: {facts.aggregation})" if facts.aggregation else ""
+        word = facts.aggregation if facts.aggregation != _ENDED_WELL else ""  # it is of others
+        said = f" (YARN says: {word})" if word else ""
         return (
             f"The logs are still being collected from the nodes{said}"
             + (f":{nodes}" if nodes else "")

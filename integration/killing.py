@@ -54,6 +54,13 @@ PATIENCE = timedelta(minutes=5)
 UPLOAD_MIB = 192
 """So much takes HDFS some seconds, also on a fast machine."""
 
+NODE_EXPIRY_MS = 60_000
+"""
+When a node that says nothing is given up, by Hadoop's default after 10 minutes.
+
+It is 10 s on clusters of the suite, where nodes are to be lost; here they are to come back.
+"""
+
 _LINE = re.compile(r"line (\d+)")
 _COMMAND = 'n=0; while [ ! -e stop ]; do n=$((n + 1)); echo "line $n"; sleep 0.2; done'
 
@@ -336,7 +343,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: list[Result] = []
     try:
         security = None if chosen.plain else Security()
-        with EmbeddedCluster(node_count=2, security=security, is_ha=True, say=print) as cluster:
+        with EmbeddedCluster(
+            node_count=2,
+            security=security,
+            is_ha=True,
+            yarn={"yarn.nm.liveness-monitor.expiry-interval-ms": NODE_EXPIRY_MS},
+            say=print,
+        ) as cluster:
             os.environ.update(cluster.environment(cluster.user))
             for role in chosen.role or ROLES:
                 if role == "KDC" and chosen.plain:

@@ -23,6 +23,7 @@ from knit.exceptions import (
     ClusterResponseError,
     KerberosRequiredError,
     KnitError,
+    NoDataNodeError,
     QuotaExceededError,
     SafeModeError,
     StandbyError,
@@ -42,9 +43,12 @@ _IMPERSONATION = re.compile(
     r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
     r"Unauthorized connection for super-user: (\S+)"
 )
+INVALID_TOKEN = "InvalidToken"  # noqa: S105  (Hadoop's word for an exception)
 STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
 #: Not where an administrator had it enter, or its disks are full.
 _LEAVES_SAFE_MODE = "will be turned off automatically"
+#: By WebHDFS, and by whoever asks for a block's place: a DataNode, HttpFS, and we by RPC.
+_NO_DATA_NODE = ("Failed to find datanode", "There are 0 datanode(s) running")
 
 
 def is_standby(response: Response) -> bool:
@@ -241,6 +245,15 @@ def exception_error(
         )
     elif (impersonation := _IMPERSONATION.search(said)) is not None:
         kind, hint = AccessDeniedError, _proxy_hint(impersonation)
+    elif INVALID_TOKEN in name or INVALID_TOKEN in said:
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "The delegation token that it was shown has ended, or was cancelled. Try again, "
+                "with a ticket (kinit); what has only the tokens of a container has to be "
+                "submitted anew."
+            ),
+        )
     elif name in (
         "AccessControlException",
         "AuthorizationException",
@@ -261,12 +274,21 @@ def exception_error(
         kind, hint = ClusterFileExistsError, "Use another path, or remove what is there."
     elif "QuotaExceeded" in name or "QuotaByStorageType" in name:
         kind, hint = QuotaExceededError, "Remove files you no longer need, or ask for more."
-    elif "could only be" in said or "Failed to find datanode" in said:
+    elif any(sign in said for sign in _NO_DATA_NODE):
+        kind, hint = (
+            NoDataNodeError,
+            (
+                "It knows no DataNode, as for some seconds after its start. If that lasts, look at "
+                "its web page or at hdfs dfsadmin -report, start the DataNodes, and see in their "
+                "logs why they do not register."
+            ),
+        )
+    elif "could only be" in said:
         kind, hint = (
             QuotaExceededError,
             (
-                "No DataNode could take the data: all are full, down, or unreachable for the "
-                "NameNode. Look at its web page."
+                "No DataNode could take the data: all are full, or unreachable for the NameNode or "
+                "for one another. Look at its web page."
             ),
         )
     error = kind(

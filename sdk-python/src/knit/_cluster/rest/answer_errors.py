@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from knit._cluster.rest.answers import Response
 
 
-NO_REST_SUBMISSION = "App submission via REST is disabled"
+_NO_REST_SUBMISSION = "App submission via REST is disabled"
 _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
@@ -156,7 +156,7 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
             url=url,
             status=status,
         )
-    if status == 403 and NO_REST_SUBMISSION in response.text:
+    if status == 403 and _NO_REST_SUBMISSION in response.text:
         return AccessDeniedError(
             f"{what}: this cluster takes no submissions over REST (403: {_said(response)}). Have "
             "its administrators set yarn.webapp.enable-rest-app-submissions to true on the "

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import knit
 import pytest
 
-from integration.applications import Applications, finish, program, wait_for_text
+from integration.applications import SMALL, Applications, finish, program, wait_for_text
 from integration.clusters import Cluster
 from integration.hdfs import Hdfs
 
@@ -66,3 +66,24 @@ def test_moving_to_an_unknown_queue_is_told(
     )
     with pytest.raises(knit.QueueNotFoundError, match="nowhere"):
         client.move(app, "nowhere")
+
+
+def test_it_is_taken_by_itself_where_web_servers_are_closed(
+    cluster: Cluster, config: knit.ClusterConfig, hdfs: Hdfs
+) -> None:
+    """Of both daemons; data still goes to the DataNodes' web servers."""
+    nowhere = "127.0.0.1:1"
+    closed = config.with_properties(
+        {
+            "dfs.namenode.http-address": nowhere,
+            "yarn.resourcemanager.webapp.address": nowhere,
+        }
+    )
+    with knit.Client(closed, user=cluster.user) as client:
+        applications = Applications(client, hdfs)
+        try:
+            ending = applications.run(knit.Service("echo came by RPC", resources=SMALL))
+        finally:
+            applications.close()
+    assert ending.report.final_status is knit.FinalStatus.SUCCEEDED
+    assert ending.text("worker") == "came by RPC\n"

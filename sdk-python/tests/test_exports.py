@@ -34,7 +34,8 @@ ERRORS = """
     HDFSConfigException HistoryLostError InvalidRequestError KdcUnreachableError KerberosError
     KerberosRequiredError KeyNotFoundError KeytabError KnitError KnitException LeaseEndedError
     LogAggregationDisabledError LogFormatError LogsNeedKerberosError LogsNotFoundError
-    LogsUnavailableError NeedsAgentError NotInApplicationError NotPermittedError PackageListError
+    LogsUnavailableError NeedsAgentError NoDataNodeError NotInApplicationError NotPermittedError
+    PackageListError
     PositionOutOfRangeError PythonEnvironmentError QueueNotFoundError QueueStoppedError
     QuotaExceededError ResourceExhaustedError ResourcesUnavailableError RpcTimeoutError
     SafeModeError ServerIdentityError ServiceNotFoundError SpecError StandbyError StoreLimitError

@@ -25,6 +25,7 @@ Everything this package raises on purpose.
     - ClusterFileNotFoundError        a path of the cluster's file system (FileNotFoundError)
     - ClusterFileExistsError          the same, the other way round (FileExistsError)
     - SafeModeError                   the NameNode accepts no changes at present
+    - NoDataNodeError                 the NameNode knows no DataNode at present
     - QuotaExceededError              a directory's quota of names or bytes is used up
     - QueueNotFoundError              no queue of that name, or not one that takes applications
     - QueueStoppedError               the queue takes no new applications
@@ -122,6 +123,7 @@ __all__ = [
     "LogsNotFoundError",
     "LogsUnavailableError",
     "NeedsAgentError",
+    "NoDataNodeError",
     "NotInApplicationError",
     "NotPermittedError",
     "PackageListError",
@@ -341,6 +343,14 @@ class SafeModeError(ClusterError):
 
     ends_by_itself = False
     """Whether it says that it will leave it by itself, as after its start."""
+
+
+class NoDataNodeError(ClusterError):
+    """
+    The NameNode knows no DataNode that could take or give data.
+
+    So it is for some seconds after its start, which calls wait for within their time.
+    """
 
 
 class QuotaExceededError(ClusterError):

@@ -68,6 +68,8 @@ class FakeNameNode(FakeServer):
         self.data_node = data_node
         self.standby = False
         self.safe_mode = False
+        self.knows_data_nodes = True
+        """False after a start, before they have found it."""
         self.webhdfs = True
         self.knows_noredirect = True
         """False for Hadoop 2, which redirects."""
@@ -128,6 +130,11 @@ class FakeNameNode(FakeServer):
             return Answer.json({"Token": None})
         token = self.tokens.issue(user, request.query.get("renewer", user))
         return Answer.json({"Token": {"urlString": token.url_string()}})
+
+    def _canceldelegationtoken(self, request: Request, path: str, user: str) -> Answer:
+        if self.tokens is None or not self.tokens.cancel(request.query["token"]):
+            return Answer.error(403, "InvalidToken", "Token not found")
+        return Answer()
 
     def _getserverdefaults(self, request: Request, path: str, user: str) -> Answer:
         if self.key_provider is None:
@@ -241,6 +248,12 @@ class FakeNameNode(FakeServer):
         return self._redirect(request, path)
 
     def _redirect(self, request: Request, path: str) -> Answer:
+        if not self.knows_data_nodes:
+            return Answer.error(
+                403,
+                "IOException",
+                "Failed to find datanode, suggest to check cluster health. excludeDatanodes=null",
+            )
         query = {k: v for k, v in request.query.items() if k != "noredirect"}
         base = self.data_node_url or self.data_node.url
         location = f"{base}/webhdfs/v1{quote(path)}?{urlencode(query)}"
@@ -262,8 +275,14 @@ class FakeDataNode(FakeServer):
         path = "/" + request.path.removeprefix("/webhdfs/v1").strip("/")
         user = request.user
         if "delegation" in request.query:
-            issuer = self.tokens
-            user = (issuer.owner_of(request.query["delegation"]) if issuer else None) or "dr.who"
+            owner = self.tokens.owner_of(request.query["delegation"]) if self.tokens else "dr.who"
+            if owner is None:
+                return Answer.error(
+                    403,
+                    "InvalidToken",
+                    "token (HDFS_DELEGATION_TOKEN token 1 for alice) can't be found in cache",
+                )
+            user = owner
         with self.files.lock:
             if request.method == "PUT":
                 if path in self.files.entries and request.query.get("overwrite") != "true":

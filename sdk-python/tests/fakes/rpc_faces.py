@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from knit._cluster.hdfs import rpc_messages as hdfs
+from knit._cluster.security.tokens import Token
 from knit._cluster.yarn import rpc_messages as yarn
 from tests.fakes.hdfs import FakeNameNode
 from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
@@ -294,9 +295,30 @@ class NameNodeFace(_Face):
         defaults = hdfs.MESSAGES.new("ServerDefaults", block_bytes=1 << 27, replication=1)
         return {"defaults": defaults}
 
+    def _getDelegationToken(self, call: RpcCall) -> Any:  # noqa: N802
+        assert self._fake.tokens is not None
+        token = self._fake.tokens.issue(call.user, call.request.renewer)
+        told = hdfs.MESSAGES.new(
+            "Token",
+            identifier=token.identifier,
+            password=token.password,
+            kind=token.kind,
+            service=token.service,
+        )
+        return {"token": told}
+
+    def _cancelDelegationToken(self, call: RpcCall) -> Any:  # noqa: N802
+        told = call.request.token
+        token = Token(told.identifier, told.password, told.kind, told.service)
+        if self._fake.tokens is None or not self._fake.tokens.cancel(token.url_string()):
+            name = "org.apache.hadoop.security.token.SecretManager$InvalidToken"
+            raise JavaError(name, "Token not found")
+        return {}
+
     def _create(self, call: RpcCall) -> Any:
         request = call.request
-        self._op(call, "PUT", "CREATE")  # may we?
+        if not self._fake.files.may(call.user, request.src):
+            self._op(call, "PUT", "CREATE")  # which says so
         files = self._fake.files
         if request.src in files.entries and not request.flags & hdfs.OVERWRITE:
             name = "org.apache.hadoop.fs.FileAlreadyExistsException"
@@ -305,6 +327,13 @@ class NameNodeFace(_Face):
         return {"file": hdfs.MESSAGES.new("CreatedFile", id=next(self._ids))}
 
     def _addBlock(self, call: RpcCall) -> Any:  # noqa: N802
+        if not self._fake.knows_data_nodes:
+            raise JavaError(
+                "java.io.IOException",
+                f"File {call.request.src} could only be written to 0 of the 1 minReplication "
+                "nodes. There are 0 datanode(s) running and 0 node(s) are excluded in this "
+                "operation.\n\tat org.apache.hadoop.hdfs.server.blockmanagement.BlockManager",
+            )
         return {"block": self._block()}
 
     def _abandonBlock(self, call: RpcCall) -> Any:  # noqa: N802

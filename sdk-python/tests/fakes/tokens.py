@@ -49,6 +49,16 @@ class Issuer:
     def owner_of(self, url_string: str) -> str | None:
         return self._owners.get(url_string)
 
+    @property
+    def live(self) -> list[Token]:
+        """Those that were issued and not cancelled."""
+        return [token for token in self.issued if token.url_string() in self._owners]
+
+    def cancel(self, url_string: str) -> bool:
+        """False where there is none such."""
+        with self._lock:
+            return self._owners.pop(url_string, None) is not None
+
     def cancel_all(self) -> None:
         with self._lock:
             self._owners.clear()

@@ -10,12 +10,18 @@ import pytest
 from knit._cluster.cluster import Cluster
 from knit._staging.staging import Staging
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 
 
 @pytest.fixture
 def hadoop() -> Iterator[FakeCluster]:
     with FakeCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> Pauses:
+    return Pauses(monkeypatch)
 
 
 @pytest.fixture

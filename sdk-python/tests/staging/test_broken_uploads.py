@@ -9,10 +9,16 @@ import pytest
 from knit._staging.staging import Staging
 from knit._staging.uploads import UPLOAD_TRIES
 from knit._staging.values import StagedFile, StagingProgress
-from knit.exceptions import ClusterResponseError, QuotaExceededError
+from knit.exceptions import (
+    ClusterResponseError,
+    NoDataNodeError,
+    QuotaExceededError,
+    SafeModeError,
+)
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 from tests.fakes.server import Answer, Request
-from tests.staging.staged import cached, file
+from tests.staging.staged import ROOT, cached, file
 
 
 @pytest.mark.parametrize(
@@ -55,32 +61,91 @@ def test_one_that_breaks_again_and_again_is_given_up(
     assert cached(hadoop) == []
 
 
-def test_a_name_node_that_comes_back_without_data_nodes_is_given_time(
-    hadoop: FakeCluster, staging: Staging, tmp_path: Path
-) -> None:
-    """It was restarted in the middle, and they have yet to find it."""
-    broken = [Answer.error(403, "EOFException", "End of File Exception between local host")]
-    missing = [Answer.error(403, "IOException", "Failed to find datanode, suggest to check")]
-    hadoop.data_node.answers_with = lambda request: (
-        broken.pop() if request.method == "PUT" and broken else None
-    )
-    hadoop.name_node.answers_with = lambda request: (
-        missing.pop() if request.query.get("op") == "CREATE" and not broken and missing else None
-    )
-    [staged] = staging.stage([StagedFile(source=file(tmp_path, "a", b"12345"))])
-    assert (staged.size_bytes, broken, missing) == (5, [], [])
+NO_DATA_NODE = Answer.error(
+    403,
+    "IOException",
+    "File /x could only be written to 0 of the 1 minReplication nodes. There are 0 datanode(s) "
+    "running and 0 node(s) are excluded in this operation.",
+)
+SAFE_MODE = Answer.error(
+    403,
+    "SafeModeException",
+    "Cannot create file /x. Name node is in safe mode.\nIn safe mode extension. Safe mode will be "
+    "turned off automatically in 25 seconds.",
+)
 
 
-def test_where_there_never_was_a_data_node_it_is_not(
-    hadoop: FakeCluster, staging: Staging, tmp_path: Path
+def register_after(hadoop: FakeCluster, pauses: Pauses, seconds: float) -> None:
+    """Has DataNodes find the NameNode when so much was waited."""
+    hadoop.name_node.knows_data_nodes = False
+
+    def wait() -> None:
+        hadoop.name_node.knows_data_nodes = sum(pauses) > seconds
+
+    pauses.meanwhile = wait
+
+
+def test_a_name_node_that_knows_no_data_node_yet_is_waited_for(
+    hadoop: FakeCluster,
+    staging: Staging,
+    tmp_path: Path,
+    pauses: Pauses,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answer = Answer.error(403, "IOException", "Failed to find datanode, suggest to check")
-    hadoop.name_node.answers_with = lambda request: (
-        answer if request.query.get("op") == "CREATE" else None
-    )
-    with pytest.raises(QuotaExceededError, match="No DataNode could take the data"):
+    """Longer than any other call does, and said once for all files."""
+    register_after(hadoop, pauses, 100)
+    files = [StagedFile(source=file(tmp_path, name, name.encode())) for name in "abc"]
+    assert len(staging.stage(files)) == len(cached(hadoop)) == 3
+    [record] = caplog.records
+    assert "knows no DataNode" in record.getMessage()
+    assert record.getMessage().endswith("Trying again, for 120 s in all.")
+
+
+def test_so_it_is_with_what_is_written_down(
+    hadoop: FakeCluster, staging: Staging, pauses: Pauses
+) -> None:
+    """Where all files are on the cluster already, that is the first to be written."""
+    staging.directory.prepare()
+    register_after(hadoop, pauses, 100)
+    staging.records.register("application_1_0001", [], None)
+    assert f"{ROOT}/applications/application_1_0001/application.json" in hadoop.file_system.entries
+
+
+def test_where_there_is_none_that_is_told_in_the_end(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path, pauses: Pauses
+) -> None:
+    hadoop.name_node.knows_data_nodes = False
+    with pytest.raises(NoDataNodeError, match="start the DataNodes"):
         staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
-    assert len(hadoop.name_node.asked(op="CREATE")) == 1
+    assert 110 < sum(pauses) <= 120
+    assert cached(hadoop) == []
+
+
+@pytest.mark.parametrize("answer", [NO_DATA_NODE, SAFE_MODE])
+def test_what_a_data_node_or_httpfs_says_of_it_is_waited_for_too(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path, pauses: Pauses, answer: Answer
+) -> None:
+    """The NameNode sends one to DataNodes in safe mode, too."""
+    hadoop.data_node.answers_with = lambda request: (
+        answer if request.method == "PUT" and sum(pauses) < 60 else None
+    )
+    seen: list[StagingProgress] = []
+    [staged] = staging.stage(
+        [StagedFile(source=file(tmp_path, "a", b"12345"))], progress=seen.append
+    )
+    assert (staged.size_bytes, seen[-1].sent_bytes, seen[-1].total_bytes) == (5, 5, 5)
+    assert len(hadoop.data_node.requests) > UPLOAD_TRIES
+    assert len(cached(hadoop)) == 1
+
+
+def test_so_it_is_told_in_the_end(
+    hadoop: FakeCluster, staging: Staging, tmp_path: Path, pauses: Pauses
+) -> None:
+    hadoop.data_node.answers_with = lambda _: SAFE_MODE
+    with pytest.raises(SafeModeError, match="turned off automatically"):
+        staging.stage([StagedFile(source=file(tmp_path, "a", b"1"))])
+    assert 110 < sum(pauses) <= 130
+    assert cached(hadoop) == []
 
 
 def test_one_that_is_refused_is_not(hadoop: FakeCluster, staging: Staging, tmp_path: Path) -> None:

@@ -130,6 +130,19 @@ def test_the_file_system_and_the_resource_manager_give_one_each(fake: FakeCluste
     assert "rm/localhost@EXAMPLE.COM" in [request.query.get("renewer") for request in asked]
 
 
+def test_a_client_that_is_closed_gives_its_own_token_back(fake: FakeCluster) -> None:
+    """And not those of what it has submitted, which goes on."""
+    with kerberized(fake) as cluster:
+        cluster.files.status("/user/alice")
+        tokens = by_kind(fetch_tokens(cluster, spec()))
+        assert fake.name_node.tokens is not None
+        assert len(fake.name_node.tokens.live) == 2
+    [live] = fake.name_node.tokens.live
+    assert live.identifier == tokens["HDFS_DELEGATION_TOKEN"][0].identifier
+    [cancelled] = fake.name_node.asked(op="CANCELDELEGATIONTOKEN")
+    assert "user.name" not in cancelled.query
+
+
 def test_a_client_s_own_token_is_another_one(fake: FakeCluster) -> None:
     """YARN cancels those of the submission after its end."""
     with kerberized(fake) as cluster:

@@ -213,7 +213,7 @@ class Cluster:
 
     @cached_property
     def files(self) -> FileSystem:
-        """The file system. The first use may raise ConfigurationError."""
+        """The file system. The first call may raise ConfigurationError."""
         return self._file_system(self.config)
 
     def file_system(self, url: str, *, past_gateway: bool = False) -> FileSystem:
@@ -224,8 +224,7 @@ class Cluster:
             url: Its address; without a path.
             past_gateway: Whether to leave `knit.webhdfs.url` out, which is for the cluster's own.
 
-        Raises:
-            ConfigurationError: Its NameNode's address is not known.
+        Its first call raises ConfigurationError where its NameNode's address is not known.
         """
         if url == self.config.default_fs and not past_gateway:
             return self.files
@@ -276,14 +275,14 @@ class Cluster:
         return KeyManagementServer(self._http, uri, timeout=self.timeout)
 
     def close(self) -> None:
-        """Closes the connections."""
-        self._http.close()
+        """Closes the connections, and gives back the tokens that were fetched for them."""
         # Those that were never used are not made to be closed.
         for name in ("resource_manager", "files"):
             if (used := self.__dict__.get(name)) is not None:
                 used.close()
         for other in self._others.values():
             other.close()
+        self._http.close()
 
     def __enter__(self) -> Cluster:
         return self

@@ -5,7 +5,9 @@ What the cluster says decides, once for each client, and is remembered:
 
 * A gateway that the configuration names, and `knit.door`, leave no choice.
 * Without Kerberos it is the web server, until that refuses what RPC may allow, or is not there
-  while the RPC port is.
+  while the RPC port is. A refusal that Hadoop itself speaks out, such as a missing permission, is
+  the same by both; one without such a word comes from what stands before it, or from a daemon
+  whose REST is closed.
 * With Kerberos it is the web server where that asks for a ticket. One that answers anybody knows
   nobody, so there it is RPC.
 """
@@ -20,15 +22,24 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from knit._cluster.rest.answer_errors import NO_REST_SUBMISSION
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import Daemon
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterError, ClusterUnreachableError, ConfigurationError
+from knit.exceptions import (
+    ClusterError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    ConfigurationError,
+    KerberosError,
+    StandbyError,
+    WebHdfsDisabledError,
+    WrongPortError,
+)
 
 _PROBE = timedelta(seconds=10)
 """How long a web server may take to say whether it wants a ticket."""
 _FORBIDDEN, _METHOD_NOT_ALLOWED = 403, 405
+_NOBODY_THERE = (ClusterUnreachableError, ClusterTimeoutError, WrongPortError)
 
 _log = logging.getLogger("knit")
 _Door = TypeVar("_Door")
@@ -99,7 +110,7 @@ class Doors(Generic[_Door]):
                 raise
             try:
                 found = call(other)
-            except ClusterUnreachableError as missing:
+            except (*_NOBODY_THERE, KerberosError) as missing:
                 # There is no other way, so what this one says is what there is to be done.
                 _log.debug("%s", missing)
                 raise error from None
@@ -142,11 +153,13 @@ class Doors(Generic[_Door]):
         name = self._choice.daemon.name
         if self._choice.forced is not None or kind != "rest":
             return None
-        if error.status in (_FORBIDDEN, _METHOD_NOT_ALLOWED):
-            if error.status == _FORBIDDEN and NO_REST_SUBMISSION not in error.message:
-                return None
-            why = f"takes no submissions over REST ({error.status})"
-        elif isinstance(error, ClusterUnreachableError) and not self._has_answered:
+        if isinstance(error, KerberosError | StandbyError):  # it is the same by RPC
+            return None
+        if isinstance(error, WebHdfsDisabledError):
+            why = "does not serve WebHDFS"
+        elif error.status in (_FORBIDDEN, _METHOD_NOT_ALLOWED) and error.exception is None:
+            why = f"refuses REST ({error.status})"
+        elif isinstance(error, _NOBODY_THERE) and not (self._has_answered or error._is_lasting):
             why = "has no web server where one is looked for"
         else:
             return None

@@ -5,11 +5,11 @@ It is the same whatever way leads to a daemon:
 
 * A call has its time, 30 s unless it is given another. Within it is borne what passes by itself: a
   pair without an active member, a daemon that is starting, a NameNode that says when it will leave
-  safe mode, and the silence of a daemon that has answered before. One that has never answered may
-  not be there at all, so that is told at once.
+  safe mode or that its DataNodes have yet to find, and the silence of a daemon that has answered
+  before. One that has never answered may not be there at all, so that is told at once.
 * Whoever waits for an application, in `wait`, `run` or `logs -f`, goes on for `OUTAGE`.
-* A submission waits for a NameNode in safe mode for `SAFE_MODE`. For nodes it does not wait: YARN
-  takes applications without.
+* A submission waits for a NameNode in safe mode, or without DataNodes, for `SAFE_MODE`. For nodes
+  it does not wait: YARN takes applications without.
 
 What is waited for is told in the log, after `QUIET_SECONDS`, with how long.
 """
@@ -28,6 +28,7 @@ from knit.exceptions import (
     ClusterError,
     ClusterTimeoutError,
     ClusterUnreachableError,
+    NoDataNodeError,
     SafeModeError,
     StandbyError,
 )
@@ -42,10 +43,12 @@ Application Masters and nodes give up their ResourceManager after as long, by Ha
 
 SAFE_MODE = timedelta(minutes=2)
 """
-How long a submission waits for a NameNode that will leave safe mode by itself.
+How long a submission waits for a NameNode that will leave safe mode by itself, and for DataNodes.
 
 After the last block was reported it stays in it for 30 s by default
 (`dfs.namenode.safemode.extension`); a NameNode that needs longer has most of its start before it.
+DataNodes that find it again do so within some seconds, and where there are no blocks it takes
+changes before they do.
 """
 
 NODES_RETURN = timedelta(seconds=45)
@@ -72,10 +75,17 @@ class Notice:
         self._loud_at = time.monotonic() + (0 if at_once else QUIET_SECONDS)
         self._said: str | None = None
 
-    def waiting(self, sentence: str) -> None:
-        """It is still waited, for this."""
+    def waiting(self, sentence: str, *, kind: str | None = None) -> None:
+        """
+        It is still waited, for this.
+
+        Args:
+            sentence: For what, and how long.
+            kind: What is the same for sentences that tell the same, of other files as it may be.
+                Default: the sentence.
+        """
         # One that only counts down is the same.
-        meant = re.sub(r"\d+", "0", sentence)
+        meant = re.sub(r"\d+", "0", sentence) if kind is None else kind
         if meant != self._said and time.monotonic() >= self._loud_at:
             self._said = meant
             _log.warning("%s", sentence)
@@ -106,6 +116,8 @@ class Patience:
             return self._is_pair or error._is_starting
         if isinstance(error, SafeModeError):
             return error.ends_by_itself
+        if isinstance(error, NoDataNodeError):
+            return True
         is_silence = isinstance(error, ClusterUnreachableError | ClusterTimeoutError)
         return is_silence and self._has_answered and not error._is_lasting
 
@@ -129,9 +141,12 @@ class Patience:
                 if not self.passes(error) or deadline.remaining_seconds < pause:
                     raise
                 # Kept from one call to the next, so that of many the same is told once.
-                self._outage = self._outage or Notice()
+                notice = self._outage = self._outage or Notice()  # which others may take away
                 seconds = deadline.total.total_seconds()
-                self._outage.waiting(f"{error.message} Trying again, for {seconds:g} s in all.")
+                notice.waiting(
+                    f"{error.message} Trying again, for {seconds:g} s in all.",
+                    kind=type(error).__name__,
+                )
                 time.sleep(pause)
             else:
                 self._outage = None

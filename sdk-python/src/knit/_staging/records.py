@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from knit._cluster.patience import SAFE_MODE
 from knit._staging.directory import DIRECTORY_PERMISSION, FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StoredApplication
 from knit._values.deadlines import Deadline
@@ -87,7 +88,11 @@ class Records:
 
     def _write(self, path: str, content: Mapping[str, object]) -> None:
         self._directory.files.create(
-            path, json.dumps(content).encode(), permission=FILE_PERMISSION, overwrite=True
+            path,
+            json.dumps(content).encode(),
+            permission=FILE_PERMISSION,
+            overwrite=True,
+            patience=SAFE_MODE,
         )
 
     def _content(self, application_id: str, deadline: Deadline) -> tuple[dict[str, Any], str]:

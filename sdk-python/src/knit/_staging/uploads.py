@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import itertools
 import logging
 import re
 import secrets
@@ -17,9 +16,12 @@ from typing import IO, TYPE_CHECKING
 
 import attrs
 
+from knit._cluster.hdfs.own_token import is_token_gone
 from knit._cluster.hdfs.statuses import FileStatus
+from knit._cluster.patience import SAFE_MODE, Notice
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
+from knit._values.deadlines import Deadline, pauses
 from knit._values.paths import reason
 from knit.exceptions import (
     CLUSTER_SILENCE,
@@ -27,6 +29,7 @@ from knit.exceptions import (
     ClusterFileNotFoundError,
     ClusterResponseError,
     FileMissingError,
+    NoDataNodeError,
     SafeModeError,
     SpecError,
 )
@@ -44,6 +47,7 @@ UPLOAD_TRIES = 3
 So often a file is sent that breaks on its way, as in a failover: a DataNode bears that one by
 itself, and another NameNode's restart for as long as its own client is told to.
 """
+_OUTAGE_PAUSES = (0.5, 2.0)
 #: What a DataNode says whose own connection to the NameNode broke.
 _LOST_BY_A_DATA_NODE = (
     "ConnectException",
@@ -122,7 +126,11 @@ class Uploads:
         counter: Counter,
     ) -> FileStatus:
         self._directory.prepare()
-        for attempt in itertools.count(1):
+        breaks = 0
+        shows_another_token = False
+        outage: Deadline | None = None
+        notice, steps = Notice(), pauses(*_OUTAGE_PAUSES)
+        while True:
             sent = 0
 
             def count(size: int) -> None:
@@ -130,17 +138,32 @@ class Uploads:
                 sent += size
                 counter.sent(shown, size)
 
+            patience = SAFE_MODE if outage is None else outage.remaining
             try:
-                return self._send(path, target, digest, size_bytes, count)
+                return self._send(path, target, digest, size_bytes, count, patience)
             except ClusterError as error:
-                broke = sent > 0 and _is_of_the_cluster(error)
-                # A NameNode that has just come back knows no DataNode yet.
-                waits = attempt > 1 and (_is_of_the_cluster(error) or _lacks_data_nodes(error))
-                if attempt == UPLOAD_TRIES or not (broke or waits):
-                    raise
-                _log.warning("%s Sending %s once more.", error.message, shown)
+                # Else the NameNode said so, after all that could be done about it.
+                by_data_node = sent > 0 or not size_bytes
+                if is_token_gone(error) and by_data_node and not shows_another_token:
+                    shows_another_token = True
+                    _log.warning("%s Sending %s once more.", error.message, shown)
+                elif _takes_no_data_yet(error) and by_data_node:
+                    outage, pause = outage or Deadline.after(SAFE_MODE), next(steps)
+                    if outage.remaining_seconds < pause:
+                        raise
+                    seconds = SAFE_MODE.total_seconds()
+                    notice.waiting(
+                        f"{error.message} Trying again, for {seconds:g} s in all.",
+                        kind=type(error).__name__,
+                    )
+                    time.sleep(pause)
+                else:
+                    breaks += 1
+                    broke = _is_of_the_cluster(error) and (sent > 0 or breaks > 1)
+                    if breaks == UPLOAD_TRIES or not broke:
+                        raise
+                    _log.warning("%s Sending %s once more.", error.message, shown)
                 counter.sent(shown, -sent)
-        raise AssertionError
 
     def _send(
         self,
@@ -149,6 +172,7 @@ class Uploads:
         digest: str,
         size_bytes: int,
         count: Callable[[int], None],
+        patience: timedelta,
     ) -> FileStatus:
         directory, _, name = target.rpartition("/")
         part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
@@ -161,6 +185,7 @@ class Uploads:
                     size_bytes=size_bytes,
                     permission=FILE_PERMISSION,
                     progress=count,
+                    patience=patience,
                 )
             if reader.digest.hexdigest() != digest:
                 raise _changed(path)
@@ -220,9 +245,10 @@ def _is_of_the_cluster(error: ClusterError) -> bool:
     return isinstance(error, CLUSTER_SILENCE) or error.exception in _LOST_BY_A_DATA_NODE
 
 
-def _lacks_data_nodes(error: ClusterError) -> bool:
+def _takes_no_data_yet(error: ClusterError) -> bool:
+    """Whether a NameNode that has just come back says so, to a DataNode or to HttpFS."""
     is_safe = isinstance(error, SafeModeError) and error.ends_by_itself
-    return is_safe or "Failed to find datanode" in error.message
+    return is_safe or isinstance(error, NoDataNodeError)
 
 
 class _StoppedError(Exception):

@@ -133,7 +133,7 @@ def _diagnose_resource_manager(
 
 
 def _diagnose_file_system(cluster: Cluster, results: list[CheckResult]) -> None:
-    if not _step(results, "file system address", lambda: cluster.files, None):
+    if not _step(results, "file system address", lambda: cluster.files.address, None):
         return
     facts = ClusterFacts(cluster)
     if not _step(results, "file system", lambda: check_file_system(facts)):

@@ -40,3 +40,18 @@ class DelegationTokenInfo:
             renewer=message.renewer,
             is_replaced=message.is_replaced,
         )
+
+    def _to_proto(self) -> application_pb2.DelegationToken:
+        from knit.v1 import application_pb2
+
+        message = application_pb2.DelegationToken(
+            kind=self.kind,
+            service=self.service,
+            renewer=self.renewer,
+            is_replaced=self.is_replaced,
+        )
+        if self.issue_time is not None:
+            message.issue_time.FromDatetime(self.issue_time)
+        if self.max_time is not None:
+            message.max_time.FromDatetime(self.max_time)
+        return message

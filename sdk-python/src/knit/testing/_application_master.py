@@ -17,6 +17,7 @@ from knit._handles.container import Container
 from knit._handles.current import Current, CurrentContainer
 from knit._values.access import Role
 from knit._values.containers import ExitReason
+from knit._values.delegation_tokens import DelegationTokenInfo
 from knit._values.events import NoticeSeverity
 from knit._values.reports import ApplicationReport
 from knit._values.services import Service
@@ -308,6 +309,17 @@ class FakeApplicationMaster:
         """
         with self._state.turn():
             self._state.waiting = [reason._to_proto() for reason in reasons]
+
+    def hold_tokens(self, *tokens: DelegationTokenInfo) -> None:
+        """
+        The application holds these delegation tokens from now on, and no others.
+
+        At first there are none, as on a cluster without Kerberos. They are what clients are told of
+        them, and let nobody in; viewers are told nothing. They do not end by themselves, nor are
+        they replaced: say the next ones.
+        """
+        with self._state.changed:
+            self._state.tokens = [token._to_proto() for token in tokens]
 
     def advance(self, duration: timedelta) -> None:
         """

@@ -18,6 +18,8 @@ from knit.v1 import application_service_pb2 as pb
 PAGE_SERVICES = 100
 """So many services are listed at once, at most."""
 _LARGEST_ANNOTATIONS_BYTES = 64 * 1024
+_MOST_TOKENS = 128
+"""So many are told of, as the contract has it."""
 VERSION = "fake"
 
 
@@ -43,6 +45,7 @@ class ApplicationService(application_service_pb2_grpc.ApplicationServiceServicer
                 version=VERSION,
                 caller_role=application_pb2.Role.ValueType(caller.role),
                 waiting_reasons=state.reasons(),
+                tokens=() if caller.role is Role.VIEWER else state.tokens[:_MOST_TOKENS],
             )
 
         return answer(state, context, "GetApplication", do)

@@ -69,6 +69,8 @@ class FakeState:
         self.history_id = uuid.uuid4().hex
         self.waiting: list[waiting_pb2.WaitingReason] = []
         """What a test says that containers wait for."""
+        self.tokens: list[application_pb2.DelegationToken] = []
+        """What a test says that the application holds."""
         self.interruptions = 0
         self.logs = FakeLogs()
         self.progress: float | None = None

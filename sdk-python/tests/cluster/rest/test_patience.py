@@ -18,6 +18,7 @@ from knit.exceptions import (
     ClusterError,
     ClusterTimeoutError,
     ClusterUnreachableError,
+    NoDataNodeError,
     SafeModeError,
     StandbyError,
 )
@@ -231,6 +232,7 @@ def failed(kind: type[ClusterError], **facts: object) -> ClusterError:
         (failed(StandbyError, _is_starting=True), 1, False, True),
         (failed(SafeModeError), 2, True, False),
         (failed(SafeModeError, ends_by_itself=True), 1, False, True),
+        (failed(NoDataNodeError), 1, False, True),
         (failed(ClusterUnreachableError), 2, False, False),
         (failed(ClusterUnreachableError), 1, True, True),
         (failed(ClusterUnreachableError, _is_lasting=True), 1, True, False),

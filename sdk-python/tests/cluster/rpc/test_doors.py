@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,15 +11,24 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.doors import Choice, Doors
+from knit._cluster.hdfs.files import Files
 from knit._cluster.hdfs.rpc_files import RpcFiles
 from knit._cluster.rest.authentication import SimpleAuthentication
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
-from knit.exceptions import ClusterUnreachableError, ConfigurationError
+from knit.exceptions import (
+    ClockSkewError,
+    ClusterError,
+    ClusterTimeoutError,
+    ClusterUnreachableError,
+    ConfigurationError,
+    StandbyError,
+    WrongPortError,
+)
 from tests.cluster.yarn.test_resource_manager import submit
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.rpc import FakeRpcServer
-from tests.fakes.server import Answer, closed_port
+from tests.fakes.server import Answer, FakeServer, closed_port
 
 
 @pytest.fixture
@@ -45,7 +55,7 @@ def test_where_rest_takes_no_submissions_rpc_does(
         fake.resource_manager.answers_with = lambda request: (
             Answer.html(405, "Method Not Allowed") if request.method == "POST" else None
         )
-        servers[0].handler = _unasked(servers[0].handler, fake)
+        servers[0].handler = _unasked(servers[0].handler, fake.resource_manager)
     submit(auto)
     before = len(fake.resource_manager.requests)
     auto.resource_manager.nodes()
@@ -56,26 +66,156 @@ def test_where_rest_takes_no_submissions_rpc_does(
     ]
 
 
-def _unasked(handler: Any, fake: FakeCluster) -> Any:
+def _unasked(handler: Any, daemon: FakeServer) -> Any:
     """The face without what stands before the web server."""
 
     def handle(call: Any) -> Any:
-        before, fake.resource_manager.answers_with = fake.resource_manager.answers_with, None
+        before, daemon.answers_with = daemon.answers_with, None
         try:
             return handler(call)
         finally:
-            fake.resource_manager.answers_with = before
+            daemon.answers_with = before
 
     return handle
 
 
-def test_another_refusal_is_no_reason(
+def _served(handler: Any, fake: FakeCluster) -> Any:
+    """The face of a NameNode whose web server serves nothing."""
+
+    def handle(call: Any) -> Any:
+        fake.name_node.webhdfs = True
+        try:
+            return handler(call)
+        finally:
+            fake.name_node.webhdfs = False
+
+    return handle
+
+
+def untrusted() -> ClusterError:
+    error = ClusterUnreachableError("the certificate is not trusted")
+    error._is_lasting = True
+    return error
+
+
+def test_a_refusal_of_hadoop_itself_is_no_reason(
     fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer]
 ) -> None:
-    fake.resource_manager.answers_with = lambda _: Answer.html(403, "Forbidden")
-    with pytest.raises(PermissionError):
+    """It is the same by both ways."""
+    denied = Answer.error(403, "AccessControlException", "Permission denied: user=alice")
+    for daemon in (fake.resource_manager, fake.name_node):
+        daemon.answers_with = lambda _: denied
+    with pytest.raises(PermissionError, match="Permission denied: user=alice"):
         auto.resource_manager.nodes()
-    assert servers[0].connections == 0
+    with pytest.raises(PermissionError, match="Permission denied: user=alice"):
+        auto.files.status("/user")
+    assert [server.connections for server in servers] == [0, 0]
+
+
+@pytest.mark.parametrize("status", [403, 405])
+def test_where_something_stands_before_a_web_server_rpc_is_taken(
+    fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer], status: int
+) -> None:
+    """A proxy, say, and for both daemons alike."""
+    for daemon, server in zip((fake.resource_manager, fake.name_node), servers, strict=True):
+        daemon.answers_with = lambda _: Answer.html(status, "Closed by the firm")
+        server.handler = _unasked(server.handler, daemon)
+    for _ in range(2):
+        assert len(auto.resource_manager.nodes()) == 2
+        assert [each.path for each in auto.files.list_directory("/user")] == ["/user/alice"]
+    assert [len(d.requests) for d in (fake.resource_manager, fake.name_node)] == [1, 1]
+
+
+def test_where_webhdfs_is_off_rpc_is_taken(
+    fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    """Even for the first word, which says where data is to go; that goes to the DataNode."""
+    fake.name_node.webhdfs = False
+    servers[1].handler = _served(servers[1].handler, fake)
+    auto.files.create("/user/alice/x", b"data")
+    assert auto.files.read("/user/alice/x") == b"data"
+    assert auto.files.home_directory() == "/user/alice"
+    assert len(fake.name_node.requests) == 2, "and who answers there was asked"
+    assert [request.method for request in fake.data_node.requests] == ["PUT", "GET"]
+
+
+def test_where_a_name_node_has_no_web_server_rpc_is_tried(
+    fake: FakeCluster, rpc_properties: dict[str, str]
+) -> None:
+    """Where neither is, the web server is what is missed."""
+    nowhere = {"dfs.namenode.http-address": f"127.0.0.1:{closed_port()}"}
+    config = fake.config.with_properties({**rpc_properties, **nowhere})
+    with Cluster(config, user="alice") as cluster:
+        cluster.files.create("/user/alice/x", b"data")
+    lost = {"fs.defaultFS": f"hdfs://127.0.0.1:{closed_port()}"}
+    with Cluster(config.with_properties(lost), user="alice") as cluster:
+        for _ in range(2):
+            with pytest.raises(ClusterUnreachableError, match=r"dfs\.namenode\.http-address"):
+                cluster.files.home_directory()
+
+
+def test_a_data_node_that_is_not_there_says_nothing_of_the_name_node(
+    fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    fake.name_node.data_node_url = f"http://127.0.0.1:{closed_port()}"
+    with pytest.raises(ClusterUnreachableError, match="sent us to the DataNode"):
+        auto.files.create("/user/alice/x", b"data")
+    assert servers[1].connections == 0
+
+
+def test_what_swallows_packets_is_not_there_either(fake: FakeCluster) -> None:
+    """A timeout is no answer, by neither way, and one that had answered is only slow."""
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    answers = {"rpc": True, "rest": False}
+    asked = []
+
+    def call(door: str) -> str:
+        asked.append(door)
+        if not answers[door]:
+            raise ClusterTimeoutError(f"nothing from {door}")
+        return door
+
+    def doors() -> Doors[str]:
+        return Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+
+    assert doors().through(call) == "rpc"
+    answers["rpc"] = False
+    neither = doors()
+    with pytest.raises(ClusterTimeoutError, match="nothing from rest"):
+        neither.through(call)
+    assert neither.chosen() == "rest"
+    answers["rest"] = True
+    assert neither.through(call) == "rest"
+    answers.update(rest=False, rpc=True)
+    asked.clear()
+    with pytest.raises(ClusterTimeoutError, match="nothing from rest"):
+        neither.through(call)
+    assert asked == ["rest"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (untrusted(), "rest"),
+        (ClockSkewError("the clocks differ", status=403), "rest"),
+        (StandbyError("on standby", status=403), "rest"),
+        (WrongPortError("something else", status=404), "rpc"),
+    ],
+)
+def test_what_is_about_trust_or_time_is_no_reason(error: ClusterError, expected: str) -> None:
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    doors = Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+
+    def call(door: str) -> str:
+        if door == "rest":
+            raise error
+        return door
+
+    with contextlib.suppress(type(error)):
+        assert doors.through(call) == "rpc"
+    assert doors.chosen() == expected
 
 
 def test_where_there_is_no_web_server_rpc_is_tried(
@@ -155,7 +295,8 @@ def test_data_is_sent_for_whom_one_acts(
     monkeypatch.setenv("HADOOP_PROXY_USER", "alice")
     config = fake.config.with_properties({**rpc_properties, "knit.door": "rpc"})
     with Cluster(config) as cluster:
-        assert isinstance(cluster.files, RpcFiles)
+        assert isinstance(cluster.files, Files)
+        assert isinstance(cluster.files._doors.chosen(), RpcFiles)
         cluster.files.create("/user/alice/x", b"data")
     [request] = fake.data_node.requests
     assert (request.query["user.name"], request.query["doas"]) == ("root", "alice")

@@ -10,6 +10,12 @@ from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.changes import move, set_priority
 from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit.exceptions import ChangeRefusedError, QueueNotFoundError
+from tests.cluster.hdfs.test_data_nodes import (
+    test_a_name_node_that_knows_none_yet_is_waited_for,
+    test_web_servers_of_data_nodes_that_are_closed_are_named,
+    test_where_none_comes_that_is_told_and_what_to_do,
+    test_without_more_patience_a_call_has_its_time,
+)
 from tests.cluster.hdfs.test_webhdfs import (
     test_a_data_node_that_only_the_cluster_knows_is_told,
     test_a_file_that_exists_is_kept_unless_asked,

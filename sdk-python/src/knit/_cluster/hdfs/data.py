@@ -7,10 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator
 from datetime import timedelta
 
+from knit._cluster.hdfs.own_token import is_token_gone
 from knit._cluster.hdfs.statuses import FileStatus
-from knit._cluster.hdfs.transfer import DataNodes, Progress, Readable, bytes_left, read_on
+from knit._cluster.hdfs.transfer import (
+    DataNodes,
+    Progress,
+    Readable,
+    bytes_left,
+    query_of,
+    read_on,
+)
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterFileNotFoundError
+from knit.exceptions import ClusterError, ClusterFileNotFoundError
 
 
 class FileData(ABC):
@@ -36,16 +44,24 @@ class FileData(ABC):
         """
 
     @abstractmethod
-    def _where_to_write(
+    def where_to_write(
         self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
     ) -> str:
         """The address that takes a file's contents."""
 
     @abstractmethod
-    def _where_to_read(
+    def where_to_read(
         self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
     ) -> str | None:
         """The address that gives a file's contents; None where there are none from there on."""
+
+    @abstractmethod
+    def replaces_token(self, url_string: str) -> bool:
+        """Shows another token than this one from now on; False where it is not ours to do so."""
+
+    @abstractmethod
+    def token_shown(self) -> str:
+        """The token that DataNodes are shown from now on. A secret."""
 
     def find(self, path: str, *, timeout: timedelta | None = None) -> FileStatus | None:
         """What there is at a path; None if nothing."""
@@ -64,9 +80,13 @@ class FileData(ABC):
         overwrite: bool = False,
         progress: Progress | None = None,
         timeout: timedelta | None = None,
+        patience: timedelta | None = None,
     ) -> None:
         """
         Writes a file, and the directories above it.
+
+        Where a DataNode does not know our token any more, another one is shown the next time:
+        bytes are sent once more with it, and whoever gave a file can do so.
 
         Args:
             path: Where.
@@ -76,11 +96,14 @@ class FileData(ABC):
             overwrite: Whether to replace a file that is there.
             progress: Told of bytes as they leave.
             timeout: In which nothing moves.
+            patience: How long to wait for a file system that takes no data yet, as after its
+                start. Default: `timeout`.
 
         Raises:
             SpecError: The data ends before it should, or cannot be read.
             ClusterFileExistsError: There is one, and it is not to be replaced.
             ClusterUnreachableError: The DataNode cannot be reached from here.
+            NoDataNodeError: There is none that could take the data.
             ClusterError: Anything else; what was written so far may be left behind.
         """
         what = f"Writing {path}"
@@ -89,15 +112,27 @@ class FileData(ABC):
             if not isinstance(stream, io.IOBase):
                 raise ValueError("size_bytes is needed for what is not a file")
             size_bytes = bytes_left(stream)
-        location = self._where_to_write(path, permission, overwrite, what, self._deadline(timeout))
-        self._data_nodes.write(
-            location,
-            stream,
-            size_bytes,
-            what=what,
-            progress=progress,
-            timeout=self.timeout if timeout is None else timeout,
-        )
+        waits = self._deadline(timeout if patience is None else patience)
+        location = self.where_to_write(path, permission, overwrite, what, waits)
+        for is_last in (not isinstance(data, bytes), True):
+            try:
+                self._data_nodes.write(
+                    location,
+                    stream,
+                    size_bytes,
+                    what=what,
+                    progress=progress,
+                    timeout=self.timeout if timeout is None else timeout,
+                )
+            except ClusterError as error:  # noqa: PERF203 - twice at most
+                refused = self._refused_token(error, location)
+                if refused is None or is_last:
+                    raise
+                # The file may be there already, made by the first try.
+                location = location.replace(refused, self.token_shown())
+                stream = io.BytesIO(data) if isinstance(data, bytes) else data
+            else:
+                return
 
     def read(
         self,
@@ -140,9 +175,29 @@ class FileData(ABC):
     ) -> Generator[bytes, None, None]:
         what = f"Reading {path}"
         deadline = self._deadline(timeout)
-        location = self._where_to_read(path, offset_bytes, length_bytes, what, deadline)
-        if location is not None:
-            yield from self._data_nodes.read(location, what=what, deadline=deadline)
+        location = self.where_to_read(path, offset_bytes, length_bytes, what, deadline)
+        if location is None:
+            return
+        for is_last in (False, True):
+            has_begun = False
+            try:
+                for chunk in self._data_nodes.read(location, what=what, deadline=deadline):
+                    has_begun = True
+                    yield chunk
+            except ClusterError as error:
+                refused = self._refused_token(error, location)
+                if refused is None or has_begun or is_last:
+                    raise
+                location = location.replace(refused, self.token_shown())
+            else:
+                return
+
+    def _refused_token(self, error: ClusterError, location: str) -> str | None:
+        """The token that a DataNode did not know, which is then shown no more; None if it did."""
+        shown = query_of(location).get("delegation")
+        if shown is None or not is_token_gone(error):
+            return None
+        return shown[0] if self.replaces_token(shown[0]) else None
 
     def stream(
         self,

@@ -14,6 +14,7 @@ from typing import Protocol
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus
 from knit._cluster.hdfs.transfer import Progress, Readable
 from knit._cluster.security.tokens import Token
+from knit._values.deadlines import Deadline
 
 
 class FileSystem(Protocol):
@@ -104,6 +105,7 @@ class FileSystem(Protocol):
         overwrite: bool = False,
         progress: Progress | None = None,
         timeout: timedelta | None = None,
+        patience: timedelta | None = None,
     ) -> None:
         """Writes a file, and the directories above it."""
 
@@ -138,4 +140,24 @@ class FileSystem(Protocol):
         """Reads a part of a file, and goes on where it was after a broken connection."""
 
     def close(self) -> None:
-        """Closes connections that are its own."""
+        """Closes connections that are its own, and cancels tokens that it fetched for itself."""
+
+
+class NameNodeDoor(FileSystem, Protocol):
+    """One of the ways."""
+
+    def where_to_write(
+        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+    ) -> str:
+        """The address that takes a file's contents."""
+
+    def where_to_read(
+        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+    ) -> str | None:
+        """The address that gives a file's contents; None where there are none from there on."""
+
+    def replaces_token(self, url_string: str) -> bool:
+        """Shows another token than this one from now on; False where it is not ours to do so."""
+
+    def token_shown(self) -> str:
+        """The token that DataNodes are shown from now on. A secret."""

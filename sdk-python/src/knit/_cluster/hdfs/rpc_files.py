@@ -82,7 +82,7 @@ class RpcFiles(FileData):
         self._held = held
         self._clock = timedelta()
         self._server_defaults: Any = None
-        self._own_token = OwnToken(self._fetch_token)
+        self._own_token = OwnToken(self._fetch_token, None if held else self._cancel_token)
 
     @property
     def user(self) -> str:
@@ -99,7 +99,8 @@ class RpcFiles(FileData):
         return datetime.now(timezone.utc) + self._clock
 
     def close(self) -> None:
-        """Closes the connections to the NameNode."""
+        """Cancels the token that was fetched, and closes the connections to the NameNode."""
+        self._own_token.close()
         self._client.close()
 
     def delegation_token(
@@ -137,6 +138,8 @@ class RpcFiles(FileData):
 
     def home_directory(self, *, timeout: timedelta | None = None) -> str:
         """Our home directory's path. It need not exist."""
+        # By this protocol nobody tells it; but that there is a NameNode is known afterwards.
+        self._defaults("Asking for the home directory", self._deadline(timeout))
         return f"{self._place.home_prefix.rstrip('/')}/{self.user}"
 
     def status(self, path: str, *, timeout: timedelta | None = None) -> FileStatus:
@@ -273,7 +276,7 @@ class RpcFiles(FileData):
         mode = sum(_ACCESS[letter] for letter in action)
         self._call("checkAccess", what, timeout, src=_absolute(path), mode=mode)
 
-    def _where_to_write(
+    def where_to_write(
         self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
     ) -> str:
         node = self._data_node_for(path, permission, overwrite, what, deadline)
@@ -324,7 +327,7 @@ class RpcFiles(FileData):
             self._server_defaults = found.defaults
         return self._server_defaults
 
-    def _where_to_read(
+    def where_to_read(
         self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
     ) -> str | None:
         found = self._client.call(
@@ -376,6 +379,24 @@ class RpcFiles(FileData):
         if told is not None and told.issue_time is not None:
             self._clock = told.issue_time - datetime.now(timezone.utc)
         return token
+
+    def _cancel_token(self, token: Token, timeout: timedelta) -> None:
+        told = rpc.MESSAGES.new(
+            "Token",
+            identifier=token.identifier,
+            password=token.password,
+            kind=token.kind,
+            service=token.service,
+        )
+        what = "Cancelling a delegation token of the file system"
+        self._call("cancelDelegationToken", what, timeout, token=told)
+
+    def replaces_token(self, url_string: str) -> bool:
+        self._own_token.forget(url_string)
+        return True
+
+    def token_shown(self) -> str:
+        return self._own_token.url_string()
 
     def _call(self, method: str, what: str, timeout: timedelta | None, **fields: Any) -> Any:
         """What is sent again is known to the NameNode by its number, and so is done once."""

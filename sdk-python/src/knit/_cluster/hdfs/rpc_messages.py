@@ -189,6 +189,10 @@ message GetDelegationTokenRequest {
 message GetDelegationTokenResponse {
   optional Token token = 1;
 }
+message CancelDelegationTokenRequest {
+  optional Token token = 1;
+}
+message CancelDelegationTokenResponse { }
 """,
 )
 

@@ -27,6 +27,13 @@ _CLOSING = timedelta(seconds=10)
 #: Broken connections in a row, without a byte between them, after which reading gives up.
 _TRIES_WITHOUT_PROGRESS = 5
 _PAUSE_SECONDS = 0.2
+_CLOSED = (403, 404, 405)
+"""What is answered where the way to a DataNode's web server is closed on purpose."""
+_ONE_WAY = (
+    "Data goes to and from the web servers of DataNodes directly, whichever way leads to the "
+    "NameNode, and under the names the cluster knows them by: make these names and ports reachable "
+    "from here, or use HttpFS, which needs neither, by knit.webhdfs.url."
+)
 
 
 class Readable(Protocol):
@@ -88,7 +95,7 @@ class DataNodes:
             raise _data_node_problem(error, location, what) from error
         except _OwnError as own:
             raise own.error from own.error.__cause__
-        check_status(response, what, DATA_NODE)
+        _check(response, what)
 
     def read(self, location: str, *, what: str, deadline: Deadline) -> Iterator[bytes]:
         """
@@ -117,7 +124,7 @@ class DataNodes:
                 )
             )
             headers = {name.lower(): value for name, value in response.headers.items()}
-            check_status(Response(location, response.status, headers, body), what, DATA_NODE)
+            _check(Response(location, response.status, headers, body), what)
         # The length is not known here.
         yield from self._http.chunks(
             response,
@@ -230,7 +237,7 @@ def is_address(location: object) -> TypeGuard[str]:
         return False
 
 
-def query_of(location: object) -> Mapping[str, object]:
+def query_of(location: object) -> Mapping[str, list[str]]:
     return parse_qs(urlsplit(location).query) if is_address(location) else {}
 
 
@@ -247,11 +254,19 @@ def _data_node_problem(error: ClusterError, location: str, what: str) -> Cluster
     came_back = error.message.removeprefix(f"{what}: ").partition(". ")[0]
     return ClusterUnreachableError(
         f"{what}: the NameNode sent us to the DataNode {parts.hostname}:{parts.port}, and that "
-        f"failed: {came_back}. Data goes to and from DataNodes directly, under the names the "
-        "cluster knows them by: make these names and ports reachable from here, or use HttpFS, "
-        "which needs neither, by knit.webhdfs.url.",
+        f"failed: {came_back}. {_ONE_WAY}",
         url=location.partition("?")[0],
     )
+
+
+def _check(response: Response, what: str) -> None:
+    """Raises the error for an answer that says no, with what there is to do for data alone."""
+    try:
+        check_status(response, what, DATA_NODE)
+    except ClusterError as error:
+        if response.status in _CLOSED and error.exception is None:
+            error.args = (f"{error.message} {_ONE_WAY}",)
+        raise
 
 
 def bytes_left(stream: io.IOBase) -> int:

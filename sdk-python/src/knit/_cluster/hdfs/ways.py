@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 
 from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY, name_node_rpc
 from knit._cluster.doors import Choice, Doors
+from knit._cluster.hdfs.files import Files
 from knit._cluster.hdfs.transfer import DataNodes
 from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.daemons import NAME_NODE
 
 if TYPE_CHECKING:
     from knit._cluster.configuration.config import ClusterConfig
-    from knit._cluster.hdfs.file_system import FileSystem
+    from knit._cluster.hdfs.file_system import FileSystem, NameNodeDoor
     from knit._cluster.rest.client import HttpClient
     from knit._cluster.rpc.sasl import Identity
     from knit._cluster.security.tokens import Token
@@ -30,7 +31,7 @@ def file_system(
     held: Callable[[], Token] | None = None,
 ) -> FileSystem:
     """
-    The file system that `fs.defaultFS` names. With Kerberos its web server is asked first.
+    The file system that `fs.defaultFS` names, by both ways to it.
 
     Args:
         config: The cluster's.
@@ -43,7 +44,7 @@ def file_system(
         ConfigurationError: An address is missing, or `knit.door` is none.
     """
 
-    def rest() -> FileSystem:
+    def rest() -> NameNodeDoor:
         return WebHdfs(
             http,
             config.name_nodes,
@@ -53,7 +54,7 @@ def file_system(
             held=held,
         )
 
-    def rpc() -> FileSystem:
+    def rpc() -> NameNodeDoor:
         # Imported as it is needed: most clusters never need it.
         from knit._cluster.hdfs.rpc_files import FileSystemPlace, RpcFiles
         from knit._cluster.hdfs.rpc_messages import PROTOCOL
@@ -92,4 +93,5 @@ def file_system(
         kerberos=config.kerberos,
         base_urls=lambda: config.name_nodes,
     )
-    return Doors(choice, http, rest=rest, rpc=rpc).chosen()
+    doors = Doors(choice, http, rest=rest, rpc=rpc)
+    return Files(doors, DataNodes(http), timeout=timeout)

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from knit._cluster.hdfs.data import FileData
-from knit._cluster.hdfs.own_token import OwnToken
+from knit._cluster.hdfs.own_token import OwnToken, is_token_gone
 from knit._cluster.hdfs.statuses import ContentSummary, FileStatus, file_status, join, to_quota
 from knit._cluster.hdfs.transfer import (
     DataNodes,
@@ -36,7 +36,6 @@ from knit.exceptions import (
 )
 
 _API = "/webhdfs/v1"
-_INVALID_TOKEN = "InvalidToken"  # noqa: S105  (Hadoop's word for an exception)
 
 
 class WebHdfs(FileData):
@@ -70,7 +69,8 @@ class WebHdfs(FileData):
         self._http = http
         self._held = held
         self._home_prefix = home_prefix
-        self._own_token = OwnToken(self.delegation_token) if by_token else None
+        cancel = None if held else self._cancel_token
+        self._own_token = OwnToken(self.delegation_token, cancel) if by_token else None
 
     @property
     def user(self) -> str:
@@ -268,13 +268,13 @@ class WebHdfs(FileData):
         what = f"Asking for access to {path}"
         self._json("GET", path, "CHECKACCESS", what, timeout, {"fsaction": action})
 
-    def _where_to_write(
+    def where_to_write(
         self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
     ) -> str:
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
         return self._locate("PUT", path, "CREATE", what, query, deadline)
 
-    def _where_to_read(
+    def where_to_read(
         self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
     ) -> str:
         query = {"offset": str(offset_bytes)}
@@ -283,7 +283,34 @@ class WebHdfs(FileData):
         return self._locate("GET", path, "OPEN", what, query, deadline)
 
     def close(self) -> None:
-        """The connections are the cluster's."""
+        """Cancels the token that was fetched. The connections are the cluster's."""
+        if self._own_token is not None:
+            self._own_token.close()
+
+    def replaces_token(self, url_string: str) -> bool:
+        if self._own_token is None:
+            return False
+        self._own_token.forget(url_string)
+        return True
+
+    def token_shown(self) -> str:
+        if self._own_token is None:
+            raise ValueError("no token of ours is shown")
+        return self._own_token.url_string()
+
+    def _cancel_token(self, token: Token, timeout: timedelta) -> None:
+        # It says itself whose it is: by now there may be no ticket any more.
+        shown = token.url_string()
+        self._send(
+            "PUT",
+            "/",
+            "CANCELDELEGATIONTOKEN",
+            "Cancelling a delegation token of the file system",
+            {"token": shown, "delegation": shown},
+            self._deadline(timeout),
+            None,
+            False,
+        )
 
     def _json(
         self,
@@ -323,7 +350,7 @@ class WebHdfs(FileData):
                 )
             except ClusterError as error:
                 # It was cancelled, or its interval is shorter than we use one: nothing was done.
-                if attempt == 2 or not _is_token_gone(error):
+                if attempt == 2 or not is_token_gone(error):
                     raise
                 own.forget(token)
         raise AssertionError
@@ -423,11 +450,6 @@ class WebHdfs(FileData):
             "what listens there?",
             url=self.daemon.active_url,
         )
-
-
-def _is_token_gone(error: ClusterError) -> bool:
-    """Whether a token was not known: the NameNode wraps that into whatever it throws."""
-    return _INVALID_TOKEN in (error.exception or "") or _INVALID_TOKEN in error.message
 
 
 def _location(response: Response, what: str) -> object:

@@ -23,6 +23,7 @@ from knit.exceptions import (
     ClusterResponseError,
     KerberosRequiredError,
     KnitError,
+    NoDataNodeError,
     QuotaExceededError,
     SafeModeError,
     StandbyError,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from knit._cluster.rest.answers import Response
 
 
-NO_REST_SUBMISSION = "App submission via REST is disabled"
+_NO_REST_SUBMISSION = "App submission via REST is disabled"
 _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
@@ -42,9 +43,12 @@ _IMPERSONATION = re.compile(
     r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
     r"Unauthorized connection for super-user: (\S+)"
 )
+INVALID_TOKEN = "InvalidToken"  # noqa: S105  (Hadoop's word for an exception)
 STANDBY_EXCEPTIONS = ("StandbyException", "RetriableException")
 #: Not where an administrator had it enter, or its disks are full.
 _LEAVES_SAFE_MODE = "will be turned off automatically"
+#: By WebHDFS, and by whoever asks for a block's place: a DataNode, HttpFS, and we by RPC.
+_NO_DATA_NODE = ("Failed to find datanode", "There are 0 datanode(s) running")
 
 
 def is_standby(response: Response) -> bool:
@@ -152,7 +156,7 @@ def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
             url=url,
             status=status,
         )
-    if status == 403 and NO_REST_SUBMISSION in response.text:
+    if status == 403 and _NO_REST_SUBMISSION in response.text:
         return AccessDeniedError(
             f"{what}: this cluster takes no submissions over REST (403: {_said(response)}). Have "
             "its administrators set yarn.webapp.enable-rest-app-submissions to true on the "
@@ -241,6 +245,15 @@ def exception_error(
         )
     elif (impersonation := _IMPERSONATION.search(said)) is not None:
         kind, hint = AccessDeniedError, _proxy_hint(impersonation)
+    elif INVALID_TOKEN in name or INVALID_TOKEN in said:
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "The delegation token that it was shown has ended, or was cancelled. Try again, "
+                "with a ticket (kinit); what has only the tokens of a container has to be "
+                "submitted anew."
+            ),
+        )
     elif name in (
         "AccessControlException",
         "AuthorizationException",
@@ -261,12 +274,21 @@ def exception_error(
         kind, hint = ClusterFileExistsError, "Use another path, or remove what is there."
     elif "QuotaExceeded" in name or "QuotaByStorageType" in name:
         kind, hint = QuotaExceededError, "Remove files you no longer need, or ask for more."
-    elif "could only be" in said or "Failed to find datanode" in said:
+    elif any(sign in said for sign in _NO_DATA_NODE):
+        kind, hint = (
+            NoDataNodeError,
+            (
+                "It knows no DataNode, as for some seconds after its start. If that lasts, look at "
+                "its web page or at hdfs dfsadmin -report, start the DataNodes, and see in their "
+                "logs why they do not register."
+            ),
+        )
+    elif "could only be" in said:
         kind, hint = (
             QuotaExceededError,
             (
-                "No DataNode could take the data: all are full, down, or unreachable for the "
-                "NameNode. Look at its web page."
+                "No DataNode could take the data: all are full, or unreachable for the NameNode or "
+                "for one another. Look at its web page."
             ),
         )
     error = kind(

@@ -34,6 +34,8 @@ from knit.exceptions import (
 
 #: With others still to try, a host that swallows packets does not get the whole time.
 _CONNECT_SECONDS = 4.0
+#: As by RPC, and less than a call has: what is left is for the other way there.
+_ALONE_CONNECT_SECONDS = 20.0
 #: Of several failures, the first of these says most.
 _TELLING = (WrongPortError, StandbyError, ClusterTimeoutError, ClusterUnreachableError)
 
@@ -189,7 +191,9 @@ class DaemonClient:
                     body=body,
                     headers=headers,
                     authenticate=authenticate,
-                    connect_seconds=_CONNECT_SECONDS if len(self.base_urls) > 1 else None,
+                    connect_seconds=(
+                        _CONNECT_SECONDS if len(self.base_urls) > 1 else _ALONE_CONNECT_SECONDS
+                    ),
                 )
                 break
             except ClusterError as error:

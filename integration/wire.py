@@ -41,6 +41,8 @@ def channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.C
     options = [
         ("grpc.ssl_target_name_override", SERVER_NAME),
         ("grpc.enable_http_proxy", 0),
+        # With them a stream that begins as the server leaves may never end.
+        ("grpc.enable_retries", 0),
         # So that two channels to one address, with other credentials, share no connection.
         ("grpc.use_local_subchannel_pool", 1),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 from typing import Any
 
 import pytest
@@ -46,3 +47,19 @@ def test_every_class_of_the_tree_is_public() -> None:
 
     here = {kind for kind in below(KnitError) if kind.__module__ == exceptions.__name__}
     assert here == set(CLASSES)
+
+
+def test_the_tree_that_is_written_down_is_the_one_there_is() -> None:
+    joined = re.sub(r"\n {8}", " ", exceptions.__doc__ or "")
+    written = {
+        (parent, child)
+        for parent, children in re.findall(r"^    (\w+): (.+)$", joined, re.MULTILINE)
+        for child in children.split(", ")
+    }
+    there_is = {
+        (parent.__name__, kind.__name__)
+        for kind in CLASSES
+        for parent in kind.__bases__
+        if issubclass(parent, KnitError)
+    }
+    assert written == there_is

@@ -1,71 +1,33 @@
 """
-Everything this package raises on purpose.
+Everything this package raises on purpose: a tree, of which each line has a class and those below.
 
-* KnitError
-  + ConfigurationError              the Hadoop configuration is missing or malformed
-    - ConfigurationNotFoundError      none was found
-    - HDFSConfigException             it names another cluster than the arguments of `Knit` do
-  + KerberosRequiredError           the cluster wants Kerberos, which cannot be done here
-  + CredentialsError                a directory holds no credentials of an application
-  + NotInApplicationError           this program was not started by knit
-  + SpecError                       the specification can run on no cluster (ValueError)
-    - FileMissingError                a file named in it does not exist (FileNotFoundError)
-    - DuplicateFileError              two files would get the same name
-    - NeedsAgentError                 it asks for a probe, which nothing runs yet
-  + PythonEnvironmentError          an environment cannot be packed, or is none
-    - CondaException                  one cannot be made by conda
-      . PackageListError                its packages are no list (TypeError)
-  + ClusterError, a YARNException   the cluster said no, or nothing; attributes url and status
-    - ClusterUnreachableError         no connection (ConnectionError)
-    - ClusterTimeoutError             no answer in time (TimeoutError)
-    - WrongPortError                  something else answers there, such as Hadoop's RPC
-    - StandbyError                    only standby members of an HA pair answered
-    - AccessDeniedError               401, 403, or a file system permission (PermissionError)
-    - WebHdfsDisabledError            the NameNode does not serve WebHDFS
-    - ClusterFileNotFoundError        a path of the cluster's file system (FileNotFoundError)
-    - ClusterFileExistsError          the same, the other way round (FileExistsError)
-    - SafeModeError                   the NameNode accepts no changes at present
-    - NoDataNodeError                 the NameNode knows no DataNode at present
-    - QuotaExceededError              a directory's quota of names or bytes is used up
-    - QueueNotFoundError              no queue of that name, or not one that takes applications
-    - QueueStoppedError               the queue takes no new applications
-    - ResourcesUnavailableError       more than any node has, or than YARN grants
-    - SubmissionError                 YARN refused the application
-    - ChangeRefusedError              YARN refused another queue or priority
-    - ClusterResponseError            an answer we cannot read
-    - KerberosError                   Kerberos failed; the library's own words are in the message
-      . TicketMissingError              there is no ticket: kinit
-        TicketExpiredError                there was one, and it has ended
-      . KeytabError                     a keytab cannot be used: unreadable, another's, or old
-      . KdcUnreachableError             no KDC answered (ConnectionError)
-      . ClockSkewError                  this machine's clock, the KDC's and the cluster's differ
-      . ServerIdentityError             the server is not who it should be, or cannot prove it
-    - TokenUnavailableError           a delegation token that is needed cannot be had
-  + ApplicationError, likewise      the application, or its Application Master, said no
-    - ApplicationNotFoundError        YARN does not know it
-    - ApplicationNotRunningError      it has ended, or has no Application Master yet
-    - ApplicationFailedError          it did not end well; attribute report
-    - LogsUnavailableError            its logs cannot be had
-      . LogAggregationDisabledError     the cluster keeps none
-      . LogsNotFoundError               there are none, or no longer (FileNotFoundError)
-      . LogsNeedKerberosError           nodes show them only to a ticket; none are collected yet
-      . LogFormatError                  damaged, or of an unknown kind; attributes path and codec
-    - ContainerNotFoundError          NOT_FOUND
-      . ServiceNotFoundError            the application has no such service
-    - KeyNotFoundError                the key-value store has no such key (KeyError)
-    - LeaseEndedError                 a lease of the store ended: it was not kept, or given back
-    - InvalidRequestError             INVALID_ARGUMENT (ValueError)
-    - NotPermittedError               the caller's role does not include it (PermissionError)
-    - WrongStateError                 FAILED_PRECONDITION
-    - ResourceExhaustedError          RESOURCE_EXHAUSTED
-      . StoreLimitError                 a key, a value or the store would be too large
-    - PositionOutOfRangeError         OUT_OF_RANGE
-      . EventsForgottenError            events after a position are kept no more
-    - HistoryLostError                another Application Master answers, which knows nothing of it
-  + ConnectionLostError             UNAVAILABLE: no answer; retrying may help (ConnectionError)
-  + RpcTimeoutError                 DEADLINE_EXCEEDED: it may have been done (TimeoutError)
-  + WaitTimeoutError                what was waited for did not come in time (TimeoutError)
+    KnitError: ConfigurationError, CredentialsError, NotInApplicationError,
+        PythonEnvironmentError, YARNException, KerberosRequiredError, SpecError,
+        ConnectionLostError, RpcTimeoutError, WaitTimeoutError
+    ConfigurationError: ConfigurationNotFoundError, HDFSConfigException
+    PythonEnvironmentError: CondaException
+    CondaException: PackageListError
+    YARNException: ClusterError, ApplicationError
+    SpecError: FileMissingError, DuplicateFileError, NeedsAgentError
+    ClusterError: ClusterUnreachableError, ClusterTimeoutError, WrongPortError, StandbyError,
+        AccessDeniedError, WebHdfsDisabledError, ClusterFileNotFoundError,
+        ClusterFileExistsError, SafeModeError, NoDataNodeError, QuotaExceededError,
+        QueueNotFoundError, QueueStoppedError, ResourcesUnavailableError, SubmissionError,
+        ChangeRefusedError, ClusterResponseError, KerberosError, TokenUnavailableError
+    KerberosError: TicketMissingError, KeytabError, KdcUnreachableError, ClockSkewError,
+        ServerIdentityError
+    TicketMissingError: TicketExpiredError
+    ApplicationError: ApplicationNotFoundError, ApplicationNotRunningError,
+        ApplicationFailedError, LogsUnavailableError, ContainerNotFoundError, KeyNotFoundError,
+        LeaseEndedError, NotPermittedError, InvalidRequestError, WrongStateError,
+        ResourceExhaustedError, PositionOutOfRangeError, HistoryLostError
+    LogsUnavailableError: LogAggregationDisabledError, LogsNotFoundError, LogsNeedKerberosError,
+        LogFormatError
+    ContainerNotFoundError: ServiceNotFoundError
+    ResourceExhaustedError: StoreLimitError
+    PositionOutOfRangeError: EventsForgottenError
 
+Those that stand for a kind of Python's own are of that kind too: `except FileNotFoundError` works.
 The names of knit 0.1.1 are KnitException, which is KnitError; YARNException, the parent of
 ClusterError and ApplicationError; HDFSConfigException and CondaException.
 
@@ -83,74 +45,28 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from knit._values.reports import ApplicationReport
 
-__all__ = [
-    "AccessDeniedError",
-    "ApplicationError",
-    "ApplicationFailedError",
-    "ApplicationNotFoundError",
-    "ApplicationNotRunningError",
-    "ChangeRefusedError",
-    "ClockSkewError",
-    "ClusterError",
-    "ClusterFileExistsError",
-    "ClusterFileNotFoundError",
-    "ClusterResponseError",
-    "ClusterTimeoutError",
-    "ClusterUnreachableError",
-    "CondaException",
-    "ConfigurationError",
-    "ConfigurationNotFoundError",
-    "ConnectionLostError",
-    "ContainerNotFoundError",
-    "CredentialsError",
-    "DuplicateFileError",
-    "EventsForgottenError",
-    "FileMissingError",
-    "HDFSConfigException",
-    "HistoryLostError",
-    "InvalidRequestError",
-    "KdcUnreachableError",
-    "KerberosError",
-    "KerberosRequiredError",
-    "KeyNotFoundError",
-    "KeytabError",
-    "KnitError",
-    "KnitException",
-    "LeaseEndedError",
-    "LogAggregationDisabledError",
-    "LogFormatError",
-    "LogsNeedKerberosError",
-    "LogsNotFoundError",
-    "LogsUnavailableError",
-    "NeedsAgentError",
-    "NoDataNodeError",
-    "NotInApplicationError",
-    "NotPermittedError",
-    "PackageListError",
-    "PositionOutOfRangeError",
-    "PythonEnvironmentError",
-    "QueueNotFoundError",
-    "QueueStoppedError",
-    "QuotaExceededError",
-    "ResourceExhaustedError",
-    "ResourcesUnavailableError",
-    "RpcTimeoutError",
-    "SafeModeError",
-    "ServerIdentityError",
-    "ServiceNotFoundError",
-    "SpecError",
-    "StandbyError",
-    "StoreLimitError",
-    "SubmissionError",
-    "TicketExpiredError",
-    "TicketMissingError",
-    "TokenUnavailableError",
-    "WaitTimeoutError",
-    "WebHdfsDisabledError",
-    "WrongPortError",
-    "WrongStateError",
-    "YARNException",
-]
+__all__ = ["KnitError", "KnitException", "YARNException"]
+__all__ += ["ConnectionLostError", "CredentialsError", "KerberosRequiredError"]
+__all__ += ["NotInApplicationError", "RpcTimeoutError", "WaitTimeoutError"]
+__all__ += ["ConfigurationError", "ConfigurationNotFoundError", "HDFSConfigException"]
+__all__ += ["CondaException", "PackageListError", "PythonEnvironmentError"]
+__all__ += ["DuplicateFileError", "FileMissingError", "NeedsAgentError", "SpecError"]
+__all__ += ["AccessDeniedError", "ChangeRefusedError", "ClusterError", "ClusterFileExistsError"]
+__all__ += ["ClusterFileNotFoundError", "ClusterResponseError", "ClusterTimeoutError"]
+__all__ += ["ClusterUnreachableError", "NoDataNodeError"]
+__all__ += ["QueueNotFoundError", "QueueStoppedError"]
+__all__ += ["QuotaExceededError", "ResourcesUnavailableError", "SafeModeError", "StandbyError"]
+__all__ += ["SubmissionError", "TokenUnavailableError", "WebHdfsDisabledError", "WrongPortError"]
+__all__ += ["ClockSkewError", "KdcUnreachableError", "KerberosError", "KeytabError"]
+__all__ += ["ServerIdentityError", "TicketExpiredError", "TicketMissingError"]
+__all__ += ["ApplicationError", "ApplicationFailedError", "ApplicationNotFoundError"]
+__all__ += ["ApplicationNotRunningError", "HistoryLostError", "InvalidRequestError"]
+__all__ += ["KeyNotFoundError", "LeaseEndedError", "NotPermittedError", "WrongStateError"]
+__all__ += ["LogAggregationDisabledError", "LogFormatError", "LogsNeedKerberosError"]
+__all__ += ["LogsNotFoundError", "LogsUnavailableError"]
+__all__ += ["ContainerNotFoundError", "ServiceNotFoundError"]
+__all__ += ["ResourceExhaustedError", "StoreLimitError"]
+__all__ += ["EventsForgottenError", "PositionOutOfRangeError"]
 
 
 class KnitError(Exception):

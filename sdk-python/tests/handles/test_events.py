@@ -260,9 +260,6 @@ def test_a_watch_goes_on_in_what_was_written_down_when_the_application_master_le
     assert events.position == early[-1].position
 
 
-@pytest.mark.one_python(
-    "gRPC up to 1.76 at least loses a call that begins as the server says goodbye"
-)
 def test_after_the_end_a_position_is_gone_on_from(
     app: Application, fake: FakeApplicationMaster
 ) -> None:

@@ -5,27 +5,25 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from knit._handles.collected import Collected
-from knit._handles.container import ContainerLike, id_of, to_containers
 from knit._handles.containers import ContainerControl
 from knit._handles.event_control import EventControl
 from knit._handles.given import Given, GivenLocator
 from knit._handles.kv import KeyValueStore
 from knit._handles.locating import Locator, waited
-from knit._handles.log_stream import LogStream
+from knit._handles.log_control import LogControl
 from knit._handles.scheduling import Scheduling
-from knit._handles.services import ServiceControl, several
+from knit._handles.services import ServiceControl
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
 from knit._values.access import Role
 from knit._values.applications import ApplicationDescription, ApplicationOutcome, ApplicationState
 from knit._values.deadlines import Deadline, pauses
-from knit._values.logs import LogFile
 from knit._values.reports import ApplicationReport
 from knit._values.states import FinalStatus
 from knit._wire.calls.application import (
@@ -36,31 +34,24 @@ from knit._wire.calls.application import (
     shutdown,
     update_application,
 )
-from knit._wire.calls.logs import list_log_files, stream_logs
 from knit._wire.connection import Connection
 from knit._wire.tls import ClientTls
 from knit.exceptions import (
-    ApplicationNotFoundError,
     ApplicationNotRunningError,
     ConnectionLostError,
-    ContainerNotFoundError,
     KnitError,
     RpcTimeoutError,
     WrongStateError,
 )
 
 if TYPE_CHECKING:
-    from knit._cluster.logs import AggregatedLogs
     from knit._values.spec import ApplicationSpec
     from knit._wire.endpoint import Endpoint
 
 _log = logging.getLogger("knit")
 
-STANDARD_FILES = ("stdout", "stderr")
-DRIVER_FILES = ("driver.stdout", "driver.stderr")
 
-
-class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
+class Application(ServiceControl, ContainerControl, EventControl, LogControl, Scheduling):
     """
     A handle on one application.
 
@@ -263,135 +254,6 @@ class Application(ServiceControl, ContainerControl, EventControl, Scheduling):
             ),
             timeout,
         )
-
-    def master_container_id(self, *, timeout: timedelta | None = None) -> str:
-        """
-        Returns YARN's identifier of the Application Master's own container, `container_…`.
-
-        It names the Application Master's logs, and those of a driver, which runs beside it: for
-        `log_files`, and for `logs`, which finds a driver's by itself. After the end it is that of
-        the last attempt.
-
-        Raises:
-            ContainerNotFoundError: It has ended, and YARN does not know it any more.
-            LogsUnavailableError: Likewise, and its logs cannot be had.
-        """
-        try:
-            return self._describe(self._within(timeout)).master_container_id
-        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if not self._collected.is_due(error):
-                raise
-            return self._collected.master_container_id(error)
-
-    def log_files(
-        self, container: ContainerLike, *, timeout: timedelta | None = None
-    ) -> list[LogFile]:
-        """
-        Returns the log files of a container and their lengths, by name.
-
-        Works after the end, too, from the logs that YARN has collected by then.
-
-        Raises:
-            ContainerNotFoundError: The application never held it, or YARN has no logs of it.
-            ConnectionLostError: Its node does not answer, or no longer has the logs.
-            LogsUnavailableError: The application has ended, and its logs cannot be had.
-        """
-        container_id = id_of(container)
-        call = list_log_files(container_id)
-        try:
-            return self._connection.call(call, self._within(timeout))
-        except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
-            if not self._collected.is_due(error):
-                raise
-            logs = self._collected.look(error)
-            if container_id not in logs.containers:
-                why = logs.incomplete_reason or "Check the ID."
-                raise ContainerNotFoundError(
-                    f"{call.what}: YARN has no logs of it. {why}"
-                ) from error
-            return logs.containers[container_id].files
-
-    def logs(
-        self,
-        *,
-        follow: bool = False,
-        services: Iterable[str] | None = None,
-        containers: ContainerLike | Iterable[ContainerLike] | None = None,
-        files: Iterable[str] | None = None,
-        driver: bool = False,
-        tail_lines: int | None = None,
-        timeout: timedelta | None = None,
-    ) -> LogStream:
-        """
-        Reads log files, of an application that runs or of one that has ended.
-
-        Nothing is sent before the stream is iterated, but to learn where a `driver` runs. The
-        Application Master's own logs are read only if its container is named.
-
-        Args:
-            follow: Whether to go on with what is written later. A file then ends with its
-                container, and the stream with the last file; without `containers`, with the
-                application, and containers that start later are included.
-            services: Only of these. Default: of all.
-            containers: Only of these. Default: of all that `services` allows.
-            files: The names of the files. Default: stdout and stderr; of a driver, its own two.
-            driver: Whether those of the driver are read, and of nothing else. They lie in the
-                Application Master's container as `driver.stdout` and `driver.stderr`.
-            tail_lines: Begin with so many of the last lines of each file. Default: at its start.
-            timeout: For the whole stream. Default: none, as it may last for days; an Application
-                Master that no longer answers is noticed within a minute, and looked for as long
-                as the application lives.
-
-        Raises:
-            ApplicationNotRunningError: A container in `containers` has not been granted yet.
-            ContainerNotFoundError: With `driver`: as by `master_container_id`.
-        """
-        if driver:
-            if services is not None or containers is not None:
-                raise ValueError("driver is for itself: leave out services and containers.")
-            containers = self.master_container_id(timeout=timeout)
-        if files is None:
-            files = DRIVER_FILES if driver else STANDARD_FILES
-        request = stream_logs(
-            container_ids=[id_of(c) for c in to_containers(containers or ())],
-            services=several("services", services),
-            files=several("files", files),
-            follow=follow,
-            tail_lines=tail_lines,
-        )
-        what = f"Reading the logs of {self._application_id}"
-        deadline = Deadline.never() if timeout is None else Deadline.after(timeout)
-        return LogStream(
-            self._session.opener("logs", "StreamLogs", what=what, deadline=deadline),
-            request,
-            what=what,
-            deadline=deadline,
-            archive=functools.partial(self._yarn.archive, self._application_id),
-            has_left=self._locator.has_left,
-            address=lambda: self._connection.address,
-        )
-
-    def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
-        """
-        Returns the logs that YARN has collected, by container; it does so after the end.
-
-        They are read from the cluster's file system as they are asked for, so the result is
-        small, and can be used for as long as the cluster keeps the logs. `logs` reads the same
-        as a stream, before the end too.
-
-        Args:
-            wait: How long to wait for the collection to be complete. Default: not at all. What
-                is there by then is returned; `is_complete` says whether that is all.
-
-        Raises:
-            LogAggregationDisabledError: The cluster keeps no logs of ended applications.
-            LogsNotFoundError: It has none of this one: it had no container, or they were deleted.
-            LogFormatError: None of them can be read.
-            AccessDeniedError: They may not be read by this user.
-        """
-        from knit._cluster.logs import wait_until_settled
-
-        return wait_until_settled(self._yarn.archive(self._application_id).look, wait)
 
     def stop(
         self,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from knit._cluster.security import gssapi
+from knit._cluster.security import gss_library
 from knit._cluster.security.gssapi import (
     NO_CREDENTIALS,
     ContextFlag,
@@ -177,12 +177,12 @@ def test_nothing_is_left_in_memory() -> None:
 
 
 def test_without_any_library_each_use_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    gssapi._library.cache_clear()
-    monkeypatch.setattr(gssapi, "_candidates", lambda: iter(["libnone.so.7"]))
+    gss_library.loaded_library.cache_clear()
+    monkeypatch.setattr(gss_library, "_candidates", lambda: iter(["libnone.so.7"]))
     try:
         with pytest.raises(GssLibraryError, match=r"libnone\.so\.7"):
             library_path()
         with pytest.raises(GssLibraryError):
             _ = Credentials.default().principal
     finally:
-        gssapi._library.cache_clear()
+        gss_library.loaded_library.cache_clear()

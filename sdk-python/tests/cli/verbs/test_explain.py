@@ -12,7 +12,7 @@ import pytest
 
 import knit
 from knit.cli import main
-from knit.cli._running.explaining import _unborn
+from knit.cli._running.explaining import Explanation, _ended, _unborn
 from knit.testing import FakeApplicationMaster
 from tests.cli import playing
 from tests.cli.playing import FakeClient
@@ -125,6 +125,46 @@ def test_success_needs_no_explanation(
 ) -> None:
     fake.end()
     assert kinds(explained(capfd)) == ["SUCCEEDED"]
+
+
+NO_ACCOUNT = """\
+Application application_1700000000000_0001 failed 1 times (global limit =2; local limit is =1) due \
+to AM Container for appattempt_1700000000000_0001_000001 exited with  exitCode: -1000
+Failing this attempt.Diagnostics: [2026-11-27 14:36:07.249]Application \
+application_1700000000000_0001 initialization failed (exitCode=255) with output: \
+main : command provided 0
+main : run as user is carol
+main : requested yarn user is carol
+{}
+
+For more detailed output, check the application tracking page: http://rm:8088/cluster/app/x Then \
+click on links to logs of each attempt.
+. Failing the application."""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "User carol not found",
+        "Requested user carol is banned",
+        "Requested user carol is not whitelisted and has id 999,which is below the minimum allowed "
+        "1000",
+    ],
+)
+def test_a_user_whom_the_nodes_do_not_know_is_told_so(said: str) -> None:
+    """As Hadoop 3.4.2 with the LinuxContainerExecutor says it."""
+    report = knit.ApplicationReport(
+        application_id=APP,
+        state=knit.YarnState.FAILED,
+        final_status=knit.FinalStatus.FAILED,
+        diagnostics=NO_ACCOUNT.format(said),
+    )
+    (cause,) = _ended(Explanation(report), [])
+    assert cause.kind == "NO_ACCOUNT"
+    assert cause.is_certain
+    assert said in cause.sentence
+    for word in ("carol", "account", "container-executor.cfg"):
+        assert word in cause.sentence
 
 
 class Cluster:

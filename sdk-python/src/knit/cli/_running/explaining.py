@@ -22,6 +22,11 @@ MOST_EVENTS = 15
 LAST_LINES = 10
 _WHEN = re.compile(r"\A\s*(?:\[[^\]]*\]\s*)+")
 _AM_EXIT = re.compile(r"exited with\s+exitCode:\s*(-?\d+)")
+_NO_ACCOUNT = re.compile(
+    r"^main : run as user is (\S+)$.*?^((?:Requested user|User) \S+ [^\n]+)$",
+    re.MULTILINE | re.DOTALL,
+)
+"""What a node's LinuxContainerExecutor says of a user whose programs it does not run."""
 
 
 @attrs.frozen(kw_only=True)
@@ -261,7 +266,15 @@ def _ended(found: Explanation, containers: Sequence[knit.Container]) -> Iterator
         yield _failure(found.container)
     said = report.diagnostics.strip()
     match = _AM_EXIT.search(said)
-    if match is not None:
+    if match is not None and (refused := _NO_ACCOUNT.search(said)) is not None:
+        yield Cause(
+            kind="NO_ACCOUNT",
+            sentence=f"The node runs no programs as {refused[1]}: {refused[2]}. By the "
+            "LinuxContainerExecutor each user's run under the account of that name on the node; "
+            "the administrators make one on every node, and container-executor.cfg there "
+            "(min.user.id, banned.users, allowed.system.users) says which it takes.",
+        )
+    elif match is not None:
         yield Cause(
             kind="MASTER_FAILED",
             sentence=f"Its Application Master ended with exit code {match[1]} before it could "

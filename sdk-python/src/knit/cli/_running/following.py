@@ -57,6 +57,17 @@ IDLE_POLL_SECONDS = 3.0
 """Likewise once all have started: others may come, or have to be replaced."""
 
 
+def pause_after(look_seconds: float, linger: timedelta) -> float:
+    """
+    Seconds to the next look at containers, after one that took so long.
+
+    A list of 100,000 takes a second: looking takes a tenth of the time at most. But where logs are
+    not live nobody else is connected, and an Application Master that nobody has asked anything
+    leaves after `linger`, with the exit code that it alone knows: three looks fall into that.
+    """
+    return min(max(POLL_SECONDS, 9 * look_seconds), max(POLL_SECONDS, linger.total_seconds() / 3))
+
+
 @attrs.frozen
 class Ended:
     """The application has ended, or nothing more can be learned from it."""
@@ -329,8 +340,7 @@ class Follower:
             except KnitError:
                 pause = IDLE_POLL_SECONDS
                 continue  # the reader of the logs says so, if it matters
-            # A list of 100,000 takes a second: looking takes a tenth of the time at most.
-            pause = max(POLL_SECONDS, 9 * (time.monotonic() - began))
+            pause = pause_after(time.monotonic() - began, self._spec.linger)
             # What is being stopped says nothing of what ran.
             if self._done.is_set() or self._stop_code is not None:
                 return

@@ -104,11 +104,37 @@ private val yarnTime = Regex("""^\[\d{4}-\d\d-\d\d [^]]*]\s*""")
 /** Lines of YARN's that say nothing the exit code does not. */
 private val frame = Regex("""Container exited with a non-zero exit code.*|Last \d+ bytes of .*|Exit code: .*|Shell output: .*""")
 
+/** Where YARN's account of a launch begins: the container's name, and what the node's executor wrote. */
+private const val LAUNCH_ACCOUNT = "Exception from container-launch."
+
+/** Where it ends, and what the program wrote follows. */
+private const val EXIT_ACCOUNT = "Container exited with a non-zero exit code"
+
+/** What the LinuxContainerExecutor writes first, and last before it becomes the program. */
+private const val EXECUTOR_BEGINS = "Shell output: main : "
+private const val EXECUTOR_LAUNCHES = "Launching container..."
+
 /** The last line of [diagnostics] that tells something: as a rule the last one the program wrote to its stderr. */
-internal fun lastWords(diagnostics: String): String? =
-  diagnostics
-    .lineSequence()
-    .map { it.trim().replace(yarnTime, "") }
+internal fun lastWords(diagnostics: String): String? {
+  val lines = diagnostics.lines().map { it.trim().replace(yarnTime, "") }
+  val begin = lines.indexOf(LAUNCH_ACCOUNT)
+  val end = lines.indexOfFirst { it.startsWith(EXIT_ACCOUNT) }
+  if (begin !in 0..<end) return telling(lines)
+  return telling(lines.take(begin) + lines.drop(end)) ?: executorsWords(lines.subList(begin, end))
+}
+
+/**
+ * Why the LinuxContainerExecutor could not launch a program; null where it could. From then on it says nothing of use:
+ * it takes the program's exit code for one of its own, and an exit with 5 for "Invalid NM root dirs".
+ */
+private fun executorsWords(account: List<String>): String? =
+  account
+    .dropWhile { !it.startsWith(EXECUTOR_BEGINS) }
+    .takeIf { EXECUTOR_LAUNCHES !in it }
+    ?.let(::telling)
+
+private fun telling(lines: List<String>): String? =
+  lines
     .lastOrNull { it.isNotBlank() && !frame.matches(it) }
     ?.let { shortened(it, LAST_WORDS_MAX_LENGTH) }
 

@@ -97,6 +97,60 @@ class OutcomeTest {
     assertEquals("x".repeat(300) + "…", lastWords("x".repeat(400)))
   }
 
+  /** As Hadoop 3.4.2 with the LinuxContainerExecutor says it of a program that exits with 5 and writes [stderr]. */
+  private fun saidByLinuxContainerExecutor(stderr: String): String {
+    val exit =
+      """
+      [2026-01-02 03:04:05.909]Container exited with a non-zero exit code 5. Error file: prelaunch.err.
+      Last 4096 bytes of prelaunch.err :
+      Last 4096 bytes of stderr :
+      """.trimIndent() + "\n$stderr\n\n"
+    return """
+      [2026-01-02 03:04:05.863]Exception from container-launch.
+      Container id: container_1_0001_01_000002
+      Exit code: 5
+      Exception message: Launch container failed
+      Shell error output: Nonzero exit code=5, error message='Invalid NM root dirs'
+
+      Shell output: main : command provided 1
+      main : run as user is alice
+      main : requested yarn user is alice
+      Getting exit code file...
+      Creating script paths...
+      Writing pid file...
+      Writing to tmp file /yarn/nmPrivate/application_1_0001/container_1_0001_01_000002/container_1_0001_01_000002.pid.tmp
+      Writing to cgroup task files...
+      Creating local dirs...
+      Launching container...
+
+
+      """.trimIndent() + exit + exit
+  }
+
+  @Test
+  fun whatANodesExecutorSaysIsTakenForNoWordsOfTheProgram() {
+    assertEquals("no such table", lastWords(saidByLinuxContainerExecutor("Traceback\nno such table")))
+    assertEquals("Launching container...", lastWords(saidByLinuxContainerExecutor("Launching container...")))
+    assertEquals("Container id: x", lastWords(saidByLinuxContainerExecutor("Exception from container-launch.\nContainer id: x")))
+    assertNull(lastWords(saidByLinuxContainerExecutor("")))
+    val byDefaultContainerExecutor =
+      """
+      [2026-01-02 03:04:05.678]Exception from container-launch.
+      Container id: container_1
+      Exit code: 2
+
+      [2026-01-02 03:04:05.678]Container exited with a non-zero exit code 2.
+      """.trimIndent()
+    assertNull(lastWords(byDefaultContainerExecutor))
+  }
+
+  @Test
+  fun anExecutorThatCouldNotLaunchSaysWhy() {
+    val launched = saidByLinuxContainerExecutor("")
+    val refused = launched.replace(Regex("Getting exit code file(?s:.*?)Launching container..."), "User alice not found")
+    assertEquals("User alice not found", lastWords(refused))
+  }
+
   @Test
   fun secretsAreNotInTheWordsForIt() {
     val secret = mapOf("TOKEN" to "hunter2")

@@ -197,6 +197,8 @@ class ClusterError(YARNException):
         """What Hadoop calls the failure, `AccessControlException`; None where it has no word."""
         self._is_lasting = False
         """Whether trying again cannot help, as with a certificate that is not trusted."""
+        self._is_undecided = False
+        """Whether what was asked for may have been done, and must not be asked for again."""
 
 
 class ClusterUnreachableError(ClusterError, ConnectionError):

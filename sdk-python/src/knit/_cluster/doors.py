@@ -83,6 +83,7 @@ class Doors(Generic[_Door]):
         self._lock = threading.Lock()
         self._chosen: tuple[str, _Door] | None = None
         self._other: _Door | None = None  # tried, and not taken before it has answered
+        self._made: list[_Door] = []
         self._has_answered = False
 
     def chosen(self) -> _Door:
@@ -111,6 +112,8 @@ class Doors(Generic[_Door]):
             try:
                 found = call(other)
             except (*_NOBODY_THERE, KerberosError) as missing:
+                if missing._is_undecided:
+                    raise
                 # There is no other way, so what this one says is what there is to be done.
                 _log.debug("%s", missing)
                 raise error from None
@@ -122,12 +125,10 @@ class Doors(Generic[_Door]):
         return found
 
     def close(self) -> None:
-        """Closes what was opened."""
+        """Closes what was opened, by either way."""
         with self._lock:
-            opened = [] if self._chosen is None else [self._chosen[1]]
-            if self._other is not None and self._other not in opened:
-                opened.append(self._other)
-        for door in opened:
+            made = list(self._made)
+        for door in made:
             close = getattr(door, "close", None)
             if close is not None:
                 close()
@@ -137,8 +138,13 @@ class Doors(Generic[_Door]):
             with self._lock:
                 if self._chosen is None:
                     kind = self._choice.forced or self._by_asking()
-                    self._chosen = kind, self._make[kind]()
+                    self._chosen = kind, self._open(kind)
         return self._chosen
+
+    def _open(self, kind: str) -> _Door:
+        door = self._make[kind]()
+        self._made.append(door)
+        return door
 
     def _take(self, kind: str, door: _Door) -> None:
         with self._lock:
@@ -155,6 +161,8 @@ class Doors(Generic[_Door]):
             return None
         if isinstance(error, KerberosError | StandbyError):  # it is the same by RPC
             return None
+        if error._is_undecided:
+            return None
         if isinstance(error, WebHdfsDisabledError):
             why = "does not serve WebHDFS"
         elif error.status in (_FORBIDDEN, _METHOD_NOT_ALLOWED) and error.exception is None:
@@ -168,7 +176,7 @@ class Doors(Generic[_Door]):
                 return self._chosen[1]
             if self._other is None:
                 try:
-                    self._other = self._make["rpc"]()
+                    self._other = self._open("rpc")
                 except ConfigurationError:
                     return None
                 _log.debug("the %s %s, so Hadoop's RPC is tried", name, why)

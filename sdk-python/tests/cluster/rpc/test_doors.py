@@ -28,7 +28,7 @@ from knit.exceptions import (
 from tests.cluster.yarn.test_resource_manager import submit
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.rpc import FakeRpcServer
-from tests.fakes.server import Answer, FakeServer, closed_port
+from tests.fakes.server import Answer, FakeRpcPort, FakeServer, closed_port
 
 
 @pytest.fixture
@@ -192,6 +192,46 @@ def test_what_swallows_packets_is_not_there_either(fake: FakeCluster) -> None:
     with pytest.raises(ClusterTimeoutError, match="nothing from rest"):
         neither.through(call)
     assert asked == ["rest"]
+
+
+def test_what_may_have_been_done_is_not_done_again_by_the_other_way(
+    fake: FakeCluster, rpc_properties: dict[str, str], servers: list[FakeRpcServer]
+) -> None:
+    """A rename that broke off, say; what is the same twice as once goes on."""
+    fake.file_system.write("/user/alice/a", "alice", b"")
+    with FakeRpcPort(b"") as broken:
+        there = {"dfs.namenode.http-address": f"127.0.0.1:{broken.port}"}
+        config = fake.config.with_properties({**rpc_properties, **there})
+        with Cluster(config, user="alice", timeout=timedelta(seconds=5)) as cluster:
+            with pytest.raises(ClusterUnreachableError, match="before it had answered"):
+                cluster.files.rename("/user/alice/a", "/user/alice/b")
+            assert servers[1].connections == 0
+            assert cluster.files.status("/user/alice/a").size_bytes == 0
+            assert cluster.files.rename("/user/alice/a", "/user/alice/b")
+
+
+def test_both_ways_are_closed() -> None:
+    """Of one that was left as well: it may hold something that is to be given back."""
+
+    class Door:
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    ways = {"rest": Door(), "rpc": Door()}
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    doors = Doors(choice, http, rest=lambda: ways["rest"], rpc=lambda: ways["rpc"])
+
+    def call(door: Door) -> None:
+        if door is ways["rest"]:
+            raise ClusterUnreachableError("nothing there")
+
+    doors.through(call)
+    assert doors.chosen() is ways["rpc"]
+    doors.close()
+    assert [door.closed for door in ways.values()] == [1, 1]
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,7 @@ class DaemonClient:
         try:
             return self._patience.insist(ask_all, deadline)
         except _UndecidedError as undecided:
+            undecided.error._is_undecided = True
             raise undecided.error from undecided.error.__cause__
 
     def _order(self) -> list[int]:

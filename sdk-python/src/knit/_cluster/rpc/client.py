@@ -170,6 +170,7 @@ class RpcClient:
         try:
             return self._patience.insist(ask_all, deadline)
         except _UndecidedError as undecided:
+            undecided.error._is_undecided = True
             raise undecided.error from undecided.__cause__
 
     def _order(self) -> list[int]:

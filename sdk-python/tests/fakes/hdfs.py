@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from tests.fakes.server import Answer, FakeServer, Request, now_ms
 from tests.fakes.tokens import Issuer
@@ -74,6 +74,8 @@ class FakeNameNode(FakeServer):
         self.knows_noredirect = True
         """False for Hadoop 2, which redirects."""
         self.records_access_times = True
+        self.gone: list[str] = []
+        """DataNodes that it names before the one that there is, each `host:port`."""
         self.data_node_url: str | None = None
         """Where to send clients instead of to the DataNode."""
         self.tokens: Issuer | None = None
@@ -254,12 +256,26 @@ class FakeNameNode(FakeServer):
                 "IOException",
                 "Failed to find datanode, suggest to check cluster health. excludeDatanodes=null",
             )
+        excluded = request.query.get("excludedatanodes")
+        hosts = (excluded or "").split(",")
+        named = [each for each in self.data_nodes if each.partition(":")[0] not in hosts]
+        if not named:
+            return Answer.error(
+                403,
+                "IOException",
+                f"Failed to find datanode, suggest to check cluster health. "
+                f"excludeDatanodes={excluded}",
+            )
         query = {k: v for k, v in request.query.items() if k != "noredirect"}
-        base = self.data_node_url or self.data_node.url
-        location = f"{base}/webhdfs/v1{quote(path)}?{urlencode(query)}"
+        location = f"http://{named[0]}/webhdfs/v1{quote(path)}?{urlencode(query)}"
         if self.knows_noredirect and request.query.get("noredirect") == "true":
             return Answer.json({"Location": location})
         return Answer(307, b"", {"Location": location, "Content-Type": "application/octet-stream"})
+
+    @property
+    def data_nodes(self) -> list[str]:
+        """All that it names, in that order, each `host:port`."""
+        return [*self.gone, urlsplit(self.data_node_url or self.data_node.url).netloc]
 
 
 class FakeDataNode(FakeServer):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from knit._cluster.hdfs import rpc_messages as hdfs
 from knit._cluster.security.tokens import Token
@@ -334,7 +334,17 @@ class NameNodeFace(_Face):
                 "nodes. There are 0 datanode(s) running and 0 node(s) are excluded in this "
                 "operation.\n\tat org.apache.hadoop.hdfs.server.blockmanagement.BlockManager",
             )
-        return {"block": self._block()}
+        left_out = [node.id for node in call.request.excluded]
+        named = [place for place in self._places() if place.id not in left_out]
+        if not named:
+            running = len(self._fake.data_nodes)
+            raise JavaError(
+                "java.io.IOException",
+                f"File {call.request.src} could only be written to 0 of the 1 minReplication "
+                f"nodes. There are {running} datanode(s) running and {len(left_out)} node(s) are "
+                "excluded in this operation.",
+            )
+        return {"block": self._block(named[:1])}
 
     def _abandonBlock(self, call: RpcCall) -> Any:  # noqa: N802
         assert call.request.block.id == 7
@@ -347,17 +357,24 @@ class NameNodeFace(_Face):
         entry = self._fake.files.entries.get(call.request.src)
         if entry is None:
             raise JavaError("java.io.FileNotFoundException", f"no {call.request.src}")
-        blocks = [self._block()] if entry.data else []
+        blocks = [self._block(self._places())] if entry.data else []
         length = len(entry.data or b"")
         return {"blocks": hdfs.MESSAGES.new("Blocks", length=length, blocks=blocks)}
 
-    def _block(self) -> Any:
-        url = urlsplit(self._fake.data_node_url or self._fake.data_node.url)
-        node = hdfs.MESSAGES.new("DataNodeId", host=url.hostname, http_port=url.port)
+    def _places(self) -> list[Any]:
+        return [
+            hdfs.MESSAGES.new(
+                "DataNode",
+                id=hdfs.MESSAGES.new("DataNodeId", host=host, http_port=int(port)),
+            )
+            for host, _, port in (each.rpartition(":") for each in self._fake.data_nodes)
+        ]
+
+    def _block(self, places: Sequence[Any]) -> Any:
         return hdfs.MESSAGES.new(
             "Block",
             id=hdfs.MESSAGES.new("BlockId", pool="p", id=7, generation=1),
-            places=[hdfs.MESSAGES.new("DataNode", id=node)],
+            places=places,
         )
 
 

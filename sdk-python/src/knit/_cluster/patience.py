@@ -117,7 +117,7 @@ class Patience:
         if isinstance(error, SafeModeError):
             return error.ends_by_itself
         if isinstance(error, NoDataNodeError):
-            return True
+            return not error._is_lasting
         is_silence = isinstance(error, ClusterUnreachableError | ClusterTimeoutError)
         return is_silence and self._has_answered and not error._is_lasting
 

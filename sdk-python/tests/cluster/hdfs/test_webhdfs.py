@@ -16,6 +16,7 @@ from knit.exceptions import (
     ClusterUnreachableError,
 )
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 from tests.fakes.server import Answer, closed_port
 
 HOME = "/user/alice"
@@ -91,13 +92,14 @@ def test_what_is_not_there_is_told(cluster: Cluster) -> None:
 
 
 def test_a_data_node_that_only_the_cluster_knows_is_told(
-    fake: FakeCluster, cluster: Cluster
+    fake: FakeCluster, cluster: Cluster, pauses: Pauses
 ) -> None:
     fake.name_node.data_node_url = "http://datanode-7.internal.invalid:9864"
     with pytest.raises(ClusterUnreachableError) as failure:
         cluster.files.create(f"{HOME}/x", b"1")
     assert "sent us to the DataNode datanode-7.internal.invalid:9864" in failure.value.message
     assert "knit.webhdfs.url" in failure.value.message
+    assert not pauses
     fake.file_system.write(f"{HOME}/y", "alice", b"1")
     fake.name_node.data_node_url = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(ClusterUnreachableError, match="sent us to the DataNode"):

@@ -27,6 +27,7 @@ from knit.exceptions import (
 )
 from tests.cluster.yarn.test_resource_manager import submit
 from tests.fakes.cluster import FakeCluster
+from tests.fakes.pauses import Pauses
 from tests.fakes.rpc import FakeRpcServer
 from tests.fakes.server import Answer, FakeRpcPort, FakeServer, closed_port
 
@@ -155,7 +156,7 @@ def test_where_a_name_node_has_no_web_server_rpc_is_tried(
 
 
 def test_a_data_node_that_is_not_there_says_nothing_of_the_name_node(
-    fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer]
+    fake: FakeCluster, auto: Cluster, servers: list[FakeRpcServer], pauses: Pauses
 ) -> None:
     fake.name_node.data_node_url = f"http://127.0.0.1:{closed_port()}"
     with pytest.raises(ClusterUnreachableError, match="sent us to the DataNode"):

@@ -11,8 +11,14 @@ from knit._cluster.yarn.changes import move, set_priority
 from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit.exceptions import ChangeRefusedError, QueueNotFoundError
 from tests.cluster.hdfs.test_data_nodes import (
+    test_a_connection_that_breaks_is_not_tried_elsewhere,
     test_a_name_node_that_knows_none_yet_is_waited_for,
+    test_another_data_node_is_taken_where_one_is_gone,
+    test_more_that_are_gone_than_are_left_out_are_waited_for,
+    test_one_that_does_not_come_back_is_told_at_the_end_of_the_time,
+    test_the_only_data_node_is_waited_for_where_it_has_just_been,
     test_web_servers_of_data_nodes_that_are_closed_are_named,
+    test_what_is_written_elsewhere_is_whole_and_is_not_taken_for_another_ones,
     test_where_none_comes_that_is_told_and_what_to_do,
     test_without_more_patience_a_call_has_its_time,
 )

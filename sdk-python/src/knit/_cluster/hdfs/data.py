@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from datetime import timedelta
 
+from knit._cluster.hdfs.elsewhere import Search
 from knit._cluster.hdfs.own_token import is_token_gone
 from knit._cluster.hdfs.statuses import FileStatus
 from knit._cluster.hdfs.transfer import (
@@ -45,13 +46,36 @@ class FileData(ABC):
 
     @abstractmethod
     def where_to_write(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
-        """The address that takes a file's contents."""
+        """
+        The address that takes a file's contents.
+
+        Args:
+            path: The file.
+            permission: Octal.
+            overwrite: Whether to replace a file that is there.
+            what: What is tried, for messages.
+            deadline: For the answer.
+            excluded: DataNodes to leave out, each `host:port`. None: the first question for this
+                file; else what an earlier one may have made of it is replaced.
+        """
 
     @abstractmethod
     def where_to_read(
-        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+        self,
+        path: str,
+        offset_bytes: int,
+        length_bytes: int | None,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str | None:
         """The address that gives a file's contents; None where there are none from there on."""
 
@@ -102,7 +126,7 @@ class FileData(ABC):
         Raises:
             SpecError: The data ends before it should, or cannot be read.
             ClusterFileExistsError: There is one, and it is not to be replaced.
-            ClusterUnreachableError: The DataNode cannot be reached from here.
+            ClusterUnreachableError: No DataNode that is named can be reached from here.
             NoDataNodeError: There is none that could take the data.
             ClusterError: Anything else; what was written so far may be left behind.
         """
@@ -113,16 +137,46 @@ class FileData(ABC):
                 raise ValueError("size_bytes is needed for what is not a file")
             size_bytes = bytes_left(stream)
         waits = self._deadline(timeout if patience is None else patience)
-        location = self.where_to_write(path, permission, overwrite, what, waits)
-        for is_last in (not isinstance(data, bytes), True):
+        search = Search(waits)
+        stalled = self.timeout if timeout is None else timeout
+        while True:
             try:
-                self._data_nodes.write(
+                location = self.where_to_write(
+                    path, permission, overwrite, what, waits, search.excluded
+                )
+            except ClusterError as error:
+                search.none_other(error)
+                continue
+            try:
+                self._write(
                     location,
+                    data,
                     stream,
                     size_bytes,
                     what=what,
                     progress=progress,
-                    timeout=self.timeout if timeout is None else timeout,
+                    timeout=stalled,
+                )
+            except ClusterError as error:
+                search.missed(location, error)  # nothing of the data was taken then
+            else:
+                return
+
+    def _write(
+        self,
+        location: str,
+        data: bytes | Readable,
+        stream: Readable,
+        size_bytes: int,
+        *,
+        what: str,
+        progress: Progress | None,
+        timeout: timedelta,
+    ) -> None:
+        for is_last in (not isinstance(data, bytes), True):
+            try:
+                self._data_nodes.write(
+                    location, stream, size_bytes, what=what, progress=progress, timeout=timeout
                 )
             except ClusterError as error:  # noqa: PERF203 - twice at most
                 refused = self._refused_token(error, location)
@@ -175,9 +229,25 @@ class FileData(ABC):
     ) -> Generator[bytes, None, None]:
         what = f"Reading {path}"
         deadline = self._deadline(timeout)
-        location = self.where_to_read(path, offset_bytes, length_bytes, what, deadline)
-        if location is None:
-            return
+        search = Search(deadline)
+        while True:
+            try:
+                location = self.where_to_read(
+                    path, offset_bytes, length_bytes, what, deadline, search.excluded
+                )
+            except ClusterError as error:
+                search.none_other(error)
+                continue
+            if location is None:
+                return
+            try:
+                yield from self._read(location, what, deadline)
+            except ClusterError as error:
+                search.missed(location, error)  # not a byte has come then
+            else:
+                return
+
+    def _read(self, location: str, what: str, deadline: Deadline) -> Generator[bytes, None, None]:
         for is_last in (False, True):
             has_begun = False
             try:

@@ -7,7 +7,7 @@ web servers of DataNodes by both.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -147,12 +147,24 @@ class NameNodeDoor(FileSystem, Protocol):
     """One of the ways."""
 
     def where_to_write(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
         """The address that takes a file's contents."""
 
     def where_to_read(
-        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+        self,
+        path: str,
+        offset_bytes: int,
+        length_bytes: int | None,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str | None:
         """The address that gives a file's contents; None where there are none from there on."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -128,17 +128,31 @@ class Files(FileData):
         self._ask(lambda door: door.check_access(path, action, timeout=timeout))
 
     def where_to_write(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
         return self._ask(
-            lambda door: door.where_to_write(path, permission, overwrite, what, deadline)
+            lambda door: door.where_to_write(path, permission, overwrite, what, deadline, excluded)
         )
 
     def where_to_read(
-        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+        self,
+        path: str,
+        offset_bytes: int,
+        length_bytes: int | None,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str | None:
         return self._ask(
-            lambda door: door.where_to_read(path, offset_bytes, length_bytes, what, deadline)
+            lambda door: door.where_to_read(
+                path, offset_bytes, length_bytes, what, deadline, excluded
+            )
         )
 
     def replaces_token(self, url_string: str) -> bool:

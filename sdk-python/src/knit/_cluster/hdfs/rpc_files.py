@@ -277,9 +277,17 @@ class RpcFiles(FileData):
         self._call("checkAccess", what, timeout, src=_absolute(path), mode=mode)
 
     def where_to_write(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
-        node = self._data_node_for(path, permission, overwrite, what, deadline)
+        # What is there already by the second time was made by the first one.
+        overwrite = overwrite or excluded is not None
+        node = self._data_node_for(path, permission, overwrite, what, deadline, excluded or ())
         query = {
             "op": "CREATE",
             "createparent": "true",
@@ -289,7 +297,13 @@ class RpcFiles(FileData):
         return self._url(path, node, query)
 
     def _data_node_for(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str],
     ) -> Any:
         """
         A DataNode that takes data, chosen by the NameNode.
@@ -316,10 +330,18 @@ class RpcFiles(FileData):
             block_bytes=defaults.block_bytes,
         )
         file_id = made.file.id
-        block = call("addBlock", client=client, file_id=file_id).block
-        call("abandonBlock", block=block.id, client=client, file_id=file_id)
-        call("complete", client=client, file_id=file_id)
-        return block.places[0]
+        without: list[Any] = []
+        try:
+            while True:
+                block = call("addBlock", client=client, file_id=file_id, excluded=without).block
+                call("abandonBlock", block=block.id, client=client, file_id=file_id)
+                node = block.places[0]
+                if self._web_place(node) not in excluded or len(without) >= len(excluded):
+                    return node
+                # By RPC they are left out by all that the NameNode has told of them.
+                without.append(node)
+        finally:
+            call("complete", client=client, file_id=file_id)
 
     def _defaults(self, what: str, deadline: Deadline) -> Any:
         if self._server_defaults is None:
@@ -328,7 +350,13 @@ class RpcFiles(FileData):
         return self._server_defaults
 
     def where_to_read(
-        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+        self,
+        path: str,
+        offset_bytes: int,
+        length_bytes: int | None,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str | None:
         found = self._client.call(
             "getBlockLocations",
@@ -359,16 +387,20 @@ class RpcFiles(FileData):
         query = {"op": "OPEN", "offset": str(offset_bytes)}
         if length_bytes is not None:
             query["length"] = str(length_bytes)
-        return self._url(path, random.choice(nodes), query)  # noqa: S311  (no secret)
+        others = [node for node in nodes if self._web_place(node) not in (excluded or ())]
+        return self._url(path, random.choice(others or nodes), query)  # noqa: S311  (no secret)
 
     def _url(self, path: str, node: Any, query: dict[str, str]) -> str:
-        port = node.id.https_port if self._place.https else node.id.http_port
         scheme = "https" if self._place.https else "http"
         who = self._claimed
         if who is None:
             who = [("delegation", self._own_token.url_string())]
         asked = urlencode([*query.items(), *who, ("namenoderpcaddress", self._place.name)])
-        return f"{scheme}://{node.id.host}:{port}/webhdfs/v1{quote(path, safe='/')}?{asked}"
+        return f"{scheme}://{self._web_place(node)}/webhdfs/v1{quote(path, safe='/')}?{asked}"
+
+    def _web_place(self, node: Any) -> str:
+        """Where a DataNode's web server is, `host:port`."""
+        return f"{node.id.host}:{node.id.https_port if self._place.https else node.id.http_port}"
 
     def _fetch_token(self) -> Token:
         token = self.delegation_token("")

@@ -151,6 +151,7 @@ message CreatedFile {
 message AddBlockRequest {
   optional string src = 1;
   optional string client = 2;
+  repeated DataNode excluded = 4;
   optional uint64 file_id = 5;
 }
 message AddBlockResponse {

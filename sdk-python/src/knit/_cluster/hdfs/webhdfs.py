@@ -7,7 +7,9 @@ goes there. No data is sent to the NameNode, and none before a DataNode was name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -269,18 +271,30 @@ class WebHdfs(FileData):
         self._json("GET", path, "CHECKACCESS", what, timeout, {"fsaction": action})
 
     def where_to_write(
-        self, path: str, permission: str, overwrite: bool, what: str, deadline: Deadline
+        self,
+        path: str,
+        permission: str,
+        overwrite: bool,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
         query = {"overwrite": str(overwrite).lower(), "permission": permission}
-        return self._locate("PUT", path, "CREATE", what, query, deadline)
+        return self._locate("PUT", path, "CREATE", what, query | _without(excluded), deadline)
 
     def where_to_read(
-        self, path: str, offset_bytes: int, length_bytes: int | None, what: str, deadline: Deadline
+        self,
+        path: str,
+        offset_bytes: int,
+        length_bytes: int | None,
+        what: str,
+        deadline: Deadline,
+        excluded: Sequence[str] | None = None,
     ) -> str:
         query = {"offset": str(offset_bytes)}
         if length_bytes is not None:
             query["length"] = str(length_bytes)
-        return self._locate("GET", path, "OPEN", what, query, deadline)
+        return self._locate("GET", path, "OPEN", what, query | _without(excluded), deadline)
 
     def close(self) -> None:
         """Cancels the token that was fetched. The connections are the cluster's."""
@@ -456,3 +470,18 @@ def _location(response: Response, what: str) -> object:
     """Where an answer says that the data is to go; None if it does not."""
     location = response.headers.get("location")
     return location if location is not None else json_of(response, what, NAME_NODE).get("Location")
+
+
+def _without(excluded: Sequence[str] | None) -> dict[str, str]:
+    """
+    The part of a question that leaves DataNodes out.
+
+    A NameNode knows them by their addresses, or by these and ports that are not of the web server
+    (Hadoop's `NamenodeWebHdfsMethods.chooseDatanode`). One whose name means nothing here it may
+    name again.
+    """
+    addresses = []
+    for place in excluded or ():
+        with contextlib.suppress(OSError):
+            addresses.append(socket.gethostbyname(urlsplit(f"//{place}").hostname or ""))
+    return {"excludedatanodes": ",".join(dict.fromkeys(addresses))} if addresses else {}

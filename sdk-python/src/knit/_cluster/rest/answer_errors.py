@@ -297,6 +297,9 @@ def exception_error(
         status=status,
     )
     error.exception = name or None
+    if isinstance(error, NoDataNodeError):
+        # It knows some, but they are to be left out.
+        error._is_lasting = re.search(r"excludeDatanodes=(?!null\b)[\w.:]", said) is not None
     if isinstance(error, SafeModeError):
         error.ends_by_itself = _LEAVES_SAFE_MODE in message
     return error

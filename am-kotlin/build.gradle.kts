@@ -1,6 +1,7 @@
 import com.google.protobuf.gradle.id
 import com.google.protobuf.gradle.proto
 import org.jetbrains.kotlin.gradle.dsl.JvmTarget
+import org.jetbrains.kotlin.gradle.plugin.KotlinPlatformType
 
 plugins {
   alias(libs.plugins.kotlin.jvm)
@@ -15,7 +16,13 @@ base.archivesName = "knit-am"
 /** Checks sources against .editorconfig; the same release that the Maven build runs. */
 val ktlint: Configuration by configurations.creating {
   isCanBeConsumed = false
-  attributes.attribute(Bundling.BUNDLING_ATTRIBUTE, objects.named(Bundling.EXTERNAL))
+  attributes {
+    attribute(Bundling.BUNDLING_ATTRIBUTE, objects.named(Bundling.EXTERNAL))
+    // What it needs to run on the JVM: without these Gradle 8 takes what compiling against it needs, or its sources.
+    attribute(Category.CATEGORY_ATTRIBUTE, objects.named(Category.LIBRARY))
+    attribute(Usage.USAGE_ATTRIBUTE, objects.named(Usage.JAVA_RUNTIME))
+    attribute(KotlinPlatformType.attribute, KotlinPlatformType.jvm)
+  }
 }
 
 dependencies {
@@ -52,8 +59,9 @@ dependencies {
   testImplementation(libs.coroutines.test)
   testImplementation(libs.grpc.inprocess)
   testImplementation(libs.hadoop.client.api)
+  // What YARN's protocol is made of is packed in it.
+  testImplementation(libs.hadoop.client.runtime)
   testImplementation(libs.slf4j.api)
-  testRuntimeOnly(libs.hadoop.client.runtime)
   testRuntimeOnly(libs.junit.launcher)
 
   ktlint(libs.ktlint.cli)

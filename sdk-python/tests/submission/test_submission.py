@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.yarn.rest_door import body_of
+from knit._cluster.yarn.rpc_door import context_of
 from knit._staging.values import LocalResource
 from knit._submission.am_container import (
     LAUNCH_COMMAND,
@@ -88,6 +89,16 @@ def test_the_settings_of_the_launch_are_the_jvm_clients(name: str, arguments: An
     """Its own test, LaunchScriptTest, holds it to the same files."""
     settings = (LAUNCHES / f"{name}.sh").read_text(encoding="utf-8")
     assert am_script(*arguments).startswith(f"{settings}# Finds Java and Hadoop")
+
+
+@pytest.mark.parametrize("cancels", [True, False])
+def test_at_either_door_it_is_said_whether_yarn_cancels_the_tokens(cancels: bool) -> None:
+    """What nobody says is that it does."""
+    handed_in = submission(cancels_tokens=cancels).to_submission()
+    assert body_of(handed_in).get("cancel-tokens-when-complete", True) is cancels
+    context = context_of(handed_in)
+    assert context.HasField("cancel_tokens_when_complete") is not cancels
+    assert context.cancel_tokens_when_complete is False
 
 
 class TestBody:

@@ -87,7 +87,9 @@ class AmSubmission:
     driver_files: Mapping[str, LocalResource] = attrs.field(factory=dict)
     """What lies beside the driver, by name."""
     tokens: tuple[Token, ...] = attrs.field(default=(), repr=False)
-    """Delegation tokens: YARN renews them, and cancels them after the application's end."""
+    """Delegation tokens: YARN renews them."""
+    cancels_tokens: bool = True
+    """Whether YARN cancels them after the application's end: not where somebody else has them."""
     rolled_logs: str | None = None
     """Which log files may be collected, and removed from the node, while their program runs."""
 
@@ -126,6 +128,7 @@ class AmSubmission:
             files={name: _submitted(file) for name, file in files.items()},
             secrets={**self.secrets, LAUNCH_SECRET: launch_secret(script)},
             tokens=self.tokens,
+            cancels_tokens=self.cancels_tokens,
             access={} if access is None else acls_of(access),
             tags=self.tags,
             max_attempts=self.max_attempts,

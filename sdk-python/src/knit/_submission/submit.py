@@ -234,6 +234,8 @@ class Submitter:
                 **({} if keytab is None else {KEYTAB_SECRET: keytab.data}),
             },
             tokens=tokens,
+            # Those of a container are still its own when an application that it started ends.
+            cancels_tokens=not held,
             rolled_logs=ROLLED_LOGS,
             application_type=spec.type,
             tags=spec.tags,
@@ -259,7 +261,9 @@ class Submitter:
                     limit_lifetime(manager, new.application_id, spec.lifetime)
                 registered.result()
             except SubmissionError as error:
-                explained: ClusterError = explain_renewal(self._cluster.config, tokens, error)
+                explained: ClusterError = explain_renewal(
+                    self._cluster.config, tokens, error, held=held
+                )
                 if explained is error:
                     explained = explain_refusal(ClusterFacts(self._cluster), spec.queue, error)
                 if explained is error:

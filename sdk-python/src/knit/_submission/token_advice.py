@@ -80,6 +80,12 @@ def beyond(facts: ClusterFacts) -> str:
     )
 
 
+def _since(token: Token) -> str:
+    found = ends_of((token,)).get(token)
+    time = None if found is None else found.issue_time
+    return "" if time is None else f", issued on {time_text(time)}"
+
+
 def _is_on(value: str) -> bool:
     return value.strip().lower() == "true"
 
@@ -90,10 +96,16 @@ def time_text(time: datetime) -> str:
 
 
 def explain_renewal(
-    config: ClusterConfig, tokens: Sequence[Token], error: SubmissionError
+    config: ClusterConfig, tokens: Sequence[Token], error: SubmissionError, *, held: bool = False
 ) -> SubmissionError:
     """
     The error for a submission whose tokens the ResourceManager could not renew.
+
+    Args:
+        config: The cluster's.
+        tokens: What went with it.
+        error: What YARN says.
+        held: Whether they are those of the container that it is submitted from.
 
     Returns:
         The same, where that is not why it was refused.
@@ -110,6 +122,13 @@ def explain_renewal(
     )
     if named is None:
         out = "Ask the cluster's administrators: the ResourceManager's log says why."
+    elif held:
+        out = (
+            f"It is what this container holds{_since(named)}, and may have ended: where a keytab "
+            "replaces tokens, one to submit with ends after its first interval, a day by default, "
+            "unless something has been submitted with it by then. Launch the container anew, or "
+            "submit from the driver, whose tokens are replaced; or run kinit."
+        )
     elif kind == HDFS_KIND and service != file_system_service(config, config.default_fs):
         out = (
             "It has to reach that file system, and to be the renewer by the name that it has "

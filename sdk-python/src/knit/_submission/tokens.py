@@ -72,9 +72,9 @@ def _check_handed_on(tokens: tuple[Token, ...]) -> None:
             raise TokenUnavailableError(
                 f"The token that this container holds for {token.service} is renewed by its "
                 "Application Master, which has a keytab, and so cannot be by the ResourceManager, "
-                "which renews all that a submission carries. To submit from here, give the service "
-                "a keytab of its own and run kinit -kt, or submit the application that this is a "
-                "container of without a keytab."
+                "which renews all that a submission carries; it was given no other one to hand on. "
+                "To submit from here, set resource_manager_token of its service or of the driver, "
+                "or give it a keytab of its own and run kinit -kt."
             )
 
 
@@ -139,6 +139,9 @@ def _wanted(cluster: Cluster, spec: ApplicationSpec) -> Iterator[WantedToken]:
 
 
 def _of_file_system(cluster: Cluster, fs: FileSystem, by_whom: str) -> Callable[[], Token]:
+    if (held := cluster.held) is not None:
+        return lambda: held.to_hand_on().of_file_system(cluster.config, fs.url)
+
     def fetch() -> Token:
         token = cluster.file_system(fs.url).delegation_token(by_whom)
         by_gateway = fs.url == cluster.config.default_fs and cluster.config.get(
@@ -178,7 +181,7 @@ def _service(cluster: Cluster, url: str, token: Token) -> str:
 
 def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
     if cluster.held is not None:
-        return cluster.held.of_resource_manager(cluster.config)
+        return cluster.held.to_hand_on().of_resource_manager(cluster.config)
     token = cluster.resource_manager.delegation_token(by_whom)
     return token.replace(
         kind=RESOURCE_MANAGER_KIND, service=resource_manager_service(cluster.config)
@@ -188,7 +191,7 @@ def _of_resource_manager(cluster: Cluster, by_whom: str) -> Token:
 def _of_key_management_server(cluster: Cluster, uri: str, by_whom: str) -> Callable[[], Token]:
     server = cluster.key_management_server(uri)
     if (held := cluster.held) is not None:
-        return lambda: held.of_key_management_server(server.service)
+        return lambda: held.to_hand_on().of_key_management_server(server.service)
     return lambda: server.delegation_token(by_whom)
 
 

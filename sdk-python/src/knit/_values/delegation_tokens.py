@@ -29,6 +29,13 @@ class DelegationTokenInfo:
     """Who may renew it, by their short name. Empty: nobody; it ends after its first interval."""
     is_replaced: bool = False
     """Whether the Application Master replaces it before it ends, which takes a keytab."""
+    expire_time: datetime | None = None
+    """
+    When it ends unless it is renewed before. It stands with those that are given, beside the
+    others, to containers and drivers with the ResourceManager's token, to submit applications with
+    where a keytab replaces tokens: YARN renews them from the first such application on. None: it
+    is not known.
+    """
 
     @classmethod
     def _from_proto(cls, message: application_pb2.DelegationToken) -> DelegationTokenInfo:
@@ -39,6 +46,7 @@ class DelegationTokenInfo:
             max_time=to_datetime(message, "max_time"),
             renewer=message.renewer,
             is_replaced=message.is_replaced,
+            expire_time=to_datetime(message, "expire_time"),
         )
 
     def _to_proto(self) -> application_pb2.DelegationToken:

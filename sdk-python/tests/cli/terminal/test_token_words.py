@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
+import attrs
 import pytest
 
 from knit import ApplicationDescription, DelegationTokenInfo
@@ -22,6 +23,7 @@ def test_the_application_masters_answer_holds_them() -> None:
         kind=KNOWN.kind, service=KNOWN.service, renewer="rm", is_replaced=True
     )
     token.max_time.FromDatetime(ENDS)
+    token.expire_time.FromDatetime(ENDS)
     message.tokens.add(kind="other")
     found = ApplicationDescription._from_proto(message).tokens
     assert found == (
@@ -31,6 +33,7 @@ def test_the_application_masters_answer_holds_them() -> None:
             max_time=ENDS,
             renewer="rm",
             is_replaced=True,
+            expire_time=ENDS,
         ),
         DelegationTokenInfo(kind="other", service=""),
     )
@@ -43,6 +46,10 @@ def test_the_application_masters_answer_holds_them() -> None:
         (
             DelegationTokenInfo(kind="k", service="s", renewer="rm", is_replaced=True),
             "k for s: replaced before it ends",
+        ),
+        (
+            attrs.evolve(KNOWN, is_replaced=True, expire_time=ENDS),
+            f"to submit applications with: ends on {ENDS.astimezone():%Y-%m-%d %H:%M}",
         ),
         (DelegationTokenInfo(kind="k", service="s", max_time=ENDS), "ends after its first"),
         (DelegationTokenInfo(kind="k", service="", renewer="rm"), "when it ends is not known"),
@@ -57,6 +64,7 @@ def test_what_goes_on_beyond_their_end_is_told_where_they_end() -> None:
     assert tokens_words(()) is None
     kept = DelegationTokenInfo(kind="k", service="s", is_replaced=True)
     assert "Beyond that" not in (tokens_words((kept,)) or "")
+    assert tokens_words((kept, attrs.evolve(kept, renewer="rm"))) == tokens_words((kept,))
     assert "Beyond that containers start" in (tokens_words((kept, KNOWN)) or "")
 
 
@@ -68,4 +76,5 @@ def test_as_json_times_are_text() -> None:
         "max_time": "2030-01-02T03:04:00+00:00",
         "renewer": "rm",
         "is_replaced": False,
+        "expire_time": None,
     }

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import attrs
 import pytest
 
 from knit import ApplicationSpec, Service
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration.config import ClusterConfig
 from knit._cluster.rest.by_token import TOKEN_HEADER
-from knit._cluster.security.held_tokens import TOKEN_FILE_VARIABLE, HeldTokens
+from knit._cluster.security.held_tokens import SUBMISSION_SECRET, TOKEN_FILE_VARIABLE, HeldTokens
 from knit._cluster.security.tickets import Tickets
 from knit._cluster.security.token_file import Credentials
 from knit._cluster.security.tokens import Token
@@ -112,6 +113,57 @@ def test_what_an_application_master_renews_is_not_handed_on(
         pytest.raises(TokenUnavailableError, match="is renewed by its Application Master"),
     ):
         fetch_tokens(cluster, ApplicationSpec("demo", {"w": Service("c")}))
+
+
+def test_beside_those_it_holds_others_to_hand_on(
+    fake: FakeCluster, fs_token: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Application Master renews what its containers use, and YARN what they submit with."""
+    assert fake.name_node.tokens is not None
+    own = fake.name_node.tokens.issue("alice", "alice@EXAMPLE.COM")
+    own_of_rm = Token(identifier("alice", "alice"), b"p2", "RM_DELEGATION_TOKEN", RM_SERVICE)
+    others = Credentials({"fs": fs_token, "rm": RM_TOKEN})
+    path = hold(tmp_path, monkeypatch, own, own_of_rm)
+    held = Credentials.from_file(path)
+    attrs.evolve(held, secrets={SUBMISSION_SECRET: others.to_bytes()}).to_file(path)
+    with Cluster(config_of(fake), timeout=timedelta(seconds=5)) as cluster:
+        spec = ApplicationSpec("demo", {"w": Service("c")})
+        assert fetch_tokens(cluster, spec) == (fs_token, RM_TOKEN)
+        cluster.files.create("/user/alice/a", b"text")
+        cluster.resource_manager.metrics()
+    assert fake.name_node.requests[-1].query["delegation"] == own.url_string()
+    shown = fake.resource_manager.requests[-1].headers.get(TOKEN_HEADER.lower())
+    assert shown == own_of_rm.url_string()
+
+
+def test_others_that_cannot_be_read_are_told(
+    fake: FakeCluster, fs_token: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = hold(tmp_path, monkeypatch, fs_token, RM_TOKEN)
+    attrs.evolve(Credentials.from_file(path), secrets={SUBMISSION_SECRET: b"x"}).to_file(path)
+    with (
+        Cluster(config_of(fake)) as cluster,
+        pytest.raises(ConfigurationError, match=r"to submit applications with.*does not begin"),
+    ):
+        fetch_tokens(cluster, ApplicationSpec("demo", {"w": Service("c")}))
+
+
+def test_a_file_that_is_replaced_is_read_anew(
+    fake: FakeCluster, fs_token: Token, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver runs for as long as its application, and is given new tokens meanwhile."""
+    path = hold(tmp_path, monkeypatch, fs_token, RM_TOKEN)
+    with Cluster(config_of(fake), timeout=timedelta(seconds=5)) as cluster:
+        later = Token(identifier("alice", "rm"), b"p3", "RM_DELEGATION_TOKEN", RM_SERVICE)
+        hold(tmp_path, monkeypatch, fs_token, later)
+        cluster.resource_manager.metrics()
+        shown = fake.resource_manager.requests[-1].headers.get(TOKEN_HEADER.lower())
+        assert shown == later.url_string()
+        path.write_bytes(b"half")
+        assert cluster.held is not None
+        assert cluster.held.of_resource_manager(cluster.config) == later
+        path.unlink()
+        assert cluster.held.of_resource_manager(cluster.config) == later
 
 
 def test_what_is_not_held_is_told_with_the_field_to_set(

@@ -3,10 +3,13 @@ The delegation tokens that a container holds, for clients that have no ticket.
 
 YARN writes them into a file of the container's own and names it in HADOOP_TOKEN_FILE_LOCATION.
 Nobody fetches new tokens with a token: what is here is handed on, and lives as long as it does.
+Where an Application Master renews tokens itself, with a keytab, it gives those that ask for the
+ResourceManager's token others beside them, which the ResourceManager can renew, to hand on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,14 +28,28 @@ from knit._cluster.security.tokens import (
 )
 from knit.exceptions import ConfigurationError, TokenUnavailableError
 
+SUBMISSION_SECRET = "knit.submission.tokens"  # noqa: S105  (the name of a secret, not one)
 TOKEN_FILE_VARIABLE = "HADOOP_TOKEN_FILE_LOCATION"  # noqa: S105  (a variable's name)
 
 
-@attrs.frozen
+@attrs.define
 class HeldTokens:
     """Tokens of a container. Nothing of them is shown."""
 
-    credentials: Credentials = attrs.field(repr=False)
+    _credentials: Credentials = attrs.field(repr=False)
+    _file: Path | None = None
+    """Where they lie. A driver's is replaced while it runs."""
+    _seen: tuple[int, ...] = ()
+    """Which file that was."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """What is held at present: of a file that cannot be read any more, what it was."""
+        if self._file is not None and (there := _identity_of(self._file)) not in ((), self._seen):
+            with contextlib.suppress(OSError, MalformedTokenError):
+                self._credentials = Credentials.from_file(self._file)
+                self._seen = there
+        return self._credentials
 
     @classmethod
     def of_environment(cls) -> HeldTokens | None:
@@ -46,12 +63,32 @@ class HeldTokens:
         if not path:
             return None
         try:
-            return cls(Credentials.from_file(Path(path)))
+            seen = _identity_of(Path(path))
+            return cls(Credentials.from_file(Path(path)), Path(path), seen)
         except (OSError, MalformedTokenError) as error:
             said = error.strerror if isinstance(error, OSError) else error
             raise ConfigurationError(
                 f"The file of tokens {path} ({TOKEN_FILE_VARIABLE}) cannot be used: {said}. Unset "
                 "the variable to do without, or run kinit."
+            ) from None
+
+    def to_hand_on(self) -> HeldTokens:
+        """
+        What an application is given that is submitted from here.
+
+        Raises:
+            ConfigurationError: The container's file of tokens holds others for that, and these
+                cannot be read.
+        """
+        others = self.credentials.secrets.get(SUBMISSION_SECRET)
+        if others is None:
+            return self
+        try:
+            return HeldTokens(Credentials.from_bytes(others))
+        except MalformedTokenError as error:
+            raise ConfigurationError(
+                "The tokens to submit applications with, in the file that "
+                f"{TOKEN_FILE_VARIABLE} names, cannot be used: {error}. Run kinit to do without."
             ) from None
 
     @property
@@ -118,3 +155,12 @@ class HeldTokens:
                 f"for {whose}. Or run kinit."
             )
         return found[0]
+
+
+def _identity_of(path: Path) -> tuple[int, ...]:
+    """Changes when another file takes its place; empty where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -306,6 +306,8 @@ def body_of(submission: Submission) -> dict[str, Any]:
         "resource": {"memory": submission.memory_mib, "vCores": submission.vcores},
         "am-container-spec": container,
     }
+    if not submission.cancels_tokens:
+        body["cancel-tokens-when-complete"] = False
     if submission.tags:
         body["application-tags"] = {"tag": list(submission.tags)}
     if submission.priority is not None:

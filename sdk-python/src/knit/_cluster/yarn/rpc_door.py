@@ -287,6 +287,8 @@ def context_of(submission: Submission) -> Any:
         tags=submission.tags,
         node_label=submission.node_label,
     )
+    if not submission.cancels_tokens:
+        context.cancel_tokens_when_complete = False
     if submission.priority is not None:
         context.priority.priority = submission.priority
     if submission.attempt_failures_validity is not None:

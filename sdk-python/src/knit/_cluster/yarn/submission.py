@@ -39,7 +39,9 @@ class Submission:
     """By the name that they have in the container."""
     secrets: Mapping[str, bytes] = attrs.field(factory=dict, repr=False)
     tokens: tuple[Token, ...] = attrs.field(default=(), repr=False)
-    """Delegation tokens: YARN renews them, and cancels them after the application's end."""
+    """Delegation tokens: YARN renews them."""
+    cancels_tokens: bool = True
+    """Whether YARN cancels them after the application's end, unless another one has them too."""
     access: Mapping[str, str] = attrs.field(factory=dict)
     """Who may VIEW_APP and MODIFY_APP: users, a space, groups; commas between them."""
     tags: tuple[str, ...] = ()

@@ -39,8 +39,8 @@ data class Submission(
   val logLevel: LogLevel = LogLevel.INFO,
   /** What the application is annotated with at first. */
   val annotations: Map<String, Bytes> = emptyMap(),
-  /** Further file systems, by their URLs, of which it holds tokens. */
-  val fileSystems: List<String> = emptyList(),
+  /** Further file systems of which it holds tokens. */
+  val fileSystems: List<NamedFileSystem> = emptyList(),
   /** Whose keytab came with the submission, `alice@EXAMPLE.COM`; null where none did. */
   val principal: String? = null,
 ) {

@@ -1,6 +1,7 @@
 package knit.am
 
 import io.grpc.Server
+import knit.am.driver.DriverTokens
 import knit.am.driver.driversIn
 import knit.am.grpc.SubmissionDocument
 import knit.am.log.ContainerIndex
@@ -116,6 +117,7 @@ private fun applicationMaster(
   val nowMillis = { TimeUnit.NANOSECONDS.toMillis(System.nanoTime()) }
   val login = keytabLogin(config.submission, credentials, here, configuration, nowMillis)
   val held = HeldTokens(credentials, isReplacing = login != null)
+  val driverTokens = DriverTokens(here) { held.forPrograms(config.submission.driver?.resourceManagerToken == true) }
   val access = NodeAccess(config.submission.userName, System.getenv("USER"), login?.let { KeytabNegotiator(it) }, nowMillis)
   return ApplicationMaster(
     config = config,
@@ -145,19 +147,22 @@ private fun applicationMaster(
       driversIn(
         here,
         config.logDirectory ?: here,
-        { held.forPrograms(config.submission.driver?.resourceManagerToken == true) },
+        driverTokens,
         Dispatchers.IO,
       ),
     held = held,
     tokenKeeper =
       login?.let {
-        val urls = listOfNotNull(config.submission.stagingUrl) + config.submission.fileSystems
+        val named = config.submission.fileSystems
+        val urls = listOfNotNull(config.submission.stagingUrl) + named.map { fs -> fs.url }
+        val withoutRenewer = named.filter { fs -> fs.isWithoutRenewer }.mapTo(mutableSetOf()) { fs -> fs.url }
         TokenKeeper(
-          KeytabTokens(it, configuration, urls) { held.hasRmToken },
+          KeytabTokens(it, configuration, urls, withoutRenewer) { held.hasRmToken },
           held,
           Clock.systemUTC(),
           Dispatchers.IO.limitedParallelism(1),
           adopt = { fresh -> UserGroupInformation.getCurrentUser().addCredentials(fresh) },
+          tokensChanged = driverTokens::replace,
         )
       },
   )

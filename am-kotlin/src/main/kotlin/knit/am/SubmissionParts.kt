@@ -44,3 +44,10 @@ data class AccessControl(
     val OWNER_ONLY = AccessControl()
   }
 }
+
+/** A file system beside the cluster's own, by its URL. */
+data class NamedFileSystem(
+  val url: String,
+  /** Whether the RM cannot reach it, so that a token which is handed to it names no renewer. */
+  val isWithoutRenewer: Boolean = false,
+)

@@ -8,6 +8,7 @@ import knit.am.core.Resource
 import knit.am.core.Role
 import knit.am.security.RM_TOKEN_KIND
 import knit.am.security.Secrets
+import knit.am.security.fetchedKinds
 import knit.am.security.forApplications
 import knit.am.security.serialized
 import knit.am.yarn.LAUNCH_COMMAND
@@ -114,6 +115,7 @@ private const val NANOS_PER_MILLI = 1_000_000L
  * What YARN is asked to start.
  *
  * @param secrets for the Application Master's eyes only, with the user's tokens among them
+ * @param cancelsTokens whether these end with the application; false where somebody else holds them too
  */
 internal fun submissionContext(
   request: Request,
@@ -121,6 +123,7 @@ internal fun submissionContext(
   jar: LocalResource,
   script: String,
   secrets: Credentials,
+  cancelsTokens: Boolean = true,
 ): ApplicationSubmissionContext =
   Records.newRecord(ApplicationSubmissionContext::class.java).apply {
     applicationId = id
@@ -130,6 +133,7 @@ internal fun submissionContext(
     maxAppAttempts = MAX_ATTEMPTS
     keepContainersAcrossApplicationAttempts = false
     resource = Request.APPLICATION_MASTER.toYarn()
+    cancelTokensWhenComplete = cancelsTokens
     amContainerSpec =
       ContainerLaunchContext.newInstance(
         mapOf(LaunchScript.JAR_NAME to jar.toYarn()),
@@ -194,6 +198,14 @@ internal fun tokens(
   }
   return found.apply { complete(renewer, fileSystems, yarn) }
 }
+
+/** Whether the tokens are those of a container, which may submit once more, and goes on with them itself. */
+internal fun isInContainerWithTokens(): Boolean =
+  UserGroupInformation.isSecurityEnabled() &&
+    UserGroupInformation
+      .getCurrentUser()
+      .credentials.allTokens
+      .any { it.kind in fetchedKinds }
 
 /** Adds the tokens that are not there yet: of who has one of a kind already, a second one is not to be had. */
 internal fun Credentials.complete(

@@ -130,6 +130,7 @@ internal class Submitter(
         resources.getValue(jarSource),
         launchScript(configuration, userName),
         secretsOf(spec, submitted.keys, tokens),
+        cancelsTokens = !isInContainerWithTokens(),
       )
     atTheFileSystem("Writing down how to talk to $id") {
       staging.register(id.toString(), resources.values.toList(), submitted.keys, yarn.identity)

@@ -6,6 +6,7 @@ import io.grpc.Status
 import knit.am.core.Access
 import knit.am.core.ServiceSpec
 import knit.am.core.service
+import knit.am.driver.DriverTokens
 import knit.am.driver.driversIn
 import knit.v1.ApplicationServiceGrpcKt.ApplicationServiceCoroutineStub
 import knit.v1.ContainerServiceGrpcKt.ContainerServiceCoroutineStub
@@ -70,7 +71,7 @@ class DriverCallsTest {
     services: Map<String, ServiceSpec> = mapOf("worker" to service(instances = 1)),
     test: suspend (Map<String, String>) -> Unit,
   ) = runBlocking(Dispatchers.Default) {
-    val drivers = driversIn(workingDirectory, logDirectory, { Credentials() }, Dispatchers.IO)
+    val drivers = driversIn(workingDirectory, logDirectory, DriverTokens(workingDirectory) { Credentials() }, Dispatchers.IO)
     // It waits to be told to end.
     val spec = DriverSpec("echo \"\$KNIT_CREDENTIALS\" > up; until [ -e done ]; do sleep 0.05; done", access = access)
     coroutineScope {

@@ -89,5 +89,6 @@ internal fun TokenDescription.toMessage(): DelegationToken {
       .setIsReplaced(isReplaced)
   issueTime?.let { message.setIssueTime(it.toMessage()) }
   maxTime?.let { message.setMaxTime(it.toMessage()) }
+  expireTime?.let { message.setExpireTime(it.toMessage()) }
   return message.build()
 }

@@ -1,5 +1,6 @@
 package knit.am.grpc
 
+import knit.am.NamedFileSystem
 import knit.am.Submission
 import knit.am.core.BackOff
 import knit.am.core.FailurePolicy
@@ -39,7 +40,7 @@ internal fun ApplicationSpec.toDomain(): Submission {
     accessControl = accessControl.toDomain(),
     logLevel = logLevel.toDomain(),
     annotations = if (problem == null) annotationsMap.mapValues { it.value.toDomain() } else emptyMap(),
-    fileSystems = fileSystemsList.map { it.url },
+    fileSystems = fileSystemsList.map { NamedFileSystem(it.url, it.withoutRenewer) },
     principal = principal.ifEmpty { null },
   )
 }

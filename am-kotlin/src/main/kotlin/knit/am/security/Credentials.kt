@@ -25,6 +25,12 @@ object Secrets {
   /** Of the principal that the submission names, with which new tokens are fetched before the old ones end. None where there is none. */
   const val KEYTAB = "knit.keytab"
 
+  /**
+   * In a container that was given the RM's token, where a keytab replaces tokens: those to submit another application with, as
+   * [Credentials] write them. The others have a renewer whom the RM is not.
+   */
+  const val SUBMISSION_TOKENS = "knit.submission.tokens"
+
   /** What a container runs, in the form that its launch command looks for: the only one that each container has too, its own. */
   const val LAUNCH = "knit.launch"
 
@@ -71,7 +77,10 @@ fun Credentials.containerKeys(): ContainerKeys =
 fun Credentials.forContainers(): Credentials = without(AM_TOKEN_KIND, RM_TOKEN_KIND)
 
 /** Returns what another application of the same user is given, who submits it from a container of this one. */
-fun Credentials.forApplications(): Credentials = without(AM_TOKEN_KIND)
+fun Credentials.forApplications(): Credentials {
+  val others = getSecretKey(Text(Secrets.SUBMISSION_TOKENS)) ?: return without(AM_TOKEN_KIND)
+  return Credentials().apply { readTokenStorageStream(DataInputStream(others.inputStream())) }.without(AM_TOKEN_KIND)
+}
 
 private fun Credentials.without(vararg kinds: Text): Credentials {
   val handedOn = Credentials()
@@ -102,3 +111,5 @@ fun Credentials.serialized(): ByteBuffer {
   writeTokenStorageToStream(buffer)
   return ByteBuffer.wrap(buffer.data, 0, buffer.length)
 }
+
+internal fun ByteBuffer.bytes(): ByteArray = ByteArray(remaining()).also { duplicate().get(it) }

@@ -21,12 +21,17 @@ internal data class TokenDescription(
   /** Their short name; empty: nobody. */
   val renewer: String,
   val isReplaced: Boolean,
+  /** When it ends unless it is renewed before; null where that is not known. */
+  val expireTime: Instant? = null,
 )
 
 /** The kinds that a keytab brings anew: of HDFS, of key servers by their older and newer name, and of the RM. */
 internal val fetchedKinds = setOf(Text("HDFS_DELEGATION_TOKEN"), Text("kms-dt"), Text("KMS_DELEGATION_TOKEN"), RM_TOKEN_KIND)
 
-internal fun Token<out TokenIdentifier>.describe(isReplaced: Boolean): TokenDescription {
+internal fun Token<out TokenIdentifier>.describe(
+  isReplaced: Boolean,
+  expireTime: Instant? = null,
+): TokenDescription {
   val identifier = delegation()
   return TokenDescription(
     kind = kind.toString(),
@@ -35,6 +40,7 @@ internal fun Token<out TokenIdentifier>.describe(isReplaced: Boolean): TokenDesc
     maxTime = identifier?.maxDate?.toInstant(),
     renewer = identifier?.renewer?.toString().orEmpty(),
     isReplaced = isReplaced,
+    expireTime = expireTime,
   )
 }
 

@@ -24,21 +24,23 @@ internal interface TokenSource {
   /** File systems by their URLs, and the RM. */
   fun places(): List<String>
 
-  /** Those of one place, which this application may renew itself. */
-  fun fetch(place: String): Credentials
+  /** Those of one place, which this application may renew itself, or the RM: whoever [use] says. */
+  fun fetch(
+    place: String,
+    use: TokenUse,
+  ): Credentials
 
-  /** Returns until when it lives by that. */
+  /** Returns until when one for [TokenUse.OWN] lives by that. */
   fun renew(token: Token<out TokenIdentifier>): Instant
 }
 
 /**
  * Has this application outlive its tokens: fetches new ones and renews them, as [TokenSchedule] says.
  *
- * What came with the submission the RM renews.
+ * What came with the submission the RM renews; programs submit with those until they are about to end.
  *
  * @param adopt told of new tokens, by every name that they go by: this process itself is to use them
- * @param tokensChanged told of what programs are given from now on. Nobody listens yet: YARN replaces no token of a container that
- *   runs. Its agent will, and takes it from here.
+ * @param tokensChanged called when programs are given others from now on; blocks. YARN replaces no token of a container that runs.
  */
 internal class TokenKeeper(
   private val source: TokenSource,
@@ -46,7 +48,7 @@ internal class TokenKeeper(
   private val clock: Clock,
   private val dispatcher: CoroutineDispatcher,
   private val adopt: (Credentials) -> Unit,
-  private val tokensChanged: (Credentials) -> Unit = {},
+  private val tokensChanged: () -> Unit = {},
 ) {
   private val log = LoggerFactory.getLogger(TokenKeeper::class.java)
 
@@ -56,10 +58,12 @@ internal class TokenKeeper(
       attempt(source::places) { failure ->
         told(1, "No new delegation tokens are fetched, for it cannot be told of what: ${failure.words()}.", post)
       } ?: return
-    val schedule = TokenSchedule<Token<out TokenIdentifier>>(places, clock.instant())
+    val start = clock.instant()
+    val submissionStart = if (held.hasRmToken) held.lastsForSubmissions(start) else null
+    val schedule = TokenSchedule<Token<out TokenIdentifier>>(places, start, submissionStart)
     while (true) {
       when (val step = schedule.next(clock.instant())) {
-        is TokenSchedule.Step.Fetch -> fetch(step.place, schedule, post)
+        is TokenSchedule.Step.Fetch -> fetch(step, schedule, post)
 
         is TokenSchedule.Step.Renew -> renew(step.token, schedule, post)
 
@@ -70,23 +74,36 @@ internal class TokenKeeper(
   }
 
   private suspend fun fetch(
-    place: String,
+    step: TokenSchedule.Step.Fetch,
     schedule: TokenSchedule<Token<out TokenIdentifier>>,
     post: (Report) -> Unit,
   ) {
+    val (place, use) = step
+    val which = if (use == TokenUse.OWN) place else "$place for programs that submit"
     val fresh =
-      attempt({ source.fetch(place) }) { failure ->
-        val failures = schedule.fetchFailed(place, clock.instant())
-        val text = "New delegation tokens of $place could not be fetched with the keytab: ${failure.words()}. It is tried again."
+      attempt({ source.fetch(place, use) }) { failure ->
+        val failures = schedule.fetchFailed(place, clock.instant(), use)
+        val text = "New delegation tokens of $which could not be fetched with the keytab: ${failure.words()}. It is tried again."
         told(failures, text, post)
       } ?: return
-    if (schedule.hasFailed(place)) {
-      post(NoticeGiven(NoticeSeverity.INFO, "New delegation tokens of $place have been fetched with the keytab after all."))
+    if (schedule.hasFailed(place, use)) {
+      post(NoticeGiven(NoticeSeverity.INFO, "New delegation tokens of $which have been fetched with the keytab after all."))
     }
-    schedule.fetched(place, fresh.allTokens.associateWith { it.delegation()?.maxDate?.let(Instant::ofEpochMilli) }, clock.instant())
-    adopt(held.replace(fresh))
-    tokensChanged(held.forPrograms(withRmToken = false))
-    log.info("Fetched {} new delegation tokens of {}", fresh.numberOfTokens(), place)
+    val now = clock.instant()
+    when (use) {
+      TokenUse.OWN -> {
+        schedule.fetched(place, fresh.allTokens.associateWith { it.delegation()?.maxDate?.let(Instant::ofEpochMilli) }, now)
+        adopt(held.replace(fresh))
+      }
+
+      TokenUse.SUBMISSION -> {
+        held.replaceForSubmissions(fresh, schedule.fetchedForSubmission(place, now))
+      }
+    }
+    attempt(tokensChanged) { failure ->
+      told(1, "Programs that run are not given the new delegation tokens of $which: ${failure.words()}.", post)
+    }
+    log.info("Fetched {} new delegation tokens of {}", fresh.numberOfTokens(), which)
   }
 
   private suspend fun renew(

@@ -3,6 +3,15 @@ package knit.am.security
 import java.time.Duration
 import java.time.Instant
 
+/** What tokens are fetched for, which says who renews them. */
+internal enum class TokenUse {
+  /** For this application, which renews them itself. */
+  OWN,
+
+  /** For programs to submit applications with: the RM renews them from then on, and before that nobody. */
+  SUBMISSION,
+}
+
 /**
  * When to fetch delegation tokens, and when to renew those that were fetched.
  *
@@ -12,20 +21,25 @@ import java.time.Instant
  * - Tokens are fetched anew, from each place by itself, after [PART] of the interval, so that what is launched is given young
  *   ones; but not more than [MOST_GENERATIONS] times within their maximum, for the server keeps all of them.
  * - All that were fetched are renewed to their maximum: running containers hold them.
+ * - Those for [TokenUse.SUBMISSION] come from the same places, and are not renewed: the server forgets them after an interval,
+ *   which those of the same place have told.
  * - What fails is tried again, later each time.
  *
  * Not for several threads at a time.
  *
  * @param T what stands for a token
  * @param places where tokens are fetched; at first, all at [start]
+ * @param submissionStart from when on those for [TokenUse.SUBMISSION] are as well; null: never
  */
 internal class TokenSchedule<T : Any>(
   places: Collection<String>,
   start: Instant,
+  submissionStart: Instant? = null,
 ) {
   sealed interface Step<out T> {
     data class Fetch(
       val place: String,
+      val use: TokenUse = TokenUse.OWN,
     ) : Step<Nothing>
 
     data class Renew<T>(
@@ -37,11 +51,34 @@ internal class TokenSchedule<T : Any>(
     ) : Step<Nothing>
   }
 
-  private class Place(
-    var nextFetch: Instant,
+  private class Fetches(
+    var next: Instant,
   ) {
-    var lastFetch: Instant? = null
+    var last: Instant? = null
     var failures = 0
+
+    fun before(
+      time: Instant,
+      now: Instant,
+    ) {
+      next = minOf(next, maxOf(time, now.plus(FIRST_PAUSE)))
+    }
+  }
+
+  private class Place(
+    val fetches: Map<TokenUse, Fetches>,
+  ) {
+    /** The shortest of those that were fetched last; null: none has told yet. */
+    var interval: Duration? = null
+    var toldBy: Instant? = null
+
+    val own
+      get() = fetches.getValue(TokenUse.OWN)
+
+    fun told(told: Duration) {
+      interval = interval?.takeIf { toldBy == own.last }?.let { minOf(it, told) } ?: told
+      toldBy = own.last
+    }
   }
 
   private class Kept<T>(
@@ -55,7 +92,8 @@ internal class TokenSchedule<T : Any>(
     var failures = 0
   }
 
-  private val places = places.associateWith { Place(start) }
+  private val starts = mapOf(TokenUse.OWN to start) + listOfNotNull(submissionStart?.let { TokenUse.SUBMISSION to maxOf(it, start) })
+  private val places = places.associateWith { Place(starts.mapValues { (_, start) -> Fetches(start) }) }
   private val kept = ArrayList<Kept<T>>()
 
   /** How many tokens are being renewed. */
@@ -65,11 +103,14 @@ internal class TokenSchedule<T : Any>(
   fun next(now: Instant): Step<T> {
     kept.removeAll { it.isOver(now) }
     val renewal = kept.minByOrNull { it.nextRenewal }
-    val fetch = places.entries.minByOrNull { it.value.nextFetch }
+    val fetch =
+      places.entries
+        .flatMap { (name, place) -> place.fetches.map { (use, fetches) -> fetches.next to Step.Fetch(name, use) } }
+        .minWithOrNull(compareBy({ it.first }, { it.second.use }))
     return when {
       renewal != null && renewal.nextRenewal <= now -> Step.Renew(renewal.token)
-      fetch != null && fetch.value.nextFetch <= now -> Step.Fetch(fetch.key)
-      else -> Step.Wait(listOfNotNull(renewal?.nextRenewal, fetch?.value?.nextFetch).minOrNull() ?: now.plus(UNTOLD_INTERVAL))
+      fetch != null && fetch.first <= now -> fetch.second
+      else -> Step.Wait(listOfNotNull(renewal?.nextRenewal, fetch?.first).minOrNull() ?: now.plus(UNTOLD_INTERVAL))
     }
   }
 
@@ -80,29 +121,50 @@ internal class TokenSchedule<T : Any>(
     now: Instant,
   ) {
     val at = places.getValue(place)
-    at.failures = 0
-    at.lastFetch = now
-    at.nextFetch = now.plus(UNTOLD_INTERVAL.times(PART))
+    at.own.succeeded(now, UNTOLD_INTERVAL)
     tokens.forEach { (token, maxTime) -> kept += Kept(token, at, now, maxTime) }
     // Of what nobody can renew the maximum is all that is known.
     tokens.values
       .filterNotNull()
       .minOrNull()
-      ?.let { at.fetchBefore(now.plus(Duration.between(now, it).times(PART)), now) }
+      ?.let { at.own.before(now.plus(Duration.between(now, it).times(PART)), now) }
+  }
+
+  /**
+   * Those for [TokenUse.SUBMISSION] have come.
+   *
+   * Returns when they end unless an application is submitted with them; null where that is not known.
+   */
+  fun fetchedForSubmission(
+    place: String,
+    now: Instant,
+  ): Instant? {
+    val at = places.getValue(place)
+    at.fetches.getValue(TokenUse.SUBMISSION).succeeded(now, at.interval ?: UNTOLD_INTERVAL)
+    return at.interval?.let { now.plus(it) }
   }
 
   /** Whether the last fetch came to nothing. */
-  fun hasFailed(place: String): Boolean = places.getValue(place).failures > 0
+  fun hasFailed(
+    place: String,
+    use: TokenUse = TokenUse.OWN,
+  ): Boolean =
+    places
+      .getValue(place)
+      .fetches
+      .getValue(use)
+      .failures > 0
 
   /** Returns how often it has failed in a row. */
   fun fetchFailed(
     place: String,
     now: Instant,
+    use: TokenUse = TokenUse.OWN,
   ): Int {
-    val at = places.getValue(place)
-    at.failures++
-    at.nextFetch = now.plus(pauseAfter(at.failures))
-    return at.failures
+    val fetches = places.getValue(place).fetches.getValue(use)
+    fetches.failures++
+    fetches.next = now.plus(pauseAfter(fetches.failures))
+    return fetches.failures
   }
 
   /** A token has been renewed, and lives until [expiry]. */
@@ -116,10 +178,7 @@ internal class TokenSchedule<T : Any>(
     held.expiry = expiry
     held.failures = 0
     val interval = Duration.between(now, expiry)
-    if (isFirst && held.place.lastFetch == held.fetched) {
-      val fewest = held.maxTime?.let { Duration.between(now, it).dividedBy(MOST_GENERATIONS) } ?: Duration.ZERO
-      held.place.fetchBefore(now.plus(maxOf(interval.times(PART), fewest)), now)
-    }
+    if (isFirst && held.place.own.last == held.fetched) held.place.learn(interval, held.maxTime, now)
     val isLast = held.maxTime != null && expiry >= held.maxTime
     if (isLast || interval <= Duration.ZERO) kept -= held else held.nextRenewal = now.plus(interval.times(PART))
   }
@@ -143,11 +202,24 @@ internal class TokenSchedule<T : Any>(
 
   private fun Kept<T>.isOver(now: Instant) = listOfNotNull(expiry, maxTime).any { it <= now }
 
-  private fun Place.fetchBefore(
-    time: Instant,
+  private fun Place.learn(
+    told: Duration,
+    maxTime: Instant?,
     now: Instant,
   ) {
-    nextFetch = minOf(nextFetch, maxOf(time, now.plus(FIRST_PAUSE)))
+    val fewest = maxTime?.let { Duration.between(now, it).dividedBy(MOST_GENERATIONS) } ?: Duration.ZERO
+    own.before(now.plus(maxOf(told.times(PART), fewest)), now)
+    told(told)
+    fetches[TokenUse.SUBMISSION]?.let { those -> those.last?.let { those.before(it.plus(told.times(PART)), now) } }
+  }
+
+  private fun Fetches.succeeded(
+    now: Instant,
+    interval: Duration,
+  ) {
+    failures = 0
+    last = now
+    next = now.plus(interval.times(PART))
   }
 
   companion object {

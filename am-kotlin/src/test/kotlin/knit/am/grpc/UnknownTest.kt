@@ -4,6 +4,7 @@ import com.google.protobuf.ByteString
 import com.google.protobuf.Duration
 import com.google.protobuf.Timestamp
 import com.google.protobuf.UnknownFieldSet
+import knit.am.NamedFileSystem
 import knit.am.core.AmException
 import knit.am.core.Caller
 import knit.am.core.EndApplication
@@ -11,6 +12,7 @@ import knit.am.core.FinalStatus
 import knit.am.core.Role
 import knit.v1.AddContainersRequest
 import knit.v1.ApplicationSpec
+import knit.v1.FileSystem
 import knit.v1.ListContainersRequest
 import knit.v1.LocalResource
 import knit.v1.Place
@@ -152,6 +154,8 @@ class UnknownTest {
         "services.worker: the service has a field with number 99" to withService { unknownFields = newer },
         "driver.local_resources.data: type is 9" to
           spec { driverBuilder.putLocalResources("data", file.clone().setTypeValue(9).build()) },
+        "file_systems names 65 file systems, of at most 64" to spec { repeat(65) { addFileSystems(fileSystem(it)) } },
+        "file_systems has a field with number 99" to spec { addFileSystems(fileSystem(0).setUnknownFields(newer)) },
         "an annotation has an empty name" to spec { putAnnotations("", ByteString.EMPTY) },
         "services.worker: local_resources.data: type is 9" to withFile { typeValue = 9 },
         "services.worker: local_resources.data: visibility is 9" to withFile { visibilityValue = 9 },
@@ -165,7 +169,13 @@ class UnknownTest {
       assertTrue(submission.services.isEmpty())
     }
     assertNull(spec { putServices("worker", service.build()) }.toDomain().problem)
+    val most = spec { repeat(64) { addFileSystems(fileSystem(it)) } }.toDomain()
+    assertNull(most.problem)
+    assertEquals(64, most.fileSystems.size)
+    assertEquals(NamedFileSystem("hdfs://ns1", isWithoutRenewer = true), most.fileSystems[1])
   }
+
+  private fun fileSystem(number: Int) = FileSystem.newBuilder().setUrl("hdfs://ns$number").setWithoutRenewer(number % 2 == 1)
 
   private fun spec(change: ApplicationSpec.Builder.() -> Unit): ApplicationSpec = ApplicationSpec.newBuilder().apply(change).build()
 

@@ -81,6 +81,63 @@ class HeldTokensTest {
   }
 
   @Test
+  fun whoSubmitsIsGivenOthersForThatWhereThisApplicationRenewsItsOwn() {
+    val held = HeldTokens(own, isReplacing = true)
+    held.replace(Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "renewed by ourselves")) })
+    assertEquals(emptyList<Text>(), held.forPrograms(withRmToken = false).allSecretKeys)
+    val first = held.forPrograms(withRmToken = true)
+    assertEquals("renewed by ourselves", first.passwords()["ha-hdfs:ns"], "what looks for a token finds the one that lives longer")
+    val submitted = first.forApplications().passwords()
+    assertEquals(mapOf("of the client" to "secret", "other" to "secret", "rm" to "secret"), submitted, "the RM renews them")
+    val end = Instant.ofEpochMilli(5_000)
+    held.replaceForSubmissions(
+      Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "new", identifier.bytes)) },
+      end,
+    )
+    val later = held.forPrograms(withRmToken = true)
+    assertEquals("renewed by ourselves", later.passwords()["ha-hdfs:ns"])
+    assertEquals(
+      mapOf("of the client" to "new", "ha-hdfs:ns" to "new"),
+      later.forApplications().passwords().filterKeys {
+        "ns" in it ||
+          "cl" in it
+      },
+    )
+    assertEquals("secret", first.forApplications().passwords()["of the client"], "what was handed out is not changed")
+    val hdfs = held.described().filter { it.kind == HDFS }
+    assertEquals(listOf("" to null, "rm" to end), hdfs.map { it.renewer to it.expireTime })
+    assertTrue(hdfs.all { it.isReplaced })
+  }
+
+  @Test
+  fun thoseToSubmitWithAreToldOnlyOnceSomebodyHasThem() {
+    val held = HeldTokens(own, isReplacing = true)
+    held.replaceForSubmissions(Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "new")) }, null)
+    assertEquals(1, held.described().count { it.kind == HDFS })
+    held.forPrograms(withRmToken = false)
+    assertEquals(1, held.described().count { it.kind == HDFS })
+    held.forPrograms(withRmToken = true)
+    assertEquals(2, held.described().count { it.kind == HDFS })
+  }
+
+  @Test
+  fun programsSubmitWithWhatCameWithTheSubmissionForThreeQuartersOfWhatIsLeft() {
+    fun of(
+      maxDate: Long,
+      renewer: String = "rm",
+    ) = HeldTokens(
+      Credentials().apply {
+        val identifier = DelegationTokenIdentifier(Text("ann"), Text(renewer), Text("")).also { it.maxDate = maxDate }
+        addToken(Text("a"), token(HDFS, "ha-hdfs:ns", identifier = identifier.bytes))
+      },
+    ).lastsForSubmissions(Instant.ofEpochMilli(1_000))
+    assertEquals(Instant.ofEpochMilli(7_000), of(9_000))
+    assertEquals(Instant.ofEpochMilli(1_000), of(500), "they have ended")
+    assertEquals(Instant.ofEpochMilli(1_000), of(9_000, renewer = ""), "nobody renews them")
+    assertEquals(Instant.ofEpochMilli(1_000), HeldTokens(Credentials()).lastsForSubmissions(Instant.ofEpochMilli(1_000)))
+  }
+
+  @Test
   fun ofVeryManyOnlySoManyAreTold() {
     val many = Credentials().apply { repeat(HeldTokens.MAX_TOLD + 1) { addToken(Text("$it"), token("OTHER", "other:$it")) } }
     assertEquals(HeldTokens.MAX_TOLD, HeldTokens(many).described().size)

@@ -15,12 +15,14 @@ import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.security.token.SecretManager
 import org.apache.hadoop.security.token.Token
 import org.apache.hadoop.security.token.TokenIdentifier
+import org.apache.hadoop.yarn.security.client.RMDelegationTokenIdentifier
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.io.IOException
 import java.time.Clock
+import java.time.Duration
 import java.time.Instant
 import java.time.ZoneId
 import java.time.ZoneOffset
@@ -29,12 +31,20 @@ import kotlin.time.Duration.Companion.minutes
 
 class TokenKeeperTest {
   private val adopted = ArrayList<Credentials>()
-  private val changed = ArrayList<Credentials>()
+  private var changes = 0
   private val posted = ArrayList<Report>()
   private val held =
     HeldTokens(
       Credentials().apply {
-        addToken(Text("key of the client"), Token<TokenIdentifier>(byteArrayOf(0), "submitted".toByteArray(), HDFS, Text("ha-hdfs:ns")))
+        val identifiers =
+          listOf(
+            DelegationTokenIdentifier(Text("ann"), Text("rm"), Text("")),
+            RMDelegationTokenIdentifier(Text("ann"), Text("rm"), Text("")),
+          )
+        identifiers.forEach { it.maxDate = BEGINNING_MILLIS + 7.days() }
+        val (hdfs, rm) = identifiers.map { it.bytes }
+        addToken(Text("key of the client"), Token<TokenIdentifier>(hdfs, "submitted".toByteArray(), HDFS, Text("ha-hdfs:ns")))
+        addToken(Text("rm"), Token<TokenIdentifier>(rm, "submitted".toByteArray(), RM_TOKEN_KIND, Text("rm:8032")))
       },
       isReplacing = true,
     )
@@ -45,6 +55,8 @@ class TokenKeeperTest {
     var failure: Exception? = null
     var renewalFailure: Exception? = null
     var fetched = 0
+    var submissionFailure: Exception? = null
+    var fetchedForSubmissions = 0
     val renewed = ArrayList<String>()
     val clock =
       object : Clock() {
@@ -57,7 +69,20 @@ class TokenKeeperTest {
 
     override fun places() = listOf("hdfs://ns")
 
-    override fun fetch(place: String): Credentials {
+    override fun fetch(
+      place: String,
+      use: TokenUse,
+    ): Credentials {
+      if (use == TokenUse.SUBMISSION) {
+        submissionFailure?.let { throw it }
+        val password = "to hand on ${++fetchedForSubmissions}".toByteArray()
+        return Credentials().apply {
+          addToken(
+            Text("ha-hdfs:ns"),
+            Token<TokenIdentifier>(byteArrayOf(fetchedForSubmissions.toByte()), password, HDFS, Text("ha-hdfs:ns")),
+          )
+        }
+      }
       failure?.let { throw it }
       val identifier =
         DelegationTokenIdentifier(Text("ann"), Text("ann"), Text("")).apply {
@@ -75,15 +100,17 @@ class TokenKeeperTest {
       return Instant.ofEpochMilli(minOf(clock.millis() + 1.days(), checkNotNull(token.delegation()).maxDate))
     }
 
-    private fun Int.days() = this * 24L * 3600 * 1000
+    fun password() = held.forPrograms(withRmToken = false).password()
 
-    fun password() = String(checkNotNull(held.forPrograms(withRmToken = false).getToken(Text("key of the client"))).password)
+    fun passwordToHandOn() = held.forPrograms(withRmToken = true).forApplications().password()
+
+    private fun Credentials.password() = String(checkNotNull(getToken(Text("key of the client"))).password)
   }
 
   private fun keeping(test: suspend Scope.() -> Unit) =
     runTest {
       val scope = Scope(this)
-      val keeper = TokenKeeper(scope, held, scope.clock, StandardTestDispatcher(testScheduler), adopted::add, changed::add)
+      val keeper = TokenKeeper(scope, held, scope.clock, StandardTestDispatcher(testScheduler), adopted::add) { changes++ }
       val job = launch { keeper.run(posted::add) }
       scope.test()
       job.cancel()
@@ -95,13 +122,55 @@ class TokenKeeperTest {
       test.advanceTimeBy(1.minutes)
       assertEquals("fetched 1", password())
       assertEquals(listOf("fetched 1"), adopted.map { String(it.getToken(Text("ha-hdfs:ns")).password) })
-      assertEquals(listOf("fetched 1"), changed.map { String(it.getToken(Text("ha-hdfs:ns")).password) })
+      assertEquals(1, changes)
       test.advanceTimeBy(40.hours)
       assertEquals("fetched 3", password())
       // Right after each fetch, and then every 18 hours.
       assertEquals(listOf(1, 1, 2, 1, 2, 3).map { "fetched $it" }, renewed)
-      assertTrue(held.described().single().isReplaced)
+      assertTrue(held.described().first().isReplaced)
       assertEquals(emptyList<Report>(), posted)
+    }
+
+  @Test
+  fun programsSubmitWithWhatCameWithTheSubmissionAndBeforeThatEndsWithOthersThatTheRmCanRenew() =
+    keeping {
+      test.advanceTimeBy(126.hours - 1.minutes)
+      assertEquals("submitted", passwordToHandOn())
+      assertEquals("fetched 7", password())
+      test.advanceTimeBy(2.minutes)
+      assertEquals("to hand on 1", passwordToHandOn())
+      test.advanceTimeBy(18.hours)
+      assertEquals("to hand on 2", passwordToHandOn())
+      assertEquals("fetched 9", password(), "both are fetched by themselves")
+      assertTrue(renewed.none { "hand on" in it }, "that is the RM's")
+      assertEquals(fetched + fetchedForSubmissions, changes)
+      val told = held.described().single { it.expireTime != null }
+      assertEquals(Instant.ofEpochMilli(BEGINNING_MILLIS).plus(Duration.ofHours(126 + 18 + 24)), told.expireTime)
+      assertEquals(emptyList<Report>(), posted)
+    }
+
+  @Test
+  fun whenThoseToSubmitWithCannotBeFetchedThatIsToldAndTheOthersAreNoneTheWorse() =
+    keeping {
+      submissionFailure = IOException("the node's configuration names no yarn.resourcemanager.principal")
+      test.advanceTimeBy(150.hours)
+      val warning = (posted.single() as NoticeGiven).text
+      assertTrue("hdfs://ns for programs that submit" in warning && "yarn.resourcemanager.principal" in warning, warning)
+      assertEquals("submitted", passwordToHandOn())
+      assertEquals("fetched 9", password())
+    }
+
+  @Test
+  fun whoeverIsNotToldOfNewOnesIsNoReasonToEnd() =
+    runTest {
+      val scope = Scope(this)
+      val keeper =
+        TokenKeeper(scope, held, scope.clock, StandardTestDispatcher(testScheduler), adopted::add) { throw IOException("No space left") }
+      val job = launch { keeper.run(posted::add) }
+      advanceTimeBy(20.hours)
+      assertEquals("fetched 2", scope.password())
+      assertTrue(posted.all { "No space left" in (it as NoticeGiven).text })
+      job.cancel()
     }
 
   @Test
@@ -133,6 +202,9 @@ class TokenKeeperTest {
 
   private companion object {
     val HDFS = Text("HDFS_DELEGATION_TOKEN")
+
+    fun Int.days() = this * 24L * 3600 * 1000
+
     const val BEGINNING_MILLIS = 1_800_000_000_000L
   }
 }

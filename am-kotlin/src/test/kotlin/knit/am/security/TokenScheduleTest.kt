@@ -2,6 +2,7 @@ package knit.am.security
 
 import knit.am.security.TokenSchedule.Step
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertFalse
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.time.Duration
@@ -21,10 +22,15 @@ class TokenScheduleTest {
     )
 
     val issued = ArrayList<Issued>()
+
+    /** Those for submissions, which nobody renews. */
+    val others = ArrayList<Issued>()
     var renewals = 0
     var isAway = false
 
-    fun issue(now: Instant) = Issued(now.plus(interval), now.plus(maximum)).also { issued += it }
+    fun issue(now: Instant) = make(now).also { issued += it }
+
+    fun make(now: Instant) = Issued(now.plus(interval), now.plus(maximum))
 
     /** Null: it is gone. */
     fun renew(
@@ -41,12 +47,16 @@ class TokenScheduleTest {
   /** An application of a place for each service, and the time in it. */
   private inner class Run(
     vararg named: Pair<String, Service>,
+    submissionStart: Instant? = null,
   ) {
     val services = mapOf(*named)
-    val schedule = TokenSchedule<Service.Issued>(services.keys, start)
+    val schedule = TokenSchedule<Service.Issued>(services.keys, start, submissionStart)
     val fetches = services.keys.associateWith { ArrayList<Instant>() }
     var now: Instant = start
     var attempts = 0
+
+    /** When those for submissions end, as the schedule says it. */
+    val told = ArrayList<Instant?>()
 
     /** Does what the schedule says until [end]; [look] is called whenever time has passed. */
     fun until(
@@ -55,7 +65,7 @@ class TokenScheduleTest {
     ) {
       while (now < end) {
         when (val step = schedule.next(now)) {
-          is Step.Fetch -> fetch(step.place)
+          is Step.Fetch -> fetch(step.place, step.use)
           is Step.Renew -> renew(step.token)
           is Step.Wait -> now = minOf(end, maxOf(step.until, now.plusMillis(1)))
         }
@@ -63,11 +73,19 @@ class TokenScheduleTest {
       }
     }
 
-    private fun fetch(place: String) {
+    private fun fetch(
+      place: String,
+      use: TokenUse,
+    ) {
       attempts++
       val service = services.getValue(place)
       if (service.isAway) {
-        schedule.fetchFailed(place, now)
+        schedule.fetchFailed(place, now, use)
+        return
+      }
+      if (use == TokenUse.SUBMISSION) {
+        service.others += service.make(now)
+        told += schedule.fetchedForSubmission(place, now)
         return
       }
       fetches.getValue(place) += now
@@ -120,6 +138,58 @@ class TokenScheduleTest {
     run.until(start.plus(week.multipliedBy(2))) { assertTrue(run.schedule.size <= TokenSchedule.MOST_GENERATIONS + 1) }
     assertTrue(service.issued.size <= 2 * TokenSchedule.MOST_GENERATIONS + 1, "${service.issued.size}")
     assertTrue(service.issued.filter { it.maxTime < run.now }.all { it.expiry == it.maxTime })
+  }
+
+  @Test
+  fun forSubmissionsThereIsAlwaysOneThatLivesFromTheirTimeOn() {
+    val service = Service(day, week)
+    val from = start.plus(Duration.ofDays(5))
+    val run = Run("hdfs://ns" to service, submissionStart = from)
+    run.until(from)
+    assertEquals(emptyList<Any>(), service.others)
+    run.until(start.plus(week.multipliedBy(6))) {
+      if (run.now <= from) return@until
+      val alive = service.others.filter { it.expiry > run.now }
+      assertTrue(alive.size in 1..2, "the server keeps ${alive.size} at ${run.now}")
+      assertTrue(Duration.between(run.now, alive.last().expiry) >= day.dividedBy(4), "what is launched now can submit for hours")
+    }
+    assertEquals(service.others.map { it.expiry }, run.told)
+    assertTrue(service.issued.filter { it.maxTime < run.now }.all { it.expiry == it.maxTime }, "the others are none the worse")
+  }
+
+  @Test
+  fun forSubmissionsTheyAreFetchedAsOftenAsTheyEnd() {
+    for (interval in listOf(Duration.ofSeconds(30), Duration.ofHours(1))) {
+      val service = Service(interval, week)
+      val run = Run("hdfs://ns" to service, submissionStart = start)
+      val end = start.plus(interval.multipliedBy(30))
+      run.until(end) { if (service.others.isNotEmpty()) assertTrue(service.others.last().expiry > run.now) }
+      assertTrue(service.others.size in 39..41, "${service.others.size}")
+      assertTrue(service.issued.size <= TokenSchedule.MOST_GENERATIONS)
+    }
+  }
+
+  @Test
+  fun whereNoIntervalIsToldThoseForSubmissionsAreFetchedAsByHadoopsDefault() {
+    val schedule = TokenSchedule<String>(listOf("a"), start, submissionStart = start)
+    schedule.fetched("a", mapOf("one" to start.plus(week)), start)
+    schedule.renewalFailed("one", isForGood = true, start)
+    assertEquals(Step.Fetch("a", TokenUse.SUBMISSION), schedule.next(start))
+    assertEquals(null, schedule.fetchedForSubmission("a", start))
+    assertEquals(Step.Wait(start.plus(Duration.ofHours(18))), schedule.next(start))
+  }
+
+  @Test
+  fun oneUseIsTriedAgainWithoutTheOther() {
+    val schedule = TokenSchedule<String>(listOf("a"), start, submissionStart = start)
+    schedule.fetched("a", mapOf("one" to start.plus(week)), start)
+    schedule.renewed("one", start.plus(day), start)
+    assertEquals(1, schedule.fetchFailed("a", start, TokenUse.SUBMISSION))
+    assertTrue(schedule.hasFailed("a", TokenUse.SUBMISSION))
+    assertFalse(schedule.hasFailed("a"))
+    assertEquals(Step.Wait(start.plusSeconds(5)), schedule.next(start))
+    assertEquals(start.plusSeconds(5).plus(day), schedule.fetchedForSubmission("a", start.plusSeconds(5)))
+    assertFalse(schedule.hasFailed("a", TokenUse.SUBMISSION))
   }
 
   @Test

@@ -64,8 +64,16 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Kerberos and TLS, and nothing that lasts.
     "secure-lifetimes": Kind(
-        ["secure/test_lifetimes.py", "secure/test_long_applications.py"],
-        settings={"security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True)},
+        [
+            "secure/test_lifetimes.py",
+            # These fill the time until what is long has become so.
+            "secure/test_commands.py",
+            "secure/test_kms.py",
+            "secure/test_long_applications.py",
+        ],
+        settings={
+            "security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True, has_kms=True)
+        },
     ),
     # Kerberos for RPC alone, and servers that offer every protection.
     "secure-web-default": Kind(

@@ -410,9 +410,8 @@ class EmbeddedCluster(Cluster):
             self.create_home(user)
 
     def _wait_for_kms(self) -> None:
-        url = f"{self.kms_url}/v1/keys/names"
         self._daemons.wait(
-            lambda: rest.answers(url, session=self._superuser),
+            lambda: rest.answers(f"{self.kms_url}/v1/keys/names", session=self._superuser),
             what="the KMS does not answer",
             names=[KMS],
         )

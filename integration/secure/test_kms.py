@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import attrs
 import knit
 import pytest
 from knit import FinalStatus
 
-from integration.applications import PATIENCE, SMALL, Applications, read_logs
+from integration.applications import PATIENCE, Applications, read_logs
 from integration.clusters import rest
 from integration.clusters.embedded import EmbeddedCluster
 from integration.clusters.security import service
@@ -19,6 +20,9 @@ KEY = "key-of-the-zone"
 ZONE = "/zone"
 TEXT = b"to be read by who has the key\n"
 _ADMINISTRATION = "org.apache.hadoop.hdfs.tools.CryptoAdmin"
+_SHELL = "org.apache.hadoop.fs.FsShell"
+# Nodes look at virtual memory, too.
+_SMALL_JAVA = ("-Xmx64m", "-XX:CompressedClassSpaceSize=64m", "-XX:ReservedCodeCacheSize=64m")
 
 # Tokens grow old meanwhile, those of the KMS among them.
 pytestmark = pytest.mark.usefixtures("both")
@@ -54,17 +58,22 @@ def test_what_lies_in_the_zone_is_encrypted(
 def test_containers_read_it_by_the_token_that_came_with_the_submission(
     cluster: EmbeddedCluster, applications: Applications, hdfs: Hdfs, secret: str
 ) -> None:
-    """YARN does so for them, before they start."""
+    """YARN for them before they start, and a program of Hadoop's in one that has no ticket."""
+    assert cluster.hadoop_command is not None
+    java, *words = [
+        each.replace("$HADOOP_CONF_DIR", str(cluster.conf_dir)) for each in cluster.hadoop_command
+    ]
+    shell = shlex.join([java, *_SMALL_JAVA, *words, _SHELL, "-cat", secret])
     app = applications.submit(
         knit.Service(
-            "cat brought.txt",
+            f"cat brought.txt && {shell}",
             files={"brought.txt": f"{hdfs.default_fs}{secret}"},
-            resources=SMALL,
+            resources=knit.Resources(memory="1 GiB"),
         )
     )
     logs = read_logs(app, follow=True)
     assert app.wait(timeout=PATIENCE).final_status is FinalStatus.SUCCEEDED, logs
-    assert logs["worker", 0, 1, "stdout"] == TEXT
+    assert logs["worker", 0, 1, "stdout"] == 2 * TEXT
     assert f"OK[op=DECRYPT_EEK, key={KEY}, user={cluster.user}" in cluster.said("kms")
     renewed = rf"Renewed delegation-token= \[Kind: kms-dt.*\[.*{app.application_id}"
     assert re.search(renewed, cluster.said("resourcemanager")), "nobody renews it"

@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
             # These fill the time until what is long has become so.
             "secure/test_commands.py",
             "secure/test_kms.py",
+            "secure/test_secrets.py",
             "secure/test_long_applications.py",
         ],
         settings={

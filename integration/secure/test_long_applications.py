@@ -23,7 +23,9 @@ pytestmark = pytest.mark.timeout(600)
 def test_a_container_that_comes_later_holds_a_token_that_is_renewed(both: Both) -> None:
     """Fetched with the keytab, and good for more than two renewals."""
     both.with_keytab.wait_for(1, "ok", TWO_INTERVALS)
-    assert {word for _, word in both.with_keytab.told(1)} == {"ok"}
+    # Later it ends at its own maximum: nobody replaces what a running container holds.
+    told = both.with_keytab.told(1)
+    assert {word for second, word in told if second <= TWO_INTERVALS} == {"ok"}
 
 
 def test_without_a_keytab_a_container_starts_and_its_own_token_has_ended(both: Both) -> None:

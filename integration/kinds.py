@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
             "secure/test_kerberos.py",
             "secure/test_short_path.py",
             "secure/test_tokens.py",
+            "secure/test_jvm_client.py",
             "secure/test_killed_daemons.py",
         ],
         nodes=2,

@@ -14,4 +14,4 @@ dependencyResolutionManagement {
 
 rootProject.name = "knit"
 
-include("am-kotlin", "integration:hadoop", "integration:kdc", "integration:httpfs")
+include("am-kotlin", "integration:hadoop", "integration:kdc", "integration:httpfs", "integration:kms")

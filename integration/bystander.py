@@ -1,9 +1,10 @@
 """
 Another user of a machine, who looks for secrets wherever one may look.
 
-Run as that user, with needles and places as JSON on stdin. It looks again and again until stdin
-ends, and prints each find, and at the end how much it has seen. Standard library only: its source
-is handed to a Python that the other user may run.
+Run as that user, with needles, in base64, and places as a line of JSON on stdin. It looks again and
+again until stdin ends, for further needles too where another line brings some, and prints each
+find, and at the end how much it has seen. Standard library only: its source is handed to a Python
+that the other user may run.
 """
 
 from __future__ import annotations
@@ -32,14 +33,20 @@ def disguises(secret: bytes) -> list[bytes]:
 
 class Bystander:
     def __init__(self, needles: dict[str, bytes], places: list[str]) -> None:
-        self._needles = [
-            (name, text) for name, secret in needles.items() for text in disguises(secret)
-        ]
+        self._needles: list[tuple[str, bytes]] = []
         self._places = places
         self._known: dict[str, tuple[float, int]] = {}
         self.processes: set[str] = set()
         self.files: set[str] = set()
         self.told: set[tuple[str, str]] = set()
+        self.look_for(needles)
+
+    def look_for(self, needles: dict[str, bytes]) -> None:
+        """Look for these from now on, in what has been looked at, too."""
+        self._needles += [
+            (name, text) for name, secret in needles.items() for text in disguises(secret)
+        ]
+        self._known.clear()
 
     def look_at(self, where: str, data: bytes) -> None:
         for name, text in self._needles:
@@ -83,12 +90,16 @@ class Bystander:
 
 def main() -> None:
     given = json.loads(sys.stdin.readline())
-    needles = {name: text.encode() for name, text in given["needles"].items()}
-    bystander = Bystander(needles, given["places"])
+    bystander = Bystander(decoded(given["needles"]), given["places"])
     print(json.dumps({"user": os.getuid()}), flush=True)
     walked = 0.0
-    # Command lines are there for milliseconds, so they are looked at without a rest.
-    while not select.select([sys.stdin], [], [], 0)[0]:
+    while True:
+        # Command lines are there for milliseconds, so they are looked at without a rest.
+        if select.select([sys.stdin], [], [], 0)[0]:
+            more = sys.stdin.readline()
+            if not more:
+                break
+            bystander.look_for(decoded(json.loads(more)))
         bystander.look_at_processes()
         if time.monotonic() - walked > _SECONDS_BETWEEN_WALKS:
             bystander.look_at_files()
@@ -96,6 +107,10 @@ def main() -> None:
     bystander.look_at_files()
     seen = {"processes": len(bystander.processes), "files": sorted(bystander.files)}
     print(json.dumps(seen), flush=True)
+
+
+def decoded(needles: dict[str, str]) -> dict[str, bytes]:
+    return {name: base64.b64decode(text) for name, text in needles.items()}
 
 
 if __name__ == "__main__":

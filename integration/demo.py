@@ -95,6 +95,45 @@ def table_of(containers: list[knit.Container]) -> Table:
     return table
 
 
+def show(cluster: EmbeddedCluster, stopwatch: Stopwatch) -> None:
+    """
+    Submit the program to a cluster, follow it to its end, and print what became of it.
+
+    Raises:
+        DemoError: it has not gone as it should.
+        knit.KnitError: something has failed.
+    """
+    console = stopwatch.console
+    keytab = keytab_options(cluster.security, cluster.user, cluster.keytab)
+    with knit.Client.from_config(cluster.conf_dir, **keytab) as client:
+        spec = knit.ApplicationSpec(
+            name="demo",
+            services={
+                "worker": knit.Service(
+                    command=f"python3 {PROGRAM.name}",
+                    instances=INSTANCES,
+                    resources=knit.Resources(memory="256 MiB", vcores=1),
+                    files=[PROGRAM],
+                )
+            },
+            **keytab,
+        )
+        submitted = time.monotonic()
+        with stopwatch.step(f"submit {PROGRAM.name} to run in {INSTANCES} containers"):
+            app = client.submit(spec)
+        with app:
+            console.print(app.application_id)
+            watch(app, stopwatch, submitted)
+            containers = app.containers()
+            app.release()
+            app.wait(timeout=PATIENCE).raise_for_status()
+    console.rule("containers", align="left")
+    console.print(table_of(containers))
+    ended_well = [c for c in containers if c.state is knit.ContainerState.SUCCEEDED]
+    if len(ended_well) != INSTANCES + ADDED:
+        raise DemoError(f"{len(ended_well)} of {INSTANCES + ADDED} containers ended well")
+
+
 def run(console: Console, security: Security | None) -> None:
     """Do all of it, or raise."""
     stopwatch = Stopwatch(console)
@@ -103,34 +142,7 @@ def run(console: Console, security: Security | None) -> None:
             cluster = stack.enter_context(EmbeddedCluster(security=security, say=console.print))
         # Where Kerberos' library finds its configuration.
         os.environ.update(cluster.environment(cluster.user))
-        keytab = keytab_options(security, cluster.user, cluster.keytab)
-        with knit.Client.from_config(cluster.conf_dir, **keytab) as client:
-            spec = knit.ApplicationSpec(
-                name="demo",
-                services={
-                    "worker": knit.Service(
-                        command=f"python3 {PROGRAM.name}",
-                        instances=INSTANCES,
-                        resources=knit.Resources(memory="256 MiB", vcores=1),
-                        files=[PROGRAM],
-                    )
-                },
-                **keytab,
-            )
-            submitted = time.monotonic()
-            with stopwatch.step(f"submit {PROGRAM.name} to run in {INSTANCES} containers"):
-                app = client.submit(spec)
-            with app:
-                console.print(app.application_id)
-                watch(app, stopwatch, submitted)
-                containers = app.containers()
-                app.release()
-                app.wait(timeout=PATIENCE).raise_for_status()
-        console.rule("containers", align="left")
-        console.print(table_of(containers))
-        ended_well = [c for c in containers if c.state is knit.ContainerState.SUCCEEDED]
-        if len(ended_well) != INSTANCES + ADDED:
-            raise DemoError(f"{len(ended_well)} of {INSTANCES + ADDED} containers ended well")
+        show(cluster, stopwatch)
         with stopwatch.step("take the cluster down"):
             stack.close()
     steps = Table("step", "seconds")

@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
             "secure/test_kerberos.py",
             "secure/test_short_path.py",
             "secure/test_tokens.py",
+            "secure/test_jvm_client.py",
             "secure/test_killed_daemons.py",
         ],
         nodes=2,
@@ -64,8 +65,17 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Kerberos and TLS, and nothing that lasts.
     "secure-lifetimes": Kind(
-        ["secure/test_lifetimes.py", "secure/test_long_applications.py"],
-        settings={"security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True)},
+        [
+            "secure/test_lifetimes.py",
+            # These fill the time until what is long has become so.
+            "secure/test_commands.py",
+            "secure/test_kms.py",
+            "secure/test_secrets.py",
+            "secure/test_long_applications.py",
+        ],
+        settings={
+            "security": Security(lifetimes=LIFETIMES, has_proxy_user_privileges=True, has_kms=True)
+        },
     ),
     # Kerberos for RPC alone, and servers that offer every protection.
     "secure-web-default": Kind(

@@ -21,14 +21,15 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from integration.clusters import configuration, high_availability, rest, spnego
+from integration.clusters import configuration, high_availability, kms, rest, spnego
 from integration.clusters.cluster import Cluster
 from integration.clusters.daemon_java import daemon_environment, daemon_flags, daemon_java
 from integration.clusters.daemons import Daemons, EmbeddedClusterError, PortTakenError
+from integration.clusters.hadoop_daemons import MAIN_CLASSES, launch_of
 from integration.clusters.high_availability import NAME_NODE_IDS, ZOOKEEPER
 from integration.clusters.jars import hadoop_jars, hadoop_version
-from integration.clusters.java_classes import node_classes
 from integration.clusters.kdc import KDC
+from integration.clusters.kms import KMS
 from integration.clusters.processes import Processes
 from integration.clusters.security import USERS, Security, Web, service
 from integration.clusters.shared import ClusterAddress
@@ -47,20 +48,6 @@ __all__ = ["EMBEDDED", "EmbeddedCluster", "EmbeddedClusterError"]
 EMBEDDED = "embedded"
 """Its name, by which a worker that shares it knows it too."""
 
-MAIN_CLASSES = {
-    NAME_NODE: "org.apache.hadoop.hdfs.server.namenode.NameNode",
-    DATA_NODE: "org.apache.hadoop.hdfs.server.datanode.DataNode",
-    RESOURCE_MANAGER: "org.apache.hadoop.yarn.server.resourcemanager.ResourceManager",
-    NODE_MANAGER: "org.apache.hadoop.yarn.server.nodemanager.NodeManager",
-    ZOOKEEPER: high_availability.ZOOKEEPER_CLASS,
-}
-HEAPS = {
-    NAME_NODE: "-Xmx128m",
-    DATA_NODE: "-Xmx128m",
-    RESOURCE_MANAGER: "-Xmx256m",
-    NODE_MANAGER: "-Xmx192m",
-    ZOOKEEPER: "-Xmx64m",
-}
 _FORMAT = "format"
 
 
@@ -72,7 +59,7 @@ class EmbeddedCluster(Cluster):
 
     Daemons have names: ``namenode``, ``datanode``, ``resourcemanager``, ``nodemanager-1`` and so
     on; with ``is_ha`` ``namenode-1`` and ``-2``, ``resourcemanager-1`` and ``-2``, ``zookeeper``;
-    with ``security`` ``kdc``.
+    with ``security`` ``kdc``, and ``kms`` where that is asked for.
 
     Args:
         node_count: how many NodeManagers there are at first.
@@ -190,6 +177,12 @@ class EmbeddedCluster(Cluster):
         is_https = self.security is not None and self.security.is_https
         return self._site.tls.ca_file if is_https else None
 
+    @property
+    def kms_url(self) -> str:
+        """Of the KMS that keeps keys for it, where there is one."""
+        assert self.security is not None
+        return kms.url(self.security, self._site.ports[KMS])
+
     def session(self, user: str) -> rest.Session:
         """HTTP as this user, or as a service such as ``nn/localhost``."""
         if self.security is None:
@@ -265,6 +258,27 @@ class EmbeddedCluster(Cluster):
             if started.search(self._daemons.said(name)):
                 return name
         raise EmbeddedClusterError(f"This cluster has no node {node_id}")
+
+    def run_tool(
+        self, main_class: str, *arguments: str, user: str, conf_dir: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """
+        Run a program of Hadoop's own to its end.
+
+        Args:
+            main_class: which.
+            user: as whom, by keytab, where there is Kerberos: a user, or such as ``nn/localhost``.
+            conf_dir: another configuration than that of clients.
+        """
+        conf_dir = conf_dir or self.conf_dir
+        whose = {} if self.security is None else self._site.kdc.environment_of_tools(user)
+        return subprocess.run(
+            [*self._hadoop_command(str(conf_dir)), main_class, *arguments],
+            env={**daemon_environment(self._java, conf_dir), **whose},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     def said(self, name: str) -> str:
         """All that a daemon has written to its log so far."""
@@ -354,6 +368,8 @@ class EmbeddedCluster(Cluster):
                     done.result()
             except TlsError as error:
                 raise EmbeddedClusterError(str(error)) from error
+        if security.has_kms:
+            self._start_hadoop(KMS, KMS, conf_dir=self._site.write_for_kms())
 
     def _start_hdfs(self) -> None:
         self._daemons.wait(
@@ -373,6 +389,8 @@ class EmbeddedCluster(Cluster):
             self.activate(first)
         self._wait_for_hdfs()
         self._make_directories()
+        if self.security is not None and self.security.has_kms:
+            self._wait_for_kms()
         self._say("HDFS is ready")
 
     def _start_yarn(self) -> None:
@@ -390,6 +408,13 @@ class EmbeddedCluster(Cluster):
             )
         for user in self._site.users:
             self.create_home(user)
+
+    def _wait_for_kms(self) -> None:
+        self._daemons.wait(
+            lambda: rest.answers(f"{self.kms_url}/v1/keys/names", session=self._superuser),
+            what="the KMS does not answer",
+            names=[KMS],
+        )
 
     def _wait_for_hdfs(self) -> None:
         self._daemons.wait(
@@ -434,19 +459,13 @@ class EmbeddedCluster(Cluster):
         return self.active_resource_manager_url, self._superuser
 
     def _make_active(self, number: int) -> bool:
-        conf_dir = self._site.conf_dir_of(self._site.name_nodes[number])
-        kerberos = {} if self.security is None else self._site.kdc.environment_of_tools("nn")
-        asked = subprocess.run(
-            [
-                *self._hadoop_command(str(conf_dir)),
-                high_availability.HDFS_ADMINISTRATION,
-                "-transitionToActive",
-                "--forceactive",  # the other one may be gone, and cannot be asked
-                NAME_NODE_IDS[number],
-            ],
-            env={**daemon_environment(self._java, conf_dir), **kerberos},
-            capture_output=True,
-            check=False,
+        asked = self.run_tool(
+            high_availability.HDFS_ADMINISTRATION,
+            "-transitionToActive",
+            "--forceactive",  # the other one may be gone, and cannot be asked
+            NAME_NODE_IDS[number],
+            user=service("nn"),
+            conf_dir=self._site.conf_dir_of(self._site.name_nodes[number]),
         )
         return asked.returncode == 0
 
@@ -462,33 +481,15 @@ class EmbeddedCluster(Cluster):
         self, name: str, kind: str, *arguments: str, conf_dir: Path | None = None
     ) -> None:
         conf_dir = conf_dir or self.conf_dir
-        # The daemons of HDFS want these in a directory, not in a jar.
-        webapps = self.directory / "webapps"
-        for webapp in ("hdfs", "datanode"):
-            (webapps / "webapps" / webapp).mkdir(parents=True, exist_ok=True)
-        class_path = [str(conf_dir), str(webapps), f"{self._jars}/*"]
-        flags = [HEAPS[kind]]
-        environment: dict[str, str] = {}
-        if kind == ZOOKEEPER:
-            flags.append("-Dzookeeper.admin.enableServer=false")
-        if self.security is not None:
-            kdc = self._site.kdc
-            flags.append(f"-Djava.security.krb5.conf={kdc.daemons_krb5_conf}")
-            if kind == NODE_MANAGER:
-                class_path.insert(0, str(node_classes(self._java, self._jars)))
-                # For containers, which are not the daemon's, and know no flags of its.
-                environment = {
-                    "KRB5_CONFIG": str(kdc.krb5_conf),
-                    "JAVA_TOOL_OPTIONS": f"-Djava.security.krb5.conf={kdc.krb5_conf}",
-                }
+        launch = launch_of(kind, self._site, self._java, self.hadoop_version, conf_dir)
         self._daemons.start_java(
             name,
             MAIN_CLASSES[kind],
             *arguments,
-            class_path=os.pathsep.join(class_path),
-            flags=flags,
+            class_path=os.pathsep.join(launch.class_path),
+            flags=launch.flags,
             conf_dir=conf_dir,
-            environment=environment,
+            environment=launch.environment,
         )
 
 

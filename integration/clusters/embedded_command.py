@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import shlex
 import signal
 import sys
@@ -55,10 +56,12 @@ def main() -> None:
     parser.add_argument(
         "--ha", action="store_true", help="two ResourceManagers, two NameNodes, recovery"
     )
+    parser.add_argument("--kms", action="store_true", help="with Kerberos, and a KMS")
     arguments = parser.parse_args()
     security = None
-    if arguments.secure or arguments.web or arguments.rpc_protection:
+    if arguments.secure or arguments.web or arguments.rpc_protection or arguments.kms:
         security = _security(arguments.web or Web.KERBEROS, arguments.rpc_protection)
+        security = dataclasses.replace(security, has_kms=arguments.kms)
     cluster = EmbeddedCluster(
         node_count=arguments.nodes,
         version=arguments.hadoop_version,
@@ -96,6 +99,8 @@ def _tell(cluster: EmbeddedCluster) -> None:
 def _tell_of_kerberos(cluster: EmbeddedCluster) -> None:
     user, other = USERS
     _say(f"Users           {' '.join(cluster.users)}; {user} may act for {other}")
+    if cluster.security is not None and cluster.security.has_kms:
+        _say(f"KMS             {cluster.kms_url}")
     if cluster.ca_file is not None:
         _say(f"Authority       {cluster.ca_file}")
     _say(f"As {user}, with no kinit needed:")

@@ -42,6 +42,7 @@ class _Project:
 _HADOOP = _Project("hadoop", "hadoop.jars", "hadoop.version", "about 90 MB")
 _KDC = _Project("kdc", "kerby.jars", "kerby.version", "about 4 MB")
 _HTTPFS = _Project("httpfs", "httpfs.jars", "hadoop.version", "less than 1 MB")
+_KMS = _Project("kms", "kms.jars", "hadoop.version", "less than 1 MB")
 
 
 def hadoop_version() -> str:
@@ -77,6 +78,16 @@ def httpfs_jars(version: str) -> Path:
         ToolchainError: there is nothing to download with, or the download failed.
     """
     return _jars(_HTTPFS, f"HttpFS {version}", f"httpfs-{version}", {"hadoop.version": version})
+
+
+def kms_jars(version: str) -> Path:
+    """
+    Return a directory with the jars that the KMS has beside Hadoop's, downloaded at the first use.
+
+    Raises:
+        ToolchainError: there is nothing to download with, or the download failed.
+    """
+    return _jars(_KMS, f"the KMS {version}", f"kms-{version}", {"hadoop.version": version})
 
 
 def kdc_jars() -> Path:

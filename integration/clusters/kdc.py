@@ -78,12 +78,9 @@ class Kdc:
             "KRB5CCNAME": f"FILE:{self.cache(user)}",
         }
 
-    def environment_of_tools(self, name: str) -> Mapping[str, str]:
-        """What makes a tool of Hadoop's this service's, by its keytab."""
-        return {
-            "KRB5PRINCIPAL": f"{service(name)}@{REALM}",
-            "KRB5KEYTAB": str(self.keytab(service(name))),
-        }
+    def environment_of_tools(self, user: str) -> Mapping[str, str]:
+        """What makes a tool of Hadoop's this user's, or this service's, by keytab."""
+        return {"KRB5PRINCIPAL": f"{user}@{REALM}", "KRB5KEYTAB": str(self.keytab(user))}
 
     def start(self, daemons: Daemons) -> None:
         """

@@ -96,6 +96,15 @@ ANYBODY = Session()
 """Who has no name, and asks servers that want none."""
 
 
+def answers(url: str, *, session: Session = ANYBODY) -> bool:
+    """Whether there is a JSON document at a URL."""
+    try:
+        session.get(url, timeout_seconds=10)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def name_node_is_ready(url: str, *, data_nodes: int, session: Session = ANYBODY) -> bool:
     """Whether a NameNode is active, out of safe mode, and has that many live DataNodes."""
     query = f"{url}/jmx?qry=Hadoop:service=NameNode,name="

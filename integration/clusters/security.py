@@ -64,6 +64,8 @@ class Security:
     """``hadoop.rpc.protection``: what the servers offer, separated by commas."""
     has_proxy_user_privileges: bool = False
     """Whether the ResourceManager may fetch new HDFS tokens where those of the submission end."""
+    has_kms: bool = False
+    """Whether a KMS keeps keys, so that there can be encryption zones."""
     lifetimes: Lifetimes = Lifetimes()
 
 
@@ -88,7 +90,7 @@ def core_properties(security: Security, keytabs: Path) -> Properties:
             f"{prefix}.type": security.web.value,
             f"{prefix}.simple.anonymous.allowed": "false",
             f"{prefix}.kerberos.principal": f"HTTP/_HOST@{REALM}",
-            f"{prefix}.kerberos.keytab": _keytab(keytabs, "HTTP"),
+            f"{prefix}.kerberos.keytab": keytab_of(keytabs, "HTTP"),
         }
         if security.lifetimes.cookie is not None:
             properties[f"{prefix}.token.validity"] = security.lifetimes.cookie
@@ -101,11 +103,11 @@ def hdfs_properties(security: Security, keytabs: Path) -> Properties:
     """For ``hdfs-site.xml``."""
     properties: dict[str, object] = {
         "dfs.namenode.kerberos.principal": f"nn/_HOST@{REALM}",
-        "dfs.namenode.keytab.file": _keytab(keytabs, "nn"),
+        "dfs.namenode.keytab.file": keytab_of(keytabs, "nn"),
         "dfs.datanode.kerberos.principal": f"{service('dn')}@{REALM}",
-        "dfs.datanode.keytab.file": _keytab(keytabs, "dn"),
+        "dfs.datanode.keytab.file": keytab_of(keytabs, "dn"),
         "dfs.web.authentication.kerberos.principal": f"HTTP/_HOST@{REALM}",
-        "dfs.web.authentication.kerberos.keytab": _keytab(keytabs, "HTTP"),
+        "dfs.web.authentication.kerberos.keytab": keytab_of(keytabs, "HTTP"),
         "dfs.block.access.token.enable": "true",
     }
     # A DataNode proves who it is by ports that only root can have, or by SASL, which it takes
@@ -131,10 +133,10 @@ def yarn_properties(security: Security, keytabs: Path) -> Properties:
     rm, nm = "yarn.resourcemanager", "yarn.nodemanager"
     properties: dict[str, object] = {
         f"{rm}.principal": f"rm/_HOST@{REALM}",
-        f"{rm}.keytab": _keytab(keytabs, "rm"),
+        f"{rm}.keytab": keytab_of(keytabs, "rm"),
         # Where other daemons put the host they listen on, this one puts the machine's own name.
         f"{nm}.principal": f"{service('nm')}@{REALM}",
-        f"{nm}.keytab": _keytab(keytabs, "nm"),
+        f"{nm}.keytab": keytab_of(keytabs, "nm"),
         # Java looks for krb5.conf at /etc, and there it is on nodes; here containers are told.
         f"{nm}.env-whitelist": (
             "JAVA_HOME,HADOOP_COMMON_HOME,HADOOP_HDFS_HOME,HADOOP_CONF_DIR,HADOOP_YARN_HOME,"
@@ -145,7 +147,7 @@ def yarn_properties(security: Security, keytabs: Path) -> Properties:
     }
     for prefix in (rm, nm):
         properties[f"{prefix}.webapp.spnego-principal"] = f"HTTP/_HOST@{REALM}"
-        properties[f"{prefix}.webapp.spnego-keytab-file"] = _keytab(keytabs, "HTTP")
+        properties[f"{prefix}.webapp.spnego-keytab-file"] = keytab_of(keytabs, "HTTP")
     if security.is_https:
         properties["yarn.http.policy"] = "HTTPS_ONLY"
     lifetimes = security.lifetimes
@@ -161,7 +163,8 @@ def yarn_properties(security: Security, keytabs: Path) -> Properties:
     return properties
 
 
-def _keytab(keytabs: Path, name: str) -> Path:
+def keytab_of(keytabs: Path, name: str) -> Path:
+    """Of one of ``SERVICES``."""
     return keytabs / f"{service(name).replace('/', '_')}.keytab"
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import getpass
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from integration.clusters import configuration, high_availability, security
+from integration.clusters import configuration, high_availability, kms, security
 from integration.clusters.configuration import Properties
 from integration.clusters.high_availability import NAME_NODE_IDS, NAME_SERVICE, RM_IDS
 from integration.clusters.kdc import Kdc
+from integration.clusters.kms import KMS
 from integration.clusters.ports import Ports
 from integration.clusters.security import USERS, Security
 from integration.clusters.tls import Tls
@@ -44,10 +45,10 @@ class Site:
         self.tls = Tls(directory / "tls")
         users = dict.fromkeys([getpass.getuser(), *USERS])
         self.users: Sequence[str] = list(users)
-        secure = settings.security
+        self.security = secure = settings.security
         lifetimes = security.Lifetimes() if secure is None else secure.lifetimes
         self.kdc = Kdc(directory, port=self.ports["kdc"], users=self.users, lifetimes=lifetimes)
-        self._jars = jars
+        self.jars = jars
         self._settings = settings
         self._is_https = secure is not None and secure.is_https
         self._scheme = "https" if self._is_https else "http"
@@ -119,10 +120,23 @@ class Site:
             )
         return self._write(self.conf_dir_of(name), yarn=own)
 
+    def write_for_kms(self) -> Path:
+        """Write the KMS's own directory, and return it."""
+        assert self.security is not None
+        home = self.directory / KMS
+        properties = kms.kms_properties(self.security, home, self.ports[KMS], self.kdc.keytabs)
+        others = {"kms-site": properties, "kms-acls": kms.acl_properties()}
+        return self._write(self.conf_dir_of(KMS), others=others)
+
     def _write(
-        self, directory: Path, *, hdfs: Properties | None = None, yarn: Properties | None = None
+        self,
+        directory: Path,
+        *,
+        hdfs: Properties | None = None,
+        yarn: Properties | None = None,
+        others: Mapping[str, Properties] | None = None,
     ) -> Path:
-        others = {"capacity-scheduler": self._capacity_scheduler()}
+        others = {"capacity-scheduler": self._capacity_scheduler(), **(others or {})}
         if self._is_https:
             others |= {"ssl-server": self.tls.server, "ssl-client": self.tls.client}
         configuration.write_configuration(
@@ -147,8 +161,11 @@ class Site:
         }
         if settings.is_ha:
             properties |= high_availability.core_properties(self.ports)
-        if settings.security is not None:
-            properties |= security.core_properties(settings.security, self.kdc.keytabs)
+        if self.security is not None:
+            properties |= security.core_properties(self.security, self.kdc.keytabs)
+            if self.security.has_kms:
+                path = kms.provider(self.security, self.ports[KMS])
+                properties["hadoop.security.key.provider.path"] = path
         return properties
 
     def _hdfs(self) -> Properties:
@@ -169,8 +186,8 @@ class Site:
                 properties[key] = self.ports.address(f"{name}.{kind}")
         if settings.is_ha:
             properties |= high_availability.hdfs_properties(self.directory)
-        if settings.security is not None:
-            properties |= security.hdfs_properties(settings.security, self.kdc.keytabs)
+        if self.security is not None:
+            properties |= security.hdfs_properties(self.security, self.kdc.keytabs)
         return properties
 
     def _yarn(self) -> Properties:
@@ -184,7 +201,7 @@ class Site:
             "yarn.nodemanager.address": "localhost:0",
             "yarn.nodemanager.localizer.address": "localhost:0",
             f"yarn.nodemanager.{web}.address": "localhost:0",
-            "yarn.application.classpath": f"{self.conf_dir},{self._jars}/*",
+            "yarn.application.classpath": f"{self.conf_dir},{self.jars}/*",
         }
         for number, name in enumerate(self.resource_managers):
             suffix = f".{RM_IDS[number]}" if settings.is_ha else ""
@@ -197,12 +214,12 @@ class Site:
                 properties[f"{prefix}.hostname{suffix}"] = "localhost"
         if settings.is_ha:
             properties |= high_availability.yarn_properties(self.ports)
-        if settings.security is not None:
-            properties |= security.yarn_properties(settings.security, self.kdc.keytabs)
+        if self.security is not None:
+            properties |= security.yarn_properties(self.security, self.kdc.keytabs)
         return properties
 
     def _capacity_scheduler(self) -> Properties:
-        administrator = "rm" if self._settings.security is not None else getpass.getuser()
+        administrator = "rm" if self.security is not None else getpass.getuser()
         return {
             **configuration.CAPACITY_SCHEDULER,
             # By default everybody administers every queue, and so each of its applications.

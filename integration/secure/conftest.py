@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import threading
 from collections.abc import Iterator, Mapping
 
@@ -15,6 +17,7 @@ from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
 from integration.secure import long
 from integration.secure.long import Both
+from integration.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -113,3 +116,30 @@ def started(
     """Two applications that look at HDFS by their tokens all the time; see `long`."""
     with long.started(cluster, client, tmp_path_factory.mktemp("long")) as both:
         yield both
+
+
+@pytest.fixture(scope="session")
+def both(started: Both, cluster: EmbeddedCluster) -> Both:
+    """
+    The two of them, past the end of the tokens that came with them.
+
+    The ResourceManager has fetched others for its own share, which it does as soon as the rest of
+    the maximum lifetime is less than three hours, and renews the first ones no more. Each has one
+    more container since then, which the tests of long applications hear about in the end: what is
+    tested in between costs no time, for they would wait as long.
+    """
+    for each in (started.with_keytab, started.without):
+        each.wait_for(0, "refused")
+        application_id = each.app.application_id
+        fetched = rf"Renewed delegation-token= \[Kind: HDFS.*realUser=rm/.*\[.*{application_id}"
+        wait_until(
+            functools.partial(_has_said, cluster, fetched),
+            what=f"the ResourceManager has fetched no other token for {application_id}",
+            evidence=cluster.evidence,
+        )
+        each.app.add_containers(1)
+    return started
+
+
+def _has_said(cluster: EmbeddedCluster, pattern: str) -> bool:
+    return re.search(pattern, cluster.said("resourcemanager")) is not None

@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 import knit
 
+from integration import evidence
 from integration.clusters.embedded import EmbeddedCluster
 from integration.waiting import wait_until
 
@@ -39,7 +40,7 @@ class Long:
             lambda: any(found == word and at >= seconds for at, found in self.told(rank)),
             what=f"{self.app.application_id}/{rank} does not say {word!r} after {seconds} s",
             timeout=PATIENCE,
-            evidence=lambda: str(self.told(rank)[-20:]),
+            evidence=lambda: f"{self.told(rank)[-20:]}\n{evidence.of(self.app)}",
         )
 
 

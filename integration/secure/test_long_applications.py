@@ -20,21 +20,12 @@ TWO_INTERVALS = 2 * (LIFETIMES.renewal or 0)
 pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(scope="module")
-def both(started: Both) -> Both:
-    """The two of them, past the maximum lifetime of the tokens that came with them."""
-    for each in (started.with_keytab, started.without):
-        # Renewed until then, and by nobody after that.
-        each.wait_for(0, "refused")
-        assert each.told(0)[-1][0] > TOKEN_SECONDS / 2
-        each.app.add_containers(1)
-    return started
-
-
 def test_a_container_that_comes_later_holds_a_token_that_is_renewed(both: Both) -> None:
     """Fetched with the keytab, and good for more than two renewals."""
     both.with_keytab.wait_for(1, "ok", TWO_INTERVALS)
-    assert {word for _, word in both.with_keytab.told(1)} == {"ok"}
+    # Later it ends at its own maximum: nobody replaces what a running container holds.
+    told = both.with_keytab.told(1)
+    assert {word for second, word in told if second <= TWO_INTERVALS} == {"ok"}
 
 
 def test_without_a_keytab_a_container_starts_and_its_own_token_has_ended(both: Both) -> None:
@@ -48,7 +39,7 @@ def test_it_is_told_which_tokens_are_replaced(both: Both) -> None:
         {token.kind: token.is_replaced for token in each.app.describe().tokens}
         for each in (both.with_keytab, both.without)
     ]
-    kinds = ("HDFS_DELEGATION_TOKEN", "RM_DELEGATION_TOKEN")
+    kinds = ("HDFS_DELEGATION_TOKEN", "RM_DELEGATION_TOKEN", "kms-dt")
     assert told == [dict.fromkeys(kinds, True), dict.fromkeys(kinds, False)]
 
 

@@ -7,12 +7,15 @@ tokens by which Application Masters, nodes and containers prove themselves roll 
 
 from __future__ import annotations
 
+import knit
 import pytest
 from knit import FinalStatus
 
+from integration.clusters.embedded import EmbeddedCluster
 from integration.hdfs import Hdfs
 from integration.kinds import LIFETIMES
-from integration.secure.long import PATIENCE, Both
+from integration.secure.long import PATIENCE, Both, submitter
+from integration.waiting import wait_until
 
 TOKEN_SECONDS = LIFETIMES.token or 0
 TWO_INTERVALS = 2 * (LIFETIMES.renewal or 0)
@@ -43,6 +46,29 @@ def test_it_is_told_which_tokens_are_replaced(both: Both) -> None:
     assert told == [dict.fromkeys(kinds, True), dict.fromkeys(kinds, False)]
 
 
+def test_from_within_others_are_submitted_beyond_the_tokens_of_the_submission(
+    both: Both, cluster: EmbeddedCluster, client: knit.Client
+) -> None:
+    """By a container that comes later, and by a driver that was there from the beginning."""
+    long = both.with_keytab
+    long.app.add_services({"submitter": submitter(cluster, long.others)})
+    long.others.joinpath("go").touch()
+    for name in ("submitter", "driver"):
+        wait_until(
+            lambda name=name: len(long.submitted(name)) == 2,  # type: ignore[misc]
+            what=f"the {name} has not submitted two applications",
+            timeout=PATIENCE,
+            evidence=lambda name=name: str(long.submitted(name)),  # type: ignore[misc]
+        )
+        found = long.submitted(name)
+        assert [status for _, status in found] == ["SUCCEEDED"] * 2
+        assert len({application_id for application_id, _ in found}) == 2
+    told = [token for token in long.app.describe().tokens if token.expire_time is not None]
+    assert {token.renewer for token in told} == {"rm"}
+    kinds = {"HDFS_DELEGATION_TOKEN", "RM_DELEGATION_TOKEN"}
+    assert {token.kind for token in told} == kinds
+
+
 def test_application_masters_outlive_several_maximum_lifetimes(both: Both, hdfs: Hdfs) -> None:
     """And the rolls of all keys: they add, stop and end, and what they leave is collected."""
     with_keytab, without = both.with_keytab, both.without
@@ -59,7 +85,7 @@ def test_application_masters_outlive_several_maximum_lifetimes(both: Both, hdfs:
         collected = {
             container.rank: container.read("stdout").decode().splitlines()
             for container in logs.containers.values()
-            if not container.is_application_master
+            if container.service == "worker"
         }
         assert set(map(str, collected)) == {path.name for path in each.notes.iterdir()}
         assert all(collected.values())

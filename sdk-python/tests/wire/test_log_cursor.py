@@ -147,6 +147,46 @@ def test_what_stays_unfinished_ends_with_both_reasons() -> None:
     assert at.ends == {OUT: out, ERR: err}
 
 
+def removed(offset: int) -> pb.StreamLogsResponse:
+    response = end(offset, "Its node has nothing of it.")
+    response.end.may_be_collected = True
+    return response
+
+
+def test_a_file_that_may_be_collected_is_to_be_read_there_before_its_end_is_told() -> None:
+    at = cursor()
+    assert at.accept(removed(0)) is None
+    assert at.positions == {}, "its last lines may be wanted"
+    (found,) = at.take_removed().values()
+    assert (found.offset_bytes, found.incomplete_reason) == (0, "Its node has nothing of it.")
+    assert at.take_removed() == {}
+    at.note(LogChunk("worker", 1, 2, CONTAINER, "stdout", 0, b"abc"))
+    at.note(LogEnd("worker", 1, 2, CONTAINER, "stdout", 3, None))
+    # As after a broken connection.
+    assert at.accept(removed(3)) is None
+    assert at.take_removed() == {}
+    assert at.ends[OUT].is_complete
+
+
+def test_of_a_file_that_may_be_collected_only_the_rest_is_wanted() -> None:
+    at = cursor()
+    at.accept(chunk(0, b"abc"))
+    at.accept(removed(3))
+    assert at.positions == {OUT: 3}
+    assert list(at.take_removed()) == [OUT]
+
+
+@pytest.mark.parametrize("can_complete", [False, True])
+def test_what_could_not_be_read_there_is_told_unless_it_may_come_at_the_end(
+    *, can_complete: bool
+) -> None:
+    at = cursor(can_complete=can_complete)
+    at.accept(removed(0))
+    (found,) = at.take_removed().values()
+    assert at.give_up(found) is (None if can_complete else found)
+    assert OUT in at.unfinished()
+
+
 def test_an_item_newer_than_this_sdk_is_passed_over() -> None:
     at = cursor()
     assert at.accept(pb.StreamLogsResponse()) is None

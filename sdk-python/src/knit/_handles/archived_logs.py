@@ -248,8 +248,7 @@ class ArchiveReader:
         """What is new of a container, and the ends of its files if no more is to come."""
         from knit._values.logs import LogChunk
 
-        # Of what runs, more may be collected now and then.
-        is_final = logs._is_settled or (logs._has_ended and container._is_final)
+        is_final = self._is_final(container, logs)
         if self._request.tail_lines is not None and not (is_final or is_last):
             return  # where the last lines begin cannot be known yet
         container_id, identity = container.container_id, self._identity(container)
@@ -283,6 +282,10 @@ class ArchiveReader:
                 elif sizes[name] < self._positions.get((container_id, name), 0) and is_final:
                     reason = "YARN collected less of it than was read while it was written."
                 yield self._end(identity, container_id, name, sizes[name], reason)
+
+    def _is_final(self, container: ContainerLogs, logs: AggregatedLogs) -> bool:
+        """Whether nothing more of it will be collected. Of what runs, more may be now and then."""
+        return logs._is_settled or (logs._has_ended and container._is_final)
 
     def _start(self, container: ContainerLogs, name: str) -> _Start:
         position = self._positions.get((container.container_id, name))

@@ -9,6 +9,8 @@ from datetime import timedelta
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Protocol
 
+import attrs
+
 from knit._cluster.patience import Notice
 from knit._handles.log_lines import Lines
 from knit._values.deadlines import Deadline, Pause, pauses
@@ -88,7 +90,8 @@ class LogStream:
     happens within two minutes; any other gives what is there, and `incomplete_reason` says so if
     that may not be all. In the same way a stream that follows a whole application completes, at
     the end, what it could not have while it was written: of a node that did not answer, or of
-    containers whose Application Master was lost.
+    containers whose Application Master was lost. What nodes have collected of containers that
+    have ended, and removed while the application runs, every stream gives at once from there.
 
     Where nodes show logs only to who has a Kerberos ticket, and the application has no keytab,
     nothing can be read while it is written. A stream that follows says so, waits, and gives all of
@@ -127,6 +130,7 @@ class LogStream:
         self._what = what
         self._deadline = Deadline.never() if deadline is None else deadline
         self._open_archive = archive
+        self._archive: Archive | None = None
         self._has_left = has_left
         self._address = address
         self._incomplete_reason: str | None = None
@@ -287,6 +291,10 @@ class LogStream:
                     item = self._cursor.accept(response)
                     if item is not None:
                         yield item
+                    if self._cursor.removed and self._cursor.request.follow:
+                        yield from self._read_removed()
+                # Of one that does not follow all at once, with one look at what is collected.
+                yield from self._read_removed()
                 return None
             except grpc.RpcError as error:
                 if self._closed.is_set():
@@ -374,6 +382,51 @@ class LogStream:
                 raise gone from error  # nobody has ever heard of it
             raise
         self._incomplete_reason = reader.incomplete_reason
+
+    def _read_removed(self) -> Iterator[Item]:
+        """The files that nodes have collected and removed while the application runs."""
+        removed, cursor = self._cursor.take_removed(), self._cursor
+        if not removed:
+            return
+        try:
+            for item in self._removed_items(removed):
+                if isinstance(item, LogEnd) and not item.is_complete:
+                    told = cursor.give_up(item)
+                    if told is not None:
+                        yield told
+                else:
+                    cursor.note(item)
+                    yield item
+                self._check_deadline()
+        except RpcTimeoutError:
+            raise
+        except KnitError as error:  # what is live goes on, also where nothing leads to the cluster
+            for key, end in removed.items():
+                if not cursor.ends[key].is_complete:
+                    said = (
+                        f"{end.incomplete_reason} What is collected could not be read: "
+                        f"{error.message}"
+                    )
+                    told = cursor.give_up(attrs.evolve(end, incomplete_reason=said))
+                    if told is not None:
+                        yield told
+
+    def _removed_items(self, removed: Mapping[FileKey, LogEnd]) -> Iterator[Item]:
+        from knit._handles.removed_logs import RemovedReader
+
+        if self._open_archive is None:
+            raise ApplicationError("There is nowhere to look.")
+        if self._archive is None:
+            self._archive = self._open_archive()
+        wanted = self._cursor.request
+        return RemovedReader(
+            self._archive,
+            removed,
+            tail_lines=wanted.tail_lines if wanted.HasField("tail_lines") else None,
+            positions=self._cursor.positions,
+            known=self._cursor.identities,
+            pause=self._wait_for_archive,
+        ).items()
 
     def _complete(self) -> Iterator[Item]:
         assert self._open_archive is not None  # noqa: S101 - can_complete

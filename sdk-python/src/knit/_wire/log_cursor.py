@@ -40,6 +40,8 @@ class LogCursor:
         """The offset after the last byte of each file that has come or was left out."""
         self.ends: dict[FileKey, LogEnd] = {}
         """The ends that have come."""
+        self.removed: dict[FileKey, LogEnd] = {}
+        """Those of files that their nodes have no more, and that may be collected by now."""
         self.identities: dict[str, Identity] = {}
         """Which container is which, by its ID."""
         self._cut: set[FileKey] = set()
@@ -113,6 +115,16 @@ class LogCursor:
         else:
             self.positions[key] = item.offset_bytes + len(item.data)
 
+    def take_removed(self) -> dict[FileKey, LogEnd]:
+        """The files that are now to be looked for among what is collected; each time others."""
+        taken, self.removed = self.removed, {}
+        return taken
+
+    def give_up(self, end: LogEnd) -> LogEnd | None:
+        """Takes note that a file is not complete, and returns that if it is to be told now."""
+        self.ends[end.container_id, end.file] = end
+        return None if self.can_complete else end
+
     def unfinished(self) -> Iterator[FileKey]:
         """The files that were begun, and of which there may be more than has come."""
         for container_id in self.identities:
@@ -174,7 +186,10 @@ class LogCursor:
 
     def _accept_end(self, end: log_service_pb2.LogEnd) -> LogEnd | None:
         key = (end.container_id, end.file_name)
-        self.positions[key] = end.offset_bytes
+        if end.may_be_collected:
+            known = self.ends.get(key)
+            if known is not None and known.is_complete:
+                return None  # it was read from what is collected before the connection broke
         found = self.ends[key] = LogEnd(
             end.service_name,
             end.rank,
@@ -184,6 +199,12 @@ class LogCursor:
             end.offset_bytes,
             end.incomplete_reason or None,
         )
+        if end.may_be_collected:
+            if end.offset_bytes:  # else its last lines may be wanted, wherever they begin
+                self.positions[key] = end.offset_bytes
+            self.removed[key] = found
+            return None
+        self.positions[key] = end.offset_bytes
         if not found.is_complete and self.can_complete:
             return None  # the rest of its last line may come yet
         return found

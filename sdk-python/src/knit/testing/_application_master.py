@@ -407,6 +407,17 @@ class FakeApplicationMaster:
             self._state.logs.lost[_known(container_id)] = reason
             self._state.changed.notify_all()
 
+    def collect_logs(self, container_id: str | None) -> None:
+        """
+        YARN has collected the log files of a container that has ended, and its node removed them.
+
+        So it is where nodes collect while applications run. Streams then have them of what is
+        collected.
+        """
+        with self._state.changed:
+            self._state.logs.collected.add(_known(container_id))
+            self._state.changed.notify_all()
+
     def end(
         self,
         final_status: FinalStatus = FinalStatus.SUCCEEDED,

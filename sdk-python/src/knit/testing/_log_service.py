@@ -91,11 +91,13 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
                     key = (container.container_id, name)
                     if key not in files:
                         start = given.get(key)
+                        is_there = key[0] not in state.logs.collected
                         if start is None:
                             tail = request.HasField("tail_lines") and key[0] in known_at_first
+                            tail = tail and is_there
                             start = self._tail(*key, request.tail_lines) if tail else 0
                         files[key] = _File(container, name, start, state.logs.cuts(*key))
-                        if request.HasField("tail_lines") and key not in given:
+                        if request.HasField("tail_lines") and key not in given and is_there:
                             yield files[key].beginning()
                     for response in self._advance(files[key], context, follow=request.follow):
                         progress = True
@@ -140,6 +142,14 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
             beginning.begin.is_cut = True
             yield beginning
         over = self._state.is_over(container_id)
+        if over and container_id in self._state.logs.collected:
+            response = log_service_pb2.StreamLogsResponse()
+            file.describe(response.end)
+            response.end.incomplete_reason = "Its node has nothing of it: YARN has collected it."
+            response.end.may_be_collected = True
+            file.ended = True
+            yield response
+            return
         data, size = self._state.logs.part(container_id, file.name, file.offset, self._chunk_bytes)
         if file.offset > size and over:
             raise Refusal(

@@ -9,6 +9,8 @@ class FakeLogs:
     def __init__(self) -> None:
         self.lost: dict[str, str] = {}
         """Why the files of a container end as incomplete, by its ID."""
+        self.collected: set[str] = set()
+        """The containers whose files YARN has collected and removed from their nodes."""
         self._files: dict[str, dict[str, bytearray]] = {}
         self._cuts: dict[tuple[str, str], int] = {}
 

@@ -77,7 +77,8 @@ internal fun LogItem.toMessage(): StreamLogsResponse {
           .setAttemptNumber(key.attemptNumber)
           .setFileName(fileName)
           .setOffsetBytes(piece.offsetBytes)
-          .setIncompleteReason(piece.incompleteReason),
+          .setIncompleteReason(piece.incompleteReason)
+          .setMayBeCollected(piece.mayBeCollected),
       )
     }
   }

@@ -94,8 +94,9 @@ internal class FileReader(
   private fun end(
     reason: String,
     turn: ReadTurn,
+    mayBeCollected: Boolean = false,
   ): Next {
-    turn.send(LogPiece.End(offset ?: 0, reason))
+    turn.send(LogPiece.End(offset ?: 0, reason, mayBeCollected))
     return Next.Ended
   }
 
@@ -277,10 +278,29 @@ internal class FileReader(
       isMissing = true
       return pauseMissing()
     }
-    val neverRan = before.startTime == null
-    val neverWas = !missing.isForgotten && at == 0L && !wasThere && before.exit?.reason != ExitReason.NODE_LOST
-    if (neverRan || neverWas) return end("", turn)
-    return end("Node ${opener.nodeId} has this log no more: ${missing.words()}.", turn)
+    if (before.startTime == null) return end("", turn)
+    val isKnown = !missing.isForgotten && before.exit?.reason != ExitReason.NODE_LOST
+    val neverSeen = at == 0L && !wasThere
+    if (isKnown && neverSeen && !lacksWhatWasWritten(turn)) return end("", turn)
+    val reason =
+      if (isKnown && neverSeen) {
+        "Node ${opener.nodeId} has nothing of it: YARN has collected it, or the container ended before it wrote anything."
+      } else {
+        "Node ${opener.nodeId} has this log no more: ${missing.words()}."
+      }
+    return end(reason, turn, mayBeCollected = isKnown)
+  }
+
+  /**
+   * Whether the node lacks files that the container has written: then this one, which is missing, may have been another.
+   *
+   * A node that collects while applications run takes all files of a container that has ended, and removes them.
+   */
+  private suspend fun lacksWhatWasWritten(turn: ReadTurn): Boolean {
+    if (fileName in ALWAYS_WRITTEN) return true
+    // One that does not tell what it has may have removed it.
+    val names = opener.listedNames(turn) ?: return true
+    return !names.containsAll(ALWAYS_WRITTEN)
   }
 
   private fun pauseMissing(): Next {

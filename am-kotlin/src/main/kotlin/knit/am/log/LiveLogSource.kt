@@ -121,6 +121,9 @@ internal class LiveLogSource(
       maxMillis: Long,
     ): Boolean? = listed(turn, listing.maxAgeOfMissing(maxMillis))?.containsKey(fileName)
 
+    /** The names of all files that the container has now, asked for anew; null where the node does not tell. */
+    suspend fun listedNames(turn: ReadTurn): Set<String>? = listed(turn, maxAgeMillis = 0)?.keys
+
     private suspend fun listed(
       turn: ReadTurn,
       maxAgeMillis: Long,

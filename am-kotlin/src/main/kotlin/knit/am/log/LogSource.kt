@@ -26,6 +26,8 @@ sealed interface LogPiece {
     val offsetBytes: Long,
     /** Why the file may lack its last bytes; empty if every byte there was has been sent. */
     val incompleteReason: String,
+    /** Whether the rest may be among what YARN has collected: the node has it no more. */
+    val mayBeCollected: Boolean = false,
   ) : LogPiece
 }
 

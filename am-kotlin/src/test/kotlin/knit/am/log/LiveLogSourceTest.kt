@@ -161,8 +161,52 @@ class LiveLogSourceTest {
   @Test
   fun aFileThatDoesNotExistIsEmpty() {
     assertEquals("", read().text())
+    node.files["stdout"] = ByteArray(0)
+    node.files["stderr"] = ByteArray(0)
     end()
-    assertEquals("", read(follow = true).reason())
+    for (follow in listOf(false, true)) {
+      val end = runBlocking { pieces(LogStart.Offset(0), follow, fileName = "app.log").toList() }.single() as LogPiece.End
+      assertEquals(0 to "", end.offsetBytes.toInt() to end.incompleteReason)
+      assertTrue(!end.mayBeCollected)
+    }
+  }
+
+  /** As by a node that collects while applications run: whoever reads later is told where to look. */
+  @Test
+  fun whatTheNodeHasRemovedOfAnEndedContainerMayBeCollected() {
+    end()
+    val starts = listOf(LogStart.Offset(0), LogStart.TailLines(1))
+    for (fileName in listOf("stdout", "stderr", "app.log")) {
+      for (start in starts) {
+        for (follow in listOf(false, true)) {
+          val end = runBlocking { pieces(start, follow, fileName).toList() }.single() as LogPiece.End
+          assertEquals(0, end.offsetBytes)
+          assertTrue(end.mayBeCollected, fileName)
+          assertTrue("YARN has collected it" in end.incompleteReason, end.incompleteReason)
+        }
+      }
+    }
+  }
+
+  @Test
+  fun whatWasReadBeforeTheNodeRemovedTheRestMayBeCollectedToo() {
+    end()
+    val end = read(LogStart.Offset(7), follow = true).single() as LogPiece.End
+    assertEquals(7, end.offsetBytes)
+    assertTrue(end.mayBeCollected)
+  }
+
+  /** What nobody has written, or who has forgotten the application cannot know, is not looked for elsewhere. */
+  @Test
+  fun whatNeverRanOrIsOfALostNodeIsNotSaidToBeCollected() {
+    end(ExitReason.NODE_LOST)
+    assertTrue(read().all { it is LogPiece.End && !it.mayBeCollected && it.incompleteReason != "" })
+    end()
+    node.missing = "Unknown container. Container either has not started or has already completed"
+    assertTrue(read().all { it is LogPiece.End && !it.mayBeCollected && it.incompleteReason != "" })
+    node.missing = null
+    container.value = container.value.copy(startTime = null)
+    assertTrue(read().all { it is LogPiece.End && !it.mayBeCollected && it.incompleteReason == "" })
   }
 
   @Test

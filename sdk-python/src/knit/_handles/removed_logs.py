@@ -1,0 +1,86 @@
+"""Logs of containers that have ended, which YARN has collected while their application runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from knit._handles.archived_logs import ArchiveReader, ArchiveRequest
+from knit._handles.yarn import Archive
+from knit._values.logs import FileKey, LogEnd
+from knit.exceptions import ApplicationNotRunningError
+
+if TYPE_CHECKING:
+    from knit._cluster.logs import AggregatedLogs, ContainerLogs
+    from knit._values.logs import Identity
+
+
+class RemovedReader(ArchiveReader):
+    """
+    Reads files, once, that their nodes have no more.
+
+    A node removes the files of a container when it has collected all of them. So what is collected
+    of one is all there is; and where nothing is, though it was looked for after the node had said
+    that it has nothing, the container ended before it wrote anything.
+
+    Args:
+        archive: Where to look.
+        removed: The files, and the ends that the Application Master has given them.
+        tail_lines: So many of the last lines of those that have no position. None: all.
+        positions: How far each file was read before. Kept up to date by the caller.
+        known: Which container is which.
+        pause: Waits so many seconds, and says whether to go on.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        removed: Mapping[FileKey, LogEnd],
+        *,
+        tail_lines: int | None,
+        positions: Mapping[FileKey, int],
+        known: Mapping[str, Identity],
+        pause: Callable[[float], bool],
+    ) -> None:
+        request = ArchiveRequest(
+            container_ids=tuple(dict.fromkeys(container_id for container_id, _ in removed)),
+            services=(),
+            files=tuple(dict.fromkeys(file for _, file in removed)),
+            follow=False,
+            tail_lines=tail_lines,
+        )
+        super().__init__(
+            archive,
+            request,
+            positions=positions,
+            ends={},
+            known=known,
+            pause=pause,
+            gone=ApplicationNotRunningError("It runs."),
+            has_left=lambda: False,
+        )
+        self._removed = removed
+
+    def _identity(self, container: ContainerLogs) -> Identity:
+        return self._known[container.container_id]
+
+    def _open_files(self, container_id: str) -> list[str]:
+        return [file for each, file in self._removed if each == container_id]
+
+    def _is_final(self, container: ContainerLogs, logs: AggregatedLogs) -> bool:
+        return True
+
+    def _check_names(self, logs: AggregatedLogs) -> None:
+        """The Application Master knows these containers."""
+
+    def _missing_ends(self, logs: AggregatedLogs) -> Iterator[LogEnd]:
+        for (container_id, file), end in self._removed.items():
+            if container_id in logs.containers:
+                continue
+            reason = None
+            if logs._problems:
+                reason = f"{end.incomplete_reason} {logs._problems[0].message}"
+            elif self._positions.get((container_id, file)):
+                reason = f"{end.incomplete_reason} Nor has YARN collected any logs of it."
+            identity = (end.service, end.rank, end.attempt_number)
+            yield self._end(identity, container_id, file, 0, reason)

@@ -2,6 +2,7 @@ import com.google.protobuf.gradle.id
 import com.google.protobuf.gradle.proto
 import org.jetbrains.kotlin.gradle.dsl.JvmTarget
 import org.jetbrains.kotlin.gradle.plugin.KotlinPlatformType
+import java.time.Duration
 
 plugins {
   alias(libs.plugins.kotlin.jvm)
@@ -153,6 +154,8 @@ protobuf {
 
 tasks.withType<Test>().configureEach {
   useJUnitPlatform()
+  // They take three minutes; what hangs is a failure.
+  timeout = Duration.ofMinutes(20)
 }
 
 tasks.test {

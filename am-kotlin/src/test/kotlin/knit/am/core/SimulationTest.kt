@@ -11,6 +11,7 @@ import io.kotest.property.arbitrary.of
 import io.kotest.property.arbitrary.orNull
 import knit.am.forAll
 import org.junit.jupiter.api.Assertions.assertEquals
+import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 import java.time.Duration
 
@@ -39,6 +40,16 @@ class SimulationTest {
       assertEquals(runs[0].containers.toList(), runs[1].containers.toList())
       assertEquals(runs[0].outcome, runs[1].outcome)
     }
+
+  @Test
+  fun aRankThatFailsSeldomGoesOnUntilItSucceeds() {
+    val budget = RestartBudget(RestartBudget.PROGRAM_REASONS, 1, RestartScope.RANK, Duration.ofMinutes(1))
+    val service = service(1, restartBudgets = listOf(budget), backOff = BackOff(first = Duration.ofMinutes(2)))
+    val cluster = SimulatedCluster(mapOf("worker" to service))
+    cluster.drain(listOf(1))
+    assertEquals(FinalStatus.SUCCEEDED, cluster.application.outcome?.finalStatus)
+    assertTrue(cluster.application.containers.maxOf { it.key.attemptNumber } > MOST_FAILING_ROUNDS / 2)
+  }
 
   private val scenarios: Arb<Scenario> get() = Arb.bind(services, Arb.list(steps, 0..60), Arb.list(exitStatuses, 5..5), ::Scenario)
 

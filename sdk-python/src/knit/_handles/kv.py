@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import (
     Iterable,
     Iterator,
@@ -351,7 +352,8 @@ class KeyValueStore(Ranges, KeyWatching, MutableMapping[str, bytes]):
             ResourceExhaustedError: There are 100,000 leases.
         """
         call = calls.grant_lease(self._session.application_id, time_to_live)
-        return Lease(self, self._session.call(call, timeout), time_to_live)
+        asked_at = time.monotonic()
+        return Lease(self, self._session.call(call, timeout), time_to_live, asked_at=asked_at)
 
     def keep_lease(self, lease_id: int, *, timeout: timedelta | None = None) -> timedelta:
         """

@@ -35,13 +35,22 @@ class Lease:
     Within its `with` block a thread of its own keeps it; leaving the block ends it, and its keys
     go at once. Without the block, `keep` does that. The thread ends with the program, and the
     lease then ends by itself.
+
+    Args:
+        store: Where it is.
+        lease_id: Its number.
+        time_to_live: How long it lasts without being kept.
+        asked_at: When it was asked for, by `time.monotonic`: the Application Master counts from
+            some time after that, so that here it ends first.
     """
 
-    def __init__(self, store: Keeper, lease_id: int, time_to_live: timedelta) -> None:
+    def __init__(
+        self, store: Keeper, lease_id: int, time_to_live: timedelta, *, asked_at: float
+    ) -> None:
         self._store = store
         self._lease_id = lease_id
         self._time_to_live = time_to_live
-        self._ends_at = time.monotonic() + time_to_live.total_seconds()
+        self._ends_at = asked_at + time_to_live.total_seconds()
         self._left = threading.Event()
         self._lost: KnitError | None = None
         self._thread: threading.Thread | None = None

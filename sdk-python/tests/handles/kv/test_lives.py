@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from knit import (
     WrongStateError,
     kv,
 )
+from knit._handles.session import Session
 from knit.testing import FakeApplicationMaster
 
 PATIENCE = timedelta(seconds=60)
@@ -76,6 +78,21 @@ def test_a_lease_is_kept_within_its_block_and_ends_with_it(
         assert "alive" in store
         lease.check()
     assert "alive" not in store
+
+
+def test_a_lease_is_counted_from_when_it_was_asked_for(
+    store: KeyValueStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer may lie on its way for longer than the lease lasts."""
+    ask, monotonic = Session.call, time.monotonic
+
+    def late(*arguments: Any) -> Any:
+        found = ask(*arguments)
+        monkeypatch.setattr(time, "monotonic", lambda: monotonic() + 60)
+        return found
+
+    monkeypatch.setattr(Session, "call", late)
+    assert store.lease(timedelta(seconds=50)).is_lost
 
 
 def test_a_lease_that_is_not_kept_takes_its_keys_along(store: KeyValueStore) -> None:

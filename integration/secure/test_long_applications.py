@@ -65,7 +65,7 @@ def test_from_within_others_are_submitted_beyond_the_tokens_of_the_submission(
         assert len({application_id for application_id, _ in found}) == 2
     told = [token for token in long.app.describe().tokens if token.expire_time is not None]
     assert {token.renewer for token in told} == {"rm"}
-    kinds = {"HDFS_DELEGATION_TOKEN", "RM_DELEGATION_TOKEN"}
+    kinds = {"HDFS_DELEGATION_TOKEN", "RM_DELEGATION_TOKEN", "kms-dt"}
     assert {token.kind for token in told} == kinds
 
 

@@ -1,9 +1,9 @@
 """
 Every check, and every way to try knit, on one page.
 
-``nox`` passes all tests, in about half an hour on two cores; ``nox -t quick`` takes less than three
-minutes of that, once it has been run before, and needs no cluster; ``nox -s demo`` shows knit at
-work; ``nox -l`` lists the rest. At its end nox says how long each session took.
+``nox`` passes all tests, in about forty minutes on two cores; ``nox -t quick`` takes less than
+three minutes of that, once it has been run before, and needs no cluster; ``nox -s demo`` shows knit
+at work; ``nox -l`` lists the rest. At its end nox says how long each session took.
 """
 
 from __future__ import annotations

@@ -91,6 +91,40 @@ class Notice:
             _log.warning("%s", sentence)
 
 
+class Tries:
+    """
+    The tries of one thing, with longer and longer pauses between them. For one thread.
+
+    Args:
+        deadline: For all of them together.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
+        """For all of them together."""
+        self._pauses = pauses(_FIRST_PAUSE, _LAST_PAUSE)
+
+    def pause(self, error: ClusterError, notice: Callable[[], Notice]) -> None:
+        """
+        Waits before the next one, and tells why.
+
+        Args:
+            error: Why the last one failed.
+            notice: Where it is told; asked for where there is a next one.
+
+        Raises:
+            ClusterError: That failure, where there is no time for another one.
+        """
+        pause = next(self._pauses)
+        if self.deadline.remaining_seconds < pause:
+            raise error
+        seconds = self.deadline.total.total_seconds()
+        notice().waiting(
+            f"{error.message} Trying again, for {seconds:g} s in all.", kind=type(error).__name__
+        )
+        time.sleep(pause)
+
+
 class Patience:
     """
     The patience with one daemon, or with a pair of them, of all calls to it. Threads may share it.
@@ -132,25 +166,23 @@ class Patience:
         Raises:
             ClusterError: The last failure.
         """
-        steps = pauses(_FIRST_PAUSE, _LAST_PAUSE)
+        tries = Tries(deadline)
         while True:
             try:
                 found = ask()
             except ClusterError as error:  # noqa: PERF203 - it is borne, and tried again
-                pause = next(steps)
-                if not self.passes(error) or deadline.remaining_seconds < pause:
+                if not self.passes(error):
                     raise
-                # Kept from one call to the next, so that of many the same is told once.
-                notice = self._outage = self._outage or Notice()  # which others may take away
-                seconds = deadline.total.total_seconds()
-                notice.waiting(
-                    f"{error.message} Trying again, for {seconds:g} s in all.",
-                    kind=type(error).__name__,
-                )
-                time.sleep(pause)
+                tries.pause(error, self._noticed)
             else:
                 self._outage = None
                 return found
+
+    def _noticed(self) -> Notice:
+        # Kept from one call to the next, so that of many the same is told once. Others may take
+        # it away meanwhile.
+        notice = self._outage = self._outage or Notice()
+        return notice
 
 
 def may_lack_nodes(started: datetime | None, now: datetime | None) -> bool:

@@ -18,10 +18,10 @@ import attrs
 
 from knit._cluster.hdfs.own_token import is_token_gone
 from knit._cluster.hdfs.statuses import FileStatus
-from knit._cluster.patience import SAFE_MODE, Notice
+from knit._cluster.patience import SAFE_MODE, Notice, Tries
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
-from knit._values.deadlines import Deadline, pauses
+from knit._values.deadlines import Deadline
 from knit._values.paths import reason
 from knit.exceptions import (
     CLUSTER_SILENCE,
@@ -47,7 +47,6 @@ UPLOAD_TRIES = 3
 So often a file is sent that breaks on its way, as in a failover: a DataNode bears that one by
 itself, and another NameNode's restart for as long as its own client is told to.
 """
-_OUTAGE_PAUSES = (0.5, 2.0)
 #: What a DataNode says whose own connection to the NameNode broke.
 _LOST_BY_A_DATA_NODE = (
     "ConnectException",
@@ -128,8 +127,8 @@ class Uploads:
         self._directory.prepare()
         breaks = 0
         shows_another_token = False
-        outage: Deadline | None = None
-        notice, steps = Notice(), pauses(*_OUTAGE_PAUSES)
+        notice = Notice()
+        outage: Tries | None = None
         while True:
             sent = 0
 
@@ -138,7 +137,7 @@ class Uploads:
                 sent += size
                 counter.sent(shown, size)
 
-            patience = SAFE_MODE if outage is None else outage.remaining
+            patience = SAFE_MODE if outage is None else outage.deadline.remaining
             try:
                 return self._send(path, target, digest, size_bytes, count, patience)
             except ClusterError as error:
@@ -148,15 +147,8 @@ class Uploads:
                     shows_another_token = True
                     _log.warning("%s Sending %s once more.", error.message, shown)
                 elif _takes_no_data_yet(error) and by_data_node:
-                    outage, pause = outage or Deadline.after(SAFE_MODE), next(steps)
-                    if outage.remaining_seconds < pause:
-                        raise
-                    seconds = SAFE_MODE.total_seconds()
-                    notice.waiting(
-                        f"{error.message} Trying again, for {seconds:g} s in all.",
-                        kind=type(error).__name__,
-                    )
-                    time.sleep(pause)
+                    outage = outage or Tries(Deadline.after(SAFE_MODE))
+                    outage.pause(error, lambda: notice)
                 else:
                     breaks += 1
                     broke = _is_of_the_cluster(error) and (sent > 0 or breaks > 1)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from urllib3.exceptions import ConnectTimeoutError
 
-from knit._cluster.patience import Notice
-from knit._values.deadlines import Deadline, pauses
+from knit._cluster.patience import Notice, Tries
+from knit._values.deadlines import Deadline
 from knit.exceptions import ClusterError
 
 MOST_OTHERS = 3
@@ -27,8 +26,6 @@ _NONE_OTHER = (
 )
 """What a NameNode says where all that it could name are left out."""
 
-_FIRST_PAUSE, _LAST_PAUSE = 0.5, 2.0
-
 
 class Search:
     """
@@ -44,13 +41,12 @@ class Search:
     """
 
     def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
+        self._tries = Tries(deadline)
         self.excluded: list[str] | None = None
         """Those to leave out, each `host:port`; None where none was tried yet."""
         self._first: ClusterError | None = None
         self._has_refused = False
         self._notice = Notice()
-        self._pauses = pauses(_FIRST_PAUSE, _LAST_PAUSE)
 
     def missed(self, location: str, error: ClusterError) -> None:
         """
@@ -82,12 +78,9 @@ class Search:
         self._wait(self._first)
 
     def _wait(self, error: ClusterError) -> None:
-        pause = next(self._pauses)
-        if not self._has_refused or self._deadline.remaining_seconds < pause:
+        if not self._has_refused:
             raise error
-        seconds = self._deadline.total.total_seconds()
-        self._notice.waiting(f"{error.message} Trying again, for {seconds:g} s in all.")
-        time.sleep(pause)
+        self._tries.pause(error, lambda: self._notice)
         self.excluded, self._has_refused = [], False
 
 

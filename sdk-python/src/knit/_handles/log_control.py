@@ -15,7 +15,7 @@ from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
 from knit._values.deadlines import Deadline
-from knit._values.logs import LogFile
+from knit._values.logs import STANDARD_FILES, LogFile
 from knit._wire.calls.application import get_application
 from knit._wire.calls.logs import list_log_files, stream_logs
 from knit.exceptions import (
@@ -28,7 +28,6 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
 
-STANDARD_FILES = ("stdout", "stderr")
 DRIVER_FILES = ("driver.stdout", "driver.stderr")
 
 

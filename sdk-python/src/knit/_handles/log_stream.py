@@ -31,6 +31,7 @@ from knit.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from knit._handles.removed_logs import CollectedSoFar
     from knit._handles.yarn import Archive
     from knit.v1 import log_service_pb2
 
@@ -130,7 +131,7 @@ class LogStream:
         self._what = what
         self._deadline = Deadline.never() if deadline is None else deadline
         self._open_archive = archive
-        self._archive: Archive | None = None
+        self._collected: CollectedSoFar | None = None
         self._has_left = has_left
         self._address = address
         self._incomplete_reason: str | None = None
@@ -412,15 +413,15 @@ class LogStream:
                         yield told
 
     def _removed_items(self, removed: Mapping[FileKey, LogEnd]) -> Iterator[Item]:
-        from knit._handles.removed_logs import RemovedReader
+        from knit._handles.removed_logs import CollectedSoFar, RemovedReader
 
         if self._open_archive is None:
             raise ApplicationError("There is nowhere to look.")
-        if self._archive is None:
-            self._archive = self._open_archive()
+        if self._collected is None:
+            self._collected = CollectedSoFar(self._open_archive())
         wanted = self._cursor.request
         return RemovedReader(
-            self._archive,
+            self._collected,
             removed,
             tail_lines=wanted.tail_lines if wanted.HasField("tail_lines") else None,
             positions=self._cursor.positions,

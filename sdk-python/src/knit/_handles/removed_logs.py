@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from knit._handles.archived_logs import ArchiveReader, ArchiveRequest
 from knit._handles.yarn import Archive
-from knit._values.logs import FileKey, LogEnd
-from knit.exceptions import ApplicationNotRunningError
+from knit._values.logs import STANDARD_FILES, FileKey, LogEnd
+from knit.exceptions import ApplicationNotRunningError, LogFormatError
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
     from knit._values.logs import Identity
+
+
+class CollectedSoFar:
+    """
+    What is collected, which is looked at again only where it lacks what is wanted.
+
+    Containers that have ended are told of one by one, and there may be thousands of them; a look
+    asks the ResourceManager and lists directories. Only files that are collected whole, with the
+    end of their container, are taken from a look before: of others more may be there since.
+
+    Args:
+        archive: Where to look.
+    """
+
+    def __init__(self, archive: Archive) -> None:
+        self.application_id = archive.application_id
+        self._archive = archive
+        self._wanted: Collection[FileKey] = ()
+        self._last: AggregatedLogs | None = None
+
+    def want(self, files: Collection[FileKey]) -> None:
+        """What is looked for from now on."""
+        self._wanted = files
+
+    def look(self) -> AggregatedLogs:
+        """What is there, at least of what is wanted."""
+        if self._last is None or not all(self._has(self._last, *key) for key in self._wanted):
+            self._last = self._archive.look()
+        return self._last
+
+    @staticmethod
+    def _has(logs: AggregatedLogs, container_id: str, file: str) -> bool:
+        container = logs.containers.get(container_id)
+        if container is None or file not in STANDARD_FILES:
+            return False
+        try:
+            return any(each.name == file for each in container.files)
+        except LogFormatError:
+            return False
 
 
 class RemovedReader(ArchiveReader):
@@ -34,7 +73,7 @@ class RemovedReader(ArchiveReader):
 
     def __init__(
         self,
-        archive: Archive,
+        archive: CollectedSoFar,
         removed: Mapping[FileKey, LogEnd],
         *,
         tail_lines: int | None,
@@ -49,6 +88,7 @@ class RemovedReader(ArchiveReader):
             follow=False,
             tail_lines=tail_lines,
         )
+        archive.want(removed)
         super().__init__(
             archive,
             request,

@@ -6,6 +6,9 @@ from typing import TypeAlias
 
 import attrs
 
+STANDARD_FILES = ("stdout", "stderr")
+"""What every program writes. A node keeps them whole until their container has ended."""
+
 FileKey: TypeAlias = tuple[str, str]
 """A log file: its container's ID and its name."""
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 import attrs
 import pytest
 
-from knit import AggregatedLogs, Application, ClusterUnreachableError, LogAggregationDisabledError
+from knit import (
+    AggregatedLogs,
+    Application,
+    ApplicationSpec,
+    ClusterUnreachableError,
+    LogAggregationDisabledError,
+    Service,
+)
 from knit.testing import FakeApplicationMaster, Fault
 from knit.testing._archive import FakeArchive
 from tests.handles.logs.reading import ids, joined
@@ -83,6 +90,47 @@ def test_one_that_follows_has_them_before_the_end_and_goes_on_being_live(
     assert list(lines) == []
     assert stream.ends[first, "stdout"].is_complete
     assert stream.incomplete_reason is None
+
+
+def test_however_many_have_ended_one_look_does_for_all(look: ChangeLook) -> None:
+    looks = look(lambda whole, archive: whole(archive))
+    spec = ApplicationSpec("many", {"worker": Service("work", instances=40)})
+    with FakeApplicationMaster(spec) as many:
+        for container_id in ids(many):
+            many.write(container_id, TEXT)
+            many.write(container_id, b"oh\n", file="stderr")
+            many.finish(container_id)
+            many.collect_logs(container_id)
+        stream = many.application().logs(containers=ids(many), follow=True)
+        assert joined(stream) == {
+            (container_id, file): text
+            for container_id in ids(many)
+            for file, text in (("stdout", TEXT), ("stderr", b"oh\n"))
+        }
+    assert len(stream.ends) == 80
+    assert len(looks) == 1
+
+
+def test_one_that_ends_later_is_looked_for_anew(
+    fake: FakeApplicationMaster, application: Application, first: str, second: str, look: ChangeLook
+) -> None:
+    collected = [first]
+
+    def so_far(whole: Look, archive: FakeArchive) -> AggregatedLogs:
+        logs = whole(archive)
+        return attrs.evolve(logs, containers={key: logs.containers[key] for key in collected})
+
+    looks = look(so_far)
+    stream = application.logs(containers=[first, second], follow=True, files=["stdout"])
+    lines = iter(stream)
+    assert sorted(next(lines).text for _ in range(4)) == ["live", "one", "three", "two"]
+    collected.append(second)
+    with fake._state.changed:
+        fake.collect_logs(second)
+        fake.write(second, b"last\n")
+        fake.finish(second)
+    assert [line.text for line in lines] == ["last"]
+    assert len(looks) == 2
 
 
 def test_a_stream_of_one_container_that_follows_has_them(

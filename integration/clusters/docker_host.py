@@ -32,7 +32,13 @@ from pathlib import Path
 from typing import IO
 
 from integration import toolchain
-from integration.clusters.docker_image import DockerError, docker, hadoop_image
+from integration.clusters.docker_image import (
+    NODE_MANAGER_MEMORY_MIB,
+    NODE_MEMORY_MIB,
+    DockerError,
+    docker,
+    hadoop_image,
+)
 from integration.clusters.jars import ROOT, cache_directory, hadoop_version
 
 PROJECT = "knit"
@@ -137,6 +143,7 @@ def dockerized_cluster(
         "KNIT_DIST": str(wheel.parent.resolve()),
         "KNIT_CLIENT_WHEELS": str(_client_wheels(image, wheel, extras, say)),
         "KNIT_DOCKER_SOCKET": _socket(),
+        "KNIT_NODE_MEMORY": f"{NODE_MEMORY_MIB + NODE_MANAGER_MEMORY_MIB}m",
     }
     pairs = shlex.join(f"{name}={value}" for name, value in settings.items())
     compose = f"env {pairs} {compose_command()}"

@@ -20,6 +20,9 @@ PUBLIC_BASE = "debian:bookworm-slim"
 JAVA = "default-jre-headless"
 OWN_BASE = "knit-base:latest"
 NODE_MEMORY_MIB = 4096
+"""What YARN may grant on each node."""
+NODE_MANAGER_MEMORY_MIB = 512
+"""What the daemon itself takes there at most: twice its heap, and room for its shells."""
 
 _DOCKER = ROOT / "docker"
 

@@ -17,6 +17,8 @@ import pytest
 
 from knit._submission.am_container import am_script
 
+pytestmark = pytest.mark.one_python("the shell's part: no Python runs on a node")
+
 JAVA = r"""#!/bin/bash
 # Says what it was called for, and does what the JVM would.
 said=run

@@ -218,6 +218,7 @@ def test_the_whole_of_it_has_every_key() -> None:
         assert {*definition.get("properties", {})} == used.get(name, set()), name
 
 
+@pytest.mark.one_python("hundreds of documents; on each Python the examples are read")
 @pytest.mark.parametrize("path", list(places(WHOLE)), ids=lambda p: ".".join(map(str, p)))
 def test_what_the_schema_refuses_the_reader_refuses_and_the_other_way_round(
     path: tuple[Any, ...],
@@ -264,6 +265,7 @@ def test_a_mistyped_key_is_refused_with_the_one_that_was_meant(path: tuple[Any, 
         assert meant in said or f"has one key, {key}, " in said
 
 
+@pytest.mark.one_python("hundreds of documents; on each Python the examples are read")
 @settings(max_examples=30)
 @given(SPECS)
 def test_what_is_written_fits_the_schema(spec: ApplicationSpec) -> None:

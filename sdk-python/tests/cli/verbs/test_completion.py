@@ -61,6 +61,7 @@ def submitted(cluster: FakeCluster, number: int, state: str) -> str:
     return application_id
 
 
+@pytest.mark.one_python("starts programs; on each Python verbs are completed")
 def test_applications_that_have_not_ended_are_completed(cluster: FakeCluster) -> None:
     running = submitted(cluster, 1, "RUNNING")
     submitted(cluster, 2, "FINISHED")
@@ -69,12 +70,14 @@ def test_applications_that_have_not_ended_are_completed(cluster: FakeCluster) ->
     assert complete("knit", "logs", "nothing") == []
 
 
+@pytest.mark.one_python("starts programs; on each Python verbs are completed")
 def test_queues_that_applications_can_be_in_are_completed(cluster: FakeCluster) -> None:
     application_id = submitted(cluster, 1, "RUNNING")
     assert complete("knit", "move", application_id, "root.t") == ["root.team.small"]
     assert complete("knit", "queues", "root.d") == ["root.default"]
 
 
+@pytest.mark.one_python("starts programs; on each Python verbs are completed")
 def test_without_a_cluster_there_is_nothing_to_complete(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -122,6 +122,7 @@ def test_with_its_output_closed_it_runs_and_says_nothing_there() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 def test_a_second_ctrl_c_has_yarn_kill_it() -> None:
     with knit("stubborn", "run", "sleep 60") as process:
         read_until(process, "[worker/0] running")
@@ -134,6 +135,7 @@ def test_a_second_ctrl_c_has_yarn_kill_it() -> None:
     assert "application_1700000000000_0001 killed after" in err
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 def test_a_third_ctrl_c_leaves_at_once() -> None:
     with knit("immortal", "run", "sleep 60") as process:
         read_until(process, "[worker/0] running")
@@ -147,6 +149,7 @@ def test_a_third_ctrl_c_leaves_at_once() -> None:
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 def test_ctrl_c_before_there_is_an_application_master_kills() -> None:
     """There is nobody to ask yet."""
     with knit("unborn", "run", "sleep 60") as process:
@@ -157,6 +160,7 @@ def test_ctrl_c_before_there_is_an_application_master_kills() -> None:
     assert "killed after" in err
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 def test_ctrl_c_before_submission_submits_nothing() -> None:
     with knit("never_submitted", "run", "ls") as process:
         read_until(process, "submitting")
@@ -166,6 +170,7 @@ def test_ctrl_c_before_submission_submits_nothing() -> None:
     assert err.splitlines()[-1] == "knit: interrupted before the application was submitted"
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 @pytest.mark.parametrize("arguments", [["ls"], ["--detach", "ls"]])
 def test_ctrl_c_while_yarn_accepts_it_leaves_no_application_behind(arguments: list[str]) -> None:
     with knit("late", "run", *arguments) as process:
@@ -176,6 +181,7 @@ def test_ctrl_c_while_yarn_accepts_it_leaves_no_application_behind(arguments: li
     assert "application_1700000000000_0001 killed after" in err
 
 
+@pytest.mark.one_python("starts a program; on each Python others are told to end")
 def test_a_second_ctrl_c_before_submission_leaves_at_once() -> None:
     with knit("hanging", "run", "ls") as process:
         read_until(process, "submitting")

@@ -21,8 +21,9 @@ DOCKER_SECURE = "docker-secure"
 
 LIFETIMES = Lifetimes(
     ticket=60,
-    renewal=30,
-    token=75,
+    # Two of them, and the 18 s that a token may have when a container gets it, end before it does.
+    renewal=24,
+    token=80,
     cookie=20,
     # More than three times the ten seconds after which YARN gives a silent node up.
     key_roll=35,

@@ -41,13 +41,14 @@ data class ContainerExit(
    * Read from the shell's code: a program that itself exits with 129 to 159 looks the same.
    */
   val signal: Int?
-    get() = exitCode?.minus(SIGNAL_BASE)?.takeIf { it in signals }
-
-  private companion object {
-    const val SIGNAL_BASE = 128
-    val signals = 1..31
-  }
+    get() = exitCode?.let(::signalOf)
 }
+
+/** The signal that an exit code of the shell's stands for. */
+internal fun signalOf(exitCode: Int): Int? = (exitCode - SIGNAL_BASE).takeIf { it in signals }
+
+private const val SIGNAL_BASE = 128
+private val signals = 1..31
 
 /** One container of the application, from the wish for it to its end. */
 data class Container(

@@ -55,19 +55,14 @@ private fun Application.outcomeOf(report: DriverEnded): Outcome {
 }
 
 private fun DriverEnded.inWords(): String {
-  val signal = exitCode?.minus(SIGNAL_BASE)?.takeIf { it in SIGNALS }
-  return when {
-    exitCode == null -> "it has no exit code"
-    signal == SIGKILL -> "ended by signal 9 (exit code 137), $OUT_OF_MEMORY"
-    signal == SIGTERM -> "ended by signal 15 (exit code 143), as a node does with a container that is to end"
-    signal != null -> "ended by signal $signal (exit code $exitCode)"
-    else -> "exit code $exitCode"
-  }
+  if (exitCode == null) return "it has no exit code"
+  val more =
+    when (signalOf(exitCode)) {
+      SIGKILL -> ": it has what the Application Master leaves of its container"
+      SIGTERM -> ", as a node does with a container that is to end"
+      else -> ""
+    }
+  return exitInWords(exitCode) + more
 }
 
-private const val OUT_OF_MEMORY =
-  "as the kernel does where memory has run out: it has what the Application Master leaves of its container"
-private const val SIGNAL_BASE = 128
-private const val SIGKILL = 9
 private const val SIGTERM = 15
-private val SIGNALS = 1..31

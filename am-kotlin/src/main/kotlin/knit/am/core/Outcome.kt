@@ -79,7 +79,7 @@ private fun Container.failureSentence(): String {
 
 private fun ContainerExit.inWords(): String =
   when (reason) {
-    ExitReason.EXITED -> signal?.let { "ended by signal $it (exit code $exitCode)" } ?: "exit code ${exitCode ?: "unknown"}"
+    ExitReason.EXITED -> exitCode?.let(::exitInWords) ?: "exit code unknown"
     ExitReason.STOPPED -> "stopped on request"
     ExitReason.APPLICATION_ENDED -> "stopped at the end of the application"
     ExitReason.PREEMPTED -> "preempted by the scheduler"
@@ -95,6 +95,16 @@ private fun ContainerExit.inWords(): String =
     ExitReason.RESTARTED -> "stopped, to be started anew"
     ExitReason.MASTER_LOST -> "lost as the Application Master was started anew"
   }
+
+/** How a program ended. Where memory runs out, the kernel can be faster than YARN, and says so to nobody. */
+internal fun exitInWords(exitCode: Int): String =
+  when (val signal = signalOf(exitCode)) {
+    null -> "exit code $exitCode"
+    SIGKILL -> "ended by signal $signal (exit code $exitCode), as the kernel does where memory has run out"
+    else -> "ended by signal $signal (exit code $exitCode)"
+  }
+
+internal const val SIGKILL = 9
 
 internal const val LAST_WORDS_MAX_LENGTH = 300
 

@@ -56,7 +56,7 @@ class OutcomeTest {
     val application = registered("a" to service(failurePolicy = lenient), "b" to service(resource = LARGE))
     val ended = application.after(granted(1), granted(2, resource = LARGE), completed(1, 7), completed(2, 137))
     val sentence =
-      "b 0 failed: ended by signal 9 (exit code 137) on node1:8041. First to fail: a 0 failed: exit code 7 on node1:8041."
+      "b 0 failed: ended by signal 9 (exit code 137), as the kernel does where memory has run out on node1:8041. First to fail: a 0 failed: exit code 7 on node1:8041."
     assertEquals(Outcome(FinalStatus.FAILED, sentence, 7), ended.outcome)
   }
 

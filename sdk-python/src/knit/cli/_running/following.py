@@ -149,6 +149,7 @@ class Follower:
         Return once the application has ended, whoever ended it.
 
         Raises:
+            KeyboardInterrupt: By a signal after its end, while YARN has yet to tell how it ended.
             Exception: Whatever ended a thread of ours; the application goes on.
         """
         self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)), most=2)
@@ -157,6 +158,8 @@ class Follower:
             self._wait_for_the_end()
         finally:
             self._done.set()
+        # There is nothing left to stop, and YARN may keep us waiting for its word.
+        self._interrupts.take_back()
         # After a kill the logs' end may never come: what came so far has been printed.
         reader.join(timeout=2)
         return self._result()

@@ -169,6 +169,7 @@ class Uploads:
     ) -> FileStatus:
         directory, _, name = target.rpartition("/")
         part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
+        reader: _HashingReader | None = None
         try:
             with _opened(path) as file:
                 reader = _HashingReader(file, path)
@@ -185,15 +186,18 @@ class Uploads:
             found = self._move(part, target, size_bytes)
         except BaseException as error:
             with clearing_up(), contextlib.suppress(ClusterError):
-                self._discard(part, answered=getattr(error, "status", None) is not None)
+                # What no DataNode has been sent any of, none makes a file of.
+                is_sent = reader is not None and (reader.has_begun or not size_bytes)
+                answered = getattr(error, "status", None) is not None
+                self._discard(part, may_come_late=is_sent and not answered)
             raise
         return found
 
-    def _discard(self, part: str, *, answered: bool) -> None:
+    def _discard(self, part: str, *, may_come_late: bool) -> None:
         """Removes an upload that broke, also one that its DataNode has yet to make a file of."""
         give_up = time.monotonic() + _LATE_CREATION / timedelta(seconds=1)
         while (
-            not self._directory.files.delete(part) and not answered and time.monotonic() < give_up
+            not self._directory.files.delete(part) and may_come_late and time.monotonic() < give_up
         ):
             time.sleep(_DISCARD_INTERVAL / timedelta(seconds=1))
 
@@ -326,9 +330,12 @@ class _HashingReader:
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
+        self.has_begun = False
+        """Whether any of it was asked for, to be sent."""
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        self.has_begun = True
         data = _read(self._file, size, self._path)
         if not data:
             raise _changed(self._path)

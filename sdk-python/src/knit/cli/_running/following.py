@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -225,6 +226,11 @@ class Follower:
             self._stop_code = exit_code
 
         def ask() -> None:
+            if self._stream is not None:
+                # The Application Master is known: it is asked without YARN, which may be away.
+                with contextlib.suppress(KnitError):
+                    self._app.stop(diagnostics=why)
+                    return
             try:
                 if self._app.report().state.name == "RUNNING":
                     self._app.stop(diagnostics=why)
@@ -401,8 +407,9 @@ class Follower:
         if self._told is not None:
             return self._told
         try:
-            if self._app.report().state.name in ("KILLED", "FAILED"):
-                return None, []  # it has none, or was not asked
+            with contextlib.suppress(*SILENT):  # the Application Master knows more
+                if self._app.report().state.name in ("KILLED", "FAILED"):
+                    return None, []  # it has none, or was not asked
             description = self._app.describe()
             if description.outcome is None:
                 return None, []

@@ -45,9 +45,10 @@ refuses() {
 }
 
 # Every principal with a keytab of its own, which only who needs it can read; carol has a password instead.
-make_realm() {
+make_realms() {
   kdb5_util create -s -P "$(head -c 24 /dev/urandom | base64)"
-  local host
+  kdb5_util -r CORP.TEST create -s -P "$(head -c 24 /dev/urandom | base64)"
+  local host realm user trust
   principal() { # PRINCIPAL KEYTAB OWNER
     kadmin.local -q "addprinc -randkey $1" && kadmin.local -q "ktadd -k $keytabs/$2 $1" && chown "$3" "$keytabs/$2"
   }
@@ -66,6 +67,15 @@ make_realm() {
   principal alice alice.keytab root
   principal bob bob.keytab root
   kadmin.local -q 'addprinc -pw wonderland carol'
+  # One way: who has a ticket of CORP.TEST gets one for KNIT.TEST by a key that both realms hold.
+  trust=$(head -c 24 /dev/urandom | base64)
+  for realm in KNIT.TEST CORP.TEST; do
+    kadmin.local -r $realm -q "addprinc -pw $trust krbtgt/KNIT.TEST@CORP.TEST"
+  done
+  for user in alice b.builder etl/batch; do
+    kadmin.local -r CORP.TEST -q "addprinc -randkey $user@CORP.TEST"
+    kadmin.local -r CORP.TEST -q "ktadd -k $keytabs/corp-${user%/*}.keytab $user@CORP.TEST"
+  done
   touch "$keytabs/.done"
 } >&2
 
@@ -95,8 +105,8 @@ healthy() {
 
 case ${1:-} in
   kdc)
-    make_realm
-    command=(krb5kdc -n)
+    make_realms
+    command=(krb5kdc -n -r KNIT.TEST -r CORP.TEST)
     ;;
   namenode)
     format_once

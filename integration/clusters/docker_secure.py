@@ -8,6 +8,14 @@ from integration.clusters.configuration import Properties
 
 DOMAIN = "knit.test"
 REALM = "KNIT.TEST"
+CORPORATE_REALM = "CORP.TEST"
+"""Where people are, and no daemon is. ``REALM`` trusts it, and not the other way."""
+RULES = r"""
+RULE:[1:$1@$0](b\.builder@CORP\.TEST)s/.*/bob/
+RULE:[1:$1@$0](.*@CORP\.TEST)s/@.*//
+DEFAULT
+"""
+"""For principals of one part; ``etl/batch@CORP.TEST`` is nobody to the cluster."""
 KEYTABS = "/etc/security/keytabs"
 USERS = ("alice", "bob")
 """With a home in HDFS and a keytab; the first may act for the second. carol has neither."""
@@ -28,7 +36,9 @@ def secure(core: Properties, hdfs: Properties, yarn: Properties) -> Mapping[str,
             "fs.defaultFS": f"hdfs://{host('namenode')}:8020",
             "hadoop.security.authentication": "kerberos",
             "hadoop.security.authorization": "true",
-            "hadoop.rpc.protection": "authentication",
+            # Clients take the first, and those that ship a keytab the second.
+            "hadoop.rpc.protection": "authentication,privacy",
+            "hadoop.security.auth_to_local": RULES,
             # Web servers, too, ask for a ticket.
             "hadoop.http.filter.initializers": (
                 "org.apache.hadoop.security.AuthenticationFilterInitializer"

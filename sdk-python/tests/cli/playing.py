@@ -162,6 +162,13 @@ def cooperative(fake: FakeApplicationMaster, app: knit.Application) -> None:
     fake.write(container_id, b"running\n")
 
 
+def cut_off(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """As a cooperative one, while YARN does not answer."""
+    away = fake.without_yarn()
+    away.__enter__()
+    cooperative(fake, app)
+
+
 def stubborn(fake: FakeApplicationMaster, app: knit.Application) -> None:
     """It goes on whatever it is asked."""
     container_id = fake.containers()[0].container_id

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
 import pytest
+
+from knit._values import giving_up
 
 
 class Pauses(list[float]):
@@ -17,6 +20,11 @@ class Pauses(list[float]):
         monotonic = time.monotonic
         monkeypatch.setattr(time, "monotonic", lambda: monotonic() + sum(self))
         monkeypatch.setattr(time, "sleep", self._sleep)
+        monkeypatch.setattr(giving_up, "_wait", self._wait)
+
+    def _wait(self, event: threading.Event, seconds: float) -> bool:
+        self._sleep(seconds)
+        return event.is_set()
 
     def _sleep(self, seconds: float) -> None:
         self.append(seconds)

@@ -66,6 +66,8 @@ class FakeRpcServer:
     """What it offers to protect a connection with."""
     answer_bytes: bytes | None = None
     """What it sends to whatever comes first, in place of RPC."""
+    has_no_rule: bool = False
+    """Whether it takes Kerberos, and ends the connection once it has a proof of whom it is with."""
     breaks: list[str] = field(default_factory=list)
     """The next calls of these methods end the connection, when they are done or `before …`."""
 
@@ -164,6 +166,11 @@ class _Session:
         """The user of a token; None where names are believed."""
         token = self.server.token
         self._next()  # NEGOTIATE
+        if self.server.has_no_rule:
+            offer = {"method": "KERBEROS", "mechanism": "GSSAPI", "protocol": "rm"}
+            self._sasl(wire.NEGOTIATE, auth={**offer, "server_id": "rm.example"})
+            self._next()
+            raise EOFError
         if token is None:
             self._sasl(wire.SUCCESS)
             return None
@@ -171,7 +178,10 @@ class _Session:
             f'realm="default",nonce="{NONCE}",qop="{self.server.qop}",charset=utf-8,'
             'cipher="rc4,3des",algorithm=md5-sess'
         )
-        self._sasl(wire.NEGOTIATE, challenge=challenge.encode())
+        offer = {"method": "TOKEN", "mechanism": "DIGEST-MD5", "protocol": ""}
+        self._sasl(
+            wire.NEGOTIATE, auth={**offer, "server_id": "default", "challenge": challenge.encode()}
+        )
         _, parts = self._next()
         told = wire.MESSAGES.read("Sasl", parts[0]).token.decode()
         pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(told)}
@@ -185,16 +195,12 @@ class _Session:
             self.layer = layer_of(session, pairs.get("cipher"), 1 << 20, "server")
         return self.server.owner
 
-    def _sasl(self, state: int, token: bytes | None = None, challenge: bytes | None = None) -> None:
+    def _sasl(
+        self, state: int, token: bytes | None = None, auth: dict[str, Any] | None = None
+    ) -> None:
         message = wire.MESSAGES.new("Sasl", state=state, token=token)
-        if challenge is not None:
-            message.auths.add(
-                method="TOKEN",
-                mechanism="DIGEST-MD5",
-                protocol="",
-                server_id="default",
-                challenge=challenge,
-            )
+        if auth is not None:
+            message.auths.add(**auth)
         header = wire.MESSAGES.new("RpcResponseHeader", call_id=2**32 - 33, status=0)
         self.connection.sendall(wire.frame(header, message))
 

@@ -6,9 +6,11 @@ import logging
 from datetime import timedelta
 
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.configuration.principals import NN_PRINCIPAL_PROPERTY, RM_PRINCIPAL_PROPERTY
 from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
+from knit._cluster.security.problems import RULES_PROPERTY
 from knit._cluster.security.short_names import ShortNames
 from knit._cluster.yarn.rest_door import RestDoor
 from knit._values.deadlines import Deadline
@@ -53,10 +55,16 @@ def short_name(
 
 
 def own_rules(config: ClusterConfig, principal: str) -> ShortNames:
-    """The rules in the configuration, where the principal's realm is taken for the default one."""
+    """
+    The rules in the configuration. The default realm is the cluster's: that of its daemons.
+
+    Users may be of another one, which it trusts, and which DEFAULT is not for.
+    """
+    daemons = (config.get(name) or "" for name in (RM_PRINCIPAL_PROPERTY, NN_PRINCIPAL_PROPERTY))
+    realms = (each.rpartition("@")[2] for each in (*daemons, principal) if "@" in each)
     return ShortNames(
-        config.get("hadoop.security.auth_to_local") or "DEFAULT",
-        realm=principal.rpartition("@")[2] or None,
+        config.get(RULES_PROPERTY) or "DEFAULT",
+        realm=next(filter(None, realms), None),
         mechanism=(config.get("hadoop.security.auth_to_local.mechanism") or "hadoop").lower(),
     )
 

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from knit._values import giving_up
 from knit._values.deadlines import Deadline, pauses
 from knit.exceptions import (
     ClusterError,
@@ -114,6 +115,7 @@ class Tries:
 
         Raises:
             ClusterError: That failure, where there is no time for another one.
+            GivenUpError: Nobody waits for it any more.
         """
         pause = next(self._pauses)
         if self.deadline.remaining_seconds < pause:
@@ -122,7 +124,7 @@ class Tries:
         notice().waiting(
             f"{error.message} Trying again, for {seconds:g} s in all.", kind=type(error).__name__
         )
-        time.sleep(pause)
+        giving_up.pause(pause)
 
 
 class Patience:
@@ -165,12 +167,14 @@ class Patience:
 
         Raises:
             ClusterError: The last failure.
+            GivenUpError: Nobody waits for it any more.
         """
         tries = Tries(deadline)
         while True:
+            giving_up.heed()
             try:
                 found = ask()
-            except ClusterError as error:  # noqa: PERF203 - it is borne, and tried again
+            except ClusterError as error:
                 if not self.passes(error):
                     raise
                 tries.pause(error, self._noticed)

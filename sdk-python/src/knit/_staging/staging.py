@@ -13,7 +13,8 @@ All of it lies below the user's home directory on HDFS, and only the user can re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from knit._staging.directory import StagingDirectory
 from knit._staging.records import Records
 from knit._staging.uploads import Counter, Staged, Uploads
 from knit._staging.values import LocalResource, ProgressCallback, StagedFile
+from knit._values.giving_up import Threads
 
 if TYPE_CHECKING:
     from knit._cluster.cluster import Cluster, Place
@@ -93,6 +95,7 @@ class Staging:
             FileMissingError: One does not exist, here or on the cluster.
             SpecError: One cannot be read, or changed while it was sent.
             ClusterError: The cluster did not take it.
+            GivenUpError: Nobody waits for it any more.
         """
         counter = Counter(progress)
         sources = list(dict.fromkeys(request.source for request in requests))
@@ -108,17 +111,11 @@ class Staging:
             return self._uploads.found(source)
 
         workers = min(self._parallel_uploads, len(sources))
-        with ThreadPoolExecutor(workers, thread_name_prefix="knit-staging") as pool:
-            futures = {source: pool.submit(one, source) for source in sources}
-            try:
-                done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-            except BaseException:
-                counter.stop()
-                for future in futures.values():
-                    future.cancel()
-                raise
+        with Threads(workers, "knit-staging") as threads:
+            futures = {source: threads.submit(partial(one, source)) for source in sources}
+            done, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
         staged = {source: future.result() for source, future in futures.items()}
         return [
             LocalResource(

@@ -22,6 +22,7 @@ from knit._cluster.patience import SAFE_MODE, Notice, Tries
 from knit._staging.directory import FILE_PERMISSION, StagingDirectory
 from knit._staging.values import ProgressCallback, StagingProgress
 from knit._values.deadlines import Deadline
+from knit._values.giving_up import clearing_up, heed
 from knit._values.paths import reason
 from knit.exceptions import (
     CLUSTER_SILENCE,
@@ -89,7 +90,7 @@ class Uploads:
         self, path: Path, shown: str, counter: Counter, before_upload: Callable[[], None]
     ) -> Staged:
         """A file of this machine, sent unless it is there; see `Staging.stage`."""
-        digest, size_bytes = _digest(path, counter)
+        digest, size_bytes = _digest(path)
         name = digest + _extension(path.name)
         target = f"{self._directory.root}/cache/{name}"
         found = self._directory.files.find(target)
@@ -168,6 +169,7 @@ class Uploads:
     ) -> FileStatus:
         directory, _, name = target.rpartition("/")
         part = f"{directory}/.{name}.{secrets.token_hex(8)}.part"
+        reader: _HashingReader | None = None
         try:
             with _opened(path) as file:
                 reader = _HashingReader(file, path)
@@ -183,16 +185,19 @@ class Uploads:
                 raise _changed(path)
             found = self._move(part, target, size_bytes)
         except BaseException as error:
-            with contextlib.suppress(ClusterError):
-                self._discard(part, answered=getattr(error, "status", None) is not None)
+            with clearing_up(), contextlib.suppress(ClusterError):
+                # What no DataNode has been sent any of, none makes a file of.
+                is_sent = reader is not None and (reader.has_begun or not size_bytes)
+                answered = getattr(error, "status", None) is not None
+                self._discard(part, may_come_late=is_sent and not answered)
             raise
         return found
 
-    def _discard(self, part: str, *, answered: bool) -> None:
+    def _discard(self, part: str, *, may_come_late: bool) -> None:
         """Removes an upload that broke, also one that its DataNode has yet to make a file of."""
         give_up = time.monotonic() + _LATE_CREATION / timedelta(seconds=1)
         while (
-            not self._directory.files.delete(part) and not answered and time.monotonic() < give_up
+            not self._directory.files.delete(part) and may_come_late and time.monotonic() < give_up
         ):
             time.sleep(_DISCARD_INTERVAL / timedelta(seconds=1))
 
@@ -243,10 +248,6 @@ def _takes_no_data_yet(error: ClusterError) -> bool:
     return is_safe or isinstance(error, NoDataNodeError)
 
 
-class _StoppedError(Exception):
-    """Another file failed, so this one need not go on."""
-
-
 class Counter:
     """Adds up what the uploads report and passes it on, one report at a time."""
 
@@ -255,14 +256,6 @@ class Counter:
         self._lock = threading.Lock()
         self._sent_bytes = 0
         self._total_bytes = 0
-        self._stopped = False
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def check(self) -> None:
-        if self._stopped:
-            raise _StoppedError
 
     def expect(self, size_bytes: int) -> None:
         with self._lock:
@@ -272,7 +265,7 @@ class Counter:
         self._report(shown, 0, cached=True)
 
     def sent(self, shown: str, count: int) -> None:
-        self.check()
+        heed()  # another file may have failed
         self._report(shown, count, cached=False)
 
     def _report(self, shown: str, count: int, *, cached: bool) -> None:
@@ -289,13 +282,13 @@ class Counter:
                 )
 
 
-def _digest(path: Path, counter: Counter) -> tuple[str, int]:
+def _digest(path: Path) -> tuple[str, int]:
     """The file's SHA-256 and size. Read anew each time: that costs a second for a gigabyte."""
     digest = hashlib.sha256()
     size_bytes = 0
     with _opened(path) as file:
         while block := _read(file, _HASH_BLOCK_BYTES, path):
-            counter.check()
+            heed()
             digest.update(block)
             size_bytes += len(block)
     return digest.hexdigest(), size_bytes
@@ -337,9 +330,12 @@ class _HashingReader:
     def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
         self._path = path
+        self.has_begun = False
+        """Whether any of it was asked for, to be sent."""
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        self.has_begun = True
         data = _read(self._file, size, self._path)
         if not data:
             raise _changed(self._path)

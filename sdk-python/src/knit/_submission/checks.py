@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
 from knit._cluster.patience import SAFE_MODE
@@ -20,6 +19,7 @@ from knit._submission.facts import ClusterFacts, ResourceRequest
 from knit._submission.node_checks import check_nodes
 from knit._submission.sizes import beyond_nodes, beyond_queue, check_maximum, check_named, cores
 from knit._submission.spec_checks import check_spec
+from knit._values.giving_up import Threads
 from knit._values.queues import QueueReport, QueueState
 from knit._values.spec import ApplicationSpec
 from knit.exceptions import (
@@ -286,7 +286,7 @@ def verify(
         ClusterError: The first thing that is not as it has to be; by its kind.
     """
     checks = _checks_of_a_submission(facts, queue, requests, spec)
-    with ThreadPoolExecutor(len(checks), thread_name_prefix="knit-checks") as pool:
+    with Threads(len(checks), "knit-checks") as pool:
         # In this order, so that of several failures the most basic one is raised.
         return [advice for future in [pool.submit(c) for c in checks] for advice in future.result()]
 
@@ -311,7 +311,7 @@ def survey(
     ]
     errors: dict[str, KnitError] = {}  # by what they say: what one asks, others build upon
     advice: dict[str, None] = {}
-    with ThreadPoolExecutor(4, thread_name_prefix="knit-checks") as pool:
+    with Threads(4, "knit-checks") as pool:
         for future in [pool.submit(check) for check in checks]:
             try:
                 advice.update(dict.fromkeys(future.result()))

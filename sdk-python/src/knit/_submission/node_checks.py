@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from knit._cluster.patience import NODES_RETURN, Notice
 from knit._cluster.rest.answer_errors import first_line
 from knit._submission.facts import ClusterFacts
+from knit._values import giving_up
 from knit._values.deadlines import Deadline
 from knit._values.nodes import NodeReport, NodeState
 from knit.exceptions import ResourcesUnavailableError
@@ -87,5 +87,5 @@ def await_nodes(facts: ClusterFacts) -> str:
             if not may_return or deadline.remaining_seconds < _LOOK_SECONDS:
                 raise
             notice.waiting(f"{error.message} Looking again, for {NODES_RETURN.seconds} s in all.")
-        time.sleep(_LOOK_SECONDS)
+        giving_up.pause(_LOOK_SECONDS)
         facts.forget("nodes", "info")

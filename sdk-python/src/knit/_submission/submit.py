@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,9 +28,16 @@ from knit._submission.state_store import check_state_store
 from knit._submission.support import check_supported, restrictions
 from knit._submission.token_advice import explain_renewal, token_advice
 from knit._submission.tokens import check_tokens, fetch_tokens
+from knit._values.giving_up import GRACE_SECONDS, GivenUpError, Threads, heed, within
 from knit._values.spec import ApplicationSpec
 from knit._wire.tls import ApplicationTls, ClientTls
-from knit.exceptions import ClusterError, ConfigurationError, KnitError, SubmissionError
+from knit.exceptions import (
+    AccessDeniedError,
+    ApplicationNotFoundError,
+    ClusterError,
+    ConfigurationError,
+    SubmissionError,
+)
 
 if TYPE_CHECKING:
     from knit._cluster.yarn.nodes import NewApplication
@@ -42,7 +48,7 @@ Shipped: TypeAlias = list[tuple[Shipment, LocalResource]]
 
 JAR = Path(__file__).parents[1] / "_jar" / "knit-am.jar"
 GIVING_UP_TIME = timedelta(seconds=5)
-"""How long an application whose submission broke is tried to be killed."""
+"""How long an application whose submission broke is tried to be killed, unless by Ctrl-C."""
 
 _log = logging.getLogger("knit")
 
@@ -92,12 +98,14 @@ class Submitter:
         new, tls = ready.new, ready.tls
         _log.debug("prepared %s in %.3f s", new.application_id, time.monotonic() - began)
         try:
+            heed()
             if before_submit is not None:
                 before_submit(new.application_id)
             self._hand_in(spec, ready, advice or _log.warning)
-        except BaseException:
-            with contextlib.suppress(KnitError):
-                self._staging.records.remove(new.application_id)
+        except BaseException as error:
+            remove = partial(self._staging.records.remove, new.application_id)
+            # Else a later submission finds that nobody needs it.
+            within(_patience_after(error), remove)
             raise
         _log.debug("submitted %s in %.3f s", new.application_id, time.monotonic() - began)
         return new.application_id, tls.client
@@ -113,17 +121,9 @@ class Submitter:
         requests = requests_of(spec)
         keytab = read_keytab_of(spec)
         check_tokens(self._cluster, spec)
-        failed = threading.Event()
-
-        def report(state: StagingProgress) -> None:
-            if failed.is_set():  # nobody needs the rest of the uploads
-                raise _AbandonedError
-            if progress is not None:
-                progress(state)
 
         def report_packing(state: PackingProgress) -> None:
-            if failed.is_set():
-                raise _AbandonedError
+            heed()  # nobody may need the rest of it
             if packing_progress is not None:
                 packing_progress(state)
 
@@ -137,8 +137,9 @@ class Submitter:
             return new
 
         facts = ClusterFacts(self._cluster)
-        with ThreadPoolExecutor(4, thread_name_prefix="knit-submit") as pool:
-            checks = pool.submit(verify, facts, queue=spec.queue, requests=requests, spec=spec)
+        check = partial(verify, facts, queue=spec.queue, requests=requests, spec=spec)
+        with Threads(4, "knit-submit") as pool:
+            checks = pool.submit(check)
             news = pool.submit(new_application)
             keys = pool.submit(ApplicationTls.generate)
 
@@ -152,19 +153,15 @@ class Submitter:
                     if spec.driver is not None:
                         shipments += packer.driver_shipments(spec.driver, report_packing)
                     staged = [StagedFile(source=JAR), *(shipment.file for shipment in shipments)]
-                    jar, *resources = self._staging.stage(staged, report, before_upload=checked)
+                    jar, *resources = self._staging.stage(staged, progress, before_upload=checked)
                 return jar, list(zip(shipments, resources, strict=True))
 
             uploads = pool.submit(uploaded)
-            try:
-                # In this order, so that of several failures the most telling one is raised.
-                for sentence in (*restrictions(spec), *checks.result()):
-                    (advice or _log.warning)(sentence)
-                new, tls = news.result(), keys.result()
-                jar, files = uploads.result()
-            except BaseException:
-                failed.set()
-                raise
+            # In this order, so that of several failures the most telling one is raised.
+            for sentence in (*restrictions(spec), *checks.result()):
+                (advice or _log.warning)(sentence)
+            new, tls = news.result(), keys.result()
+            jar, files = uploads.result()
         return _Prepared(new=new, tls=tls, jar=jar, files=files, keytab=keytab)
 
     def _hand_in(
@@ -251,9 +248,10 @@ class Submitter:
         ).to_submission()
         check_state_store(ClusterFacts(self._cluster), submission)
         # Closing even a small file takes HDFS about half a second, in which YARN can begin.
-        with ThreadPoolExecutor(1, thread_name_prefix="knit-register") as pool:
-            used = [jar, *(resource for _, resource in ready.files)]
-            registered = pool.submit(staging.records.register, new.application_id, used, keys)
+        used = [jar, *(resource for _, resource in ready.files)]
+        register = partial(staging.records.register, new.application_id, used, keys)
+        with Threads(1, "knit-register") as pool:
+            registered = pool.submit(register)
             try:
                 manager = self._cluster.resource_manager
                 manager.submit(submission)
@@ -269,11 +267,29 @@ class Submitter:
                 if explained is error:
                     raise
                 raise explained from error
-            except BaseException:
+            except BaseException as error:
                 # YARN may have it; it must not run without anybody who knows of it.
-                with contextlib.suppress(KnitError):
-                    self._cluster.resource_manager.kill(new.application_id, timeout=GIVING_UP_TIME)
+                self._take_back(new.application_id, error)
                 raise
+
+    def _take_back(self, application_id: str, error: BaseException) -> None:
+        """Has YARN kill what it may have taken; says so where that cannot be asked for."""
+        seconds = _patience_after(error)
+
+        def kill() -> None:
+            # It has none of it, or is not ours to end.
+            with contextlib.suppress(ApplicationNotFoundError, AccessDeniedError):
+                self._cluster.resource_manager.kill(
+                    application_id, timeout=timedelta(seconds=seconds)
+                )
+
+        if not within(seconds, kill):
+            _log.warning(
+                "YARN may have taken %s, and did not say within %g s that it has ended. Look, and "
+                "end it: knit status, knit kill.",
+                application_id,
+                seconds,
+            )
 
 
 def check_here(spec: ApplicationSpec) -> None:
@@ -293,8 +309,11 @@ def check_here(spec: ApplicationSpec) -> None:
         )
 
 
-class _AbandonedError(Exception):
-    """The submission failed elsewhere, so its uploads end."""
+def _patience_after(error: BaseException) -> float:
+    """Seconds for what is to be taken back: whoever has interrupted it does not wait."""
+    if isinstance(error, GivenUpError) or not isinstance(error, Exception):
+        return GRACE_SECONDS
+    return GIVING_UP_TIME.total_seconds()
 
 
 def requests_of(spec: ApplicationSpec) -> list[ResourceRequest]:

@@ -8,7 +8,6 @@ application lives; after its end it cancels them. So they are fetched for this s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import attrs
@@ -26,6 +25,7 @@ from knit._cluster.security.tokens import (
     TokenIdentifier,
 )
 from knit._values.file_systems import FileSystem
+from knit._values.giving_up import Threads
 from knit._values.spec import ApplicationSpec
 from knit.exceptions import ClusterError, ConfigurationError, KnitError, TokenUnavailableError
 
@@ -55,10 +55,8 @@ def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
     if not cluster.config.kerberos:
         return ()
     wanted = list(_wanted(cluster, spec))
-    with ThreadPoolExecutor(
-        min(_MOST_AT_ONCE, len(wanted)), thread_name_prefix="knit-tokens"
-    ) as pool:
-        tokens = tuple(pool.map(_fetched, wanted))
+    with Threads(_MOST_AT_ONCE, "knit-tokens") as threads:
+        tokens = tuple(threads.map(_fetched, wanted))
     if cluster.held is not None:
         _check_handed_on(tokens)
     return tokens

@@ -81,6 +81,17 @@ def test_sigterm_does_as_ctrl_c_and_leaves_as_a_terminated_process() -> None:
     assert process.returncode == 143
 
 
+def test_ctrl_c_stops_it_without_yarn_too() -> None:
+    """Its Application Master is asked, and says how it ended."""
+    with knit("cut_off", "run", "sleep 60") as process:
+        read_until(process, "[worker/0] running")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=40)
+    assert out.splitlines()[-1] == "[worker/0] cleared up"
+    assert "killed after" in err.splitlines()[-1]
+    assert process.returncode == 130
+
+
 def test_a_closed_terminal_asks_it_to_stop() -> None:
     with knit("cooperative", "run", "sleep 60") as process:
         read_until(process, "[worker/0] running")

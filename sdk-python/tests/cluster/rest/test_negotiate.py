@@ -22,6 +22,7 @@ from knit._cluster.security.tickets import Tickets
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,
+    ConfigurationError,
     KerberosError,
     KerberosRequiredError,
     ServerIdentityError,
@@ -367,6 +368,29 @@ class TestCluster:
         config = secure.config.with_properties({"hadoop.security.auth_to_local": rules})
         with Cluster(config) as cluster:
             assert cluster.user == "alice-x"
+
+    def test_default_is_for_the_realm_of_the_daemons_and_not_of_the_principal(
+        self, secure: Secure
+    ) -> None:
+        """Else whoever is of another realm would take somebody else's name for theirs."""
+        secure.fake.name_node.answers_with = lambda _: Answer.html(404, "Nothing")
+        config = secure.config.with_properties(
+            {"yarn.resourcemanager.principal": "rm/_HOST@KNIT.TEST"}
+        )
+        with Cluster(config) as cluster, pytest.raises(ConfigurationError) as no:
+            _ = cluster.user
+        assert "default realm KNIT.TEST" in no.value.message
+        assert r"RULE:[1:$1@$0](.*@EXAMPLE\.COM)s/@.*//" in no.value.message
+
+    def test_who_the_cluster_has_no_rule_for_is_told_so_and_takes_no_name(
+        self, secure: Secure, cluster: Cluster
+    ) -> None:
+        said = "KerberosName$NoMatchingRule: No rules applied to alice@EXAMPLE.COM"
+        secure.name_node.behind = lambda _: Answer(500, f'{{"cause0":"{said}"}}'.encode())
+        with pytest.raises(KerberosError, match="no rule of its hadoop"):
+            _ = cluster.user
+        with pytest.raises(KerberosError, match="no rule of its hadoop"):
+            cluster.files.home_directory()
 
     def test_without_a_ticket_nobody_is_asked(self, secure: Secure, cluster: Cluster) -> None:
         assert isinstance(cluster.tickets, FakeTickets)

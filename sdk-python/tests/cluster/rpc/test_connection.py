@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from knit._cluster.configuration.principals import ServerPrincipal
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
+from knit._cluster.rpc import sasl
 from knit._cluster.rpc.client import Protocol, RpcClient
 from knit._cluster.rpc.connection import Endpoint
 from knit._cluster.rpc.protection import Protection
@@ -28,6 +30,7 @@ from knit.exceptions import (
     StandbyError,
     WrongPortError,
 )
+from tests.fakes.kerberos import FakeTickets
 from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
 from tests.fakes.server import closed_port
 
@@ -68,6 +71,7 @@ def client_of(
     *ports: int,
     identity: Identity | None = None,
     protections: tuple[Protection, ...] = (Protection.AUTHENTICATION,),
+    principal: ServerPrincipal | None = None,
 ) -> RpcClient:
     endpoints = [
         Endpoint(
@@ -76,6 +80,7 @@ def client_of(
             daemon=RESOURCE_MANAGER,
             protocol=ECHO.name,
             protections=protections,
+            principal=principal,
         )
         for port in ports
     ]
@@ -256,3 +261,35 @@ def test_the_port_is_reached_by_any_address_of_the_host(start: Start) -> None:
     )
     assert socket.gethostbyname("localhost") == "127.0.0.1"
     assert call(RpcClient([endpoint], ECHO, Identity(user="alice"))) == b"x"
+
+
+class Willing:
+    """A mechanism of Kerberos that is content at once."""
+
+    is_complete = True
+    layer = None
+
+    def __init__(self, *_: object) -> None: ...
+
+    def respond(self, challenge: bytes) -> bytes:
+        return b"proof"
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("is_proved", [True, False])
+def test_a_server_that_ends_once_it_knows_who_we_are_may_have_no_rule_for_that(
+    start: Start, monkeypatch: pytest.MonkeyPatch, is_proved: bool
+) -> None:
+    """As Hadoop's do where `auth_to_local` has none: only their log says why."""
+    monkeypatch.setattr(sasl, "Kerberos", Willing)
+    monkeypatch.setattr(Willing, "is_complete", is_proved)
+    server = start(has_no_rule=True)
+    principal = ServerPrincipal("yarn.resourcemanager.principal", "rm/rm.example@KNIT.TEST")
+    identity = Identity(tickets=FakeTickets("etl/batch@CORP.TEST"))
+    with pytest.raises(ClusterUnreachableError) as lost:
+        call(client_of(server.port, identity=identity, principal=principal))
+    message = lost.value.message
+    assert ("took our ticket as etl/batch@CORP.TEST" in message) is is_proved
+    assert (r"RULE:[2:$1/$2@$0](etl/batch@CORP\.TEST)s/.*/etl/" in message) is is_proved
+    assert ("usually 8032" in message) is not is_proved

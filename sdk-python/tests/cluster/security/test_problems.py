@@ -9,7 +9,8 @@ import pytest
 
 from knit._cluster.security import gssapi, problems
 from knit._cluster.security.gssapi import GssError, GssLibraryError
-from knit._cluster.security.problems import answered_error, kerberos_error
+from knit._cluster.security.problems import answered_error, kerberos_error, rules_error
+from knit._cluster.security.short_names import ShortNames
 from knit.exceptions import (
     ClockSkewError,
     KdcUnreachableError,
@@ -186,3 +187,79 @@ def test_every_code_that_is_named_is_decided() -> None:
         if name.isupper() and isinstance(value, int) and not name.startswith("_")
     } - {gssapi.CREDENTIALS_EXPIRED, gssapi.NO_CREDENTIALS}
     assert named == set(problems._BY_NUMBER)
+
+
+def test_a_missing_trust_between_realms_is_not_taken_for_a_wrong_host_name() -> None:
+    said = "Server krbtgt/KNIT.TEST@CORP.TEST not found in Kerberos database"
+    error = kerberos_error(GssError(gssapi.FAILURE, KRB5 + 7, said), WHAT, target="HTTP@rm.example")
+    # A server of a realm that was guessed wrong may want no Kerberos, so it is of that kind still.
+    assert type(error) is ServerIdentityError
+    assert "KNIT.TEST has to trust CORP.TEST" in error.message
+    assert "krbtgt/KNIT.TEST@CORP.TEST, which their administrators make" in error.message
+    assert "[domain_realm] of /etc/krb5.conf" in error.message
+    assert "HTTP@rm.example" in error.message
+    assert "dns_canonicalize_hostname" not in error.message
+
+
+def test_a_realms_own_ticket_granting_server_is_no_trust() -> None:
+    said = "Server krbtgt/CORP.TEST@CORP.TEST not found in Kerberos database"
+    error = kerberos_error(GssError(gssapi.FAILURE, KRB5 + 7, said), WHAT)
+    assert "trust" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("principal", "rule"),
+    [
+        ("alice@CORP.TEST", r"RULE:[1:$1@$0](.*@CORP\.TEST)s/@.*//"),
+        ("etl/batch-1@CORP.TEST", r"RULE:[2:$1/$2@$0](etl/batch-1@CORP\.TEST)s/.*/etl/"),
+    ],
+)
+def test_who_no_rule_is_for_is_told_the_rule(principal: str, rule: str) -> None:
+    said = (
+        '{ "servlet":"org.apache.hadoop.http.WebServlet-d02f8d", "cause0":"org.apache.hadoop.'
+        "security.authentication.util.KerberosName$NoMatchingRule: No rules applied to "
+        f'{principal}", "status":"500" }}'
+    )
+    error = rules_error(said, WHAT, place="the ResourceManager at http://rm:8088")
+    assert isinstance(error, KerberosError)
+    assert f"http://rm:8088 knows by the ticket that we are {principal}, and no" in error.message
+    assert rule in error.message
+    # It does what is promised.
+    assert ShortNames(rule).of(principal) == principal.partition("@")[0].partition("/")[0]
+
+
+def test_a_rule_that_leaves_the_realm_in_is_told() -> None:
+    said = "Non-simple name alice@CORP after auth_to_local rule RULE:[1:$1@$0](.*)s/.TEST//"
+    error = rules_error(said, WHAT, place="the NameNode")
+    assert error is not None
+    assert "'alice@CORP'" in error.message
+    assert rules_error("Null user", WHAT, place="the NameNode") is None
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (31, "Decrypt integrity check failed"),
+        (60, "KDC returned error string: PROCESS_TGS"),
+        (7, "Server rm/rm.example@KNIT.TEST not found in Kerberos database"),
+    ],
+)
+@pytest.mark.parametrize("keytab", [None, "some.keytab"])
+def test_what_a_kdc_says_whose_key_of_a_trust_is_another_one_may_be_that(
+    number: int, said: str, keytab: str | None
+) -> None:
+    """As MIT's KDCs answered, each of whose realms had another key, or only one had any."""
+
+    def told(principal: str, target: str | None = "rm/rm.example@KNIT.TEST") -> str:
+        refused = GssError(gssapi.FAILURE, KRB5 + number, said)
+        more = {} if keytab is None else {"keytab": keytab}
+        return kerberos_error(refused, WHAT, target=target, principal=principal, **more).message
+
+    assert "As the server is of KNIT.TEST, and we are alice@CORP.TEST" in told("alice@CORP.TEST")
+    assert "krbtgt/KNIT.TEST@CORP.TEST, under the same number (kvno)" in told("alice@CORP.TEST")
+    assert "krbtgt/" not in told("alice@KNIT.TEST")
+    assert "krbtgt/" not in told("alice")
+    assert "krbtgt/" not in told("alice@CORP.TEST", None), "it is about the ticket itself"
+    # Of a web server only the library knows the realm.
+    theirs = "KNIT.TEST" if number == 7 else "REALM"
+    assert f"krbtgt/{theirs}@CORP.TEST" in told("alice@CORP.TEST", "HTTP@rm.example")

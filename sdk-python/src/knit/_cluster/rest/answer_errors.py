@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from knit._cluster.rest.daemons import DATA_NODE, NAME_NODE, Daemon
-from knit._cluster.security.problems import answered_error
+from knit._cluster.security.problems import answered_error, rules_error
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -119,6 +119,11 @@ def check_status(response: Response, what: str, daemon: Daemon, *, redirects: bo
 def status_error(response: Response, what: str, daemon: Daemon) -> KnitError:
     """The error for an answer with a status that says no."""
     url, status = response.url.partition("?")[0], response.status
+    # With 500 in Hadoop 3, and with 403 before.
+    nobody = rules_error(response.text, what, place=f"the {daemon.name} at {_base(url)}")
+    if nobody is not None:
+        nobody.url, nobody.status = url, status
+        return nobody
     if status in (401, 403):
         refused = answered_error(_said(response), what, url=url, status=status)
         if refused is not None:

@@ -17,7 +17,7 @@ from knit._cluster.rest.client import LARGEST_ANSWER_BYTES
 from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rpc import problems
 from knit._cluster.rpc.protection import Layer, Protection, SaslRefusedError
-from knit._cluster.rpc.sasl import Agreement, Identity, negotiate
+from knit._cluster.rpc.sasl import Agreement, Identity, UnknownUserError, negotiate
 from knit._cluster.rpc.wire import (
     MESSAGES,
     SASL_CALL,
@@ -246,6 +246,10 @@ class Connection:
             if isinstance(error, ClusterError):
                 raise
             raise self._lost(error.strerror or str(error), what) from error
+        except UnknownUserError as error:
+            raise problems.unknown_user(
+                error.principal, endpoint.place, what, endpoint.daemon
+            ) from error
         except SaslRefusedError as error:
             raise problems.no_trust(error.sentence, endpoint.place, what) from error
         except (_NotRpcError, _TooLargeError, MalformedError, _decode_error()) as error:

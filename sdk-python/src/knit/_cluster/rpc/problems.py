@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from knit._cluster.rest.answer_errors import exception_error, first_line, means_standby
 from knit._cluster.rest.daemons import Daemon
+from knit._cluster.security.problems import RULES_PROPERTY, rule_for
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -73,6 +74,20 @@ def lost(why: str, place: str, what: str, daemon: Daemon) -> ClusterError:
         f"{what}: {place} closed the connection before it had answered ({why}). Either the "
         f"{daemon.name} is going down, or this is not its RPC port (usually {daemon.rpc_port}). "
         f"Its address comes from {daemon.rpc_property}.",
+        url=place,
+    )
+
+
+def unknown_user(principal: str, place: str, what: str, daemon: Daemon) -> ClusterError:
+    """
+    The error for a connection that ended once the server knew who we are.
+
+    Of the same kind as that for any lost connection: it may just be going down.
+    """
+    return ClusterUnreachableError(
+        f"{what}: {place} took our ticket as {principal} and closed the connection without a word. "
+        f"Either the {daemon.name} is going down, or no rule of its {RULES_PROPERTY} makes a user "
+        f'of that, and its log has "No rules applied". {rule_for(principal)}',
         url=place,
     )
 

@@ -60,6 +60,23 @@ class Identity:
         """Whether there is anything to prove."""
         return self.tickets is not None or self.token is not None
 
+    @property
+    def principal(self) -> str:
+        """Who our tickets say that we are; empty without any."""
+        return "" if self.tickets is None else self.tickets.principal()
+
+
+class UnknownUserError(Exception):
+    """
+    A server knew who we are, and then ended the connection without a word.
+
+    So does one whose rules make no user of the principal; that it tells its own log alone.
+    """
+
+    def __init__(self, principal: str) -> None:
+        super().__init__(principal)
+        self.principal = principal
+
 
 @attrs.frozen(kw_only=True)
 class Agreement:
@@ -95,6 +112,7 @@ def negotiate(
 
     Raises:
         SaslRefusedError: There is no way, or the server breaks off.
+        UnknownUserError: It breaks off once it knows who we are.
         KerberosError: There is no ticket, or none that serves.
     """
     send(sasl_frame(NEGOTIATE))
@@ -102,7 +120,12 @@ def negotiate(
     method = "SIMPLE"
     try:
         for _ in range(_MOST_STEPS):
-            message = receive()
+            try:
+                message = receive()
+            except ConnectionResetError as error:
+                if method == "KERBEROS" and mechanism is not None and mechanism.is_complete:
+                    raise UnknownUserError(identity.principal) from error
+                raise
             if message.state == NEGOTIATE and mechanism is None:
                 auth, mechanism = _choose(
                     message.auths, identity, protections, server, address, what

@@ -30,6 +30,8 @@ from knit.exceptions import (
     TicketMissingError,
 )
 
+RULES_PROPERTY = "hadoop.security.auth_to_local"
+
 _KRB5 = -1765328384
 _PROFILE = range(-1429577728, -1429577728 + 40)
 """The library's own errors with the format of krb5.conf."""
@@ -106,7 +108,65 @@ def kerberos_error(
         return _expired(case)
     if error.major == NO_CREDENTIALS:
         return _no_ticket(case)
-    return KerberosError(case.text("Kerberos failed", "See it whole: knit doctor, and klist -e."))
+    return KerberosError(
+        case.text("Kerberos failed", f"See it whole: knit doctor, and klist -e.{_across(case)}")
+    )
+
+
+_NO_RULE = re.compile(
+    r"No rules applied to (?P<principal>[^\s\"<&,;]+)|"
+    r"Non-simple name (?P<name>\S+) after auth_to_local rule"
+)
+
+
+def rules_error(text: str, what: str, *, place: str) -> KerberosError | None:
+    """
+    The error for a daemon whose rules make no name of a principal that has proved itself.
+
+    Args:
+        text: What it says, in the words of Hadoop's KerberosName.
+        what: What was tried, for messages.
+        place: Who says so, for messages.
+
+    Returns:
+        None if it is about something else.
+    """
+    found = _NO_RULE.search(text)
+    if found is None:
+        return None
+    if found["name"] is not None:
+        return KerberosError(
+            f"{what}: {place} knows by the ticket who we are, and its {RULES_PROPERTY} makes "
+            f"{found['name']!r} of that, which is not a simple name. Have its administrators let "
+            "the rule leave the realm out: s/@.*//."
+        )
+    return KerberosError(
+        f"{what}: {place} knows by the ticket that we are {found['principal']}, and no rule of its "
+        f"{RULES_PROPERTY} makes a user of that. {rule_for(found['principal'])}"
+    )
+
+
+def rule_for(principal: str) -> str:
+    """
+    What administrators do so that a principal becomes a user.
+
+    People are of a realm as a whole. One of several parts is a daemon or a role: a rule for all of
+    a realm's would make another cluster's `hdfs/host` this one's superuser.
+    """
+    name, _, realm = principal.rpartition("@")
+    parts = name.split("/")
+    at = re.escape(f"@{realm}").replace(r"\-", "-")
+    if len(parts) == 1:
+        rule = f"RULE:[1:$1@$0](.*{at})s/@.*//"
+    else:
+        written = "/".join(f"${number}" for number in range(1, len(parts) + 1))
+        whole = re.escape(name).replace(r"\-", "-")
+        rule = f"RULE:[{len(parts)}:{written}@$0]({whole}{at})s/.*/{parts[0]}/"
+    return (
+        f"Have the cluster's administrators add a rule, as {rule}, to the core-site.xml of the "
+        "NameNode, the ResourceManager and all nodes, and restart them; or use a principal that "
+        "is a user."
+    )
 
 
 _SAID_BY_JAVA = re.compile(r"GSSException.*?\((\d{1,3})\)")
@@ -255,7 +315,7 @@ def _old_key(case: _Case) -> KnitError:
         return KerberosError(
             case.text(
                 "the key that was used is not the KDC's",
-                f"Get new tickets: kdestroy; {case.kinit}.",
+                f"Get new tickets: kdestroy; {case.kinit}.{_across(case)}",
             )
         )
     keytab = case.keytab or os.environ["KRB5_CLIENT_KTNAME"].removeprefix("FILE:")
@@ -264,7 +324,7 @@ def _old_key(case: _Case) -> KnitError:
             f"the KDC does not take the key in the keytab {keytab}: it was made before the "
             "password or key was changed last",
             "Have it written anew (ktadd, ktutil), and compare: "
-            f"klist -kt {keytab} shows its kvno, kvno {case.who} the KDC's.",
+            f"klist -kt {keytab} shows its kvno, kvno {case.who} the KDC's.{_across(case)}",
         )
     )
 
@@ -288,14 +348,58 @@ def _locked(case: _Case) -> KnitError:
     )
 
 
+_TRUST = re.compile(r"krbtgt/([^@\s]+)@([^\s)]+)")
+_SERVER = re.compile(r"Server [^@\s]+@([^\s)]+)")
+
+
+def _across(case: _Case) -> str:
+    """
+    What it may be where the server is of another realm, or may be: a KDC says nothing of that.
+
+    Seen of MIT's: with another key of the same number "Decrypt integrity check failed" (31), with
+    another number "PROCESS_TGS" (60), with none that it knows no such server (7).
+    """
+    if case.target is None or "@" not in (case.principal or ""):
+        return ""
+    own = case.who.rpartition("@")[2]
+    found = _SERVER.search(case.said)
+    theirs = found[1] if found else case.target.rpartition("@")[2] if "/" in case.target else ""
+    if theirs == own:
+        return ""
+    is_so = f"As the server is of {theirs}" if theirs else f"If the server is not of {own}"
+    return (
+        f" {is_so}, and we are {case.who}, the KDCs of both realms need the same key of "
+        f"krbtgt/{theirs or 'REALM'}@{own}, under the same number (kvno): their administrators "
+        "make it anew in both."
+    )
+
+
 def _unknown_server(case: _Case) -> KnitError:
+    trust = _TRUST.search(case.said)
+    if trust is not None and trust[1] != trust[2]:
+        return _no_trust(case, to=trust[1], of=trust[2])
     return ServerIdentityError(
         case.text(
             f"the KDC knows no {case.target or 'such server'}",
             "It goes by another name: name the host in the Hadoop configuration as its principal "
             "does, and for web servers see dns_canonicalize_hostname and rdns in the "
             f"[libdefaults] of {configuration_files()}, by which the library makes another name "
-            "of it. Or it has no principal at all: ask the cluster's administrators.",
+            "of it. Or it has no principal at all: ask the cluster's administrators."
+            f"{_across(case)}",
+        )
+    )
+
+
+def _no_trust(case: _Case, *, to: str, of: str) -> KnitError:
+    # Of the server's identity, too: whose realm is guessed wrong may want no Kerberos at all.
+    return ServerIdentityError(
+        case.text(
+            f"with a ticket of {of} there is no way to {case.target or 'this server'}, which is "
+            f"taken for one of the realm {to}",
+            f"If it is, {to} has to trust {of}: the KDCs of both need the key of "
+            f"krbtgt/{to}@{of}, which their administrators make. If it is another realm's, name "
+            f"the host in the [domain_realm] of {configuration_files()}; where realms trust each "
+            "other through a third one, that is for [capaths].",
         )
     )
 

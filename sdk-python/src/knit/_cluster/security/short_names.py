@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import attrs
 
+from knit._cluster.security.problems import RULES_PROPERTY, rule_for
 from knit.exceptions import ConfigurationError
 
-_PROPERTY = "hadoop.security.auth_to_local"
 #: As KerberosName has it: what stands between the parts is not read, and not an error.
 _RULE = re.compile(
     r"\s*((DEFAULT)|(RULE:\[(\d*):([^\]]*)](\(([^)]*)\))?(s/([^/]*)/([^/]*)/(g)?)?))/?(L)?"
@@ -81,15 +81,16 @@ class ShortNames:
             if name is not None:
                 if self.mechanism != "mit" and _NON_SIMPLE.search(name):
                     raise ConfigurationError(
-                        f"{_PROPERTY} makes {name!r} of {principal}, which is not a simple name. "
-                        "Have the rule leave the realm out: s/@.*//."
+                        f"{RULES_PROPERTY} makes {name!r} of {principal}, which is not a simple "
+                        "name. Have the rule leave the realm out: s/@.*//."
                     )
                 return name
         if self.mechanism == "mit":
             return principal
         raise ConfigurationError(
-            f"No rule in {_PROPERTY} is for {principal} (default realm "
-            f"{self.realm or 'unknown'}). Use the cluster's own core-site.xml."
+            f"No rule in {RULES_PROPERTY} is for {principal} (default realm "
+            f"{self.realm or 'unknown'}). Use the cluster's own core-site.xml. If that is it: "
+            f"{rule_for(principal)}"
         )
 
     def _apply(self, rule: _Rule, values: list[str | None]) -> str | None:
@@ -115,8 +116,8 @@ def _rules(text: str) -> Iterator[_Rule]:
         found = _RULE.match(rest)
         if found is None:
             raise ConfigurationError(
-                f"{_PROPERTY} has a rule that cannot be read: {rest[:80]!r}. They are DEFAULT or "
-                "RULE:[n:string](regexp)s/pattern/replacement/g."
+                f"{RULES_PROPERTY} has a rule that cannot be read: {rest[:80]!r}. They are "
+                "DEFAULT or RULE:[n:string](regexp)s/pattern/replacement/g."
             )
         lower = found.group(12) == "L"
         if found.group(2):
@@ -127,7 +128,7 @@ def _rules(text: str) -> Iterator[_Rule]:
                     re.compile(pattern or "")
             except re.error as error:
                 raise ConfigurationError(
-                    f"{_PROPERTY} has a rule whose pattern cannot be read ({error}): "
+                    f"{RULES_PROPERTY} has a rule whose pattern cannot be read ({error}): "
                     f"{found.group(1)}"
                 ) from error
             yield _Rule(
@@ -151,7 +152,7 @@ def _filled(text: str, values: list[str | None]) -> str:
         number = int(found.group(3) or -1)
         if not 0 <= number < len(values):
             raise ConfigurationError(
-                f"{_PROPERTY} has a rule with ${found.group(3)}, which the principal has not: "
+                f"{RULES_PROPERTY} has a rule with ${found.group(3)}, which the principal has not: "
                 f"{text}"
             )
         return found.group(1) + (values[number] or "")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
+from knit._values import giving_up
 from knit._values.deadlines import pauses
 from knit.exceptions import ChangeRefusedError, ClusterError
 
@@ -49,7 +49,7 @@ def limit_lifetime(
                 return
             # Until the scheduler has accepted it, YARN does not take a limit.
             if deadline.remaining_seconds > pause:
-                time.sleep(pause)
+                giving_up.pause(pause)
                 continue
             raise ChangeRefusedError(
                 f"{what}: YARN refuses ({error.message.rstrip('.')}). Clusters take a lifetime "

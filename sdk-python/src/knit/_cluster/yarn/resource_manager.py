@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -16,6 +15,7 @@ from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.door import ApplicationUnknownError, AttemptReport, ResourceManagerDoor
 from knit._cluster.yarn.nodes import ClusterInfo, ClusterMetrics, NewApplication, starting_error
 from knit._cluster.yarn.submission import Submission
+from knit._values import giving_up
 from knit._values.deadlines import Deadline, pauses
 from knit._values.identifiers import numbers_of
 from knit._values.nodes import NodeReport
@@ -158,7 +158,7 @@ class ResourceManager:
                 continue
             if report.state not in _NOT_ACCEPTED_YET or deadline.remaining_seconds < pause:
                 break
-            time.sleep(pause)
+            giving_up.pause(pause)
         if report.state is YarnState.FAILED and report.attempt_number is None:
             said = report.diagnostics.strip() or "without a reason"
             raise SubmissionError(
@@ -296,7 +296,7 @@ class ResourceManager:
                     f"the application is still {report.state.value}. Look again in a moment: "
                     f"knit status {application_id}"
                 )
-            time.sleep(pause)
+            giving_up.pause(pause)
         return report
 
 

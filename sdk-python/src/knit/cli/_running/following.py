@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -149,6 +150,7 @@ class Follower:
         Return once the application has ended, whoever ended it.
 
         Raises:
+            KeyboardInterrupt: By a signal after its end, while YARN has yet to tell how it ended.
             Exception: Whatever ended a thread of ours; the application goes on.
         """
         self._interrupts.hand_over(lambda count: self._events.put(Interrupted(count)), most=2)
@@ -157,6 +159,8 @@ class Follower:
             self._wait_for_the_end()
         finally:
             self._done.set()
+        # There is nothing left to stop, and YARN may keep us waiting for its word.
+        self._interrupts.take_back()
         # After a kill the logs' end may never come: what came so far has been printed.
         reader.join(timeout=2)
         return self._result()
@@ -222,6 +226,11 @@ class Follower:
             self._stop_code = exit_code
 
         def ask() -> None:
+            if self._stream is not None:
+                # The Application Master is known: it is asked without YARN, which may be away.
+                with contextlib.suppress(KnitError):
+                    self._app.stop(diagnostics=why)
+                    return
             try:
                 if self._app.report().state.name == "RUNNING":
                     self._app.stop(diagnostics=why)
@@ -398,8 +407,9 @@ class Follower:
         if self._told is not None:
             return self._told
         try:
-            if self._app.report().state.name in ("KILLED", "FAILED"):
-                return None, []  # it has none, or was not asked
+            with contextlib.suppress(*SILENT):  # the Application Master knows more
+                if self._app.report().state.name in ("KILLED", "FAILED"):
+                    return None, []  # it has none, or was not asked
             description = self._app.describe()
             if description.outcome is None:
                 return None, []

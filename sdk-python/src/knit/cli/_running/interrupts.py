@@ -46,7 +46,7 @@ class Interrupts:
     """
     Counts interrupts within its `with`.
 
-    Until `hand_over` the first one is a KeyboardInterrupt, as usual. After that they are handed
+    Until `hand_over` each is a KeyboardInterrupt, as usual. After that they are handed
     to a function, and one more than it takes ends this process at once.
     """
 
@@ -80,6 +80,10 @@ class Interrupts:
         self._receiver = receiver
         if interrupted:
             receiver(1)
+
+    def take_back(self) -> None:
+        """From now on each is a KeyboardInterrupt again: for what the main thread waits itself."""
+        self._receiver = None
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():

@@ -144,8 +144,8 @@ def _submit(
         try:
             client = cluster.client()
             app = submit(client, application, progress, interrupts)
-        except (KeyboardInterrupt, SubmissionInterruptedError):
-            progress.warn("interrupted before the application was submitted")
+        except (KeyboardInterrupt, SubmissionInterruptedError) as error:
+            progress.warn(str(error) or "interrupted before the application was submitted")
             return interrupts.exit_code
         # Not `with app`, which kills the application where an exception leaves the block.
         with client, contextlib.closing(app):
@@ -164,7 +164,14 @@ def _submit(
                 limit=limit,
                 no_node=functools.partial(why_no_node, client),
             )
-            result = follower.follow()
+            try:
+                result = follower.follow()
+            except KeyboardInterrupt:
+                progress.warn(
+                    f"interrupted after the end of {app.application_id}, which YARN had yet to "
+                    f"tell: knit status {app.application_id}"
+                )
+                return interrupts.exit_code
             follower.conclude(result)
             if as_json:
                 from knit.cli._terminal.as_json import container_as_json

@@ -80,6 +80,8 @@ class ArchiveReader:
         has_left: Whether the Application Master has left. If given, the end of an application
             that still runs is waited for, and so is its departure, before which YARN collects
             nothing.
+        identify: Asks which container is which while the application runs: what says so among
+            what is collected comes with its end.
 
     Raises:
         InvalidRequestError: The request makes no sense.
@@ -96,6 +98,7 @@ class ArchiveReader:
         pause: Callable[[float], bool],
         gone: KnitError,
         has_left: Callable[[], bool] | None = None,
+        identify: Callable[[], Mapping[str, Identity]] | None = None,
     ) -> None:
         request.check()
         self._archive = archive
@@ -106,6 +109,7 @@ class ArchiveReader:
         self._pause = pause
         self._gone = gone
         self._has_left = has_left
+        self._identify = identify
         self._parts_read: dict[str, int] = {}
         self._ended: set[str] = set()
         self._reasons: list[str] = []
@@ -149,6 +153,8 @@ class ArchiveReader:
             )
             if logs._is_settled:
                 self._check_names(logs)
+            elif not logs._has_ended:
+                self._learn(logs)
             for container in logs.containers.values():
                 if self._is_wanted(container, is_last):
                     yield from self._read(container, logs, is_last)
@@ -198,6 +204,18 @@ class ArchiveReader:
         if not container.service and container.container_id in self._known:
             return self._known[container.container_id]
         return container.service, container.rank, container.attempt_number
+
+    def _learn(self, logs: AggregatedLogs) -> None:
+        """Asks for what is not known of containers that are there."""
+        if self._identify is None or not any(
+            not self._identity(each)[0] and not each.is_application_master
+            for each in logs.containers.values()
+        ):
+            return
+        try:
+            self._known = {**self._known, **self._identify()}
+        except KnitError:
+            return  # they wait for the record, which comes with the end
 
     def _is_wanted(self, container: ContainerLogs, is_last: bool) -> bool:
         if self._request.container_ids:

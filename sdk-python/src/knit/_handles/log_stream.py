@@ -14,7 +14,7 @@ import attrs
 from knit._cluster.patience import Notice
 from knit._handles.log_lines import Lines
 from knit._values.deadlines import Deadline, Pause, pauses
-from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine
+from knit._values.logs import FileKey, Identity, Item, LogChunk, LogEnd, LogLine
 from knit._wire.connection import ResponseStream
 from knit._wire.log_cursor import LogCursor
 from knit._wire.statuses import CertificateDateError, from_rpc_error, may_resume, never_connected
@@ -126,6 +126,7 @@ class LogStream:
         archive: OpenArchive | None = None,
         has_left: Callable[[], bool] | None = None,
         address: Callable[[], str | None] = lambda: None,
+        identify: Callable[[], Mapping[str, Identity]] | None = None,
     ) -> None:
         self._open = open_call
         self._what = what
@@ -134,6 +135,7 @@ class LogStream:
         self._collected: CollectedSoFar | None = None
         self._has_left = has_left
         self._address = address
+        self._identify = identify
         self._incomplete_reason: str | None = None
         self._is_live = True
         self._cursor = LogCursor(
@@ -370,6 +372,7 @@ class LogStream:
             pause=self._wait_for_archive,
             gone=gone,
             has_left=has_left,
+            identify=self._identify,
         )
         try:
             for item in reader.items():

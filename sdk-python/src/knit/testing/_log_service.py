@@ -28,7 +28,9 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
     ) -> log_service_pb2.ListLogFilesResponse:
         def do() -> log_service_pb2.ListLogFilesResponse:
             check_containers(self._state, [request.container_id])
-            sizes = self._state.logs.sizes(request.container_id)
+            logs = self._state.logs
+            is_removed = request.container_id in logs.collected
+            sizes = {} if is_removed else logs.sizes(request.container_id)
             return log_service_pb2.ListLogFilesResponse(
                 files=[log_service_pb2.LogFile(name=n, size_bytes=s) for n, s in sizes.items()]
             )

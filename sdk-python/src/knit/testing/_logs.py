@@ -11,6 +11,8 @@ class FakeLogs:
         """Why the files of a container end as incomplete, by its ID."""
         self.collected: set[str] = set()
         """The containers whose files YARN has collected and removed from their nodes."""
+        self.rolled: dict[str, list[tuple[str, bytes]]] = {}
+        """Files that nodes have collected, and removed, of containers that run: in that order."""
         self._files: dict[str, dict[str, bytearray]] = {}
         self._cuts: dict[tuple[str, str], int] = {}
 
@@ -30,6 +32,15 @@ class FakeLogs:
     def cuts(self, container_id: str, file: str) -> int:
         """How many times a file was emptied."""
         return self._cuts.get((container_id, file), 0)
+
+    def roll(self, container_id: str, file: str) -> None:
+        """A node collects a file of a container that runs, and removes it."""
+        data = bytes(self._files[container_id].pop(file))
+        self.rolled.setdefault(container_id, []).append((file, data))
+
+    def is_collected(self, container_id: str) -> bool:
+        """Whether there is anything of it among what is collected, before the end."""
+        return container_id in self.collected or container_id in self.rolled
 
     def whole(self, container_id: str, file: str) -> bytes:
         """What a file holds; nothing if there is none."""

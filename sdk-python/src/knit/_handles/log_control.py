@@ -12,6 +12,7 @@ from knit._handles.container import ContainerLike, Owner, id_of, to_containers
 from knit._handles.locating import Locator
 from knit._handles.log_files import archived, collected_only, with_collected
 from knit._handles.log_stream import LogStream
+from knit._handles.rolled_logs import Listing
 from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
@@ -156,7 +157,20 @@ class LogControl(Owner):
             archive=functools.partial(self._yarn.archive, application_id),
             has_left=self._locator.has_left,
             address=lambda: self._session.connection.address,
-            identify=lambda: self._identities(request, deadline),
+            listing=Listing(
+                identify=lambda: self._identities(request, deadline),
+                files_of=lambda container_id: self._names_on_node(container_id, deadline),
+            ),
+        )
+
+    def _names_on_node(self, container_id: str, deadline: Deadline) -> list[str]:
+        files = self._session.call(list_log_files(container_id), self._time_of_a_call(deadline))
+        return [file.name for file in files]
+
+    def _time_of_a_call(self, deadline: Deadline) -> timedelta:
+        """The time of one call of a stream."""
+        return timedelta(
+            seconds=min(deadline.remaining_seconds, self._session.timeout.total_seconds())
         )
 
     def _identities(
@@ -169,8 +183,7 @@ class LogControl(Owner):
             (),
             lambda c: (c.container_id, (c.service_name, c.rank, c.attempt_number)),
         )
-        seconds = min(deadline.remaining_seconds, self._session.timeout.total_seconds())
-        listed = self._session.collect(pages, Deadline.after(timedelta(seconds=seconds)))
+        listed = self._session.collect(pages, Deadline.after(self._time_of_a_call(deadline)))
         among = set(wanted.container_ids)
         return {key: each for key, each in listed if key and (not among or key in among)}
 

@@ -144,7 +144,9 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
             beginning.begin.is_cut = True
             yield beginning
         over = self._state.is_over(container_id)
-        if over and container_id in self._state.logs.collected:
+        logs = self._state.logs
+        is_gone = file.offset > 0 and logs.is_removed(container_id, file.name)
+        if over and (container_id in logs.collected or is_gone):
             response = log_service_pb2.StreamLogsResponse()
             file.describe(response.end)
             response.end.incomplete_reason = "Its node has nothing of it: YARN has collected it."

@@ -21,7 +21,10 @@ class FakeLogs:
         self._files[container_id] = {"stdout": bytearray(), "stderr": bytearray()}
 
     def write(self, container_id: str, file: str, data: bytes) -> None:
-        """Appends to a file."""
+        """Appends to a file; where a node has removed one of that name, it is another one."""
+        was_removed = any(name == file for name, _ in self.rolled.get(container_id, ()))
+        if was_removed and file not in self._files[container_id]:
+            self._cuts[container_id, file] = self.cuts(container_id, file) + 1
         self._files[container_id].setdefault(file, bytearray()).extend(data)
 
     def cut(self, container_id: str, file: str) -> None:
@@ -41,6 +44,12 @@ class FakeLogs:
     def is_collected(self, container_id: str) -> bool:
         """Whether there is anything of it among what is collected, before the end."""
         return container_id in self.collected or container_id in self.rolled
+
+    def is_removed(self, container_id: str, file: str) -> bool:
+        """Whether the node has removed it, and has no other one of that name."""
+        return file not in self._files.get(container_id, {}) and any(
+            name == file for name, _ in self.rolled.get(container_id, ())
+        )
 
     def whole(self, container_id: str, file: str) -> bytes:
         """What a file holds; nothing if there is none."""

@@ -16,8 +16,8 @@ MODELS = """
     AttemptPolicy BackOff BudgetAccount CheckResult Client ClientGrant ClusterConfig Container
     ContainerExit ContainerLogs ContainerRef ContainerState DelegationTokenInfo DependencyCondition
     Driver Endpoint Event EventKind ExitReason FailurePolicy File FileSystem FinalStatus HttpCheck
-    KeyChange KeyValue KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogLevel LogLine
-    LogStream NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult
+    KeyChange KeyValue KeyValueStore KillResult Knit Lease LogChunk LogEnd LogFile LogFiles LogLevel
+    LogLine LogStream NodeReport NodeStanding NodeState Notice NoticeSeverity OperationResult
     PackingProgress Placement Position Probe QueuePartition QueueReport QueueState
     RUNNING_ENVIRONMENT Readiness ReasonSource ResourceAmount Resources RestartBudget RestartScope
     Role ScaleDownOrder Scaled SchedulerType Service ServiceCondition ServiceStatus ServiceUpdate

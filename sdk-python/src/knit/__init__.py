@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from knit._values.files import RUNNING_ENVIRONMENT, File, Visibility
     from knit._values.kills import KillResult
     from knit._values.kv import KeyChange, KeyValue
-    from knit._values.logs import LogChunk, LogEnd, LogFile, LogLine
+    from knit._values.logs import LogChunk, LogEnd, LogFile, LogFiles, LogLine
     from knit._values.nodes import NodeReport, NodeState
     from knit._values.placement import Placement, Spread
     from knit._values.queues import (
@@ -139,6 +139,7 @@ __all__ = [
     "LogChunk",
     "LogEnd",
     "LogFile",
+    "LogFiles",
     "LogLevel",
     "LogLine",
     "LogStream",
@@ -224,7 +225,7 @@ _MODULES = {
     "_values.files": ("File", "RUNNING_ENVIRONMENT", "Visibility"),
     "_values.kills": ("KillResult",),
     "_values.kv": ("KeyChange", "KeyValue"),
-    "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogLine"),
+    "_values.logs": ("LogChunk", "LogEnd", "LogFile", "LogFiles", "LogLine"),
     "_values.nodes": ("NodeReport", "NodeState"),
     "_values.placement": ("Placement", "Spread"),
     "_values.queues": ("QueuePartition", "QueueReport", "QueueState", "SchedulerType"),

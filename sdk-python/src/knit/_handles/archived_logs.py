@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +12,7 @@ import attrs
 from knit._cluster import patience
 from knit._cluster.patience import Notice
 from knit._handles.locating import LONGEST_DEPARTURE
+from knit._handles.log_starts import RolledStart, Start, start_of_tail
 from knit._handles.yarn import Archive
 from knit._values.deadlines import Deadline
 from knit._values.logs import Identity
@@ -27,6 +27,7 @@ from knit.exceptions import (
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
     from knit._values.logs import FileKey, LogChunk, LogEnd
+    from knit._wire.rolled_files import RolledFiles
 
 PATIENCE_SECONDS = 120.0
 """How long a stream that follows waits for YARN to collect more, while nothing happens."""
@@ -80,6 +81,9 @@ class ArchiveReader:
         has_left: Whether the Application Master has left. If given, the end of an application
             that still runs is waited for, and so is its departure, before which YARN collects
             nothing.
+        rolled: What was sent of files that nodes may collect while their program runs.
+        identify: Asks which container is which while the application runs: what says so among
+            what is collected comes with its end.
 
     Raises:
         InvalidRequestError: The request makes no sense.
@@ -96,6 +100,8 @@ class ArchiveReader:
         pause: Callable[[float], bool],
         gone: KnitError,
         has_left: Callable[[], bool] | None = None,
+        rolled: RolledFiles | None = None,
+        identify: Callable[[], Mapping[str, Identity]] | None = None,
     ) -> None:
         request.check()
         self._archive = archive
@@ -106,6 +112,8 @@ class ArchiveReader:
         self._pause = pause
         self._gone = gone
         self._has_left = has_left
+        self._rolled = rolled
+        self._identify = identify
         self._parts_read: dict[str, int] = {}
         self._ended: set[str] = set()
         self._reasons: list[str] = []
@@ -149,6 +157,8 @@ class ArchiveReader:
             )
             if logs._is_settled:
                 self._check_names(logs)
+            elif not logs._has_ended:
+                self._learn(logs)
             for container in logs.containers.values():
                 if self._is_wanted(container, is_last):
                     yield from self._read(container, logs, is_last)
@@ -198,6 +208,18 @@ class ArchiveReader:
         if not container.service and container.container_id in self._known:
             return self._known[container.container_id]
         return container.service, container.rank, container.attempt_number
+
+    def _learn(self, logs: AggregatedLogs) -> None:
+        """Asks for what is not known of containers that are there."""
+        if self._identify is None or not any(
+            not self._identity(each)[0] and not each.is_application_master
+            for each in logs.containers.values()
+        ):
+            return
+        try:
+            self._known = {**self._known, **self._identify()}
+        except KnitError:
+            return  # they wait for the record, which comes with the end
 
     def _is_wanted(self, container: ContainerLogs, is_last: bool) -> bool:
         if self._request.container_ids:
@@ -262,16 +284,21 @@ class ArchiveReader:
             if piece.name not in sizes:
                 continue
             announced_end = sizes[piece.name] + piece.size_bytes
+            start, key = starts[piece.name], (container_id, piece.name)
+            start.begin(piece)
             for data in piece.data.pieces():
                 offset = sizes[piece.name]
                 sizes[piece.name] += len(data)
-                left_out = starts[piece.name].left_out_of(data, offset)
+                left_out = start.left_out_of(data, offset)
                 if left_out < len(data):
-                    yield LogChunk(
-                        *identity, container_id, piece.name, offset + left_out, data[left_out:]
-                    )
+                    at = offset + left_out
+                    if isinstance(start, RolledStart):  # in the row that was sent
+                        at = self._positions.get(key, 0)
+                    yield LogChunk(*identity, *key, at, data[left_out:])
             if sizes[piece.name] < announced_end:
                 short.add(piece.name)
+        for start in starts.values():
+            start.finish()
         self._parts_read[container_id] = len(container._parts)
         if is_final or is_last:
             self._ended.add(container_id)
@@ -279,7 +306,11 @@ class ArchiveReader:
                 reason = None if is_final else logs.incomplete_reason
                 if name in short:
                     reason = "The file became shorter while YARN collected it."
-                elif sizes[name] < self._positions.get((container_id, name), 0) and is_final:
+                elif (
+                    is_final
+                    and sizes[name] < self._positions.get((container_id, name), 0)
+                    and not isinstance(starts[name], RolledStart)
+                ):
                     reason = "YARN collected less of it than was read while it was written."
                 yield self._end(identity, container_id, name, sizes[name], reason)
 
@@ -287,13 +318,16 @@ class ArchiveReader:
         """Whether nothing more of it will be collected. Of what runs, more may be now and then."""
         return logs._is_settled or (logs._has_ended and container._is_final)
 
-    def _start(self, container: ContainerLogs, name: str) -> _Start:
-        position = self._positions.get((container.container_id, name))
+    def _start(self, container: ContainerLogs, name: str) -> Start | RolledStart:
+        key = (container.container_id, name)
+        if self._rolled is not None and self._rolled.knows(key):
+            return RolledStart(self._rolled.file(key), container, name)
+        position = self._positions.get(key)
         if position is not None:
-            return _Start(position)
+            return Start(position)
         if self._request.tail_lines is None:
-            return _Start(0)
-        return _start_of_tail(container, name, self._request.tail_lines)
+            return Start(0)
+        return start_of_tail(container, name, self._request.tail_lines)
 
     def _end(
         self, identity: Identity, container_id: str, name: str, offset: int, reason: str | None
@@ -322,49 +356,3 @@ class ArchiveReader:
                     )
                     reason = None if wrote_nothing else lost
                     yield self._end(identity, container_id, name, 0, reason)
-
-
-@attrs.define
-class _Start:
-    """Where reading begins: at an offset, or so many lines after it."""
-
-    offset: int
-    lines: int = 0
-
-    def left_out_of(self, data: bytes, offset: int) -> int:
-        """How many of these bytes, which lie at `offset`, come before it."""
-        first = min(len(data), max(0, self.offset - offset))
-        while self.lines and first < len(data):
-            newline = data.find(b"\n", first)
-            if newline < 0:
-                return len(data)
-            first = newline + 1
-            self.lines -= 1
-        return first
-
-
-def _start_of_tail(container: ContainerLogs, name: str, count: int) -> _Start:
-    """Reads a file once, and remembers how many lines there are where rather than the lines."""
-    marks: collections.deque[tuple[int, int]] = collections.deque()
-    size = newlines = forgotten = 0
-    last = b"\n"
-    for piece in container._pieces():
-        if piece.name != name:
-            continue
-        for data in piece.data.pieces():
-            found = data.count(b"\n")
-            marks.append((size, found))
-            size, newlines, last = size + len(data), newlines + found, data[-1:]
-            while newlines - forgotten - marks[0][1] > count:
-                forgotten += marks.popleft()[1]
-    if count == 0:
-        return _Start(size)
-    too_many = newlines + (last != b"\n") - count
-    if too_many <= 0:
-        return _Start(0)
-    before = forgotten
-    for offset, found in marks:
-        if before + found >= too_many:
-            return _Start(offset, too_many - before)
-        before += found
-    return _Start(size)

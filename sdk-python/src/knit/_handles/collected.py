@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -47,6 +48,21 @@ class Collected:
         self._yarn = yarn
         self._application_id = application_id
         self._timeout = timeout
+        self._lock = threading.Lock()
+        # Guarded by _lock, as is looking there: what it has opened serves the next look, too.
+        self._archive: Archive | None = None
+
+    def look_now(self) -> AggregatedLogs:
+        """
+        What there is now, whether the application has ended or not.
+
+        Raises:
+            KnitError: It cannot be had.
+        """
+        with self._lock:
+            if self._archive is None:
+                self._archive = self._yarn.archive(self._application_id)
+            return self._archive.look()
 
     def is_due(self, error: KnitError) -> bool:
         """Whether the Application Master has left, rather than being out of reach."""
@@ -66,7 +82,7 @@ class Collected:
             archive: Where to look, to look there again.
         """
         try:
-            logs = (archive or self._yarn.archive(self._application_id)).look()
+            logs = self.look_now() if archive is None else archive.look()
         except LogsNotFoundError as error:
             if isinstance(gone, ApplicationNotFoundError):
                 raise gone from error

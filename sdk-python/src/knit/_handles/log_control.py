@@ -10,23 +10,28 @@ from typing import TYPE_CHECKING
 from knit._handles.collected import Collected
 from knit._handles.container import ContainerLike, Owner, id_of, to_containers
 from knit._handles.locating import Locator
+from knit._handles.log_files import archived, collected_only, with_collected
 from knit._handles.log_stream import LogStream
+from knit._handles.rolled_logs import Listing
 from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
 from knit._values.deadlines import Deadline
-from knit._values.logs import STANDARD_FILES, LogFile
+from knit._values.logs import STANDARD_FILES, LogFiles
 from knit._wire.calls.application import get_application
+from knit._wire.calls.containers import list_containers
 from knit._wire.calls.logs import list_log_files, stream_logs
 from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ConnectionLostError,
-    ContainerNotFoundError,
+    LogsNeedKerberosError,
 )
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs
+    from knit._values.logs import Identity
+    from knit.v1 import log_service_pb2
 
 DRIVER_FILES = ("driver.stdout", "driver.stderr")
 
@@ -59,33 +64,39 @@ class LogControl(Owner):
                 raise
             return self._collected.master_container_id(error)
 
-    def log_files(
-        self, container: ContainerLike, *, timeout: timedelta | None = None
-    ) -> list[LogFile]:
+    def log_files(self, container: ContainerLike, *, timeout: timedelta | None = None) -> LogFiles:
         """
-        Returns the log files of a container and their lengths, by name.
+        Returns the log files of a container and their lengths, by name: those that `logs` reads.
 
-        Works after the end, too, from the logs that YARN has collected by then.
+        They are those that its node has, and those that YARN has collected of it: nodes may
+        collect, and remove, the files of containers that have ended, and those whose names end in
+        `.rolled` while their program runs. After the application's end they are those that are
+        collected by then. Each is there once, with all its length. Where there may be more, as
+        when the node or the cluster's file system cannot be asked, `incomplete_reason` of the list
+        says why.
+
+        The first time it may have to read all that was collected of the container, though not
+        into memory.
 
         Raises:
             ContainerNotFoundError: The application never held it, or YARN has no logs of it.
-            ConnectionLostError: Its node does not answer, or no longer has the logs.
+            ConnectionLostError: The Application Master or the container's node does not answer, or
+                the node has its logs no more, and YARN has collected none of it.
+            LogsNeedKerberosError: The node shows logs only to who has a Kerberos ticket, and YARN
+                has collected none of it.
             LogsUnavailableError: The application has ended, and its logs cannot be had.
         """
         container_id = id_of(container)
         call = list_log_files(container_id)
         try:
-            return self._session.call(call, timeout)
+            live = self._session.call(call, timeout)
+        except LogsNeedKerberosError as error:
+            return collected_only(self._collected, container_id, error)
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
             if not self._collected.is_due(error):
-                raise
-            logs = self._collected.look(error)
-            if container_id not in logs.containers:
-                why = logs.incomplete_reason or "Check the ID."
-                raise ContainerNotFoundError(
-                    f"{call.what}: YARN has no logs of it. {why}"
-                ) from error
-            return logs.containers[container_id].files
+                return collected_only(self._collected, container_id, error)
+            return archived(self._collected.look(error), container_id, call.what, error)
+        return with_collected(self._collected, container_id, live)
 
     def logs(
         self,
@@ -146,7 +157,35 @@ class LogControl(Owner):
             archive=functools.partial(self._yarn.archive, application_id),
             has_left=self._locator.has_left,
             address=lambda: self._session.connection.address,
+            listing=Listing(
+                identify=lambda: self._identities(request, deadline),
+                files_of=lambda container_id: self._names_on_node(container_id, deadline),
+            ),
         )
+
+    def _names_on_node(self, container_id: str, deadline: Deadline) -> list[str]:
+        files = self._session.call(list_log_files(container_id), self._time_of_a_call(deadline))
+        return [file.name for file in files]
+
+    def _time_of_a_call(self, deadline: Deadline) -> timedelta:
+        """The time of one call of a stream."""
+        return timedelta(
+            seconds=min(deadline.remaining_seconds, self._session.timeout.total_seconds())
+        )
+
+    def _identities(
+        self, wanted: log_service_pb2.StreamLogsRequest, deadline: Deadline
+    ) -> dict[str, Identity]:
+        """Which container is which, of those that a stream wants."""
+        pages = list_containers(
+            self._session.application_id,
+            wanted.service_names,
+            (),
+            lambda c: (c.container_id, (c.service_name, c.rank, c.attempt_number)),
+        )
+        listed = self._session.collect(pages, Deadline.after(self._time_of_a_call(deadline)))
+        among = set(wanted.container_ids)
+        return {key: each for key, each in listed if key and (not among or key in among)}
 
     def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
         """

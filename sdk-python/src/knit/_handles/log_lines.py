@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -114,3 +116,47 @@ def _line(chunk: LogChunk) -> LogLine:
         b"",
         follows_cut=chunk.follows_cut,
     )
+
+
+def punctual(
+    items: Iterator[Item], lines: Lines, seconds: float, close: Callable[[], None]
+) -> Iterator[Item | None]:
+    """
+    The items, and None whenever a line that is held back becomes due.
+
+    Args:
+        items: What is read, in another thread.
+        lines: Where they go.
+        seconds: After so long what there is of a line is due.
+        close: Ends the reading.
+    """
+    handed: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
+    taken = threading.Semaphore(0)
+
+    def read() -> None:
+        try:
+            for item in items:
+                handed.put(item)
+                taken.acquire()  # one at a time: a slow reader is sent to slowly here, too
+        except BaseException as error:
+            handed.put(error)
+        else:
+            handed.put(None)
+
+    threading.Thread(target=read, name="knit-log-stream", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = handed.get(timeout=lines.seconds_until_due(seconds))
+            except queue.Empty:
+                yield None
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+            taken.release()
+    finally:
+        close()
+        taken.release()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 from knit._cluster.patience import Notice
-from knit._handles.log_lines import Lines
+from knit._handles.log_lines import Lines, punctual
 from knit._values.deadlines import Deadline, Pause, pauses
-from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine
+from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine, is_rolled
 from knit._wire.connection import ResponseStream
 from knit._wire.log_cursor import LogCursor
+from knit._wire.rolled_files import RolledFiles
 from knit._wire.statuses import CertificateDateError, from_rpc_error, may_resume, never_connected
 from knit.exceptions import (
     ApplicationError,
@@ -32,6 +32,7 @@ from knit.exceptions import (
 
 if TYPE_CHECKING:
     from knit._handles.removed_logs import CollectedSoFar
+    from knit._handles.rolled_logs import Listing
     from knit._handles.yarn import Archive
     from knit.v1 import log_service_pb2
 
@@ -126,6 +127,7 @@ class LogStream:
         archive: OpenArchive | None = None,
         has_left: Callable[[], bool] | None = None,
         address: Callable[[], str | None] = lambda: None,
+        listing: Listing | None = None,
     ) -> None:
         self._open = open_call
         self._what = what
@@ -134,6 +136,7 @@ class LogStream:
         self._collected: CollectedSoFar | None = None
         self._has_left = has_left
         self._address = address
+        self._listing = listing
         self._incomplete_reason: str | None = None
         self._is_live = True
         self._cursor = LogCursor(
@@ -144,6 +147,7 @@ class LogStream:
                 request.follow and not request.container_ids and archive and has_left
             ),
         )
+        self._rolled = RolledFiles(self._cursor.positions)
         self._closed = threading.Event()
         self._lock = threading.Lock()
         # Guarded by _lock, so that close() of another thread ends the right call.
@@ -188,7 +192,9 @@ class LogStream:
         """
         lines = Lines()
         seconds = None if partial_after is None else partial_after.total_seconds()
-        items = self._items if seconds is None else self._punctual_items(lines, seconds)
+        items: Iterator[Item | None] = self._items
+        if seconds is not None:
+            items = punctual(self._items, lines, seconds, self.close)
         try:
             for item in items:
                 if item is not None:
@@ -198,39 +204,6 @@ class LogStream:
             yield from lines.rest()
         finally:
             self.close()
-
-    def _punctual_items(self, lines: Lines, seconds: float) -> Iterator[Item | None]:
-        """The items, and None whenever a line that is held back becomes due."""
-        handed: queue.SimpleQueue[Item | BaseException | None] = queue.SimpleQueue()
-        taken = threading.Semaphore(0)
-
-        def read() -> None:
-            try:
-                for item in self._items:
-                    handed.put(item)
-                    taken.acquire()  # one at a time: a slow reader is sent to slowly here, too
-            except BaseException as error:
-                handed.put(error)
-            else:
-                handed.put(None)
-
-        threading.Thread(target=read, name="knit-log-stream", daemon=True).start()
-        try:
-            while True:
-                try:
-                    item = handed.get(timeout=lines.seconds_until_due(seconds))
-                except queue.Empty:
-                    yield None
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-                taken.release()
-        finally:
-            self.close()
-            taken.release()
 
     def chunks(self) -> Iterator[LogChunk]:
         """Yields the bytes as they come."""
@@ -287,8 +260,8 @@ class LogStream:
         while True:
             begun_at = self._cursor.progress()
             try:
-                for response in self._begin(failures, lost):
-                    self._was_reached, self._lost = True, None
+                yield from self._read_rolled()
+                for response in self._responses(failures, lost):
                     item = self._cursor.accept(response)
                     if item is not None:
                         yield item
@@ -370,6 +343,8 @@ class LogStream:
             pause=self._wait_for_archive,
             gone=gone,
             has_left=has_left,
+            rolled=self._rolled,
+            identify=self._listing.identify if self._listing is not None else None,
         )
         try:
             for item in reader.items():
@@ -413,21 +388,48 @@ class LogStream:
                         yield told
 
     def _removed_items(self, removed: Mapping[FileKey, LogEnd]) -> Iterator[Item]:
-        from knit._handles.removed_logs import CollectedSoFar, RemovedReader
+        from knit._handles.removed_logs import RemovedReader
 
-        if self._open_archive is None:
-            raise ApplicationError("There is nowhere to look.")
-        if self._collected is None:
-            self._collected = CollectedSoFar(self._open_archive())
         wanted = self._cursor.request
         return RemovedReader(
-            self._collected,
+            self._collected_so_far(),
             removed,
             tail_lines=wanted.tail_lines if wanted.HasField("tail_lines") else None,
             positions=self._cursor.positions,
             known=self._cursor.identities,
             pause=self._wait_for_archive,
+            rolled=self._rolled,
         ).items()
+
+    def _read_rolled(self) -> Iterator[Item]:
+        """What nodes have collected, and removed, of programs that run, and did not come before."""
+        names = {name for name in self._cursor.files if is_rolled(name)}
+        if not names or self._open_archive is None or self._listing is None:
+            return
+        from knit._handles.rolled_logs import RolledReader
+
+        wanted = self._cursor.request
+        reader = RolledReader(
+            self._what,
+            names,
+            rolled=self._rolled,
+            positions=self._cursor.positions,
+            tail_lines=wanted.tail_lines if wanted.HasField("tail_lines") else None,
+            listing=self._listing,
+        )
+        for item in reader.items(lambda: self._collected_so_far().look_anew()):
+            self._cursor.note(item)
+            yield item
+            self._check_deadline()
+
+    def _collected_so_far(self) -> CollectedSoFar:
+        from knit._handles.removed_logs import CollectedSoFar
+
+        if self._open_archive is None:
+            raise ApplicationError("There is nowhere to look.")
+        if self._collected is None:
+            self._collected = CollectedSoFar(self._open_archive())
+        return self._collected
 
     def _complete(self) -> Iterator[Item]:
         assert self._open_archive is not None  # noqa: S101 - can_complete
@@ -453,14 +455,22 @@ class LogStream:
         self._wait(seconds)
         return True
 
+    def _responses(
+        self, failures: int, lost: KnitError | None
+    ) -> Iterator[log_service_pb2.StreamLogsResponse]:
+        """What one call to the Application Master brings."""
+        for response in self._begin(failures, lost):
+            self._was_reached, self._lost = True, None
+            yield from self._rolled.from_node(response)
+
     def _begin(
         self, failures: int, lost: KnitError | None
     ) -> Iterable[log_service_pb2.StreamLogsResponse]:
         if self._closed.is_set():
             raise _LeftError
-        call = self._open(
-            self._cursor.next_request(), failures=failures, lost=lost, pause=self._wait
-        )
+        request = self._cursor.next_request()
+        self._rolled.to_node(request)
+        call = self._open(request, failures=failures, lost=lost, pause=self._wait)
         with self._lock:
             self._call = call
         if self._closed.is_set():  # by another thread, before it could see this call

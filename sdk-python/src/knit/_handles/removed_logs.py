@@ -13,6 +13,7 @@ from knit.exceptions import ApplicationNotRunningError, LogFormatError
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
     from knit._values.logs import Identity
+    from knit._wire.rolled_files import RolledFiles
 
 
 class CollectedSoFar:
@@ -40,7 +41,12 @@ class CollectedSoFar:
     def look(self) -> AggregatedLogs:
         """What is there, at least of what is wanted."""
         if self._last is None or not all(self._has(self._last, *key) for key in self._wanted):
-            self._last = self._archive.look()
+            return self.look_anew()
+        return self._last
+
+    def look_anew(self) -> AggregatedLogs:
+        """What is there now."""
+        self._last = self._archive.look()
         return self._last
 
     @staticmethod
@@ -69,6 +75,7 @@ class RemovedReader(ArchiveReader):
         positions: How far each file was read before. Kept up to date by the caller.
         known: Which container is which.
         pause: Waits so many seconds, and says whether to go on.
+        rolled: What was sent of files that nodes may collect while their program runs.
     """
 
     def __init__(
@@ -80,6 +87,7 @@ class RemovedReader(ArchiveReader):
         positions: Mapping[FileKey, int],
         known: Mapping[str, Identity],
         pause: Callable[[float], bool],
+        rolled: RolledFiles | None = None,
     ) -> None:
         request = ArchiveRequest(
             container_ids=tuple(dict.fromkeys(container_id for container_id, _ in removed)),
@@ -98,6 +106,7 @@ class RemovedReader(ArchiveReader):
             pause=pause,
             gone=ApplicationNotRunningError("It runs."),
             has_left=lambda: False,
+            rolled=rolled,
         )
         self._removed = removed
 

@@ -16,6 +16,7 @@ from knit._cluster.yarn.submission import Submission, SubmittedFile
 from knit._staging.values import LocalResource
 from knit._values.access import AccessControl
 from knit._values.driver import JAR_NAME
+from knit._values.logs import ROLLED_SUFFIX
 from knit._values.spec import APPLICATION_TYPE, LARGEST_SPEC_BYTES
 from knit.exceptions import SpecError
 
@@ -25,7 +26,7 @@ SPEC_SECRET = "knit.application"  # noqa: S105  (the name of a secret, not one)
 NO_HADOOP_EXIT_CODE = 14
 #: Log files that are complete, by their names' end, for nodes remove what they collect while a
 #: program still runs. What it holds open, as its stdout, would be lost from then on.
-ROLLED_LOGS = r"\.rolled$"
+ROLLED_LOGS = rf"{re.escape(ROLLED_SUFFIX)}$"
 LAUNCH_SECRET = "knit.launch"  # noqa: S105  (likewise)
 
 #: What `launch_container.sh` runs, in YARN's own spelling, for the Application Master as for every

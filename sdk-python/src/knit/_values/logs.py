@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import attrs
 
 STANDARD_FILES = ("stdout", "stderr")
 """What every program writes. A node keeps them whole until their container has ended."""
+
+ROLLED_SUFFIX = ".rolled"
+"""
+What the names of files end in that nodes may collect, and remove, while their program runs.
+
+It is what our submissions ask for. All other files are collected once, with their container's end.
+"""
 
 FileKey: TypeAlias = tuple[str, str]
 """A log file: its container's ID and its name."""
@@ -108,6 +116,22 @@ class LogFile:
     """Its name in the container's log directory."""
     size_bytes: int
     """Its length in bytes."""
+
+
+class LogFiles(list[LogFile]):
+    """The log files of a container, by name: a list, and whether it is all."""
+
+    incomplete_reason: str | None
+    """Why there may be more files, or longer ones, in a sentence. None if these are all."""
+
+    def __init__(self, files: Iterable[LogFile] = (), incomplete_reason: str | None = None) -> None:
+        super().__init__(files)
+        self.incomplete_reason = incomplete_reason
+
+
+def is_rolled(file: str) -> bool:
+    """Whether nodes may have collected, and removed, a file of this name while its program runs."""
+    return file.endswith(ROLLED_SUFFIX)
 
 
 Item: TypeAlias = LogChunk | LogEnd

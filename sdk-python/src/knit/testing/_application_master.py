@@ -407,15 +407,23 @@ class FakeApplicationMaster:
             self._state.logs.lost[_known(container_id)] = reason
             self._state.changed.notify_all()
 
-    def collect_logs(self, container_id: str | None) -> None:
+    def collect_logs(self, container_id: str | None, *, file: str | None = None) -> None:
         """
         YARN has collected the log files of a container that has ended, and its node removed them.
 
         So it is where nodes collect while applications run. Streams then have them of what is
         collected.
+
+        Args:
+            container_id: Of which container.
+            file: Only this file, of a container that may run, as nodes do with names that end in
+                `.rolled`. Default: all, once it has ended.
         """
         with self._state.changed:
-            self._state.logs.collected.add(_known(container_id))
+            if file is not None:
+                self._state.logs.roll(_known(container_id), file)
+            else:
+                self._state.logs.collected.add(_known(container_id))
             self._state.changed.notify_all()
 
     def end(

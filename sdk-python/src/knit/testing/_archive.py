@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from knit._cluster.logs import AggregatedLogs, ContainerLogs
 from knit._cluster.logs.node_file import Piece
+from knit._cluster.logs.places import Place, guess
 from knit._cluster.logs.reading import ByteReader
 from knit._cluster.logs.records import ApplicationRecord, ContainerRecord
 from knit._handles.container import Container
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class FakeArchive:
-    """All that was written, as if YARN had collected it at once."""
+    """All that was written, as if YARN had collected it at once; before the end, what it has."""
 
     is_rolling = False
 
@@ -34,14 +35,17 @@ class FakeArchive:
             container.container_id: ContainerLogs(
                 container_id=container.container_id,
                 node_id=container.node_id,
-                service=container.service_name,
-                rank=container.rank,
-                attempt_number=container.attempt_number,
+                service=place.service,
+                rank=place.rank,
+                attempt_number=place.attempt_number,
                 is_application_master=False,
                 parts=(self,),
             )
             for container in self._state.all_containers()
             if container.container_id
+            if ended or self._state.logs.is_collected(container.container_id)
+            # Which is which stands in the Application Master's own log directory.
+            for place in [_place(container) if ended else guess(container.container_id)]
         }
         master = self._state.master_container_id
         if ended:
@@ -87,9 +91,18 @@ class FakeArchive:
                 data = f"{history}\n".encode() + self._state.feed.written()
             yield Piece(container_id, "events.jsonl", len(data), ByteReader.over(data))
             return
-        for name in self._state.logs.sizes(container_id):
-            data = self._state.logs.whole(container_id, name)
+        logs = self._state.logs
+        for name, data in logs.rolled.get(container_id, ()):
             yield Piece(container_id, name, len(data), ByteReader.over(data))
+        if self._state.outcome() is None and container_id not in logs.collected:
+            return
+        for name in logs.sizes(container_id):
+            data = logs.whole(container_id, name)
+            yield Piece(container_id, name, len(data), ByteReader.over(data))
+
+
+def _place(container: container_pb2.Container) -> Place:
+    return Place(container.service_name, container.rank, container.attempt_number)
 
 
 def _record(message: container_pb2.Container) -> ContainerRecord:

@@ -28,7 +28,9 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
     ) -> log_service_pb2.ListLogFilesResponse:
         def do() -> log_service_pb2.ListLogFilesResponse:
             check_containers(self._state, [request.container_id])
-            sizes = self._state.logs.sizes(request.container_id)
+            logs = self._state.logs
+            is_removed = request.container_id in logs.collected
+            sizes = {} if is_removed else logs.sizes(request.container_id)
             return log_service_pb2.ListLogFilesResponse(
                 files=[log_service_pb2.LogFile(name=n, size_bytes=s) for n, s in sizes.items()]
             )
@@ -142,7 +144,9 @@ class LogService(log_service_pb2_grpc.LogServiceServicer):
             beginning.begin.is_cut = True
             yield beginning
         over = self._state.is_over(container_id)
-        if over and container_id in self._state.logs.collected:
+        logs = self._state.logs
+        is_gone = file.offset > 0 and logs.is_removed(container_id, file.name)
+        if over and (container_id in logs.collected or is_gone):
             response = log_service_pb2.StreamLogsResponse()
             file.describe(response.end)
             response.end.incomplete_reason = "Its node has nothing of it: YARN has collected it."

@@ -175,6 +175,56 @@ def test_logs_are_printed_as_far_as_they_are(
     assert capfd.readouterr().out == "[worker/0:metrics] 42\n"
 
 
+def test_log_files_are_listed_wherever_they_lie(
+    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (container.container_id for container in fake.containers())
+    fake.write(first, b"12345\n", file="app.1.rolled")
+    fake.collect_logs(first, file="app.1.rolled")
+    fake.write(second, b"one\n")
+    fake.finish(second)
+    fake.collect_logs(second)
+    assert main(["logs", APP, "--list"]) == 0
+    rows = [tuple(line.split("\t")) for line in capfd.readouterr().out.splitlines()]
+    assert rows == [
+        ("CONTAINER", "ID", "FILE", "BYTES"),
+        ("worker/0", first, "app.1.rolled", "6"),
+        ("worker/0", first, "stderr", "0"),
+        ("worker/0", first, "stdout", "0"),
+        ("worker/1", second, "stderr", "0"),
+        ("worker/1", second, "stdout", "4"),
+    ]
+    assert main(["logs", APP, "--container", "worker/0", "--file", "app.1.rolled"]) == 0
+    assert capfd.readouterr().out == "[worker/0:app.1.rolled] 12345\n"
+    assert main(["logs", APP, "--list", "--json", "--container", "worker/1"]) == 0
+    _, stdout = as_json(capfd)
+    assert stdout == {
+        "container": "worker/1",
+        "container_id": second,
+        "file": "stdout",
+        "size_bytes": 4,
+    }
+    fake.end()
+    fake.report_as(knit.YarnState.FINISHED)
+    fake.stop()
+    assert main(["logs", APP, "--list", "--service", "worker"]) == 0
+    assert capfd.readouterr().out.splitlines()[1:] == ["\t".join(row) for row in rows[1:]]
+    assert main(["logs", APP, "--list", "--driver"]) == 0
+    assert "events.jsonl" in capfd.readouterr().out
+
+
+def test_what_keeps_log_files_from_being_listed_is_said(
+    fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.fail_next(Fault(call="ListLogFiles", status="UNAVAILABLE"))
+    assert main(["logs", APP, "--list"]) == 0, "the other node answers"
+    out, err = capfd.readouterr()
+    assert "worker/1" in out
+    assert "files may be missing: Listing the log files of" in err
+    fake.fail_next(Fault(call="ListLogFiles", status="UNAVAILABLE"))
+    assert main(["logs", APP, "--list", "--container", "worker/0"]) == 1
+
+
 def test_logs_followed_end_with_the_application(
     fake: FakeApplicationMaster, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,14 +94,46 @@ def test_one_that_does_not_follow_is_refused_where_nothing_is_collected(
         list(application.logs())
 
 
+@pytest.fixture
+def first(fake: FakeApplicationMaster) -> str:
+    """A container that has ended, and of which YARN has collected all while the others run."""
+    container_id = ids(fake)[0]
+    fake.write(container_id, b"one\ntwo\n")
+    fake.finish(container_id)
+    fake.collect_logs(container_id)
+    return container_id
+
+
 def test_one_that_does_not_follow_gives_what_is_collected_and_says_that_it_is_not_all(
-    fake: FakeApplicationMaster, application: Application
+    application: Application, first: str
 ) -> None:
-    first = ids(fake)[0]
-    fake.write(first, b"one\ntwo\n")
     stream = application.logs(files=["stdout"], tail_lines=1)
-    assert [line.text for line in stream] == ["two"]
+    (line,) = stream
+    assert (line.text, line.container_id) == ("two", first)
     assert stream.incomplete_reason == "The application is still running."
+
+
+@pytest.mark.parametrize("service", [None, "server", "worker"])
+def test_what_is_collected_before_the_end_comes_then_and_under_its_name(
+    fake: FakeApplicationMaster, application: Application, first: str, service: str | None
+) -> None:
+    """Of a service that runs for months there is no record of which container was which."""
+    told = {c.container_id: (c.service, c.rank, c.attempt_number) for c in fake.containers()}
+    services = None if service is None else [service]
+    stream = application.logs(follow=True, files=["stdout"], services=services)
+    if service not in (None, told[first][0]):
+        finish_all(fake)
+        fake.stop()
+        assert all(line.container_id != first for line in stream)
+        return
+    lines = iter(stream)
+    line = next(lines)
+    assert ((line.service, line.rank, line.attempt_number), line.text) == (told[first], "one")
+    assert next(lines).text == "two"
+    finish_all(fake)
+    fake.stop()
+    assert list(lines) == []
+    assert stream.incomplete_reason is None
 
 
 def test_a_cluster_that_keeps_no_logs_says_so(

@@ -61,7 +61,7 @@ class LogArchive:
         )
         self._mark = mark_of(application_id)
         self._opened: dict[object, NodeFile | LogFormatError] = {}
-        self._records: dict[object, ApplicationRecord] = {}
+        self._records: dict[tuple[NodeFile, str], ApplicationRecord] = {}
 
     def look(self) -> AggregatedLogs:
         """
@@ -188,7 +188,18 @@ class LogArchive:
                     nodes.append(found)
                 elif found is not None:
                     problems.append(found)
+        self._forget_all_but(nodes)
         return nodes, problems
+
+    def _forget_all_but(self, nodes: list[NodeFile]) -> None:
+        """What was replaced or deleted is opened no more, however often it is looked at."""
+        kept = {id(node) for node in nodes}
+        self._opened = {
+            key: found
+            for key, found in self._opened.items()
+            if isinstance(found, LogFormatError) or id(found) in kept
+        }
+        self._records = {key: found for key, found in self._records.items() if id(key[0]) in kept}
 
     def _open(self, status: FileStatus, end: int | None) -> NodeFile | LogFormatError | None:
         """A node's file. None where nothing of it is there yet."""

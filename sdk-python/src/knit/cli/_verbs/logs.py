@@ -14,7 +14,7 @@ from knit.cli._arguments.choosing import find_containers
 from knit.cli._arguments.options import Cluster, application_argument, cluster_options, verb
 from knit.cli._running.waiting import saying_why
 from knit.cli._terminal.log_printer import LogPrinter
-from knit.cli._terminal.output import say
+from knit.cli._terminal.output import print_json, print_table, say
 from knit.cli._terminal.progress import Progress
 
 if TYPE_CHECKING:
@@ -52,13 +52,24 @@ PATIENCE_WITH_COLLECTION = timedelta(seconds=30)
     "its own]",
 )
 @click.option(
+    "--list",
+    "as_list",
+    is_flag=True,
+    help="Print which files there are, and how long they are, instead of what is in them.",
+)
+@click.option(
     "--tail",
     "tail_lines",
     type=click.IntRange(min=0),
     metavar="N",
     help="Begin with the last N lines of each file.  [default: all]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a JSON object per line; with --list, one array.",
+)
 @cluster_options()
 def logs(
     *,
@@ -69,11 +80,15 @@ def logs(
     containers: Sequence[str],
     driver: bool,
     files: Sequence[str],
+    as_list: bool,
     tail_lines: int | None,
     as_json: bool,
 ) -> int:
     """
     Print what the containers of an application have written, be it running or ended.
+
+    Files whose names end in .rolled, which nodes may collect and remove while their program runs,
+    are read from there, too, and then from the node. --list says which files there are.
 
     After the end YARN collects the logs of all nodes, which takes some seconds; with --follow
     that is waited for. Ctrl-C ends only the printing. The exit status is 1 if there was nothing
@@ -81,6 +96,10 @@ def logs(
     """
     if driver and (services or containers):
         raise click.UsageError("--driver is for itself: leave out --service and --container.")
+    if as_list and (follow or files or tail_lines is not None):
+        raise click.UsageError("--list is of all files: leave out --follow, --file and --tail.")
+    if as_list:
+        return _list(cluster, application_id, services, containers, driver=driver, as_json=as_json)
     shown = files or (("driver.stdout", "driver.stderr") if driver else ("stdout", "stderr"))
     progress = Progress(quiet=True)
     printer = LogPrinter(progress, as_json=as_json)
@@ -103,6 +122,71 @@ def logs(
             return 0
         say(f"there is nothing of {names} to print")
         return 1
+
+
+def _list(
+    cluster: Cluster,
+    application_id: str,
+    services: Sequence[str],
+    containers: Sequence[str],
+    *,
+    driver: bool,
+    as_json: bool,
+) -> int:
+    from knit.exceptions import ConnectionLostError, LogsUnavailableError
+
+    rows: list[tuple[str, str, knit.LogFile]] = []
+    missing: dict[str, None] = {}
+    with cluster.client() as client, client.application(application_id) as app:
+        for name, container_id in _wanted(app, services, containers, driver=driver):
+            try:
+                found = app.log_files(container_id)
+            except (ConnectionLostError, LogsUnavailableError) as error:
+                missing[error.message] = None  # of other nodes there may be all
+                continue
+            rows += [(name, container_id, file) for file in found]
+            if found.incomplete_reason is not None:
+                missing[found.incomplete_reason] = None
+    if as_json:
+        print_json(
+            [
+                {
+                    "container": name,
+                    "container_id": key,
+                    "file": file.name,
+                    "size_bytes": file.size_bytes,
+                }
+                for name, key, file in rows
+            ]
+        )
+    else:
+        print_table(
+            ("container", "ID", "file", "bytes"),
+            [(name, key, file.name, file.size_bytes) for name, key, file in rows],
+            optional=("ID",),
+        )
+    for reason in missing:
+        say(f"files may be missing: {reason}")
+    return 1 if missing and not rows else 0
+
+
+def _wanted(
+    app: knit.Application, services: Sequence[str], containers: Sequence[str], *, driver: bool
+) -> list[tuple[str, str]]:
+    """Names and IDs of the containers that have been granted, of those that are asked for."""
+    if driver:
+        return [("driver", app.master_container_id())]
+    known = {
+        c.container_id: (c.service, f"{c.service}/{c.rank}")
+        for c in app.containers()
+        if c.container_id is not None
+    }
+    if containers:
+        found = [c if isinstance(c, str) else c.container_id for c in _find(app, containers)]
+        chosen = [each for each in found if each is not None]
+    else:
+        chosen = [key for key, (service, _) in known.items() if service in (services or [service])]
+    return [(known.get(key, ("", "-"))[1], key) for key in chosen]
 
 
 def _find(app: knit.Application, names: Sequence[str]) -> list[str | knit.Container]:

@@ -137,6 +137,10 @@ class ResourceManagerFace(_Face):
     def _getApplicationReport(self, call: RpcCall) -> Any:  # noqa: N802
         return {"report": _report(self._of(call, "GET", "")["app"])}
 
+    def _getApplicationAttempts(self, call: RpcCall) -> Any:  # noqa: N802
+        found = self._of(call, "GET", "/appattempts")["appAttempts"]["appAttempt"]
+        return {"attempts": [yarn.MESSAGES.new("AttemptReport") for _ in found]}
+
     def _getApplications(self, call: RpcCall) -> Any:  # noqa: N802
         request = call.request
         query = {
@@ -206,6 +210,7 @@ def _report(app: dict[str, Any]) -> Any:
         start_time=app.get("startedTime"),
         finish_time=app.get("finishedTime"),
         tags=[tag for tag in app.get("applicationTags", "").split(",") if tag],
+        tracking_url=app.get("trackingUrl"),
         host="N/A",
         rpc_port=-1,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from knit._cluster import patience
 from knit._cluster.patience import Notice
+from knit._cluster.yarn.applications import is_withheld
 from knit._handles.yarn import Yarn
 from knit._values.access import Role
 from knit._values.deadlines import Deadline, Pause, pauses
@@ -15,6 +16,7 @@ from knit._values.reports import ApplicationReport
 from knit._values.states import YarnState
 from knit.exceptions import (
     CLUSTER_SILENCE,
+    AccessDeniedError,
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ClusterError,
@@ -178,6 +180,7 @@ class Locator:
         Raises:
             WaitTimeoutError: It has not started in time.
             ApplicationNotRunningError: The application has ended, and it has left.
+            AccessDeniedError: It is somebody else's, and YARN does not tell us.
             ClusterError: The cluster does not answer, or says no.
         """
         steps, notice = pauses(0.05, 0.5, 1.3), Notice()
@@ -189,6 +192,8 @@ class Locator:
             )
             if report.state.is_final and not may_answer:
                 raise not_running(report)
+            if not report.state.is_final and is_withheld(report):
+                raise _not_ours(report)
             timeout = self._for_a_question(deadline)
             unanswered: ClusterError | None = None
             try:
@@ -250,6 +255,17 @@ def has_left(report: ApplicationReport) -> bool:
 def _holds_nothing(report: ApplicationReport) -> bool:
     """Whether YARN says that the last container has gone, and so the Application Master's."""
     return report.raw.get("runningContainers") == -1
+
+
+def _not_ours(report: ApplicationReport) -> AccessDeniedError:
+    """The error for an application whose ACLs do not have us among those who may view it."""
+    owner = report.user or "another user"
+    return AccessDeniedError(
+        f"Looking for the Application Master of {report.application_id}: it is {owner}'s, and YARN "
+        f"tells only those where it is who may view the application (yarn.acl.enable). Be {owner} "
+        "(HADOOP_USER_NAME; with Kerberos another ticket), or have it submitted with an "
+        "access_control that names you."
+    )
 
 
 def not_running(report: ApplicationReport) -> ApplicationNotRunningError:

@@ -102,7 +102,7 @@ def _simple_user(cluster: Cluster) -> str:
             f"You are {cluster.claimed_name} by simple authentication and act for "
             f"{cluster.acting_for}, which the cluster has to allow."
         )
-    return f"The cluster knows you as {cluster.user}, by simple authentication."
+    return f"You are {cluster.user}, by simple authentication: the configuration asks for no other."
 
 
 def _diagnose_kerberos(cluster: Cluster, results: list[CheckResult]) -> bool:

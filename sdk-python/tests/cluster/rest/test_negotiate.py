@@ -425,3 +425,33 @@ class TestCluster:
         for name in ("hosts", "users"):
             assert f"hadoop.proxyuser.alice.{name}" in no.value.message
         assert "HADOOP_USER_NAME" not in no.value.message
+
+    def test_nobody_has_to_act_for_himself(self, secure: Secure) -> None:
+        said = "User: alice@EXAMPLE.COM is not allowed to impersonate alice"
+        secure.resource_manager.behind = lambda _: Answer.error(403, "AuthorizationException", said)
+        with (
+            Cluster(secure.config, user="alice") as cluster,
+            pytest.raises(
+                AccessDeniedError, match=r"You are alice already.*leave the user out"
+            ) as no,
+        ):
+            cluster.resource_manager.nodes()
+        assert "hadoop.proxyuser" not in no.value.message
+
+    def test_a_member_without_an_address_is_passed_over(
+        self, fake: FakeCluster, secure: Secure
+    ) -> None:
+        """Its name is known to no KDC, and to no DNS: the other one is asked."""
+        unknown = "http://rm-1.internal.invalid:8088"
+        config = secure.config.with_properties(
+            {
+                "knit.resourcemanager.url": f"{unknown},{fake.resource_manager.url}",
+                "hadoop.http.authentication.type": "kerberos",
+            }
+        )
+        with Cluster(config) as cluster:
+            tickets = cluster.tickets
+            assert isinstance(tickets, FakeTickets)
+            tickets.unknown_hosts.add("rm-1.internal.invalid")
+            assert len(cluster.resource_manager.nodes()) == 2
+            assert cluster.resource_manager.new_application().maximum_mib == 8192

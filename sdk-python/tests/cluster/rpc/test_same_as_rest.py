@@ -38,6 +38,7 @@ from tests.cluster.hdfs.test_webhdfs import (
 )
 from tests.cluster.yarn.test_resource_manager import TestApplications as _TestApplications
 from tests.cluster.yarn.test_resource_manager import TestKill, submit
+from tests.cluster.yarn.test_resource_manager import TestOfOthers as _TestOfOthers
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.rpc import FakeRpcServer
 
@@ -46,6 +47,10 @@ class TestApplications(_TestApplications):
     # Of what REST sends.
     test_an_answer_without_an_id_is_told = None  # type: ignore[assignment]
     test_a_refusal_says_what_yarn_says = None  # type: ignore[assignment]
+
+
+class TestOfOthers(_TestOfOthers):
+    test_by_rest_it_has_no_start = None  # type: ignore[assignment]
 
 
 def test_large_data_is_written_and_read_in_parts(cluster: Cluster) -> None:

@@ -54,7 +54,7 @@ def error_of(number: int, major: int = gssapi.FAILURE, **more: str) -> KnitError
         (7, ServerIdentityError, "dns_canonicalize_hostname"),
         (46, ServerIdentityError, "could not prove"),
         (158, ServerIdentityError, "could not prove"),
-        (154, KerberosError, r"[realms] of /etc/krb5.conf"),
+        (154, KerberosError, r"krb5.conf"),
         (156, KdcUnreachableError, "port 88"),
         (220, KdcUnreachableError, "port 88"),
         (6, KerberosError, "the KDC does not know"),
@@ -109,10 +109,72 @@ def test_where_the_ticket_was_looked_for_is_told(monkeypatch: pytest.MonkeyPatch
     assert "of a kind that the library here does not know" in unknown.message
     assert "NEWKIND:x" in unknown.message
     monkeypatch.delenv("KRB5CCNAME")
-    monkeypatch.setenv("KRB5_CLIENT_KTNAME", "FILE:/a.keytab")
-    assert "klist -kt /a.keytab" in error_of(141, gssapi.NO_CREDENTIALS).message
-    named = error_of(141, gssapi.NO_CREDENTIALS, principal="alice@EXAMPLE.COM").message
-    assert "alice@EXAMPLE.COM" in named or "KRB5_CLIENT_KTNAME" in named
+
+
+def test_a_kind_of_cache_that_nobody_serves_here_has_a_file_for_a_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("KRB5CCNAME", "KCM:")
+    assert "reaches no KCM either, use a file" in error_of(141, gssapi.NO_CREDENTIALS).message
+    monkeypatch.setenv("KRB5CCNAME", "FILE:/tmp/none")
+    assert "use a file" not in error_of(141, gssapi.NO_CREDENTIALS).message
+
+
+def no_ticket(said: str) -> KnitError:
+    """MIT's library tells of a cache that is none by its words alone."""
+    return kerberos_error(GssError(gssapi.NO_CREDENTIALS, 0, said), WHAT)
+
+
+def test_a_cache_that_is_none_is_told_from_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = f"No Kerberos credentials available: Bad format in credentials cache ({tmp_path})"
+    for name in (str(tmp_path), f"FILE:{tmp_path}"):
+        monkeypatch.setenv("KRB5CCNAME", name)
+        error = no_ticket(said)
+        assert type(error) is TicketMissingError
+        assert f"{name}, is a directory" in error.message
+        assert f"DIR:{tmp_path} for a collection" in error.message
+    monkeypatch.setenv("KRB5CCNAME", f"{tmp_path}/garbage")
+    for words in (said, "Unsupported credentials cache format version number"):
+        assert f"{tmp_path}/garbage, cannot be read" in no_ticket(words).message
+    monkeypatch.delenv("KRB5CCNAME")
+    assert "the cache of tickets cannot be read" in no_ticket(said).message
+
+
+class TestKeytabOfTheEnvironment:
+    def test_that_gave_none(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        path = write(tmp_path / "k", entry("bob@EXAMPLE.COM", 1), entry("al@EXAMPLE.COM", 1))
+        monkeypatch.setenv("KRB5_CLIENT_KTNAME", f"FILE:{path}")
+        error = error_of(141, gssapi.NO_CREDENTIALS)
+        assert type(error) is TicketMissingError
+        assert f"kinit -kt {path} bob@EXAMPLE.COM" in error.message
+        named = error_of(141, gssapi.NO_CREDENTIALS, principal="al@EXAMPLE.COM")
+        assert f"kinit -kt {path} al@EXAMPLE.COM" in named.message
+
+    def test_that_cannot_be_read(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("KRB5_CLIENT_KTNAME", f"{tmp_path}/none")
+        error = error_of(141, gssapi.NO_CREDENTIALS)
+        assert type(error) is KeytabError
+        assert f"{tmp_path}/none, cannot be used (No such file or directory)" in error.message
+
+    def test_of_another_kind_is_left_to_the_library(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("KRB5_CLIENT_KTNAME", "MEMORY:x")
+        assert type(error_of(141, gssapi.NO_CREDENTIALS)) is TicketMissingError
+
+    def test_with_an_old_key(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        path = write(tmp_path / "k", entry("bob@EXAMPLE.COM", 1))
+        monkeypatch.setenv("KRB5_CLIENT_KTNAME", str(path))
+        assert "kvno bob@EXAMPLE.COM the KDC's" in error_of(24).message
+
+
+def test_a_krb5_conf_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KRB5_CONFIG", f"{tmp_path}/a:{tmp_path}/b")
+    assert f"there is no {tmp_path}/a nor {tmp_path}/b" in error_of(154).message
+    (tmp_path / "b").touch()
+    assert f"[realms] of {tmp_path}/a:{tmp_path}/b" in error_of(154).message
 
 
 class TestKeytabs:

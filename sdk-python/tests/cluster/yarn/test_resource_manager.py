@@ -11,10 +11,11 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.application_filter import ApplicationFilter
-from knit._cluster.yarn.applications import application_report
+from knit._cluster.yarn.applications import application_report, is_withheld
 from knit._cluster.yarn.submission import Submission
 from knit._values.amounts import ResourceAmount
 from knit._values.queues import QueueState
+from knit._values.reports import ApplicationReport
 from knit._values.states import FinalStatus, YarnState
 from knit.exceptions import (
     AccessDeniedError,
@@ -181,6 +182,43 @@ class TestApplications:
         fake.resource_manager.answers_with = lambda _: Answer.json({"something": "else"})
         with pytest.raises(ClusterResponseError, match="Is this a ResourceManager"):
             cluster.resource_manager.new_application()
+
+
+class TestOfOthers:
+    """Where ACLs act, who may not view an application is told little of it."""
+
+    @pytest.mark.parametrize("method", ["application", "attempts"])
+    def test_a_refusal_is_no_fault_of_ours(
+        self, fake: FakeCluster, cluster: Cluster, method: str
+    ) -> None:
+        application_id = submit(cluster)
+        # By RPC; by REST the same with another name.
+        said = "User bob does not have privilege to see this application"
+        fake.resource_manager.answers_with = lambda _: Answer.error(
+            403, "UndeclaredThrowableException", said
+        )
+        with pytest.raises(AccessDeniedError, match=f"{said}.*another ticket"):
+            getattr(cluster.resource_manager, method)(application_id)
+
+    def test_by_rest_it_has_no_start(self, fake: FakeCluster, cluster: Cluster) -> None:
+        application_id = submit(cluster)
+        fake.resource_manager.change(application_id, state="RUNNING")
+        assert not is_withheld(cluster.resource_manager.application(application_id))
+        fake.resource_manager.change(application_id, startedTime=0)
+        assert is_withheld(cluster.resource_manager.application(application_id))
+
+    def test_by_rpc_its_texts_stand_for_nothing(self, fake: FakeCluster, cluster: Cluster) -> None:
+        application_id = submit(cluster)
+        fake.resource_manager.change(
+            application_id, state="RUNNING", diagnostics="N/A", trackingUrl="N/A"
+        )
+        assert is_withheld(cluster.resource_manager.application(application_id))
+        # Its viewers are told of a page, whatever its Application Master has to say.
+        fake.resource_manager.change(application_id, trackingUrl="http://rm:8088/proxy/x/")
+        assert not is_withheld(cluster.resource_manager.application(application_id))
+
+    def test_what_is_no_answer_of_the_rm_withholds_nothing(self) -> None:
+        assert not is_withheld(ApplicationReport(application_id="application_1_0001"))
 
 
 class TestKill:

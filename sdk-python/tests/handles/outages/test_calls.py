@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from knit import (
+    AccessDeniedError,
     Application,
     ApplicationNotRunningError,
     ApplicationReport,
@@ -291,3 +292,17 @@ def test_an_application_that_ended_before_is_not_looked_for(fake: FakeApplicatio
     fake.report_as(YarnState.KILLED)
     with pytest.raises(ApplicationNotRunningError):
         fake.application().describe()
+
+
+# What is not ours
+
+
+def test_an_application_of_somebody_else_is_not_waited_for(yarn: Yarn, handle: Application) -> None:
+    """YARN never tells where its Application Master is, so there is nothing to wait for."""
+    withheld = attrs.evolve(
+        yarn.fake._report(), am_address=None, user="carol", raw={"startedTime": 0}
+    )
+    yarn.first = [withheld]
+    with pytest.raises(AccessDeniedError, match=r"it is carol's.*yarn\.acl\.enable"):
+        handle.containers(timeout=LONG)
+    assert len(yarn.timeouts) == 1

@@ -251,6 +251,13 @@ def _data_node_problem(error: ClusterError, location: str, what: str) -> Cluster
     if not isinstance(error, ClusterUnreachableError):
         return error
     parts = urlsplit(location)
+    if error._is_lasting:
+        # Reached, and not trusted: with another way out than the way there.
+        error.args = (
+            f"{what}: the NameNode sent us to the DataNode {parts.hostname}:{parts.port}, and "
+            f"that failed: {error.message.removeprefix(f'{what}: ')}",
+        )
+        return error
     came_back = error.message.removeprefix(f"{what}: ").partition(". ")[0]
     return ClusterUnreachableError(
         f"{what}: the NameNode sent us to the DataNode {parts.hostname}:{parts.port}, and that "

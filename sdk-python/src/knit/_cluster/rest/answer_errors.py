@@ -39,6 +39,8 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
+_NO_PRIVILEGE = "does not have privilege"
+"""The ResourceManager's words by RPC, in a YarnException, for an application of somebody else."""
 _IMPERSONATION = re.compile(
     r"User: (\S+?)(?:@\S+)? is not allowed to impersonate (\S+)|"
     r"Unauthorized connection for super-user: (\S+)"
@@ -259,11 +261,15 @@ def exception_error(
                 "submitted anew."
             ),
         )
-    elif name in (
-        "AccessControlException",
-        "AuthorizationException",
-        "ForbiddenException",
-        "SecurityException",
+    elif (
+        name
+        in (
+            "AccessControlException",
+            "AuthorizationException",
+            "ForbiddenException",
+            "SecurityException",
+        )
+        or _NO_PRIVILEGE in said
     ):
         kind, hint = (
             AccessDeniedError,
@@ -313,6 +319,11 @@ def exception_error(
 def _proxy_hint(match: re.Match[str]) -> str:
     real = (match.group(1) or match.group(3)).partition("/")[0]
     other = match.group(2) or "anyone"
+    if other == real:
+        return (
+            f"You are {other} already, and need not act for yourself: leave the user out (--user, "
+            "user=, HADOOP_PROXY_USER)."
+        )
     return (
         f"Administrators allow it in the core-site.xml of the NameNode and the ResourceManager: "
         f"hadoop.proxyuser.{real}.hosts (from where) and hadoop.proxyuser.{real}.users or "

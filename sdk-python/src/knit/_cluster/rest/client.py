@@ -20,12 +20,19 @@ from urllib3.response import BaseHTTPResponse
 
 from knit._cluster.rest.answer_errors import status_error
 from knit._cluster.rest.answers import Response, base_of, plain
-from knit._cluster.rest.authentication import Authentication
+from knit._cluster.rest.authentication import Authentication, Exchange
+from knit._cluster.rest.connections import Connections
 from knit._cluster.rest.daemons import Daemon
-from knit._cluster.rest.transport_errors import transport_error
+from knit._cluster.rest.transport_errors import transport_error, unknown_host_error
 from knit._cluster.rest.trust import Trust
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterError, ClusterResponseError, ClusterTimeoutError
+from knit.exceptions import (
+    ClusterError,
+    ClusterResponseError,
+    ClusterTimeoutError,
+    KerberosError,
+    ServerIdentityError,
+)
 
 _BLOCK_BYTES = 1 << 20
 LARGEST_ANSWER_BYTES = 128 * 1024 * 1024
@@ -83,7 +90,7 @@ class HttpClient:
             logging.getLogger(name).addFilter(_DISCREET)  # once, however often it is added
 
     def _new_pool(self) -> urllib3.PoolManager:
-        return urllib3.PoolManager(
+        return Connections(
             num_pools=64,
             maxsize=16,
             block=False,
@@ -198,7 +205,7 @@ class HttpClient:
         tries_left = 1 if only_once else 2
         while True:
             check_time(deadline, what, url)
-            exchange = self.authentication.exchange(url, what)
+            exchange = self._exchange(url, what, daemon)
             try:
                 response = self._send(*parts, parameters, exchange.headers, *timing)
                 tries_left -= 1
@@ -212,6 +219,21 @@ class HttpClient:
             if not (again and tries_left):
                 return response
             response.close()
+
+    def _exchange(self, url: str, what: str, daemon: Daemon) -> Exchange:
+        try:
+            return self.authentication.exchange(url, what)
+        except KerberosError as error:
+            # The KDC knows no such server, or no such realm: of a host without an address neither
+            # is news, and another member of a pair may have one.
+            unknown = (
+                unknown_host_error(url, what, daemon)
+                if type(error) in (ServerIdentityError, KerberosError)
+                else None
+            )
+            if unknown is None:
+                raise
+            raise unknown from unknown.__cause__
 
     def _greet(self, url: str, what: str, daemon: Daemon, deadline: Deadline) -> None:
         """Has a server prove who it is, and take our proof, before it is sent a body."""

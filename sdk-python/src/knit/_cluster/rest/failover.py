@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -277,5 +278,6 @@ def _did_nothing(error: ClusterError) -> bool:
         urllib3_errors.NewConnectionError
         | urllib3_errors.ConnectTimeoutError
         | urllib3_errors.SSLError
-        | urllib3_errors.LocationParseError,
+        | urllib3_errors.LocationParseError
+        | socket.gaierror,
     )

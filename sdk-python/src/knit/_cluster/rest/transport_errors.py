@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -55,11 +56,7 @@ def transport_error(
         # Raised by the reader of a body, and wrapped on its way through the library.
         return cause
     if isinstance(error, urllib3_errors.NameResolutionError):
-        return ClusterUnreachableError(
-            f"{what}: the host {parts.hostname} is not known here ({_reason(cause)}). Check "
-            f"{daemon.property}, or make the name resolvable on this machine.",
-            url=address,
-        )
+        return _unknown_host(cause, url, what, daemon)
     # A refused connection is a NewConnectionError, which inherits from the timeouts' class.
     if isinstance(error, urllib3_errors.NewConnectionError):
         return ClusterUnreachableError(
@@ -98,6 +95,36 @@ def transport_error(
         # With TLS 1.3 it may be gone before it can be heard why.
         + (f" {_WITHOUT_CERTIFICATE}" if parts.scheme == "https" else ""),
         url=address,
+    )
+
+
+def unknown_host_error(url: str, what: str, daemon: Daemon) -> ClusterUnreachableError | None:
+    """
+    The error for a host that has no address, caused by a `socket.gaierror`; None where it has one.
+
+    For Kerberos, which is asked for a host by its name before anybody connects to it.
+    """
+    host = urlsplit(url).hostname
+    if not host:
+        return None
+    try:
+        socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        found = _unknown_host(error, url, what, daemon)
+        found.__cause__ = error
+        return found
+    except (OSError, UnicodeError):
+        return None
+    return None
+
+
+def _unknown_host(
+    cause: BaseException, url: str, what: str, daemon: Daemon
+) -> ClusterUnreachableError:
+    return ClusterUnreachableError(
+        f"{what}: the host {urlsplit(url).hostname} is not known here ({_reason(cause)}). Check "
+        f"{daemon.property}, or make the name resolvable on this machine.",
+        url=url.partition("?")[0],
     )
 
 

@@ -36,6 +36,12 @@ _KRB5 = -1765328384
 _PROFILE = range(-1429577728, -1429577728 + 40)
 """The library's own errors with the format of krb5.conf."""
 
+_A_FILE = "FILE:/tmp/krb5cc_knit"
+_BROKEN = ("Bad format in credentials cache", "format version number", "Permission denied")
+"""
+What MIT's library says of a cache that is there and is none. Its code is that of no ticket.
+"""
+
 INSTALL = (
     "Install MIT's library: apt-get install libgssapi-krb5-2 (Debian, Ubuntu), dnf install "
     "krb5-libs (RHEL, Fedora, Rocky), zypper install krb5 (SUSE), apk add krb5-libs (Alpine)"
@@ -233,24 +239,52 @@ def _no_ticket(case: _Case) -> KnitError:
     if case.keytab is not None:
         return _keytab(case, case.keytab)
     cache = os.environ.get("KRB5CCNAME")
-    kind = (cache or "").partition(":")[0] if ":" in (cache or "") else ""
-    if kind and kind.upper() not in CACHE_KINDS:
+    kind = (cache or "").partition(":")[0].upper() if ":" in (cache or "") else ""
+    if kind and kind not in CACHE_KINDS:
         return _unknown_cache(case)
-    named = f" (KRB5CCNAME is {cache})" if cache else ""
-    keytab = os.environ.get("KRB5_CLIENT_KTNAME")
+    keytab = _client_keytab()
     if keytab:
-        return TicketMissingError(
-            case.text(
-                "there is no Kerberos ticket, and the keytab that KRB5_CLIENT_KTNAME names, "
-                f"{keytab}, gave none",
-                f"See what it holds: klist -kt {keytab.removeprefix('FILE:')}.",
-            )
-        )
+        return _no_ticket_by_variable(case, keytab)
+    named = f" (KRB5CCNAME is {cache})" if cache else ""
+    if kind in ("", "FILE") and any(sign in case.said for sign in _BROKEN):
+        return _broken_cache(case)
+    elsewhere = (
+        f" Where kinit reaches no {kind} either, use a file: export KRB5CCNAME={_A_FILE}."
+        if kind not in ("", "FILE")
+        else ""
+    )
     return TicketMissingError(
         case.text(
             f"there is no Kerberos ticket{f' for {case.principal}' if case.principal else ''}",
             f"Get one: {case.kinit}. Where there is one (klist), this process looks elsewhere for "
-            f"it{named}.",
+            f"it{named}.{elsewhere}",
+        )
+    )
+
+
+def _client_keytab() -> str | None:
+    """The file that `KRB5_CLIENT_KTNAME` names; None where it is not set, or names another kind."""
+    named = os.environ.get("KRB5_CLIENT_KTNAME", "").removeprefix("FILE:")
+    return None if not named or re.match(r"[A-Z]{2,}:", named) else named
+
+
+def _no_ticket_by_variable(case: _Case, keytab: str) -> KnitError:
+    """A keytab that the environment names gave none; the library does not tell why."""
+    try:
+        held = [entry.principal for entry in read_keytab(keytab)]
+    except NoKeytabError as error:
+        return KeytabError(
+            f"{case.what}: there is no Kerberos ticket, and the keytab that KRB5_CLIENT_KTNAME "
+            f"names, {keytab}, cannot be used ({error}). Name a file there that this user can "
+            "read, or unset the variable and run kinit."
+        )
+    if case.principal is not None and case.principal in held:
+        held = [case.principal]
+    return TicketMissingError(
+        case.text(
+            "there is no Kerberos ticket, and the keytab that KRB5_CLIENT_KTNAME names, "
+            f"{keytab}, gave none",
+            f"Try kinit -kt {keytab} {held[0] if held else case.who}, which says more.",
         )
     )
 
@@ -260,16 +294,27 @@ def _unknown_cache(case: _Case) -> KnitError:
         case.text(
             f"the cache of tickets is of a kind that the library here does not know or reach: "
             f"{os.environ.get('KRB5CCNAME', 'the default')}",
-            "Use a file, for kinit and for this process: export KRB5CCNAME=FILE:/tmp/krb5cc_knit; "
+            f"Use a file, for kinit and for this process: export KRB5CCNAME={_A_FILE}; "
             f"{case.kinit}.",
         )
     )
 
 
 def _broken_cache(case: _Case) -> KnitError:
+    name = os.environ.get("KRB5CCNAME", "")
+    path = name.removeprefix("FILE:")
+    if path and os.path.isdir(path):
+        return TicketMissingError(
+            case.text(
+                f"the cache of tickets that KRB5CCNAME names, {name}, is a directory",
+                f"Name a file (export KRB5CCNAME={_A_FILE}), or DIR:{path} for a collection of "
+                f"caches; then {case.kinit}.",
+            )
+        )
+    named = f" that KRB5CCNAME names, {name}," if name else ""
     return TicketMissingError(
         case.text(
-            "the cache of tickets cannot be read",
+            f"the cache of tickets{named} cannot be read",
             f"Make it anew: kdestroy; {case.kinit}. It has to be readable by this user.",
         )
     )
@@ -311,22 +356,31 @@ def _keytab(case: _Case, keytab: str) -> KnitError:
 
 
 def _old_key(case: _Case) -> KnitError:
-    if case.keytab is None and not os.environ.get("KRB5_CLIENT_KTNAME"):
+    keytab = case.keytab or _client_keytab()
+    if keytab is None:
         return KerberosError(
             case.text(
                 "the key that was used is not the KDC's",
                 f"Get new tickets: kdestroy; {case.kinit}.{_across(case)}",
             )
         )
-    keytab = case.keytab or os.environ["KRB5_CLIENT_KTNAME"].removeprefix("FILE:")
+    who = case.principal or _first_in(keytab) or case.who
     return KeytabError(
         case.text(
             f"the KDC does not take the key in the keytab {keytab}: it was made before the "
             "password or key was changed last",
             "Have it written anew (ktadd, ktutil), and compare: "
-            f"klist -kt {keytab} shows its kvno, kvno {case.who} the KDC's.{_across(case)}",
+            f"klist -kt {keytab} shows its kvno, kvno {who} the KDC's.{_across(case)}",
         )
     )
+
+
+def _first_in(keytab: str) -> str | None:
+    """Whose tickets a keytab gives where nobody is named."""
+    try:
+        return next((entry.principal for entry in read_keytab(keytab)), None)
+    except NoKeytabError:
+        return None
 
 
 def _unknown_client(case: _Case) -> KnitError:
@@ -424,6 +478,16 @@ def _kdc(case: _Case) -> KnitError:
 
 
 def _realm(case: _Case) -> KnitError:
+    names = configuration_files().split(os.pathsep)
+    if not any(os.path.isfile(name) for name in names):
+        return KerberosError(
+            case.text(
+                f"there is no {' nor '.join(names)}, and nothing else says where the KDC of the "
+                "realm is",
+                "Put the realm's krb5.conf there, or name it in KRB5_CONFIG; each node of the "
+                "cluster has one.",
+            )
+        )
     return KerberosError(
         case.text(
             "nothing says where the KDC of the realm is",

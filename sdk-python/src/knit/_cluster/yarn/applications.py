@@ -21,6 +21,9 @@ from knit._values.identifiers import attempt_of
 from knit._values.reports import ApplicationReport
 from knit._values.states import FinalStatus, YarnState
 
+_UNAVAILABLE = "N/A"
+"""Where the RM has nothing to say, or does not say it."""
+
 
 def application_report(data: Mapping[str, Any]) -> ApplicationReport:
     """Reads what any version of the RM sends; what is missing keeps its default."""
@@ -76,6 +79,22 @@ def application_report(data: Mapping[str, Any]) -> ApplicationReport:
     )
 
 
+def is_withheld(report: ApplicationReport) -> bool:
+    """
+    Whether the RM keeps to itself what only those may know who may view the application.
+
+    Where its ACLs act, others are told its name, user, queue and state, and by REST no start; by
+    RPC the texts stand for nothing, where its viewers are always given a page of YARN's own.
+    """
+    if "startedTime" not in report.raw:
+        return False
+    by_rest = not report.raw["startedTime"]
+    return by_rest or (
+        report.raw.get("diagnostics") == _UNAVAILABLE
+        and report.raw.get("trackingUrl") == _UNAVAILABLE
+    )
+
+
 def _named_resources(data: Mapping[str, Any]) -> dict[str, int]:
     held: dict[str, int] = {}
     partitions = objects_in(object_in(data, "resourceInfo"), "resourceUsagesByPartition")
@@ -102,12 +121,12 @@ def _label(value: object) -> str | None:
 
 
 def _text(value: object) -> str | None:
-    return str(value) if value not in (None, "", "N/A", "UNASSIGNED") else None
+    return str(value) if value not in (None, "", _UNAVAILABLE, "UNASSIGNED") else None
 
 
 def _address(value: object) -> str | None:
     """`host:port`, unless the Application Master has not registered: then `N/A:-1` or the like."""
     host, _, port = str(value or "").rpartition(":")
-    if not host or host == "N/A" or not port.isdigit() or int(port) == 0:
+    if not host or host == _UNAVAILABLE or not port.isdigit() or int(port) == 0:
         return None
     return f"{host}:{port}"

@@ -131,7 +131,7 @@ class RpcDoor:
         )
 
     def application(self, application_id: str, what: str, deadline: Deadline) -> ApplicationReport:
-        with _refusals():
+        with _unknown():
             found = self._call("getApplicationReport", application_id, what, deadline)
         return records.application(found.report)
 
@@ -156,7 +156,7 @@ class RpcDoor:
         return list(map(records.application, found.applications))
 
     def attempts(self, application_id: str, what: str, deadline: Deadline) -> list[AttemptReport]:
-        with _refusals():
+        with _unknown():
             found = self._call("getApplicationAttempts", application_id, what, deadline)
         return [
             AttemptReport(
@@ -172,7 +172,7 @@ class RpcDoor:
         return None
 
     def kill(self, application_id: str, what: str, deadline: Deadline) -> None:
-        with _refusals():
+        with _unknown():
             self._call("forceKillApplication", application_id, what, deadline)
 
     def move(self, application_id: str, queue: str, what: str, deadline: Deadline) -> None:
@@ -233,12 +233,23 @@ def _application_id(text: str) -> Any:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
+def _unknown() -> Iterator[None]:
+    """For what is asked of an application: there may be none."""
     try:
         yield
     except ClusterError as error:
         if error.exception in _UNKNOWN:
             raise ApplicationUnknownError(error) from error
+        raise
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """For what is to be changed of it: the scheduler has its say, too."""
+    try:
+        with _unknown():
+            yield
+    except ClusterError as error:
         if error.exception == "YarnException":
             said = error.message.partition("YarnException: ")[2].rpartition("). ")[0]
             if any(sign in said.lower() for sign in _ENDING):

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from integration import toolchain
 from integration.clusters import configuration, docker_secure
 from integration.clusters.jars import ROOT, hadoop_jars
 from integration.clusters.java_classes import node_classes
@@ -62,7 +61,7 @@ def hadoop_image(version: str, say: Callable[[str], None]) -> str:
         for name in ("Dockerfile", "entrypoint.sh", "krb5.conf", "kdc.conf"):
             shutil.copy(_DOCKER / "hadoop" / name, context)
         _configure(context)
-        classes = node_classes(toolchain.find_jdk(), hadoop_jars(version))
+        classes = node_classes(hadoop_jars(version))
         chosen = os.environ.get("KNIT_BASE_IMAGE")
         java = os.environ.get("KNIT_JAVA") or JAVA
         image = f"{REPOSITORY}:{version}-{_digest(context, chosen or '', java, classes.name)}"
@@ -122,11 +121,7 @@ _PLAIN: Mapping[str, configuration.Properties] = {
 
 def _lay_out(jars: Path, share: Path) -> None:
     """As in Hadoop's distribution: its own jars by part, what they need in common/lib."""
-    # The web servers of Hadoop 2 need the older of its two, and fail if they meet the newer first.
-    has_two = {"asm-3", "asm-5"} <= {jar.name[:5] for jar in jars.glob("asm-*.jar")}
     for jar in sorted(jars.glob("*.jar")):
-        if has_two and jar.name.startswith("asm-5"):
-            continue
         part = next(
             (part for part in ("hdfs", "yarn") if jar.name.startswith(f"hadoop-{part}")),
             "common" if jar.name.startswith("hadoop-common") else "common/lib",

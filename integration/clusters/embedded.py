@@ -23,7 +23,7 @@ from pathlib import Path
 
 from integration.clusters import configuration, high_availability, kms, rest, spnego
 from integration.clusters.cluster import Cluster
-from integration.clusters.daemon_java import daemon_environment, daemon_flags, daemon_java
+from integration.clusters.daemon_java import daemon_environment, daemon_java, hadoop_flags
 from integration.clusters.daemons import Daemons, EmbeddedClusterError, PortTakenError
 from integration.clusters.hadoop_daemons import MAIN_CLASSES, launch_of
 from integration.clusters.high_availability import NAME_NODE_IDS, ZOOKEEPER
@@ -187,11 +187,12 @@ class EmbeddedCluster(Cluster):
         """HTTP as this user, or as a service such as ``nn/localhost``."""
         if self.security is None:
             return rest.Session(user)
-        if self.security.web is not Web.KERBEROS:
-            return rest.Session(user.partition("/")[0], ca_file=self.ca_file)
         environment = self._site.kdc.environment(user)
         return rest.Session(
-            ca_file=self.ca_file, negotiate=lambda host: spnego.negotiate(host, environment)
+            None if self.security.web is Web.KERBEROS else user.partition("/")[0],
+            ca_file=self.ca_file,
+            # Before Hadoop 3.3 HDFS' web servers want tickets whatever the others do.
+            negotiate=lambda host: spnego.negotiate(host, environment),
         )
 
     # -- its daemons
@@ -353,7 +354,7 @@ class EmbeddedCluster(Cluster):
         self._say(f"The cluster is up after {time.monotonic() - began:.1f} s")
 
     def _hadoop_command(self, conf_dir: str) -> list[str]:
-        command = [str(self._java / "bin" / "java"), *daemon_flags(self._java)]
+        command = [str(self._java / "bin" / "java"), *hadoop_flags(self._java, self.hadoop_version)]
         if self.security is not None:
             command.append(f"-Djava.security.krb5.conf={self.krb5_conf}")
         return [*command, "-cp", f"{conf_dir}:{self._jars}/*"]
@@ -362,7 +363,7 @@ class EmbeddedCluster(Cluster):
         with ThreadPoolExecutor() as pool:
             steps = [pool.submit(self._site.kdc.start, self._daemons)]
             if security.is_https:
-                steps.append(pool.submit(self._site.tls.make, self._java))
+                steps.append(pool.submit(self._site.tls.make))
             try:
                 for done in steps:
                     done.result()

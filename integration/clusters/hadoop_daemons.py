@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from integration.clusters.daemon_java import kerberos_flags
 from integration.clusters.high_availability import ZOOKEEPER, ZOOKEEPER_CLASS
 from integration.clusters.jars import kms_jars
 from integration.clusters.java_classes import node_classes
@@ -67,12 +68,15 @@ def launch_of(kind: str, site: Site, java: Path, version: str, conf_dir: Path) -
         flags += [f"-Dkms.config.dir={conf_dir}", "-Dlog4j.configuration=log4j.properties"]
     if site.security is not None:
         kdc = site.kdc
-        flags.append(f"-Djava.security.krb5.conf={kdc.daemons_krb5_conf}")
+        of_kerberos = kerberos_flags(java, version)
+        flags += [f"-Djava.security.krb5.conf={kdc.daemons_krb5_conf}", *of_kerberos]
         if kind == NODE_MANAGER:
-            class_path.insert(0, str(node_classes(java, site.jars)))
+            class_path.insert(0, str(node_classes(site.jars)))
             # For containers, which are not the daemon's, and know no flags of its.
             environment = {
                 "KRB5_CONFIG": str(kdc.krb5_conf),
-                "JAVA_TOOL_OPTIONS": f"-Djava.security.krb5.conf={kdc.krb5_conf}",
+                "JAVA_TOOL_OPTIONS": " ".join(
+                    [f"-Djava.security.krb5.conf={kdc.krb5_conf}", *of_kerberos]
+                ),
             }
     return Launch(class_path, flags, environment)

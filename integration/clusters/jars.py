@@ -67,7 +67,12 @@ def hadoop_jars(version: str) -> Path:
     Raises:
         ToolchainError: there is nothing to download with, or the download failed.
     """
-    return _jars(_HADOOP, f"Hadoop {version}", f"hadoop-{version}", {"hadoop.version": version})
+    jars = _jars(_HADOOP, f"Hadoop {version}", f"hadoop-{version}", {"hadoop.version": version})
+    # The web servers of Hadoop 2 need the older of its two, and fail if they meet the newer first.
+    if list(jars.glob("asm-3*.jar")):
+        for newer in jars.glob("asm-5*.jar"):
+            newer.unlink(missing_ok=True)
+    return jars
 
 
 def httpfs_jars(version: str) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from integration import toolchain
 from integration.clusters.configuration import Properties
 from integration.clusters.java_classes import KEYTOOL_EXPORT, tool_classes
 
@@ -35,14 +36,15 @@ class Tls:
         """The authority's certificate, as PEM."""
         return self._directory / "ca.pem"
 
-    def make(self, java: Path) -> None:
+    def make(self) -> None:
         """
         Make all of them.
 
         Raises:
             TlsError: keytool could not.
-            ToolchainError: our own class does not compile.
+            ToolchainError: there is no JDK, or our own class does not compile.
         """
+        java = toolchain.find_jdk()
         self._directory.mkdir(mode=0o700)
         signing = ("-rfc", "-ext", "san=dns:localhost,ip:127.0.0.1", "-validity", "365")
         authority = ("-keystore", "ca.p12", "-alias", "ca", *_STORE)

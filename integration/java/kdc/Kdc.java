@@ -2,6 +2,7 @@ import java.io.File;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.Paths;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
 import java.util.List;
@@ -27,8 +28,8 @@ public final class Kdc {
     int port = Integer.parseInt(arguments[1]);
     File directory = new File(arguments[2]);
     String secret =
-        new String(Files.readAllBytes(Path.of(arguments[3])), StandardCharsets.UTF_8).trim();
-    Path keytabs = Path.of(arguments[4]);
+        new String(Files.readAllBytes(Paths.get(arguments[3])), StandardCharsets.UTF_8).trim();
+    Path keytabs = Paths.get(arguments[4]);
     List<String> principals = Arrays.asList(arguments).subList(5, arguments.length);
 
     SimpleKdcServer kdc = new SimpleKdcServer();

@@ -141,7 +141,7 @@ def queues(message: Any, above: str = "") -> list[QueueReport]:
 
 
 def _queues(message: Any, above: str) -> Iterator[QueueReport]:
-    scheduler = _SCHEDULERS.get(message.scheduler, SchedulerType.CAPACITY)
+    scheduler = _scheduler(message)
     # The Fair scheduler calls queues by their paths, and so do all in Hadoop 3.3 and later.
     path = message.path or message.name
     if above and not path.startswith(f"{above}."):
@@ -187,6 +187,14 @@ def _queues(message: Any, above: str) -> Iterator[QueueReport]:
     )
     for reports in below:
         yield from reports
+
+
+def _scheduler(message: Any) -> SchedulerType:
+    if message.scheduler:
+        return _SCHEDULERS.get(message.scheduler, SchedulerType.CAPACITY)
+    # Before Hadoop 3.4 it is not named, but the Capacity scheduler alone tells of partitions, and
+    # of one at least. FIFO tells of none either, and is known by its queue's name.
+    return SchedulerType.CAPACITY if message.configurations else SchedulerType.FAIR
 
 
 def _partition(named: Any) -> QueuePartition:

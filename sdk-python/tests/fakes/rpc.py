@@ -25,6 +25,7 @@ from knit._cluster.rpc.protection import Layer
 from knit._cluster.security.tokens import Token
 
 NONCE = "bm9uY2U="
+_PIECE_BYTES = 60_000
 
 
 class JavaError(Exception):
@@ -62,8 +63,12 @@ class FakeRpcServer:
     """Who shows it is let in by it. None: names are believed."""
     owner: str = "alice"
     """Whose the token is."""
+    service: str | None = None
+    """Who it is by Kerberos, `rm/localhost`: who shows a ticket for it is let in. See `realm`."""
     qop: str = "auth"
     """What it offers to protect a connection with."""
+    largest_bytes: int = 1 << 20
+    """How much it takes at a time of what is protected."""
     answer_bytes: bytes | None = None
     """What it sends to whatever comes first, in place of RPC."""
     has_no_rule: bool = False
@@ -73,6 +78,9 @@ class FakeRpcServer:
 
     def __post_init__(self) -> None:
         self.calls: list[RpcCall] = []
+        self.contexts: list[Any] = []
+        """What was said of whose calls they are, of each connection."""
+        self.longest_wrapped = 0
         self.connections = 0
         self._open: list[socket.socket] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -125,12 +133,13 @@ class _Session:
             return
         assert head[:5] == b"hrpc\x09", head
         user = self._authenticate() if head[6] == wire.AUTH_SASL else None
-        if user is None and server.token is not None:
+        if user is None and (server.token or server.service) is not None:
             self._refuse("org.apache.hadoop.security.AccessControlException", "SIMPLE is off")
             return
         _, body = self._next()
         context = wire.MESSAGES.read("ConnectionContext", body[0])
         assert context.protocol == server.protocol.name
+        server.contexts.append(context)
         while True:
             header, parts = self._next()
             about = wire.MESSAGES.read("RequestHeader", parts[0])
@@ -167,23 +176,21 @@ class _Session:
         token = self.server.token
         self._next()  # NEGOTIATE
         if self.server.has_no_rule:
-            offer = {"method": "KERBEROS", "mechanism": "GSSAPI", "protocol": "rm"}
-            self._sasl(wire.NEGOTIATE, auth={**offer, "server_id": "rm.example"})
+            self._sasl(wire.NEGOTIATE, auth=("KERBEROS", "GSSAPI", "rm", "rm.example"))
             self._next()
             raise EOFError
+        if self.server.service is not None:
+            return self._authenticate_by_kerberos(self.server.service)
         if token is None:
             self._sasl(wire.SUCCESS)
             return None
         challenge = (
             f'realm="default",nonce="{NONCE}",qop="{self.server.qop}",charset=utf-8,'
-            'cipher="rc4,3des",algorithm=md5-sess'
+            f'cipher="rc4,3des",algorithm=md5-sess,maxbuf={self.server.largest_bytes}'
         )
-        offer = {"method": "TOKEN", "mechanism": "DIGEST-MD5", "protocol": ""}
-        self._sasl(
-            wire.NEGOTIATE, auth={**offer, "server_id": "default", "challenge": challenge.encode()}
-        )
-        _, parts = self._next()
-        told = wire.MESSAGES.read("Sasl", parts[0]).token.decode()
+        auth = ("TOKEN", "DIGEST-MD5", "", "default")
+        self._sasl(wire.NEGOTIATE, auth=auth, challenge=challenge.encode())
+        told = self._told().decode()
         pairs = {name: quoted or bare for name, quoted, bare in _PAIR.findall(told)}
         session, expected = _proof(token, pairs, "AUTHENTICATE")
         if pairs["response"] != expected:
@@ -195,12 +202,45 @@ class _Session:
             self.layer = layer_of(session, pairs.get("cipher"), 1 << 20, "server")
         return self.server.owner
 
+    def _authenticate_by_kerberos(self, service: str) -> str:
+        """RFC 4752."""
+        from knit._cluster.rpc.kerberos import _BITS, _KerberosLayer
+        from tests.fakes.realm import Acceptor
+
+        protocol, _, host = service.partition("/")
+        self._sasl(wire.NEGOTIATE, auth=("KERBEROS", "GSSAPI", protocol, host))
+        acceptor = Acceptor()
+        self._sasl(wire.CHALLENGE, acceptor.step(self._told()))
+        assert self._told() == b""
+        offered = [bit for each, bit in _BITS.items() if each.value in self.server.qop.split(",")]
+        offer = bytes((sum(offered),)) + self.server.largest_bytes.to_bytes(3, "big")
+        self._sasl(wire.CHALLENGE, acceptor.wrap(offer, confidential=False))
+        answer, _ = acceptor.unwrap(self._told())
+        assert answer[0] in offered, answer
+        self._sasl(wire.SUCCESS)
+        if answer[0] != 1:
+            self.layer = _KerberosLayer(acceptor, 1 << 16, confidential=answer[0] == 4)
+        return self.server.owner
+
+    def _told(self) -> bytes:
+        """What the client says next while it is let in."""
+        token: bytes = wire.MESSAGES.read("Sasl", self._next()[1][0]).token
+        return token
+
     def _sasl(
-        self, state: int, token: bytes | None = None, auth: dict[str, Any] | None = None
+        self,
+        state: int,
+        token: bytes | None = None,
+        *,
+        auth: tuple[str, str, str, str] | None = None,
+        challenge: bytes | None = None,
     ) -> None:
         message = wire.MESSAGES.new("Sasl", state=state, token=token)
         if auth is not None:
-            message.auths.add(**auth)
+            names = ("method", "mechanism", "protocol", "server_id")
+            made = message.auths.add(**dict(zip(names, auth, strict=True)))
+            if challenge is not None:
+                made.challenge = challenge
         header = wire.MESSAGES.new("RpcResponseHeader", call_id=2**32 - 33, status=0)
         self.connection.sendall(wire.frame(header, message))
 
@@ -217,11 +257,14 @@ class _Session:
         self._send(wire.frame(header))
 
     def _send(self, frame: bytes) -> None:
-        if self.layer is not None:
-            message = wire.MESSAGES.new("Sasl", state=wire.WRAP, token=self.layer.wrap(frame))
-            header = wire.MESSAGES.new("RpcResponseHeader", call_id=2**32 - 33, status=0)
-            frame = wire.frame(header, message)
-        self.connection.sendall(frame)
+        if self.layer is None:
+            self.connection.sendall(frame)
+            return
+        header = wire.MESSAGES.new("RpcResponseHeader", call_id=2**32 - 33, status=0)
+        for start in range(0, len(frame), _PIECE_BYTES):
+            piece = self.layer.wrap(frame[start : start + _PIECE_BYTES])
+            message = wire.MESSAGES.new("Sasl", state=wire.WRAP, token=piece)
+            self.connection.sendall(wire.frame(header, message))
 
     def _next(self) -> tuple[Any, list[bytes]]:
         frame = self._frame()
@@ -235,8 +278,9 @@ class _Session:
             len(self.buffer) < 4 or len(self.buffer) < 4 + struct.unpack(">i", self.buffer[:4])[0]
         ):
             outer = self._read(struct.unpack(">i", self._read(4))[0])
-            _, wrapped = wire.delimited(outer)
-            self.buffer += self.layer.unwrap(wire.MESSAGES.read("Sasl", wrapped).token)
+            token = wire.MESSAGES.read("Sasl", wire.delimited(outer)[1]).token
+            self.server.longest_wrapped = max(self.server.longest_wrapped, len(token))
+            self.buffer += self.layer.unwrap(token)
         (size,) = struct.unpack(">i", self.buffer[:4])
         frame, self.buffer = self.buffer[4 : 4 + size], self.buffer[4 + size :]
         return frame

@@ -15,6 +15,7 @@ What the cluster says decides, once for each client, and is remembered:
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -80,11 +81,20 @@ class Doors(Generic[_Door]):
         self._choice = choice
         self._http = http
         self._make = {"rest": rest, "rpc": rpc}
-        self._lock = threading.Lock()
+        self._owned = (os.getpid(), threading.Lock())
         self._chosen: tuple[str, _Door] | None = None
         self._other: _Door | None = None  # tried, and not taken before it has answered
         self._made: list[_Door] = []
         self._has_answered = False
+
+    @property
+    def _lock(self) -> threading.Lock:
+        pid, lock = self._owned
+        if pid != os.getpid():
+            # A thread that is not here may have held it as the process was forked.
+            lock = threading.Lock()
+            self._owned = (os.getpid(), lock)
+        return lock
 
     def chosen(self) -> _Door:
         """

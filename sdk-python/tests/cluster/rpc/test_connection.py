@@ -16,7 +16,7 @@ from knit._cluster.configuration.principals import ServerPrincipal
 from knit._cluster.rest.daemons import RESOURCE_MANAGER
 from knit._cluster.rpc import sasl
 from knit._cluster.rpc.client import Protocol, RpcClient
-from knit._cluster.rpc.connection import Endpoint
+from knit._cluster.rpc.connection import Connection, Endpoint
 from knit._cluster.rpc.protection import Protection
 from knit._cluster.rpc.sasl import Identity
 from knit._cluster.rpc.schema import Schema
@@ -24,6 +24,7 @@ from knit._cluster.security.tokens import Token
 from knit._values.deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,
+    ClusterError,
     ClusterResponseError,
     ClusterTimeoutError,
     ClusterUnreachableError,
@@ -31,7 +32,7 @@ from knit.exceptions import (
     WrongPortError,
 )
 from tests.fakes.kerberos import FakeTickets
-from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
+from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall, _Session
 from tests.fakes.server import closed_port
 
 SCHEMA = Schema(
@@ -98,12 +99,13 @@ def test_a_token_lets_in_however_the_connection_is_protected(
     start: Start, protection: Protection
 ) -> None:
     """More than fits one wrapped message, both ways."""
-    server = start(token=TOKEN, qop="auth,auth-int,auth-conf")
+    server = start(token=TOKEN, qop="auth,auth-int,auth-conf", largest_bytes=4096)
     client = client_of(server.port, identity=Identity(token=TOKEN), protections=(protection,))
     data = os.urandom(200_000)
     assert call(client, data) == data
     assert call(client) == b"x"
     assert {made.user for made in server.calls} == {"alice"}
+    assert server.longest_wrapped <= server.largest_bytes
     client.close()
 
 
@@ -293,3 +295,119 @@ def test_a_server_that_ends_once_it_knows_who_we_are_may_have_no_rule_for_that(
     assert ("took our ticket as etl/batch@CORP.TEST" in message) is is_proved
     assert (r"RULE:[2:$1/$2@$0](etl/batch@CORP\.TEST)s/.*/etl/" in message) is is_proved
     assert ("usually 8032" in message) is not is_proved
+
+
+def test_who_calls_for_somebody_else_says_so_unless_a_token_does(start: Start) -> None:
+    """Of a token the server knows whose it is, and for whom it was given out."""
+    believing, token = start(), start(token=TOKEN)
+    assert call(client_of(believing.port)) == b"x"
+    assert call(client_of(believing.port, identity=Identity(user="root", proxied_user="bob")))
+    assert call(client_of(token.port, identity=Identity(token=TOKEN, proxied_user="bob")))
+    own, proxied = (context.user for context in believing.contexts)
+    assert (own.effective_user, own.HasField("real_user")) == ("alice", False)
+    assert (proxied.effective_user, proxied.real_user) == ("bob", "root")
+    assert not token.contexts[0].HasField("user")
+
+
+def test_a_call_without_any_time_left_leaves_others_alone(start: Start) -> None:
+    """They share its connection, and it has sent nothing."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(made: RpcCall) -> Any:
+        begun.set()
+        assert go.wait(20)
+        return echo(made)
+
+    server = start(slow)
+    client = client_of(server.port)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call, client, b"first", repeatable=False)
+        assert begun.wait(20)
+        with pytest.raises(ClusterTimeoutError):
+            call(client, b"late", seconds=0, repeatable=False)
+        go.set()
+        assert first.result(20) == b"first"
+    assert server.connections == 1
+    assert [made.request.data for made in server.calls] == [b"first"]
+
+
+def test_an_end_that_was_not_noticed_yet_is_before_anything_is_sent(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would know whether what is sent next was done."""
+    waits, go = threading.Event(), threading.Event()
+    seen: list[Connection] = []
+    original = Connection._next_frame
+
+    def late(self: Connection) -> bytes:
+        if seen:
+            waits.set()
+            go.wait(20)
+        seen.append(self)
+        return original(self)
+
+    monkeypatch.setattr(Connection, "_next_frame", late)
+    server = start()
+    client = client_of(server.port)
+    call(client)
+    assert waits.wait(20)
+    server.hang_up()
+    monkeypatch.setattr(Connection, "_next_frame", original)
+    assert call(client, b"y", repeatable=False) == b"y"
+    go.set()
+    assert [made.request.data for made in server.calls] == [b"x", b"y"]
+
+
+def test_what_could_not_be_sent_is_sent_on_another_connection(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = [OSError("no route to host")]
+    original = Connection._wrapped
+
+    def wrapped(self: Connection, frame: bytes) -> bytes:
+        if self.is_open and failing and hasattr(self, "_reading"):
+            raise failing.pop()
+        return original(self, frame)
+
+    monkeypatch.setattr(Connection, "_wrapped", wrapped)
+    server = start()
+    client = client_of(server.port)
+    assert call(client, repeatable=False) == b"x"
+    assert server.connections == 2
+    failing += [OSError("no route to host")] * 2
+    with pytest.raises(ClusterUnreachableError, match="no route to host"):
+        call(client_of(server.port), repeatable=False)
+
+
+def test_a_connection_that_is_closed_ends_the_calls_that_wait(start: Start) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(made: RpcCall) -> Any:
+        begun.set()
+        go.wait(20)
+        return echo(made)
+
+    server = start(slow)
+    client = client_of(server.port)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call, client, repeatable=False)
+        assert begun.wait(20)
+        client.close()
+        with pytest.raises(ClusterUnreachableError, match="it was closed here"):
+            first.result(20)
+    go.set()
+
+
+def test_what_comes_unprotected_is_not_believed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sits on the way could otherwise answer in the server's place."""
+    server = start(token=TOKEN, qop="auth-int")
+    client = client_of(
+        server.port, identity=Identity(token=TOKEN), protections=(Protection.INTEGRITY,)
+    )
+    assert call(client) == b"x"
+    monkeypatch.setattr(_Session, "_send", lambda self, frame: self.connection.sendall(frame))
+    with pytest.raises(ClusterError):
+        call(client, repeatable=False)
+    assert len(server.calls) == 2

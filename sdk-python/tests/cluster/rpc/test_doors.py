@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -209,6 +213,51 @@ def test_what_may_have_been_done_is_not_done_again_by_the_other_way(
             assert servers[1].connections == 0
             assert cluster.files.status("/user/alice/a").size_bytes == 0
             assert cluster.files.rename("/user/alice/a", "/user/alice/b")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")
+def test_a_child_does_not_wait_for_a_thread_that_only_its_parent_has() -> None:
+    """That was about to choose as the process was forked."""
+    asked, go = threading.Event(), threading.Event()
+
+    def base_urls() -> tuple[str, ...]:
+        asked.set()
+        if os.getpid() == parent:
+            go.wait(20)
+        return ()
+
+    parent = os.getpid()
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=True, base_urls=base_urls)
+    http = HttpClient(SimpleAuthentication("alice"))
+    doors = Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+    with ThreadPoolExecutor(1) as pool:
+        chosen = pool.submit(doors.chosen)
+        assert asked.wait(20)
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(20)
+                os._exit(0 if doors.chosen() == "rpc" else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        go.set()
+        assert chosen.result(20) == "rpc"
+
+
+def test_a_cluster_that_is_closed_leaves_no_connection(
+    cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    """By either daemon's RPC, whose reader ends with it."""
+    cluster.resource_manager.nodes()
+    cluster.files.home_directory()
+    ports = {f"knit-rpc-127.0.0.1:{server.port}" for server in servers}
+    readers = [thread for thread in threading.enumerate() if thread.name in ports]
+    assert len(readers) == 2
+    cluster.close()
+    for reader in readers:
+        reader.join(20)
+        assert not reader.is_alive()
 
 
 def test_both_ways_are_closed() -> None:

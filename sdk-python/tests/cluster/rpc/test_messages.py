@@ -105,6 +105,11 @@ def test_the_example_of_the_rfc() -> None:
     [
         (b"rspauth=ea40f60335c427b5527b84dbabcdfffe", "does not know the token's secret"),
         (b"", "does not know the token's secret"),
+        (
+            "rspauth=ea40f60335c427b5527b84dbabcdfff\N{LATIN SMALL LETTER E WITH ACUTE}".encode(),
+            "secret",
+        ),
+        (b"rspauth=\xff", "does not know the token's secret"),
         (b'"', "cannot be read"),
     ],
 )
@@ -114,6 +119,38 @@ def test_a_server_that_does_not_know_the_secret_is_not_believed(said: bytes, wor
     with pytest.raises(SaslRefusedError, match=words):
         talk.respond(said)
     assert not talk.is_complete
+
+
+@pytest.mark.parametrize(
+    "size", [b"many", b"-1", b"9" * 5000, "\N{ARABIC-INDIC DIGIT FIVE}".encode()]
+)
+def test_how_much_a_server_takes_is_a_number(size: bytes) -> None:
+    offered = CHALLENGE.replace(b'"auth"', b'"auth-int"') + b",maxbuf=" + size
+    with pytest.raises(SaslRefusedError, match="how much it takes at a time"):
+        example(Protection.INTEGRITY).respond(offered)
+
+
+@pytest.mark.parametrize("cipher", [None, "rc4", "3des"])
+def test_what_is_wrapped_is_no_longer_than_the_server_takes(cipher: str | None) -> None:
+    """And no shorter than it has to be."""
+    qop, wanted = (
+        ("auth-int", Protection.INTEGRITY) if cipher is None else ("auth-conf", Protection.PRIVACY)
+    )
+    offered = (
+        CHALLENGE.replace(b'"auth"', f'"{qop}"'.encode()) + f",maxbuf=4096,cipher={cipher}".encode()
+    )
+    talk = example(wanted)
+    talk.respond(offered)
+    assert talk.layer is not None
+    size = talk.layer.largest_bytes
+    assert 4000 < len(talk.layer.wrap(bytes(size))) <= 4096
+
+
+def test_a_server_that_takes_next_to_nothing_is_told_something_at_a_time() -> None:
+    talk = example(Protection.INTEGRITY)
+    talk.respond(CHALLENGE.replace(b'"auth"', b'"auth-int"') + b",maxbuf=1")
+    assert talk.layer is not None
+    assert talk.layer.largest_bytes == 1
 
 
 def test_a_weak_cipher_is_not_taken() -> None:

@@ -111,7 +111,12 @@ def test_a_cache_that_is_none_is_told(tmp_path: Path) -> None:
     assert report.name == f"FILE:{tmp_path / 'cache'}"
     assert report.kind == "FILE"
     assert report.principal is None
-    assert report.problem
+    assert report.problem is not None
+    assert "ormat" in report.problem, "the library's own words"
+    (tmp_path / "cache").unlink()
+    report = default_cache()
+    assert report is not None
+    assert str(tmp_path / "cache") in (report.problem or "")
 
 
 def test_a_krb5_conf_that_cannot_be_read_is_told(realm: Path) -> None:
@@ -173,6 +178,11 @@ def test_nothing_is_left_in_memory() -> None:
     before = resident_kib()
     for _ in range(2000):
         refusal(Credentials.default())
+    assert resident_kib() - before < 4096
+    before = resident_kib()
+    for _ in range(1000):
+        default_cache()
+        default_realm()
     assert resident_kib() - before < 4096
 
 

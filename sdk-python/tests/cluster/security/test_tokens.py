@@ -281,3 +281,99 @@ def test_a_written_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_a_file_that_has_no_end_is_not_read_for_ever() -> None:
     with pytest.raises(MalformedTokenError, match="more than"):
         Credentials.from_file(Path("/dev/zero"))
+
+
+def varint(value: int) -> bytes:
+    """As protobuf writes a number, negative ones in 64 bits."""
+    value &= (1 << 64) - 1
+    data = bytearray()
+    while value > 0x7F:
+        data.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*data, value))
+
+
+@given(LONGS, st.integers(-(2**31), 2**31 - 1))
+def test_numbers_of_an_identifier_have_the_width_that_java_gives_them(date: int, key: int) -> None:
+    """Either way it is written; a date beyond the calendar is none."""
+    protobuf = b"\x0a\x01a" + b"".join(
+        varint(number << 3) + varint(value) for number, value in ((4, date), (6, key), (7, key))
+    )
+    writable = b"\0" + blob(b"a") + blob(b"") * 2 + vlong(date) + vlong(0) + vlong(key) * 2
+    for identifier in (protobuf, writable):
+        found = TokenIdentifier.of(Token(identifier, b"", "RM_DELEGATION_TOKEN", ""))
+        assert found is not None
+        assert (found.sequence_number, found.master_key_id, found.max_time) == (key, key, None)
+        in_calendar = 0 < date < 253_402_300_800_000
+        assert (found.issue_time is not None) == in_calendar
+        if found.issue_time is not None:
+            assert (found.issue_time - datetime(1970, 1, 1, tzinfo=timezone.utc)) / timedelta(
+                milliseconds=1
+            ) == date
+
+
+@given(LONGS)
+def test_a_number_is_read_as_hadoop_writes_it_and_to_its_end(value: int) -> None:
+    cursor = ByteCursor(vlong(value) + b"rest")
+    assert cursor.vlong() == value
+    assert cursor.read(4) == b"rest"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x80\xff\xff\xff\xff\xff\xff\xff\xff", "beyond 64 bits"),
+        (b"\x88\x80\0\0\0\0\0\0\0", "beyond 64 bits"),
+        (b"\x88\0\0", "announces 8 bytes where 2 are left"),
+        (b"", "announces 1 bytes where 0 are left"),
+    ],
+)
+def test_a_number_that_is_none_of_64_bits_is_malformed(data: bytes, words: str) -> None:
+    with pytest.raises(MalformedTokenError, match=words):
+        ByteCursor(data).vlong()
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"\x00\x01", "field with the number 0"),
+        (b"\x0b", "unknown type 3"),
+        (b"\x08" + b"\xff" * 9 + b"\x02", "beyond 64 bits"),
+        (b"\x08" + b"\x80" * 10 + b"\x01", "beyond 64 bits"),
+        (b"\x09\0\0", "announces 8 bytes"),
+        (b"\x0d\0\0", "announces 4 bytes"),
+        (b"\x0a\x7f", "announces 127 bytes"),
+    ],
+)
+def test_what_is_no_protobuf_is_malformed(data: bytes, words: str) -> None:
+    with pytest.raises(MalformedTokenError, match=words):
+        list(ByteCursor(data).fields())
+
+
+def test_fields_that_nobody_knows_are_passed_over() -> None:
+    """Of any width: a later Hadoop may add them."""
+    later = b"\x79" + bytes(8) + b"\x7d" + bytes(4) + b"\x72\x03abc"
+    found = TokenIdentifier.of(RM_TOKEN.replace())
+    assert TokenIdentifier.of(Token(later + RM_IDENTIFIER, b"", RM_TOKEN.kind, "")) == found
+
+
+@pytest.mark.parametrize(
+    ("identifier", "words"),
+    [
+        (b"", "identifier is empty"),
+        (b"\x08\x05", "a number where bytes should be"),
+        (b"\x22\x01a", "bytes where a number should be"),
+        (b"\x0a\x01\xff", "not UTF-8"),
+    ],
+)
+def test_an_identifier_of_another_form_is_told(identifier: bytes, words: str) -> None:
+    with pytest.raises(MalformedTokenError, match=words):
+        TokenIdentifier.of(Token(identifier, b"", "HDFS_DELEGATION_TOKEN", ""))
+
+
+def test_a_file_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "x").touch()
+    with pytest.raises(OSError, match="tokens"):
+        Credentials({"a": HDFS_TOKEN}).to_file(tmp_path / "tokens")
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]

@@ -115,7 +115,7 @@ class Connection:
         self._is_read = threading.Event()
         """Nothing more comes."""
         self._layer: Layer | None = None
-        self._unwrapped = b""
+        self._unwrapped = bytearray()
         self._agreement = Agreement(method="SIMPLE")
         self._socket = self._connect(what, deadline, connect_seconds)
         try:
@@ -300,13 +300,22 @@ class Connection:
 
         The server does nothing before it has all of a call.
         """
-        endpoint = self.endpoint
         if not self._sending.acquire(
             timeout=min(deadline.remaining_seconds, threading.TIMEOUT_MAX)
         ):
-            raise problems.too_late(endpoint.place, what, endpoint.daemon, deadline.total)
+            raise self._too_late(what, deadline)
         try:
-            self._set_time(self._socket, what, deadline)
+            left = deadline.remaining_seconds
+            if left <= 0:  # nothing was sent, and others wait on this connection
+                raise self._too_late(what, deadline)
+            self._send(frame, left, what, deadline)
+        finally:
+            self._sending.release()
+
+    def _send(self, frame: bytes, seconds: float, what: str, deadline: Deadline) -> None:
+        endpoint = self.endpoint
+        try:
+            self._socket.settimeout(min(seconds, _READ_SECONDS))
             self._socket.sendall(self._wrapped(frame))
         except TimeoutError as error:
             self._finish("a call was sent in part")
@@ -321,8 +330,6 @@ class Connection:
         except BaseException:
             self._finish("a call was sent in part")
             raise
-        finally:
-            self._sending.release()
 
     def _wrapped(self, frame: bytes) -> bytes:
         layer = self._layer
@@ -369,10 +376,10 @@ class Connection:
             return self._frame(self._reading, LARGEST_ANSWER_BYTES)
         while True:
             if len(self._unwrapped) >= 4:
-                size = _size(self._unwrapped[:4], LARGEST_ANSWER_BYTES)
+                size = _size(bytes(self._unwrapped[:4]), LARGEST_ANSWER_BYTES)
                 if len(self._unwrapped) >= 4 + size:
-                    frame = self._unwrapped[4 : 4 + size]
-                    self._unwrapped = self._unwrapped[4 + size :]
+                    frame = bytes(self._unwrapped[4 : 4 + size])
+                    del self._unwrapped[: 4 + size]
                     return frame
             outer = self._split(self._frame(self._reading, LARGEST_ANSWER_BYTES))
             message = MESSAGES.read("Sasl", outer.body)

@@ -36,6 +36,8 @@ _OVERHEAD_BYTES = 32
 _PAIR = re.compile(
     rb'\s*([A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))\s*(?:,|$)', re.DOTALL
 )
+_SIZE = re.compile(r"[0-9]{1,8}")
+"""RFC 2831 ends it before 16 MiB."""
 
 
 class DigestMd5:
@@ -91,7 +93,8 @@ class DigestMd5:
     def respond(self, challenge: bytes) -> bytes:
         if self._expected is None:
             return self._answer(_parsed(challenge))
-        if not hmac.compare_digest(_parsed(challenge).get("rspauth", ""), self._expected):
+        told = _parsed(challenge).get("rspauth", "")
+        if not hmac.compare_digest(told.encode(), self._expected.encode()):
             raise SaslRefusedError("the server does not know the token's secret")
         self._proven = True
         return b""
@@ -135,8 +138,11 @@ class DigestMd5:
         given |= {"response": proof("AUTHENTICATE"), "qop": chosen.value}
         self._expected = proof("")
         if chosen is not Protection.AUTHENTICATION:
-            taken = int(asked.get("maxbuf") or LARGEST_MESSAGE_BYTES)
-            self._layer = layer_of(session, cipher, max(1, taken - _OVERHEAD_BYTES), "client")
+            taken = asked.get("maxbuf") or str(LARGEST_MESSAGE_BYTES)
+            if not _SIZE.fullmatch(taken):
+                raise SaslRefusedError("the server does not say how much it takes at a time")
+            largest = max(1, int(taken) - _OVERHEAD_BYTES)
+            self._layer = layer_of(session, cipher, largest, "client")
         return ",".join(map(_written, given, given.values())).encode()
 
     def _choose(self, told: str) -> Protection:

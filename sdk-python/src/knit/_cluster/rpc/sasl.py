@@ -85,7 +85,7 @@ class Agreement:
     method: str
     """SIMPLE, TOKEN or KERBEROS."""
     mechanism: Mechanism | None = None
-    """What holds the keys of the protection. None for SIMPLE."""
+    """What holds the keys of the protection. None for SIMPLE, which is agreed on without talk."""
 
 
 def negotiate(
@@ -102,7 +102,7 @@ def negotiate(
     Talks until both sides are content.
 
     Args:
-        identity: Who we are.
+        identity: Who we are, with something that proves it.
         protections: What may protect the connection, the best liked first.
         server: Who the server has to be, where tickets are used.
         address: The other end of the connection, an IP address.
@@ -117,7 +117,7 @@ def negotiate(
     """
     send(sasl_frame(NEGOTIATE))
     mechanism: Mechanism | None = None
-    method = "SIMPLE"
+    method = ""
     try:
         for _ in range(_MOST_STEPS):
             try:
@@ -130,16 +130,18 @@ def negotiate(
                 auth, mechanism = _choose(
                     message.auths, identity, protections, server, address, what
                 )
-                if mechanism is None:
-                    send(sasl_frame(INITIATE, None, auth))
-                    return Agreement(method="SIMPLE")
                 method = auth.method
                 send(sasl_frame(INITIATE, mechanism.respond(auth.challenge), auth))
             elif message.state == CHALLENGE and mechanism is not None:
                 send(sasl_frame(RESPONSE, mechanism.respond(message.token)))
             elif message.state == SUCCESS:
-                if mechanism is None:  # it knows nothing but names
-                    return _simple(identity, "the server wants no proof at all")
+                if mechanism is None:
+                    # As Hadoop's clients, which do not fall back unless they are told to: whoever
+                    # answers in the server's place could otherwise have us say anything.
+                    raise SaslRefusedError(
+                        "the server wants no proof at all, while the configuration here says that "
+                        "the cluster authenticates with Kerberos"
+                    )
                 if message.token:
                     mechanism.respond(message.token)
                 if not mechanism.is_complete:
@@ -161,8 +163,8 @@ def _choose(
     server: ServerPrincipal | None,
     address: str,
     what: str,
-) -> tuple[Any, Mechanism | None]:
-    """The first of the server's ways that we can go; no mechanism where that is a bare name."""
+) -> tuple[Any, Mechanism]:
+    """The first of the server's ways that we can go."""
     for auth in auths:
         if (auth.method, auth.mechanism) == ("TOKEN", "DIGEST-MD5") and identity.token is not None:
             return auth, DigestMd5.of_token(
@@ -171,28 +173,13 @@ def _choose(
         if (auth.method, auth.mechanism) == ("KERBEROS", "GSSAPI") and identity.tickets and server:
             target = target_of(server, auth.protocol, auth.server_id, address)
             return auth, Kerberos(target, identity.tickets, protections, what)
-        if auth.method == "SIMPLE" and identity.user is not None:
-            return auth, None
     offered = ", ".join(auth.method for auth in auths) or "nothing"
     held = [
         name
         for name, has in (
             ("a token", identity.token is not None),
             ("Kerberos", identity.tickets is not None),
-            ("a name that is believed", identity.user is not None),
         )
         if has
     ]
-    raise SaslRefusedError(
-        f"the server takes {offered}, and we have {' and '.join(held) or 'none of them'}"
-    )
-
-
-def _simple(identity: Identity, why: str) -> Agreement:
-    if identity.user is None:
-        # As Hadoop's clients, which do not fall back unless they are told to: whoever answers in
-        # the server's place could otherwise have us say anything.
-        raise SaslRefusedError(
-            f"{why}, while the configuration here says that the cluster authenticates with Kerberos"
-        )
-    return Agreement(method="SIMPLE")
+    raise SaslRefusedError(f"the server takes {offered}, and we have {' and '.join(held)}")

@@ -22,6 +22,8 @@ _FRAMEWORK = "/System/Library/Frameworks/GSS.framework/GSS"
 _ROUTINE_ERRORS = 0xFFFF0000
 """The bits of a major status that mean failure; those below only add to a success."""
 CONTINUE_NEEDED = 1
+OUT_OF_ORDER = 2 | 4 | 8 | 16
+"""Of a message that comes a second time, too late, too early, or after one that did not come."""
 INITIATE = 1
 INDEFINITE = 0xFFFFFFFF
 _BY_GSS, _BY_MECHANISM = 1, 2

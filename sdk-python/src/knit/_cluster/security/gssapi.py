@@ -30,6 +30,7 @@ from knit._cluster.security.gss_library import (
     KRB5,
     MECHANISMS,
     NO_CREDENTIALS,
+    OUT_OF_ORDER,
     POINTER,
     PRINCIPAL,
     UINT32,
@@ -224,6 +225,8 @@ class SecurityContext:
         self._complete = False
         self._handle = POINTER()
         self._release = weakref.finalize(self, _delete_context, self._handle)
+        # At the process's end a thread may be in the middle of a call with it.
+        self._release.atexit = False
 
     @property
     def is_complete(self) -> bool:
@@ -317,15 +320,21 @@ class SecurityContext:
         What a message holds, and whether it was encrypted.
 
         Raises:
-            GssError: It was changed on its way, or repeated.
+            GssError: It was changed on its way, or is not the next one.
         """
         out, encrypted = Buffer(), ctypes.c_int()
-        call(
+        # MIT's library decrypts in place, and Python's bytes may be anybody's.
+        room = ctypes.create_string_buffer(data, len(data))
+        incoming = Buffer(len(data), ctypes.cast(room, POINTER))
+        major = call(
             "gss_unwrap",
-            *(self._handle, ctypes.byref(given(data)), ctypes.byref(out)),
+            *(self._handle, ctypes.byref(incoming), ctypes.byref(out)),
             *(ctypes.byref(encrypted), None),
         )
-        return taken(out), bool(encrypted.value)
+        message = taken(out)
+        if major & OUT_OF_ORDER:  # for the library a success, with a remark
+            raise GssError(DEFECTIVE_TOKEN, 0, "a message was repeated, or one before it left out")
+        return message, bool(encrypted.value)
 
     def wrap_size_limit(self, most: int, *, confidential: bool) -> int:
         """How many bytes can be wrapped into a message of this many at most."""

@@ -152,6 +152,17 @@ def test_one_that_does_not_come_back_is_told_at_the_end_of_the_time(
         assert 0 < sum(pauses) <= cluster.files.timeout.total_seconds()
 
 
+def test_what_it_was_waited_for_is_told_where_the_time_ends_in_a_try(
+    fake: FakeCluster, cluster: Cluster, pauses: Pauses
+) -> None:
+    cluster.files.create(PATH, b"data")
+    fake.name_node.data_node_url = f"http://127.0.0.1:{closed_port()}"
+    pauses.meanwhile = lambda: pauses.append(cluster.files.timeout.total_seconds())
+    for call in (lambda: cluster.files.create(OTHER, b""), lambda: cluster.files.read(PATH)):
+        with pytest.raises(ClusterUnreachableError, match="sent us to the DataNode"):
+            call()
+
+
 def test_a_connection_that_breaks_is_not_tried_elsewhere(
     fake: FakeCluster, cluster: Cluster, pauses: Pauses
 ) -> None:

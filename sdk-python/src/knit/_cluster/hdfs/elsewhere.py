@@ -9,7 +9,7 @@ from urllib3.exceptions import ConnectTimeoutError
 
 from knit._cluster.patience import Notice, Tries
 from knit._values.deadlines import Deadline
-from knit.exceptions import ClusterError
+from knit.exceptions import ClusterError, ClusterTimeoutError
 
 MOST_OTHERS = 3
 """
@@ -55,6 +55,7 @@ class Search:
         Raises:
             ClusterError: That failure, where it had a connection, or there is nothing left to try.
         """
+        self._check_time(error)
         causes = list(_causes(error))
         if not any(isinstance(cause, ConnectTimeoutError) for cause in causes):
             raise error
@@ -71,11 +72,17 @@ class Search:
         Raises:
             ClusterError: This failure, where it is another one; else the first of a DataNode.
         """
+        self._check_time(error)
         if not self.excluded or self._first is None:
             raise error
         if not any(sign in error.message for sign in _NONE_OTHER):
             raise error
         self._wait(self._first)
+
+    def _check_time(self, error: ClusterError) -> None:
+        """The try in which the time ends says nothing but that: told is what it was needed for."""
+        if isinstance(error, ClusterTimeoutError) and self._first is not None:
+            raise self._first from error
 
     def _wait(self, error: ClusterError) -> None:
         if not self._has_refused:

@@ -95,7 +95,7 @@ class LogControl(Owner):
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
             if not self._collected.is_due(error):
                 return collected_only(self._collected, container_id, error)
-            return archived(self._collected.look(error), container_id, call.what, error)
+            return archived(self._collected, container_id, call.what, error)
         return with_collected(self._collected, container_id, live)
 
     def logs(
@@ -122,6 +122,8 @@ class LogControl(Owner):
             services: Only of these. Default: of all.
             containers: Only of these. Default: of all that `services` allows.
             files: The names of the files. Default: stdout and stderr; of a driver, its own two.
+                One that ends in `.rolled` nodes may collect and remove while its program runs: it
+                is then read from what is collected, and what the node has of that name after it.
             driver: Whether those of the driver are read, and of nothing else. They lie in the
                 Application Master's container as `driver.stdout` and `driver.stderr`.
             tail_lines: Begin with so many of the last lines of each file. Default: at its start.

@@ -92,8 +92,9 @@ class LogStream:
     happens within two minutes; any other gives what is there, and `incomplete_reason` says so if
     that may not be all. In the same way a stream that follows a whole application completes, at
     the end, what it could not have while it was written: of a node that did not answer, or of
-    containers whose Application Master was lost. What nodes have collected of containers that
-    have ended, and removed while the application runs, every stream gives at once from there.
+    containers whose Application Master was lost. What nodes have collected, and removed while the
+    application runs, of containers that have ended and of files in `.rolled`, every stream gives
+    at once from there.
 
     Where nodes show logs only to who has a Kerberos ticket, and the application has no keytab,
     nothing can be read while it is written. A stream that follows says so, waits, and gives all of

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from knit._cluster.logs.places import may_be_application_master
 from knit._handles.collected import Collected
 from knit._handles.container import ContainerLike, Owner, id_of, to_containers
 from knit._handles.locating import Locator
@@ -17,6 +18,7 @@ from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
 from knit._values.deadlines import Deadline
+from knit._values.identifiers import attempt_of
 from knit._values.logs import STANDARD_FILES, LogFiles
 from knit._wire.calls.application import get_application
 from knit._wire.calls.containers import list_containers
@@ -187,7 +189,12 @@ class LogControl(Owner):
         )
         listed = self._session.collect(pages, Deadline.after(self._time_of_a_call(deadline)))
         among = set(wanted.container_ids)
-        return {key: each for key, each in listed if key and (not among or key in among)}
+        found = {key: each for key, each in listed if key and (not among or key in among)}
+        for container_id in among - found.keys():
+            attempt = attempt_of(container_id)
+            if attempt is not None and may_be_application_master(container_id):
+                found[container_id] = ("", 0, attempt)  # which is not listed
+        return found
 
     def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
         """

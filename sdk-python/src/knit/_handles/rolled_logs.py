@@ -11,7 +11,12 @@ from knit._cluster.patience import Notice
 from knit._handles.log_starts import RowOfAll, pieces_of, start_of_tail
 from knit._values.logs import LogChunk
 from knit._wire.rolled_files import Measure, RolledFiles
-from knit.exceptions import ApplicationNotFoundError, ApplicationNotRunningError, KnitError
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
+    KnitError,
+    LogsUnavailableError,
+)
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
@@ -82,6 +87,8 @@ class RolledReader:
                         yield from self._file(container, identity, name)
         except (ApplicationNotRunningError, ApplicationNotFoundError):
             raise
+        except LogsUnavailableError:
+            return  # who reads what is left at the end says why
         except KnitError as error:
             Notice(at_once=True).waiting(
                 f"{self._what}: what YARN has collected while it runs could not be read: "
@@ -94,7 +101,6 @@ class RolledReader:
         return [
             (container, file.name)
             for container in logs.containers.values()
-            if not container.is_application_master
             for file in container.files
             if file.name in self._names
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ class World:
             return
         if self._is_behind:
             self.connect()
-        place = {"container_id": ONE, "service_name": "web", "attempt_number": 1, "file_name": NAME}
+        place: dict[str, Any] = {"container_id": ONE, "file_name": NAME}
         if self._is_new or self._offset > len(self.on_node):
             self._offset, self._is_new = 0, False
             self._accept(pb.StreamLogsResponse(begin=pb.LogBegin(**place, is_cut=True)))

@@ -27,6 +27,7 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ConnectionLostError,
+    ContainerNotFoundError,
     LogsNeedKerberosError,
 )
 
@@ -92,7 +93,7 @@ class LogControl(Owner):
         call = list_log_files(container_id)
         try:
             live = self._session.call(call, timeout)
-        except LogsNeedKerberosError as error:
+        except (LogsNeedKerberosError, ContainerNotFoundError) as error:
             return collected_only(self._collected, container_id, error)
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
             if not self._collected.is_due(error):
@@ -122,7 +123,8 @@ class LogControl(Owner):
                 container, and the stream with the last file; without `containers`, with the
                 application, and containers that start later are included.
             services: Only of these. Default: of all.
-            containers: Only of these. Default: of all that `services` allows.
+            containers: Only of these. Default: of all that `services` allows. One that the
+                Application Master has forgotten, for it ended long ago, is found by its ID.
             files: The names of the files. Default: stdout and stderr; of a driver, its own two.
                 One that ends in `.rolled` nodes may collect and remove while its program runs: it
                 is then read from what is collected, and what the node has of that name after it.

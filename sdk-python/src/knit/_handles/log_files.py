@@ -38,15 +38,18 @@ def collected_only(collected: Collected, container_id: str, unseen: KnitError) -
     """
     What was collected of a container whose node does not tell, while the application runs.
 
+    Of one that the Application Master has forgotten, as it ended long ago, it is all.
+
     Raises:
-        KnitError: That is nothing; it is `unseen`, why the node does not tell.
+        KnitError: That is nothing; it is `unseen`, why nobody tells.
     """
     try:
         with collected.looking() as logs:
             found = logs.containers[container_id].files
     except (KnitError, KeyError):
         raise unseen from None
-    return LogFiles(found, unseen.message)
+    is_all = isinstance(unseen, ContainerNotFoundError)
+    return LogFiles(found, None if is_all else unseen.message)
 
 
 def archived(collected: Collected, container_id: str, what: str, gone: KnitError) -> LogFiles:

@@ -78,13 +78,13 @@ class RolledReader:
         self._rolled.is_unsure = True
         try:
             logs = look()
-            found = self._found(logs)
-            if found:
-                places = self._listing.identify()
-                for container, name in found:
-                    if container.container_id in places:
-                        identity = places[container.container_id]
-                        yield from self._file(container, identity, name)
+            # Which files there are may take reading all of a container's: of those wanted only.
+            places = self._listing.identify() if logs.containers else {}
+            for container_id, container in logs.containers.items():
+                if container_id in places:
+                    for name in [file.name for file in container.files]:
+                        if name in self._names:
+                            yield from self._file(container, places[container_id], name)
         except (ApplicationNotRunningError, ApplicationNotFoundError):
             raise
         except LogsUnavailableError:
@@ -96,14 +96,6 @@ class RolledReader:
             )
             return
         self._rolled.is_unsure = bool(logs._problems)
-
-    def _found(self, logs: AggregatedLogs) -> list[tuple[ContainerLogs, str]]:
-        return [
-            (container, file.name)
-            for container in logs.containers.values()
-            for file in container.files
-            if file.name in self._names
-        ]
 
     def _file(self, container: ContainerLogs, identity: Identity, name: str) -> Iterator[LogChunk]:
         key = (container.container_id, name)

@@ -217,9 +217,11 @@ class ArchiveReader:
         ):
             return
         try:
-            self._known = {**self._known, **self._identify()}
+            places = self._identify()
         except KnitError:
             return  # they wait for the record, which comes with the end
+        there = {key: places[key] for key in logs.containers if key in places}
+        self._known = {**self._known, **there}
 
     def _is_wanted(self, container: ContainerLogs, is_last: bool) -> bool:
         if self._request.container_ids:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -49,20 +50,26 @@ class Collected:
         self._application_id = application_id
         self._timeout = timeout
         self._lock = threading.Lock()
-        # Guarded by _lock, as is looking there: what it has opened serves the next look, too.
+        # Guarded by _lock, as is all that is read from there.
         self._archive: Archive | None = None
 
-    def look_now(self) -> AggregatedLogs:
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[AggregatedLogs]:
         """
-        What there is now, whether the application has ended or not.
+        What there is now, whether the application has ended or not, to be read within the block.
+
+        What was opened before is not opened again, and for one thread at a time.
 
         Raises:
             KnitError: It cannot be had.
         """
         with self._lock:
-            if self._archive is None:
-                self._archive = self._yarn.archive(self._application_id)
-            return self._archive.look()
+            archive, self._archive = self._archive, None
+            archive = archive or self._yarn.archive(self._application_id)
+            logs = archive.look()
+            yield logs
+            # One that found nothing may have been told wrongly where to look.
+            self._archive = archive if logs.containers else None
 
     def is_due(self, error: KnitError) -> bool:
         """Whether the Application Master has left, rather than being out of reach."""
@@ -82,7 +89,7 @@ class Collected:
             archive: Where to look, to look there again.
         """
         try:
-            logs = self.look_now() if archive is None else archive.look()
+            logs = (archive or self._yarn.archive(self._application_id)).look()
         except LogsNotFoundError as error:
             if isinstance(gone, ApplicationNotFoundError):
                 raise gone from error

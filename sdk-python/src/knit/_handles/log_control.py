@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from knit._cluster.logs.places import may_be_application_master
 from knit._handles.collected import Collected
 from knit._handles.container import ContainerLike, Owner, id_of, to_containers
 from knit._handles.locating import Locator
@@ -17,6 +18,7 @@ from knit._handles.services import several
 from knit._handles.session import Session
 from knit._handles.yarn import Yarn
 from knit._values.deadlines import Deadline
+from knit._values.identifiers import attempt_of
 from knit._values.logs import STANDARD_FILES, LogFiles
 from knit._wire.calls.application import get_application
 from knit._wire.calls.containers import list_containers
@@ -25,6 +27,7 @@ from knit.exceptions import (
     ApplicationNotFoundError,
     ApplicationNotRunningError,
     ConnectionLostError,
+    ContainerNotFoundError,
     LogsNeedKerberosError,
 )
 
@@ -90,12 +93,12 @@ class LogControl(Owner):
         call = list_log_files(container_id)
         try:
             live = self._session.call(call, timeout)
-        except LogsNeedKerberosError as error:
+        except (LogsNeedKerberosError, ContainerNotFoundError) as error:
             return collected_only(self._collected, container_id, error)
         except (ApplicationNotRunningError, ApplicationNotFoundError, ConnectionLostError) as error:
             if not self._collected.is_due(error):
                 return collected_only(self._collected, container_id, error)
-            return archived(self._collected.look(error), container_id, call.what, error)
+            return archived(self._collected, container_id, call.what, error)
         return with_collected(self._collected, container_id, live)
 
     def logs(
@@ -120,8 +123,11 @@ class LogControl(Owner):
                 container, and the stream with the last file; without `containers`, with the
                 application, and containers that start later are included.
             services: Only of these. Default: of all.
-            containers: Only of these. Default: of all that `services` allows.
+            containers: Only of these. Default: of all that `services` allows. One that the
+                Application Master has forgotten, for it ended long ago, is found by its ID.
             files: The names of the files. Default: stdout and stderr; of a driver, its own two.
+                One that ends in `.rolled` nodes may collect and remove while its program runs: it
+                is then read from what is collected, and what the node has of that name after it.
             driver: Whether those of the driver are read, and of nothing else. They lie in the
                 Application Master's container as `driver.stdout` and `driver.stderr`.
             tail_lines: Begin with so many of the last lines of each file. Default: at its start.
@@ -185,7 +191,12 @@ class LogControl(Owner):
         )
         listed = self._session.collect(pages, Deadline.after(self._time_of_a_call(deadline)))
         among = set(wanted.container_ids)
-        return {key: each for key, each in listed if key and (not among or key in among)}
+        found = {key: each for key, each in listed if key and (not among or key in among)}
+        for container_id in among - found.keys():
+            attempt = attempt_of(container_id)
+            if attempt is not None and may_be_application_master(container_id):
+                found[container_id] = ("", 0, attempt)  # which is not listed
+        return found
 
     def aggregated_logs(self, *, wait: timedelta | None = None) -> AggregatedLogs:
         """

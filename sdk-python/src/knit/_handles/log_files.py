@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from knit._handles.collected import Collected
 from knit._values.logs import LogFile, LogFiles, is_rolled
-from knit.exceptions import ContainerNotFoundError, KnitError
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ContainerNotFoundError,
+    KnitError,
+    LogsNotFoundError,
+)
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
@@ -21,9 +26,9 @@ def with_collected(collected: Collected, container_id: str, on_node: Iterable[Lo
     """
     on_node = list(on_node)
     try:
-        logs = collected.look_now()
-        found = logs.containers.get(container_id)
-        files = on_node if found is None else _merged(on_node, found)
+        with collected.looking() as logs:
+            found = logs.containers.get(container_id)
+            files = on_node if found is None else _merged(on_node, found)
     except KnitError as error:  # what is live is told, also where nothing leads to the cluster
         return LogFiles(on_node, f"What YARN has collected could not be read: {error.message}")
     return LogFiles(files, logs._problems[0].message if logs._problems else None)
@@ -33,30 +38,51 @@ def collected_only(collected: Collected, container_id: str, unseen: KnitError) -
     """
     What was collected of a container whose node does not tell, while the application runs.
 
+    Of one that the Application Master has forgotten, as it ended long ago, it is all.
+
     Raises:
-        KnitError: That is nothing; it is `unseen`, why the node does not tell.
+        KnitError: That is nothing; it is `unseen`, why nobody tells.
     """
     try:
-        found = collected.look_now().containers[container_id].files
+        with collected.looking() as logs:
+            found = logs.containers[container_id].files
     except (KnitError, KeyError):
         raise unseen from None
-    return LogFiles(found, unseen.message)
+    is_all = isinstance(unseen, ContainerNotFoundError)
+    return LogFiles(found, None if is_all else unseen.message)
 
 
-def archived(logs: AggregatedLogs, container_id: str, what: str, gone: KnitError) -> LogFiles:
+def archived(collected: Collected, container_id: str, what: str, gone: KnitError) -> LogFiles:
     """
     What was collected of a container whose application has ended.
 
     Args:
-        logs: What is there.
+        collected: Where to look.
         container_id: The container.
         what: What is tried, as the beginning of a sentence.
-        gone: Why the Application Master cannot be asked.
+        gone: Why the Application Master cannot be asked; raised if its application still runs.
 
     Raises:
         ContainerNotFoundError: The application never held it, or nothing is known of it.
-        LogFormatError: Its logs cannot be read.
+        LogsUnavailableError: Its logs cannot be had.
     """
+    try:
+        with collected.looking() as logs:
+            if not logs._has_ended:
+                raise gone
+            files = files_of(logs, container_id)
+    except LogsNotFoundError as error:
+        if isinstance(gone, ApplicationNotFoundError):
+            raise gone from error
+        raise
+    if files is None:
+        why = logs.incomplete_reason or "Check the ID."
+        raise ContainerNotFoundError(f"{what}: YARN has no logs of it. {why}") from gone
+    return files
+
+
+def files_of(logs: AggregatedLogs, container_id: str) -> LogFiles | None:
+    """What was collected of a container. None: nothing is known of it."""
     if container_id in logs.containers:
         found = logs.containers[container_id]
         is_final = logs._is_settled or found._is_final
@@ -66,8 +92,7 @@ def archived(logs: AggregatedLogs, container_id: str, what: str, gone: KnitError
     if container_id in logs._missing:
         lost = logs.incomplete_reason or "YARN has collected no logs of this container."
         return LogFiles((), lost)
-    why = logs.incomplete_reason or "Check the ID."
-    raise ContainerNotFoundError(f"{what}: YARN has no logs of it. {why}") from gone
+    return None
 
 
 def _merged(on_node: Iterable[LogFile], collected: ContainerLogs) -> list[LogFile]:

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import timedelta
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import attrs
 
 from knit._cluster.patience import Notice
 from knit._handles.log_lines import Lines, punctual
-from knit._values.deadlines import Deadline, Pause, pauses
+from knit._handles.session import OpenLogs
+from knit._values.deadlines import Deadline, pauses
 from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine, is_rolled
 from knit._wire.connection import ResponseStream
 from knit._wire.log_cursor import LogCursor
@@ -24,6 +25,7 @@ from knit.exceptions import (
     ApplicationNotRunningError,
     ClusterError,
     ConnectionLostError,
+    ContainerNotFoundError,
     KnitError,
     LogsNeedKerberosError,
     LogsNotFoundError,
@@ -42,28 +44,6 @@ UNREACHED_PATIENCE = timedelta(seconds=60)
 How long an Application Master is tried that was never reached: its port may be closed to this
 machine for good. One that was reached once is looked for as long as the application lives.
 """
-
-
-class Open(Protocol):
-    """Begins a call."""
-
-    def __call__(
-        self,
-        request: log_service_pb2.StreamLogsRequest,
-        *,
-        failures: int,
-        lost: KnitError | None,
-        pause: Pause,
-    ) -> ResponseStream[log_service_pb2.StreamLogsResponse]:
-        """
-        Begins it.
-
-        Args:
-            request: What is wanted.
-            failures: How many calls broke in a row before it.
-            lost: How the last of them did.
-            pause: How to wait while the Application Master is looked for.
-        """
 
 
 OpenArchive = Callable[[], "Archive"]
@@ -92,8 +72,9 @@ class LogStream:
     happens within two minutes; any other gives what is there, and `incomplete_reason` says so if
     that may not be all. In the same way a stream that follows a whole application completes, at
     the end, what it could not have while it was written: of a node that did not answer, or of
-    containers whose Application Master was lost. What nodes have collected of containers that
-    have ended, and removed while the application runs, every stream gives at once from there.
+    containers whose Application Master was lost. What nodes have collected, and removed while the
+    application runs, of containers that have ended and of files in `.rolled`, every stream gives
+    at once from there.
 
     Where nodes show logs only to who has a Kerberos ticket, and the application has no keytab,
     nothing can be read while it is written. A stream that follows says so, waits, and gives all of
@@ -119,7 +100,7 @@ class LogStream:
 
     def __init__(
         self,
-        open_call: Open,
+        open_call: OpenLogs,
         request: log_service_pb2.StreamLogsRequest,
         *,
         what: str,
@@ -277,6 +258,11 @@ class LogStream:
                 lost = from_rpc_error(error, self._what, self._address())
                 if isinstance(lost, LogsNeedKerberosError):
                     return lost
+                if isinstance(lost, ContainerNotFoundError) and self._take_forgotten():
+                    yield from self._read_removed()
+                    if self._cursor.request.container_ids:
+                        continue  # with the others
+                    return None
                 if not may_resume(error) or isinstance(lost, CertificateDateError):
                     raise lost from error
                 self._lost = lost
@@ -421,6 +407,23 @@ class LogStream:
             self._cursor.note(item)
             yield item
             self._check_deadline()
+
+    def _take_forgotten(self) -> bool:
+        """Takes containers that the Application Master has forgotten for removed, if they are."""
+        from knit._handles.removed_logs import forgotten
+
+        cursor, wanted = self._cursor, self._cursor.request.container_ids
+        if self._open_archive is None or self._listing is None:
+            return False
+        try:
+            known = self._listing.identify()
+            logs = self._collected_so_far().look_anew()
+        except KnitError:
+            return False  # that it is not found is what is known
+        found = forgotten(logs, wanted, known, cursor.files)
+        for key, end in found.items():
+            cursor.forget(key, end)
+        return bool(found)
 
     def _collected_so_far(self) -> CollectedSoFar:
         from knit._handles.removed_logs import CollectedSoFar

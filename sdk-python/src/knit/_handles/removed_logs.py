@@ -60,6 +60,37 @@ class CollectedSoFar:
             return False
 
 
+def forgotten(
+    logs: AggregatedLogs,
+    container_ids: Collection[str],
+    known: Collection[str],
+    files: Collection[str],
+) -> dict[FileKey, LogEnd]:
+    """
+    The files of containers that the Application Master has forgotten, which ended long ago.
+
+    It remembers few attempts of each rank. What they were for stands in its record, which is
+    collected at the end.
+
+    Args:
+        logs: What is collected. Where there is nothing of one of them, the result is empty.
+        container_ids: Those that are wanted.
+        known: Those that the Application Master knows.
+        files: The names of the files that are wanted.
+    """
+    unknown = [container_id for container_id in container_ids if container_id not in known]
+    if not all(container_id in logs.containers for container_id in unknown):
+        return {}
+    ends = {}
+    for container_id in unknown:
+        container = logs.containers[container_id]
+        identity = (container.service, container.rank, container.attempt_number)
+        for file in files:
+            why = "The Application Master has forgotten this container."
+            ends[container_id, file] = LogEnd(*identity, container_id, file, 0, why)
+    return ends
+
+
 class RemovedReader(ArchiveReader):
     """
     Reads files, once, that their nodes have no more.

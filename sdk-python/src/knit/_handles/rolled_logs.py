@@ -11,7 +11,12 @@ from knit._cluster.patience import Notice
 from knit._handles.log_starts import RowOfAll, pieces_of, start_of_tail
 from knit._values.logs import LogChunk
 from knit._wire.rolled_files import Measure, RolledFiles
-from knit.exceptions import ApplicationNotFoundError, ApplicationNotRunningError, KnitError
+from knit.exceptions import (
+    ApplicationNotFoundError,
+    ApplicationNotRunningError,
+    KnitError,
+    LogsUnavailableError,
+)
 
 if TYPE_CHECKING:
     from knit._cluster.logs import AggregatedLogs, ContainerLogs
@@ -73,15 +78,17 @@ class RolledReader:
         self._rolled.is_unsure = True
         try:
             logs = look()
-            found = self._found(logs)
-            if found:
-                places = self._listing.identify()
-                for container, name in found:
-                    if container.container_id in places:
-                        identity = places[container.container_id]
-                        yield from self._file(container, identity, name)
+            # Which files there are may take reading all of a container's: of those wanted only.
+            places = self._listing.identify() if logs.containers else {}
+            for container_id, container in logs.containers.items():
+                if container_id in places:
+                    for name in [file.name for file in container.files]:
+                        if name in self._names:
+                            yield from self._file(container, places[container_id], name)
         except (ApplicationNotRunningError, ApplicationNotFoundError):
             raise
+        except LogsUnavailableError:
+            return  # who reads what is left at the end says why
         except KnitError as error:
             Notice(at_once=True).waiting(
                 f"{self._what}: what YARN has collected while it runs could not be read: "
@@ -89,15 +96,6 @@ class RolledReader:
             )
             return
         self._rolled.is_unsure = bool(logs._problems)
-
-    def _found(self, logs: AggregatedLogs) -> list[tuple[ContainerLogs, str]]:
-        return [
-            (container, file.name)
-            for container in logs.containers.values()
-            if not container.is_application_master
-            for file in container.files
-            if file.name in self._names
-        ]
 
     def _file(self, container: ContainerLogs, identity: Identity, name: str) -> Iterator[LogChunk]:
         key = (container.container_id, name)

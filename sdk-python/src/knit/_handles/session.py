@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import attrs
 
@@ -15,6 +15,8 @@ from knit.exceptions import HistoryLostError, InvalidRequestError, KnitError
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from knit.v1 import log_service_pb2
 
 _T = TypeVar("_T")
 
@@ -71,3 +73,25 @@ class Session:
             )
 
         return begin
+
+
+class OpenLogs(Protocol):
+    """Begins a call that reads logs."""
+
+    def __call__(
+        self,
+        request: log_service_pb2.StreamLogsRequest,
+        *,
+        failures: int,
+        lost: KnitError | None,
+        pause: Pause,
+    ) -> ResponseStream[log_service_pb2.StreamLogsResponse]:
+        """
+        Begins it.
+
+        Args:
+            request: What is wanted.
+            failures: How many calls broke in a row before it.
+            lost: How the last of them did.
+            pause: How to wait while the Application Master is looked for.
+        """

@@ -120,6 +120,14 @@ class LogCursor:
         taken, self.removed = self.removed, {}
         return taken
 
+    def forget(self, key: FileKey, end: LogEnd) -> None:
+        """A file's container is not asked for any more: it may be among what is collected."""
+        self.ends[key] = self.removed[key] = end
+        self.identities[key[0]] = (end.service, end.rank, end.attempt_number)
+        left = [each for each in self.request.container_ids if each != key[0]]
+        del self.request.container_ids[:]
+        self.request.container_ids.extend(left)
+
     def give_up(self, end: LogEnd) -> LogEnd | None:
         """Takes note that a file is not complete, and returns that if it is to be told now."""
         self.ends[end.container_id, end.file] = end

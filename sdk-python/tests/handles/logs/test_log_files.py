@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,14 +20,13 @@ from knit import (
     LogFormatError,
     LogsNeedKerberosError,
 )
+from knit._cluster.logs.node_file import Piece
 from knit._handles import log_files
-from knit.exceptions import ApplicationNotRunningError
 from knit.testing import FakeApplicationMaster, Fault
 from knit.testing._archive import FakeArchive
+from knit.testing._state import FakeState
 from tests.handles.archived import MASTER, ONE, TWO, Part, container, logs
 from tests.handles.logs.reading import ids
-
-GONE = ApplicationNotRunningError("It has left.")
 
 
 @pytest.fixture
@@ -135,15 +137,55 @@ def test_after_the_end_it_is_said_whether_more_may_be_collected() -> None:
     )
 
     def listed(container_id: str) -> tuple[dict[str, int], str | None]:
-        files = log_files.archived(looked, container_id, "Listing", GONE)
+        files = log_files.files_of(looked, container_id)
+        assert files is not None
         return sizes(files), files.incomplete_reason
 
     assert listed(ONE) == ({"stdout": 6}, still)
     assert listed(MASTER) == ({"stderr": 1}, None)
     assert listed(TWO) == ({}, still)
     assert listed("silent") == ({}, None)
-    with pytest.raises(ContainerNotFoundError, match=f"Listing: YARN has no logs of it. {still}"):
-        listed("another")
+    assert log_files.files_of(looked, "another") is None
+
+
+def test_a_container_that_it_never_had_is_an_error_after_the_end_too(
+    application: Application,
+) -> None:
+    with pytest.raises(ContainerNotFoundError):
+        application.log_files(ONE)
+    application.kill()
+    with pytest.raises(ContainerNotFoundError, match=r"YARN has no logs of it\. Check the ID\."):
+        application.log_files(ONE)
+
+
+def test_what_was_opened_serves_the_next_look_and_threads_read_one_after_the_other(
+    fake: FakeApplicationMaster, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of collected files keep what they have read, and are for one thread."""
+    first = ids(fake)[0]
+    fake.write(first, b"1", file="a.rolled")
+    fake.collect_logs(first, file="a.rolled")
+    archives, reading, most = [], 0, 0
+    make, pieces = FakeArchive.__init__, FakeArchive.pieces
+
+    def made(self: FakeArchive, state: FakeState) -> None:
+        archives.append(self)
+        make(self, state)
+
+    def read(self: FakeArchive, container_id: str) -> Iterator[Piece]:
+        nonlocal reading, most
+        reading += 1
+        most = max(most, reading)
+        time.sleep(0.01)
+        yield from pieces(self, container_id)
+        reading -= 1
+
+    monkeypatch.setattr(FakeArchive, "__init__", made)
+    monkeypatch.setattr(FakeArchive, "pieces", read)
+    with ThreadPoolExecutor(4) as pool:
+        for files in pool.map(application.log_files, [first] * 8):
+            assert sizes(files)["a.rolled"] == 1
+    assert (len(archives), most) == (1, 1)
 
 
 def test_a_file_that_cannot_be_read_is_named_beside_those_that_can(

@@ -12,11 +12,14 @@ from knit import (
     Application,
     ApplicationSpec,
     ClusterUnreachableError,
+    ContainerNotFoundError,
     LogAggregationDisabledError,
     Service,
 )
+from knit._cluster.logs.places import guess
 from knit.testing import FakeApplicationMaster, Fault
 from knit.testing._archive import FakeArchive
+from tests.handles.archived import Part, container
 from tests.handles.logs.reading import ids, joined
 
 TEXT = b"one\ntwo\nthree\n"
@@ -224,3 +227,49 @@ def test_one_that_follows_looks_again_at_the_end(
     fake.end()
     assert [line.text for line in lines] == ["one", "two", "three"]
     assert stream.incomplete_reason is None
+
+
+@pytest.fixture
+def forgotten(look: ChangeLook) -> str:
+    """A container that the Application Master knows no more, and of which logs are collected."""
+    old = "container_1700000000000_0001_01_000077"
+    part = Part(("stdout", TEXT), ("stderr", b"oh\n"))
+    place = guess(old)
+    there = container(old, part, place=(place.service, place.rank, place.attempt_number))
+
+    def with_it(whole: Look, archive: FakeArchive) -> AggregatedLogs:
+        logs = whole(archive)
+        return attrs.evolve(logs, containers={**logs.containers, old: there})
+
+    look(with_it)
+    return old
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_what_the_application_master_has_forgotten_is_read_from_what_is_collected(
+    fake: FakeApplicationMaster, application: Application, forgotten: str, *, follow: bool
+) -> None:
+    """It remembers few attempts of a rank, which may be started anew for months."""
+    running = ids(fake)[0]
+    fake.write(running, b"live\n")
+    alone = application.logs(containers=[forgotten], follow=follow)
+    assert joined(alone) == {(forgotten, "stdout"): TEXT, (forgotten, "stderr"): b"oh\n"}
+    assert alone.incomplete_reason is None
+    both = application.logs(containers=[forgotten, running], files=["stdout"], follow=follow)
+    lines = iter(both)
+    got = [next(lines) for _ in range(4)]
+    fake.finish(running)
+    got += lines
+    assert joined(got) == {(forgotten, "stdout"): TEXT, (running, "stdout"): b"live\n"}
+    assert both.incomplete_reason is None
+    files = application.log_files(forgotten)
+    assert ([file.name for file in files], files.incomplete_reason) == (["stderr", "stdout"], None)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_container_that_never_was_is_an_error_still(application: Application) -> None:
+    never = "container_1700000000000_0001_01_000088"
+    with pytest.raises(ContainerNotFoundError):
+        list(application.logs(containers=[never]))
+    with pytest.raises(ContainerNotFoundError):
+        application.log_files(never)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+import attrs
 import pytest
 
-from knit import AggregatedLogs, Application, ClusterUnreachableError, LogChunk
+from knit import AggregatedLogs, Application, ClusterUnreachableError, LogChunk, LogFormatError
 from knit.testing import FakeApplicationMaster, Fault
 from knit.testing._archive import FakeArchive
 from tests.handles.logs.reading import finish_all, ids, joined
@@ -219,3 +220,37 @@ def test_other_files_are_not_looked_for_among_what_is_collected(
     monkeypatch.setattr(FakeArchive, "look", lambda _: pytest.fail("it was looked for"))
     fake.write(first, b"1\n", file="app.log")
     assert list(application.logs(files=["stdout", "app.log", "app.rolled.gz"]))
+
+
+def test_those_of_a_driver_are_told_by_the_application_masters_container(
+    fake: FakeApplicationMaster, application: Application, first: str
+) -> None:
+    """The Application Master lists it not among the others."""
+    master = application.master_container_id()
+    listing = application.logs(driver=True, files=[NAME])._listing
+    assert listing is not None
+    assert listing.identify() == {master: ("", 0, 1)}
+    both = application.logs(containers=[first, master, "container_1_0001_01_000099"])._listing
+    assert both is not None
+    assert set(both.identify()) == {first, master}
+
+
+def test_what_is_collected_and_damaged_is_looked_for_again_at_the_end(
+    fake: FakeApplicationMaster,
+    application: Application,
+    first: str,
+    roll: Roll,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    roll(b"one\n")
+    fake.write(first, b"two\n", file=NAME)
+    damaged = LogFormatError("damaged", path="/logs/x")
+    whole = FakeArchive.look
+    monkeypatch.setattr(
+        FakeArchive, "look", lambda self: attrs.evolve(whole(self), problems=(damaged,))
+    )
+    stream = application.logs(files=[NAME])
+    assert text(stream.chunks(), first) == b"one\ntwo\n"
+    other = application.logs(files=[NAME], containers=[ids(fake)[1]])
+    assert list(other) == []
+    assert "damaged" in (other.incomplete_reason or "")

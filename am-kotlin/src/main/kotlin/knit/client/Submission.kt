@@ -108,6 +108,13 @@ private fun LocalResource.toMessage(): LocalResourceMessage =
     ).setVisibility(LocalResourceVisibility.LOCAL_RESOURCE_VISIBILITY_PRIVATE)
     .build()
 
+/**
+ * Log files that nodes collect, and remove, while their program runs, where they are set to it; by their names' end.
+ *
+ * With such a pattern they collect those of containers that have ended, too, before the application's end.
+ */
+internal const val ROLLED_LOGS = "\\.rolled$"
+
 private const val MILLIS_PER_SECOND = 1000L
 private const val NANOS_PER_MILLI = 1_000_000L
 
@@ -134,6 +141,7 @@ internal fun submissionContext(
     keepContainersAcrossApplicationAttempts = false
     resource = Request.APPLICATION_MASTER.toYarn()
     cancelTokensWhenComplete = cancelsTokens
+    logAggregationContext = LogAggregationContext.newInstance(null, null, ROLLED_LOGS, null)
     amContainerSpec =
       ContainerLaunchContext.newInstance(
         mapOf(LaunchScript.JAR_NAME to jar.toYarn()),

@@ -82,6 +82,13 @@ class SubmitterTest {
     assertEquals(listOf("n", "root.default", "knit"), listOf(context.applicationName, context.queue, context.applicationType))
     assertEquals(512L to 1, context.resource.memorySize to context.resource.virtualCores)
     assertEquals(1, context.maxAppAttempts)
+    val collecting = context.logAggregationContext
+    assertEquals("\\.rolled$", collecting.rolledLogsIncludePattern)
+    // At the end everything is collected, as without a context.
+    assertEquals(
+      listOf(null, null, null),
+      listOf(collecting.includePattern, collecting.excludePattern, collecting.rolledLogsExcludePattern),
+    )
     val container = context.amContainerSpec
     assertEquals(setOf("knit-am.jar"), container.localResources.keys)
     assertEquals(listOf(LAUNCH_COMMAND), container.commands)

@@ -33,6 +33,9 @@ internal class FileReader(
   /** How often in a row nothing was new. */
   private var quiet = 0
   private var isMissing = false
+
+  /** Whether the file was taken away after it had been seen: what comes under its name is another one. */
+  private var wasTaken = false
   private var failures = 0
 
   /** Whether the node has ever said that the container runs: then it also says when it does no more. Hadoop 2 does not. */
@@ -66,6 +69,10 @@ internal class FileReader(
     if (isMissing && !before.state.isFinal && opener.isListed(turn, maxMissingMillis) == false) return pauseMissing()
     if (quiet >= QUIET && !before.state.isFinal && opener.listedBytes(turn) == from) return pause(0)
     val opened = openAt(from, turn)
+    if (wasTaken) {
+      if (opened is Opened.At) opener.close(opened.content)
+      return beginAnew(0, turn)
+    }
     if (opened is Opened.Shorter) return whenShorter(before, from, opened.lengthBytes, turn)
     val content = (opened as Opened.At).content
     wasThere = true
@@ -231,9 +238,18 @@ internal class FileReader(
     if (!wasThere && before.state.isFinal) throw outOfRange(before, from, length)
     if (!follow) return end("", turn)
     // Whoever asks for a position has had what was before it.
+    return beginAnew(length, turn)
+  }
+
+  private fun beginAnew(
+    length: Long,
+    turn: ReadTurn,
+  ): Next {
     begin(0, turn, isCut = true)
     guessBytes = length
     quiet = 0
+    isMissing = false
+    wasTaken = false
     return Next.Soon
   }
 
@@ -276,6 +292,8 @@ internal class FileReader(
       // A file that comes to be from now on is sent whole.
       if (offset == null) begin(0, turn)
       isMissing = true
+      // A node that has been restarted may not know it yet, and shows the same file in a moment.
+      if (wasThere && !missing.isForgotten) wasTaken = true
       return pauseMissing()
     }
     if (before.startTime == null) return end("", turn)

@@ -15,10 +15,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+import attrs
+
 import knit
+from knit._cluster.logs import AggregatedLogs
 from knit.cli import main
 from knit.cli._arguments.options import Cluster
 from knit.testing import FakeApplicationMaster, Fault
+from knit.testing._archive import FakeArchive
 
 Play = Callable[[FakeApplicationMaster, knit.Application], None]
 """What happens on the cluster once the application was submitted."""
@@ -146,6 +150,24 @@ def unseen(fake: FakeApplicationMaster, _: knit.Application) -> None:
     time.sleep(1)
     fake.write(fake.containers()[0].container_id, b"seen at the end\n")
     badly(fake, _)
+
+
+def uncollected(fake: FakeApplicationMaster, app: knit.Application) -> None:
+    """As an unseen one, of which YARN collects nothing."""
+    look = FakeArchive.look
+
+    def nothing(archive: FakeArchive) -> AggregatedLogs:
+        found = look(archive)
+        return attrs.evolve(found, containers={}, is_settled=False, incomplete_reason="It waits.")
+
+    setattr(FakeArchive, "look", nothing)  # noqa: B010
+    refusal = Fault(
+        call="StreamLogs", status="FAILED_PRECONDITION", reason="LOGS_NEED_KERBEROS", count=1_000
+    )
+    fake.fail_next(refusal)
+    time.sleep(1)
+    fake.finish(fake.containers()[0].container_id)
+    fake.end()
 
 
 def cooperative(fake: FakeApplicationMaster, app: knit.Application) -> None:

@@ -243,7 +243,8 @@ class Client(ClusterCalls):
         It is checked first: what cannot run is refused before a byte of a file is sent. Python
         environments given as directories are packed, unless they were and are the same. It returns
         when YARN has accepted it, and does not wait for it to start. If it fails, nothing of it is
-        left on the cluster but files in the cache.
+        left on the cluster but files in the cache. Ctrl-C ends it within about a second, whatever
+        it waits for; what may run then, as YARN does not answer, is told in the logger `knit`.
 
         Args:
             spec: What the application consists of. Where it names another `user`, all of it is done

@@ -92,6 +92,24 @@ def test_ctrl_c_stops_it_without_yarn_too() -> None:
     assert process.returncode == 130
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_logs_that_yarn_has_yet_to_collect_are_no_longer_waited_for(
+    number: signal.Signals, code: int
+) -> None:
+    """Of an application that has ended, where nodes want Kerberos: there is nothing to stop."""
+    with knit("uncollected", "run", "ls") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "Waiting for the logs" in line:
+                break
+        process.send_signal(number)
+        _, err = process.communicate(timeout=40)
+    assert process.returncode == code
+    assert "once YARN has collected them: knit logs application_1700000000000_0001" in err
+    assert "asking the application to stop" not in err
+    assert "application_1700000000000_0001 succeeded after" in err.splitlines()[-1]
+
+
 def test_a_closed_terminal_asks_it_to_stop() -> None:
     with knit("cooperative", "run", "sleep 60") as process:
         read_until(process, "[worker/0] running")

@@ -161,6 +161,9 @@ class Follower:
             self._done.set()
         # There is nothing left to stop, and YARN may keep us waiting for its word.
         self._interrupts.take_back()
+        if self._told is not None and self._stream is not None:
+            # It has ended, and so have its logs, unless they are no longer waited for.
+            self._stream.close()
         # After a kill the logs' end may never come: what came so far has been printed.
         reader.join(timeout=2)
         return self._result()
@@ -180,6 +183,13 @@ class Follower:
                     "`knit kill` ends it"
                 )
                 raise event.error
+            if isinstance(event, Interrupted) and self._told is not None:
+                self._stop_code = self._interrupts.exit_code
+                self._progress.step(
+                    "it has ended, and its logs are no longer waited for; once YARN has collected "
+                    f"them: knit logs {self._app.application_id}"
+                )
+                return
             if isinstance(event, Interrupted) and event.count == 1:
                 by = self._interrupts.by
                 self._stop(self._interrupts.exit_code, f"stopped by {by} at its client")
@@ -226,7 +236,7 @@ class Follower:
             self._stop_code = exit_code
 
         def ask() -> None:
-            if self._stream is not None:
+            if self._stream is not None and self._told is None:
                 # The Application Master is known: it is asked without YARN, which may be away.
                 with contextlib.suppress(KnitError):
                     self._app.stop(diagnostics=why)
@@ -428,7 +438,7 @@ class Follower:
         sentence = f"{self._app.application_id} {result.ending.lower()} after {took}"
         if result.ending == "SUCCEEDED":
             self._progress.step(sentence)
-            if not self._printer.printed_anything:
+            if not self._printer.printed_anything and self._stop_code is None:
                 self._progress.step("its containers have written nothing to stdout or stderr")
             return
         why = f": {result.diagnostics}" if result.diagnostics else ""

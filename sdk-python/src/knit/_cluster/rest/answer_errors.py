@@ -39,6 +39,11 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
+_ACCESS_WITHIN = re.compile(
+    r"(?:java\.lang\.Exception: )?org\.apache\.hadoop\.security\.(AccessControlException): "
+)
+"""A queue's ACLs refuse a submission by REST in a BadRequestException that has the true one."""
+_NO_LEAVE_TO_SUBMIT = "does not have permission to submit"
 _NO_PRIVILEGE = "does not have privilege"
 """The ResourceManager's words by RPC, in a YarnException, for an application of somebody else."""
 _IMPERSONATION = re.compile(
@@ -74,8 +79,10 @@ def _is_safe_mode(name: str, message: str) -> bool:
 
 
 def _told(remote: Mapping[str, Any]) -> tuple[str, str]:
-    """The exception's class and message."""
-    return str(remote.get("exception", "")), str(remote.get("message", ""))
+    """The exception's class and message: those of the one within, where that is about access."""
+    name, message = str(remote.get("exception", "")), str(remote.get("message", ""))
+    inner = _ACCESS_WITHIN.match(message)
+    return (name, message) if inner is None else (inner.group(1), message[inner.end() :])
 
 
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
@@ -254,6 +261,14 @@ def exception_error(
                 "The delegation token that it was shown has ended, or was cancelled. Try again, "
                 "with a ticket (kinit); what has only the tokens of a container has to be "
                 "submitted anew."
+            ),
+        )
+    elif _NO_LEAVE_TO_SUBMIT in said:
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "Submit to a queue that lets you (knit queues; --queue), or ask the cluster's "
+                "administrators: the scheduler's acl_submit_applications says who may."
             ),
         )
     elif (

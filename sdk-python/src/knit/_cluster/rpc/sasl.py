@@ -131,6 +131,13 @@ def negotiate(
         raise
 
 
+_WITHOUT_KERBEROS = (
+    "Where that is the cluster that is meant, it does without Kerberos: have "
+    "hadoop.security.authentication be simple in the core-site.xml used here. Else correct the "
+    "address"
+)
+
+
 def _choose(
     auths: Sequence[Any],
     identity: Identity,
@@ -160,8 +167,10 @@ def _choose(
         )
         if has
     ]
+    kerberos_in_vain = identity.tickets and not any(auth.method == "KERBEROS" for auth in auths)
     raise SaslRefusedError(
         f"the server takes {offered}, and we have {' and '.join(held) or 'none of them'}"
+        + (f". {_WITHOUT_KERBEROS}" if kerberos_in_vain else "")
     )
 
 
@@ -170,6 +179,7 @@ def _simple(identity: Identity, why: str) -> Agreement:
         # As Hadoop's clients, which do not fall back unless they are told to: whoever answers in
         # the server's place could otherwise have us say anything.
         raise SaslRefusedError(
-            f"{why}, while the configuration here says that the cluster authenticates with Kerberos"
+            f"{why}, while the configuration here says that the cluster authenticates with "
+            f"Kerberos. {_WITHOUT_KERBEROS}"
         )
     return Agreement(method="SIMPLE")

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from knit import cli
 from knit.cli import _packages, main
 
 DECLARED = [
@@ -110,3 +111,14 @@ def test_the_check_imports_none_of_them() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_ctrl_c_while_packages_are_imported_leaves_no_trace(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "problems", interrupted)
+    assert cli.main([]) == 130
+    assert capfd.readouterr() == ("", "")

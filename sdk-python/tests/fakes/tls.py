@@ -31,7 +31,14 @@ class Identity:
     key: ec.EllipticCurvePrivateKey
 
     @classmethod
-    def signed(cls, name: str, by: Identity | None = None) -> Identity:
+    def signed(
+        cls,
+        name: str,
+        by: Identity | None = None,
+        *,
+        ends: timedelta = timedelta(days=1),
+        address: str = "127.0.0.1",
+    ) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         now = datetime.now(timezone.utc)
@@ -41,11 +48,11 @@ class Identity:
             .issuer_name(by.certificate.subject if by else subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + ends)
             .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
             .add_extension(
-                x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False
+                x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), False
             )
         )
         return cls(builder.sign(by.key if by else key, hashes.SHA256()), key)

@@ -10,13 +10,24 @@ from knit.cli._packages import problems
 
 __all__ = ["main"]
 
+_INTERRUPTED = 130
+"""As shells have it: 128 and SIGINT. `_running.exit_status` has all, and cannot be imported yet."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run `knit` with these arguments, by default the process's, and return its exit status.
 
-    Where a package it needs is missing or too old it says which, before it imports any.
+    Where a package it needs is missing or too old it says which, before it imports any. Ctrl-C
+    meanwhile ends it as at any other time, without a trace of what was being imported.
     """
+    try:
+        return _checked(arguments)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _checked(arguments: Sequence[str] | None) -> int:
     found = problems()
     if not found:
         try:

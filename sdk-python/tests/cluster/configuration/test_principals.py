@@ -150,6 +150,8 @@ class TestPrincipals:
     def test_one_that_is_missing_is_told(self) -> None:
         with pytest.raises(ConfigurationError, match=r"yarn\.resourcemanager\.principal is not"):
             renewer(of())
+        with pytest.raises(ConfigurationError, match="such as nn/_HOST@REALM"):
+            name_node_principal(of())
 
 
 class TestRenewer:

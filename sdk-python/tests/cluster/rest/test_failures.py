@@ -331,7 +331,24 @@ class TestAnswers:
                 KerberosRequiredError,
                 "wants Kerberos",
             ),
+            (
+                Answer.json({"servlet": "x", "message": "Authentication required"}, 401),
+                AccessDeniedError,
+                "(401: Authentication required)",
+            ),
             (Answer.html(403, "Forbidden"), AccessDeniedError, "Forbidden"),
+            *(
+                (
+                    Answer.error(403, "SecurityException", said),
+                    AccessDeniedError,
+                    "hadoop.security.authentication be kerberos",
+                )
+                for said in (
+                    "Failed: Security enabled but user not authenticated by filter",
+                    "The default static user cannot carry out this operation.",
+                    "SIMPLE authentication is not enabled.  Available:[TOKEN, KERBEROS]",
+                )
+            ),
             (Answer.html(200, "Company sign-on"), WrongPortError, "Company sign-on"),
             (
                 Answer(302, b"", {"Location": "https://sso/login"}),

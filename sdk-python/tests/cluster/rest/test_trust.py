@@ -119,6 +119,35 @@ class TestTruststore:
         with pytest.raises(ClusterUnreachableError, match=r"not trusted here.*ssl-client\.xml"):
             ask(config)
 
+    @pytest.mark.parametrize(
+        ("ends", "address", "said", "remedy"),
+        [
+            (timedelta(days=-1), "127.0.0.1", "has expired", "administrators have to renew it"),
+            (timedelta(days=1), "10.0.0.1", "IP address mismatch", "as its certificate does"),
+        ],
+    )
+    def test_what_ends_or_is_of_another_host_is_not_the_authoritys_fault(
+        self,
+        tmp_path: Path,
+        authority: Identity,
+        ends: timedelta,
+        address: str,
+        said: str,
+        remedy: str,
+    ) -> None:
+        """It is signed by one that is trusted, and to name that once more would help nobody."""
+        identity = Identity.signed("server", by=authority, ends=ends, address=address)
+        server = listening(identity, tmp_path)
+        (tmp_path / "trust").write_bytes(authority.truststore())
+        url = server.url.replace("http:", "https:")
+        config = configured(tmp_path, url, location=str(tmp_path / "trust"), password=PASSWORD)
+        with pytest.raises(ClusterUnreachableError) as failure:
+            ask(config)
+        server.stop()
+        assert said in failure.value.message
+        assert remedy in failure.value.message
+        assert "ssl-client.xml" not in failure.value.message
+
     def test_it_is_not_looked_at_without_https(self, tmp_path: Path) -> None:
         config = configured(tmp_path, "http://rm:8088", location="/no/such", password="x")
         assert trust_of(config) == trust.Trust()

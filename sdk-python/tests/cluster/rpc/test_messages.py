@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,10 @@ from knit._cluster.hdfs import rpc_messages as hdfs
 from knit._cluster.rpc import wire
 from knit._cluster.rpc.digest_md5 import DigestMd5, layer_of
 from knit._cluster.rpc.protection import Protection, SaslRefusedError
+from knit._cluster.rpc.sasl import Identity, _choose
 from knit._cluster.rpc.schema import Schema
 from knit._cluster.yarn import rpc_messages as yarn
+from tests.fakes.kerberos import FakeTickets
 
 SCHEMAS = [wire.MESSAGES, hdfs.MESSAGES, yarn.MESSAGES]
 
@@ -196,3 +199,17 @@ class TestLayers:
             other.unwrap(first)
         with pytest.raises(SaslRefusedError):
             other.unwrap(b"")
+
+
+@pytest.mark.parametrize(
+    ("methods", "is_in_vain"), [(("TOKEN", "SIMPLE"), True), (("KERBEROS",), False)]
+)
+def test_kerberos_in_vain_is_told_with_the_property(
+    methods: tuple[str, ...], *, is_in_vain: bool
+) -> None:
+    """A configuration with Kerberos, for a cluster without; not for one that has it."""
+    auths = [SimpleNamespace(method=method, mechanism="") for method in methods]
+    with pytest.raises(SaslRefusedError, match="and we have Kerberos") as refused:
+        _choose(auths, Identity(tickets=FakeTickets()), (), None, "10.0.0.1", "Asking")
+    told = "hadoop.security.authentication be simple" in refused.value.sentence
+    assert told is is_in_vain

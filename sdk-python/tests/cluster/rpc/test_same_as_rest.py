@@ -47,6 +47,7 @@ class TestApplications(_TestApplications):
     # Of what REST sends.
     test_an_answer_without_an_id_is_told = None  # type: ignore[assignment]
     test_a_refusal_says_what_yarn_says = None  # type: ignore[assignment]
+    test_a_queue_that_is_not_for_us_is_told_with_what_to_do = None  # type: ignore[assignment]
 
 
 class TestOfOthers(_TestOfOthers):

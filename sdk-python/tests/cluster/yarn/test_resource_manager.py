@@ -149,6 +149,19 @@ class TestApplications:
             submit(cluster)
         assert failure.value.status == status
 
+    def test_a_queue_that_is_not_for_us_is_told_with_what_to_do(
+        self, fake: FakeCluster, cluster: Cluster
+    ) -> None:
+        said = "User alice does not have permission to submit application_1_0001 to queue default"
+        fake.resource_manager.refusal = Answer.error(
+            400,
+            "BadRequestException",
+            f"java.lang.Exception: org.apache.hadoop.security.AccessControlException: {said}",
+        )
+        with pytest.raises(AccessDeniedError, match=r"queue default.*acl_submit_appl") as failure:
+            submit(cluster)
+        assert failure.value.exception == "AccessControlException"
+
     @pytest.mark.parametrize("queue", ["nope", "closed"])
     def test_what_only_the_scheduler_refuses_is_told_too(
         self, cluster: Cluster, queue: str

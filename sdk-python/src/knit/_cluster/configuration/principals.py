@@ -113,10 +113,11 @@ def canonical_host_name(address: str) -> str:
 def _principal(properties: Properties, name: str) -> ServerPrincipal:
     configured = properties.get(name) or ""
     if not configured:
+        usual = "nn" if name.startswith("dfs.") else "rm"
         raise ConfigurationError(
             f"{name} is not set in {properties.where}, and with Kerberos a client has to know who "
             "the daemon is that it speaks to. Set it as in the cluster's own files, such as "
-            "rm/_HOST@REALM."
+            f"{usual}/_HOST@REALM."
         )
     parts = _SEPARATORS.split(configured)
     if len(parts) != 3 or not all(parts):

@@ -39,6 +39,20 @@ _IPC_ANSWER = "HTTP request to a Hadoop IPC port"
 _STANDBY_TEXT = re.compile(
     r"This is standby RM|Can not find any active RM|There is no active RM", re.IGNORECASE
 )
+_ACCESS_WITHIN = re.compile(
+    r"(?:java\.lang\.Exception: )?org\.apache\.hadoop\.security\.(AccessControlException): "
+)
+"""A queue's ACLs refuse a submission by REST in a BadRequestException that has the true one."""
+_KERBEROS_BY_RPC_ALONE = (
+    "default static user cannot carry out",
+    "user not authenticated by filter",
+    "SIMPLE authentication is not enabled",
+)
+"""
+A ResourceManager and a NameNode whose web servers stand at Hadoop's defaults, and RPC, where
+somebody comes without Kerberos though it is wanted.
+"""
+_NO_LEAVE_TO_SUBMIT = "does not have permission to submit"
 _NO_PRIVILEGE = "does not have privilege"
 """The ResourceManager's words by RPC, in a YarnException, for an application of somebody else."""
 _IMPERSONATION = re.compile(
@@ -74,8 +88,10 @@ def _is_safe_mode(name: str, message: str) -> bool:
 
 
 def _told(remote: Mapping[str, Any]) -> tuple[str, str]:
-    """The exception's class and message."""
-    return str(remote.get("exception", "")), str(remote.get("message", ""))
+    """The exception's class and message: those of the one within, where that is about access."""
+    name, message = str(remote.get("exception", "")), str(remote.get("message", ""))
+    inner = _ACCESS_WITHIN.match(message)
+    return (name, message) if inner is None else (inner.group(1), message[inner.end() :])
 
 
 def standby_error(response: Response, what: str, daemon: Daemon) -> StandbyError:
@@ -261,6 +277,23 @@ def exception_error(
                 "submitted anew."
             ),
         )
+    elif any(sign in said for sign in _KERBEROS_BY_RPC_ALONE):
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "The cluster wants Kerberos, and by this way it was told of none: have "
+                "hadoop.security.authentication be kerberos in the core-site.xml used here, and "
+                "where web servers know no Kerberos leave knit.door at auto, or set it to rpc."
+            ),
+        )
+    elif _NO_LEAVE_TO_SUBMIT in said:
+        kind, hint = (
+            AccessDeniedError,
+            (
+                "Submit to a queue that lets you (knit queues; --queue), or ask the cluster's "
+                "administrators: the scheduler's acl_submit_applications says who may."
+            ),
+        )
     elif (
         name
         in (
@@ -378,12 +411,22 @@ def first_line(message: str, limit: int = 600) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def _message_of_jetty(response: Response) -> str | None:
+    """What a web server of Hadoop 3 says in JSON, where Hadoop's own code has no word."""
+    try:
+        found = json.loads(response.body)
+    except ValueError:
+        return None
+    message = found.get("message") if isinstance(found, dict) else None
+    return message if isinstance(message, str) else None
+
+
 def _said(response: Response) -> str:
     """What an answer says, in a few words: the title of a page, else how its text begins."""
     remote = remote_exception(response)
     if remote:
         return first_line(str(remote.get("message", "")))
-    text = response.text
+    text = _message_of_jetty(response) or response.text
     title = re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
     text = title.group(1) if title else re.sub(r"<[^>]*>", " ", text[:2000])
     return " ".join(html.unescape(text).split())[:160] or "without a word"

@@ -21,6 +21,23 @@ from knit.exceptions import (
 #: By TLS 1.3, and by what Java has of older ones.
 _WANTS_CERTIFICATE = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE")
 
+_NOT_YET_VALID, _EXPIRED, _OTHER_HOST, _OTHER_ADDRESS = 9, 10, 62, 64
+"""OpenSSL's codes of what is wrong with a certificate, whoever has signed it."""
+_ITS_TIME = (
+    "Its administrators have to renew it; or this machine's clock is wrong (timedatectl), which "
+    "knit doctor compares."
+)
+_ITS_NAME = (
+    "Name the host in the Hadoop configuration as its certificate does; or its administrators have "
+    "to make one with the name it goes by."
+)
+_BY_VERIFICATION = {
+    _NOT_YET_VALID: _ITS_TIME,
+    _EXPIRED: _ITS_TIME,
+    _OTHER_HOST: _ITS_NAME,
+    _OTHER_ADDRESS: _ITS_NAME,
+}
+
 _WITHOUT_CERTIFICATE = (
     "A server that wants a certificate of its clients (dfs.client.https.need-auth, "
     "hadoop.ssl.require.client.cert) is out of reach, for knit has none: use a gateway "
@@ -154,13 +171,14 @@ def _tls_error(
         f"certificate of the server, and knit.tls.ca-file. {_WITHOUT_CERTIFICATE}"
     )
     if isinstance(cause, ssl.SSLCertVerificationError):
+        remedy = _BY_VERIFICATION.get(cause.verify_code) or (
+            distrust
+            or "Name the authority that signed it: as a PEM file in knit.tls.ca-file or "
+            "SSL_CERT_FILE, or in the truststore of Hadoop's ssl-client.xml."
+        )
         said = (
             f"{what}: the certificate of {place} is not trusted here ({cause.verify_message}). "
-            + (
-                distrust
-                or "Name the authority that signed it: as a PEM file in knit.tls.ca-file or "
-                "SSL_CERT_FILE, or in the truststore of Hadoop's ssl-client.xml."
-            )
+            f"{remedy}"
         )
     elif any(sign in text for sign in _WANTS_CERTIFICATE):
         said = (

@@ -140,7 +140,7 @@ def negotiate(
                     # answers in the server's place could otherwise have us say anything.
                     raise SaslRefusedError(
                         "the server wants no proof at all, while the configuration here says that "
-                        "the cluster authenticates with Kerberos"
+                        f"the cluster authenticates with Kerberos. {_WITHOUT_KERBEROS}"
                     )
                 if message.token:
                     mechanism.respond(message.token)
@@ -154,6 +154,13 @@ def negotiate(
         if mechanism is not None:
             mechanism.close()
         raise
+
+
+_WITHOUT_KERBEROS = (
+    "Where that is the cluster that is meant, it does without Kerberos: have "
+    "hadoop.security.authentication be simple in the core-site.xml used here. Else correct the "
+    "address"
+)
 
 
 def _choose(
@@ -182,4 +189,8 @@ def _choose(
         )
         if has
     ]
-    raise SaslRefusedError(f"the server takes {offered}, and we have {' and '.join(held)}")
+    kerberos_in_vain = identity.tickets and not any(auth.method == "KERBEROS" for auth in auths)
+    raise SaslRefusedError(
+        f"the server takes {offered}, and we have {' and '.join(held)}"
+        + (f". {_WITHOUT_KERBEROS}" if kerberos_in_vain else "")
+    )

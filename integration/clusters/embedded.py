@@ -187,12 +187,11 @@ class EmbeddedCluster(Cluster):
         """HTTP as this user, or as a service such as ``nn/localhost``."""
         if self.security is None:
             return rest.Session(user)
-        environment = self._site.kdc.environment(user)
         return rest.Session(
             None if self.security.web is Web.KERBEROS else user.partition("/")[0],
             ca_file=self.ca_file,
             # Before Hadoop 3.3 HDFS' web servers want tickets whatever the others do.
-            negotiate=lambda host: spnego.negotiate(host, environment),
+            negotiate=lambda host: spnego.negotiate(host, self._site.kdc.environment(user)),
         )
 
     # -- its daemons
@@ -272,7 +271,8 @@ class EmbeddedCluster(Cluster):
             conf_dir: another configuration than that of clients.
         """
         conf_dir = conf_dir or self.conf_dir
-        whose = {} if self.security is None else self._site.kdc.environment_of_tools(user)
+        version, kdc = self.hadoop_version, self._site.kdc
+        whose = {} if self.security is None else kdc.environment_of_tools(user, version)
         return subprocess.run(
             [*self._hadoop_command(str(conf_dir)), main_class, *arguments],
             env={**daemon_environment(self._java, conf_dir), **whose},

@@ -78,8 +78,10 @@ class Kdc:
             "KRB5CCNAME": f"FILE:{self.cache(user)}",
         }
 
-    def environment_of_tools(self, user: str) -> Mapping[str, str]:
-        """What makes a tool of Hadoop's this user's, or this service's, by keytab."""
+    def environment_of_tools(self, user: str, version: str) -> Mapping[str, str]:
+        """What makes a tool of Hadoop's, of that version, this user's or this service's."""
+        if version.startswith("2."):  # which takes tickets alone: those of our own questions
+            return {"KRB5CCNAME": str(self.cache(user))}
         return {"KRB5PRINCIPAL": f"{user}@{REALM}", "KRB5KEYTAB": str(self.keytab(user))}
 
     def start(self, daemons: Daemons) -> None:

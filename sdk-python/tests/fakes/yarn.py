@@ -46,6 +46,7 @@ class FakeResourceManager(FakeServer):
     """The RM's REST API on its web port."""
 
     def __init__(self, port: int = 0) -> None:
+        self.version = "3.4.2"
         self.standby = False
         self.starting = False
         """Whether it answers, but is not active yet."""
@@ -169,7 +170,7 @@ class FakeResourceManager(FakeServer):
             "state": "STARTED",
             "haState": "STANDBY" if self.standby else "INITIALIZING" if self.starting else "ACTIVE",
             "startedOn": self.started_ms,
-            "hadoopVersion": "3.4.2",
+            "hadoopVersion": self.version,
         }
 
     def _metrics(self) -> dict[str, Any]:

@@ -230,6 +230,31 @@ def test_a_key_provider_that_is_configured_gives_one(
     assert renewer_of(token) == "rm"
 
 
+@pytest.mark.parametrize(
+    ("version", "is_by_address"),
+    [
+        *(("2.10.2", True), ("3.0.0-cdh6.3.2", True), ("3.1.1.7.1.9.0-387", True)),
+        *(("3.2.0", False), ("3.10.0", False)),
+        # By RPC it is not told.
+        ("", True),
+    ],
+)
+def test_before_hadoop_3_2_its_clients_find_it_by_address_too(
+    fake: FakeCluster, kms: FakeKms, version: str, is_by_address: bool
+) -> None:
+    fake.resource_manager.version = version
+    uri = f"kms://http@127.0.0.1;localhost;unknown.invalid:{kms.port}/kms"
+    with kerberized(fake, **{"hadoop.security.key.provider.path": uri}) as cluster:
+        tokens = by_kind(fetch_tokens(cluster, spec()))["kms-dt"]
+    by_address = [f"127.0.0.1:{kms.port}"] if is_by_address else []
+    assert [token.service for token in tokens] == [uri, *by_address]
+    # They are one token, and no other was fetched.
+    assert len(kms.tokens.issued) == 1
+    assert {(token.identifier, token.password) for token in tokens} == {
+        (tokens[0].identifier, tokens[0].password)
+    }
+
+
 def test_one_that_only_the_file_system_names_gives_one_too(fake: FakeCluster, kms: FakeKms) -> None:
     fake.name_node.key_provider = f"kms://http@127.0.0.1:{kms.port}/kms"
     with kerberized(fake) as cluster:

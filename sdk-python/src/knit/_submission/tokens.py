@@ -7,7 +7,9 @@ application lives; after its end it cancels them. So they are fetched for this s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,9 +18,14 @@ from knit._cluster.cluster import Cluster
 from knit._cluster.configuration.addresses import WEBHDFS_URL_PROPERTY, is_on
 from knit._cluster.configuration.principals import renewer
 from knit._cluster.hdfs.key_provider import PROVIDER_PROPERTIES
-from knit._cluster.security.token_services import file_system_service, resource_manager_service
+from knit._cluster.security.token_services import (
+    address_service,
+    file_system_service,
+    resource_manager_service,
+)
 from knit._cluster.security.tokens import (
     HDFS_KIND,
+    KMS_KIND,
     RESOURCE_MANAGER_KIND,
     MalformedTokenError,
     Token,
@@ -30,6 +37,7 @@ from knit._values.spec import ApplicationSpec
 from knit.exceptions import ClusterError, ConfigurationError, KnitError, TokenUnavailableError
 
 _MOST_AT_ONCE = 8
+_FIRST_BY_URI = (3, 2)
 
 
 @attrs.frozen
@@ -57,6 +65,7 @@ def fetch_tokens(cluster: Cluster, spec: ApplicationSpec) -> tuple[Token, ...]:
     wanted = list(_wanted(cluster, spec))
     with Threads(_MOST_AT_ONCE, "knit-tokens") as threads:
         tokens = tuple(threads.map(_fetched, wanted))
+    tokens += tuple(_by_address(cluster, tokens))
     if cluster.held is not None:
         _check_handed_on(tokens)
     return tokens
@@ -191,6 +200,30 @@ def _of_key_management_server(cluster: Cluster, uri: str, by_whom: str) -> Calla
     if (held := cluster.held) is not None:
         return lambda: held.to_hand_on().of_key_management_server(server.service)
     return lambda: server.delegation_token(by_whom)
+
+
+def _by_address(cluster: Cluster, tokens: tuple[Token, ...]) -> Iterator[Token]:
+    """
+    Tokens of key management servers, each again for every server's address.
+
+    Clients of theirs before Hadoop 3.2, a node's localizer among them, look for a token by the
+    address, and not by what all servers have in common. A distribution may have either, whatever
+    it calls itself, and later ones find both.
+    """
+    found = [token for token in tokens if token.kind == KMS_KIND]
+    if not found:
+        return
+    version = cluster.resource_manager.cluster_info(timeout=cluster.timeout).hadoop_version
+    told = re.match(r"(\d+)\.(\d+)", version)  # by RPC nothing is
+    if told and (int(told[1]), int(told[2])) >= _FIRST_BY_URI:
+        return
+    for token in found:
+        services: dict[str, None] = {}
+        for host, port in cluster.key_management_server(token.service).addresses:
+            # Of several it is enough to find one.
+            with suppress(ConfigurationError):
+                services[address_service(cluster.config, host, port)] = None
+        yield from (token.replace(service=service) for service in services)
 
 
 def _key_providers(cluster: Cluster, file_systems: tuple[FileSystem, ...]) -> list[str]:

@@ -52,8 +52,11 @@ class KeyManagementServer:
         self.service = uri.partition("#")[0]
         """For whom its tokens are good: all of them together."""
         self.timeout = timeout
-        port, path = match["port"] or _PORT, (match["path"] or "").rstrip("/")
-        bases = [f"{match['scheme'].lower()}://{h}:{port}{path}" for h in match["hosts"].split(";")]
+        port, path = int(match["port"] or _PORT), (match["path"] or "").rstrip("/")
+        hosts = match["hosts"].split(";")
+        self.addresses = [(host, port) for host in hosts]
+        """Where each of them is."""
+        bases = [f"{match['scheme'].lower()}://{host}:{port}{path}" for host in hosts]
         self._daemon = DaemonClient(http, KEY_MANAGEMENT_SERVER, bases)
 
     def delegation_token(self, renewer: str, *, timeout: timedelta | None = None) -> Token:

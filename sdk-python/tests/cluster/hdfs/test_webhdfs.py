@@ -133,6 +133,9 @@ def test_times_and_permissions_are_set_one_by_one(cluster: Cluster) -> None:
     status = cluster.files.status(path)
     assert (status.access_time_ms, status.modify_time_ms) == (5, before)
     assert status.permission == "640"
+    cluster.files.set_times(path, modify_time_ms=6)
+    status = cluster.files.status(path)
+    assert (status.access_time_ms, status.modify_time_ms) == (5, 6)
 
 
 def test_a_relative_path_is_a_mistake_of_ours(cluster: Cluster) -> None:

@@ -27,6 +27,7 @@ from knit.exceptions import (
     ClusterUnreachableError,
     ConfigurationError,
     StandbyError,
+    WebHdfsDisabledError,
     WrongPortError,
 )
 from tests.cluster.yarn.test_resource_manager import submit
@@ -254,6 +255,7 @@ def test_a_cluster_that_is_closed_leaves_no_connection(
     ports = {f"knit-rpc-127.0.0.1:{server.port}" for server in servers}
     readers = [thread for thread in threading.enumerate() if thread.name in ports]
     assert len(readers) == 2
+    assert all(reader.daemon for reader in readers), "no program waits for them at its end"
     cluster.close()
     for reader in readers:
         reader.join(20)
@@ -341,6 +343,28 @@ def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster
         doors.through(lambda door: call(door, is_first=True))
     assert others == ["nothing at rest"]
     assert doors.chosen() == "rest"
+
+
+def test_what_another_call_has_found_meanwhile_is_taken(fake: FakeCluster) -> None:
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    made = []
+
+    def make(door: str) -> str:
+        made.append(door)
+        return door
+
+    doors = Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc"))
+
+    def call(door: str, *, is_first: bool) -> str:
+        if door == "rest":
+            if is_first:
+                assert doors.through(lambda door: call(door, is_first=False)) == "rpc"
+            raise WebHdfsDisabledError("closed")
+        return door
+
+    assert doors.through(lambda door: call(door, is_first=True)) == "rpc"
+    assert made == ["rest", "rpc"]
 
 
 def test_a_way_that_leads_there_is_gone_on_with(fake: FakeCluster) -> None:

@@ -186,3 +186,9 @@ def test_every_code_that_is_named_is_decided() -> None:
         if name.isupper() and isinstance(value, int) and not name.startswith("_")
     } - {gssapi.CREDENTIALS_EXPIRED, gssapi.NO_CREDENTIALS}
     assert named == set(problems._BY_NUMBER)
+
+
+def test_the_server_that_is_not_known_is_named() -> None:
+    told = error_of(problems.SERVER_UNKNOWN, target="HTTP@web.example").message
+    assert "the KDC knows no HTTP@web.example" in told
+    assert "the KDC knows no such server" in error_of(problems.SERVER_UNKNOWN).message

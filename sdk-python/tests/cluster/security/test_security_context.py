@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from knit._cluster.security import gssapi
 from knit._cluster.security.gssapi import ContextFlag, Credentials, GssError, SecurityContext
 from knit._cluster.security.problems import kerberos_error
 from knit._cluster.security.ticket_cache import default_cache
@@ -202,3 +203,14 @@ def test_at_the_processs_end_no_talk_is_taken_from_a_thread_that_is_in_it(realm:
     assert client._release.alive
     client.close()
     assert not client._release.alive
+
+
+def test_what_the_library_does_not_encrypt_is_not_sent(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one may whose other end has agreed on no more than checksums."""
+    client, _ = talk()
+    monkeypatch.setattr(gssapi, "call", lambda *_, **__: 0)
+    assert client.wrap(b"hello", confidential=False) == b""
+    with pytest.raises(GssError, match="did not encrypt"):
+        client.wrap(b"hello", confidential=True)

@@ -3,6 +3,8 @@
 # ruff: noqa: F401  (to be imported is to be run)
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from knit._cluster.cluster import Cluster
@@ -10,7 +12,7 @@ from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.changes import move, set_priority
 from knit._cluster.yarn.lifetimes import limit_lifetime
 from knit._cluster.yarn.submission import SubmittedFile
-from knit.exceptions import ChangeRefusedError, QueueNotFoundError
+from knit.exceptions import ChangeRefusedError, QueueNotFoundError, SubmissionError
 from tests.cluster.hdfs.test_data_nodes import (
     test_a_connection_that_breaks_is_not_tried_elsewhere,
     test_a_name_node_that_knows_none_yet_is_waited_for,
@@ -40,7 +42,7 @@ from tests.cluster.hdfs.test_webhdfs import (
 from tests.cluster.yarn.test_resource_manager import TestApplications as _TestApplications
 from tests.cluster.yarn.test_resource_manager import TestKill, submit
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.rpc import FakeRpcServer
+from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
 
 
 class TestApplications(_TestApplications):
@@ -147,3 +149,19 @@ def test_no_more_is_asked_for_than_is_wanted(
     assert wanted == (True, True, False)
     assert asked["getApplications"].name == "demo"
     assert not asked["getListing"].with_places
+
+
+def test_a_submission_that_yarn_refuses_is_told_as_one(
+    cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    handler = servers[0].handler
+
+    def refuse(call: RpcCall) -> Any:
+        if call.method == "submitApplication":
+            inner = "org.apache.hadoop.yarn.exceptions.InvalidResourceRequestException: too much"
+            raise JavaError("org.apache.hadoop.yarn.exceptions.YarnException", inner)
+        return handler(call)
+
+    servers[0].handler = refuse
+    with pytest.raises(SubmissionError, match="too much"):
+        submit(cluster)

@@ -102,3 +102,8 @@ def test_a_container_has_the_epoch_of_the_resource_manager(number: int, expected
     message.attempt_id.application_id.id = 3
     message.attempt_id.application_id.cluster_timestamp = 17
     assert records.container_id_of(message) == expected
+
+
+def test_what_has_no_limit_is_no_amount() -> None:
+    told = resource(1, 1, {"memory-mb": 1, "vcores": 1, "gpu": 2, "endless": 2**63 - 1})
+    assert records.others_of(told) == {"gpu": 2}

@@ -402,6 +402,32 @@ def test_a_door_that_there_is_not_is_told(fake: FakeCluster) -> None:
                 getattr(cluster, name)
 
 
+@pytest.mark.parametrize(
+    ("policy", "https"), [("HTTPS_ONLY", True), ("HTTP_ONLY", False), (None, False)]
+)
+def test_data_nodes_are_spoken_to_as_the_configuration_has_it(
+    fake: FakeCluster, rpc_properties: dict[str, str], policy: str | None, https: bool
+) -> None:
+    """And are told of the NameNode by the name that they know it by: a pair's is the pair's."""
+    pair = {
+        "fs.defaultFS": "hdfs://ns",
+        "dfs.ha.namenodes.ns": "nn1",
+        "dfs.namenode.rpc-address.ns.nn1": "nn1:8020",
+    }
+    for properties, name in (
+        (rpc_properties, rpc_properties["fs.defaultFS"].removeprefix("hdfs://")),
+        (pair, "ns"),
+    ):
+        more = {**properties, "knit.door": "rpc"}
+        if policy is not None:
+            more["dfs.http.policy"] = policy
+        with Cluster(fake.config.with_properties(more), user="alice") as cluster:
+            assert isinstance(cluster.files, Files)
+            door = cluster.files._doors.chosen()
+            assert isinstance(door, RpcFiles)
+            assert (door._place.https, door._place.name) == (https, name)
+
+
 def test_data_is_sent_for_whom_one_acts(
     fake: FakeCluster, rpc_properties: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

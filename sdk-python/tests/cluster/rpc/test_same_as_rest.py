@@ -165,3 +165,20 @@ def test_a_submission_that_yarn_refuses_is_told_as_one(
     servers[0].handler = refuse
     with pytest.raises(SubmissionError, match="too much"):
         submit(cluster)
+
+
+def test_a_priority_that_yarn_refuses_is_told_with_what_it_depends_on(
+    fake: FakeCluster, cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    application_id = submit(cluster)
+    fake.resource_manager.change(application_id, state="RUNNING")
+    handler = servers[0].handler
+
+    def refuse(call: RpcCall) -> Any:
+        if call.method == "updateApplicationPriority":
+            raise JavaError("org.apache.hadoop.yarn.exceptions.YarnException", "not so high")
+        return handler(call)
+
+    servers[0].handler = refuse
+    with pytest.raises(ChangeRefusedError, match=r"not so high.*acl_application_max_priority"):
+        set_priority(cluster.resource_manager, application_id, 99)

@@ -190,11 +190,13 @@ def test_nothing_of_a_talk_is_left_in_memory(realm: Realm) -> None:
         for _ in range(number):
             client, server = talk()
             client.unwrap(server.wrap(bytes(2000), confidential=True))
+            default_cache()
 
     some(50)
-    before = resident_kib()
+    before, files = resident_kib(), len(os.listdir("/proc/self/fd"))
     some(300)
     assert resident_kib() - before < 2048
+    assert len(os.listdir("/proc/self/fd")) <= files
 
 
 def test_at_the_processs_end_no_talk_is_taken_from_a_thread_that_is_in_it(realm: Realm) -> None:

@@ -143,6 +143,7 @@ class _Session:
         while True:
             header, parts = self._next()
             about = wire.MESSAGES.read("RequestHeader", parts[0])
+            assert (about.protocol, about.protocol_version) == (server.protocol.name, 1)
             name = about.method[0].upper() + about.method[1:]
             call = RpcCall(
                 about.method,

@@ -171,3 +171,9 @@ def test_of_a_small_one_nobody_is_asked(fake: FakeCluster) -> None:
     with Cluster(fake.config, user="alice") as cluster:
         check_state_store(ClusterFacts(cluster), submission(1000))
     assert not fake.resource_manager.requests
+
+
+def test_of_very_many_principals_only_some_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "k", *(f"user{number:02}@R" for number in range(12)))
+    with pytest.raises(SpecError, match=r"user09@R and 2 more: say with principal"):
+        read_keytab_of(spec(keytab=path))

@@ -193,6 +193,14 @@ def test_the_file_systems_of_files_count_and_the_own_one_does_not() -> None:
     }
 
 
+def test_what_the_own_file_system_is_made_of_counts_too() -> None:
+    """Any path may lead there; one that is listed is taken as it is listed."""
+    named = FileSystem("hdfs://b", without_renewer=True)
+    mounted = ["hdfs://a", "hdfs://b", "hdfs://c"]
+    found = file_systems_of("hdfs://a", spec(file_systems=[named]), mounted)
+    assert found == [named, FileSystem("hdfs://c")]
+
+
 def test_one_that_is_named_and_gives_none_is_told(fake: FakeCluster, other: FakeCluster) -> None:
     other.name_node.tokens = None
     with (

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.hdfs.elsewhere import MOST_OTHERS
+from knit._cluster.hdfs.transfer import DataNodes
+from knit._values.deadlines import Deadline
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,
@@ -172,3 +176,24 @@ def test_a_connection_that_breaks_is_not_tried_elsewhere(
         cluster.files.create(PATH, b"data")
     assert len(fake.data_node.requests) == 1
     assert not pauses
+
+
+def test_a_refusal_without_an_end_is_told_all_the_same() -> None:
+    ended = []
+
+    class Endless:
+        def open(self, *_: object, **__: object) -> SimpleNamespace:
+            return SimpleNamespace(status=500, headers={})
+
+        def chunks(self, *_: object, **__: object) -> Iterator[bytes]:
+            try:
+                while True:
+                    yield b"x" * 65536
+            finally:
+                ended.append(1)
+
+    nodes = DataNodes(Endless())  # type: ignore[arg-type]
+    with pytest.raises(ClusterError) as told:
+        list(nodes.read("http://dn1:9864/x?user.name=a", what="Reading", deadline=Deadline.never()))
+    assert ended == [1], "and its connection is closed"
+    assert len(str(told.value)) < 2000

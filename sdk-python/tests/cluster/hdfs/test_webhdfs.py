@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,7 @@ from knit.exceptions import (
 )
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.pauses import Pauses
-from tests.fakes.server import Answer, closed_port
+from tests.fakes.server import Answer, Request, closed_port
 
 HOME = "/user/alice"
 
@@ -132,6 +133,9 @@ def test_times_and_permissions_are_set_one_by_one(cluster: Cluster) -> None:
     status = cluster.files.status(path)
     assert (status.access_time_ms, status.modify_time_ms) == (5, before)
     assert status.permission == "640"
+    cluster.files.set_times(path, modify_time_ms=6)
+    status = cluster.files.status(path)
+    assert (status.access_time_ms, status.modify_time_ms) == (5, 6)
 
 
 def test_a_relative_path_is_a_mistake_of_ours(cluster: Cluster) -> None:
@@ -159,3 +163,41 @@ def test_a_gateway_that_sends_to_itself_is_told_who_we_are(
     cluster.files.create(f"{HOME}/x", b"1")
     [request] = fake.data_node.requests
     assert request.query == {"op": "CREATE", "data": "true", "user.name": "alice"}
+
+
+@pytest.mark.parametrize("answer", [{}, {"FileStatuses": []}, {"FileStatuses": {"FileStatus": 1}}])
+def test_a_listing_that_is_none_is_told(
+    fake: FakeCluster, cluster: Cluster, answer: object
+) -> None:
+    fake.name_node.answers_with = lambda _: Answer.json(answer)
+    with pytest.raises(ClusterResponseError, match=f"Listing {HOME}: .*FileStatuses"):
+        cluster.files.list_directory(HOME)
+
+
+def test_what_may_be_done_twice_is_asked_for_again_after_a_broken_connection(
+    fake: FakeCluster, cluster: Cluster
+) -> None:
+    """A change of permission, of times, a directory that is made, and what is deleted."""
+    cluster.files.create(f"{HOME}/x", b"data")
+    files = cluster.files
+    changes: dict[str, Callable[[], object]] = {
+        "SETPERMISSION": lambda: files.set_permission(f"{HOME}/x", "600"),
+        "SETTIMES": lambda: files.set_times(f"{HOME}/x", modify_time_ms=1_000),
+        "MKDIRS": lambda: files.make_directories(f"{HOME}/d"),
+        "DELETE": lambda: files.delete(f"{HOME}/d"),
+    }
+    left: list[str] = []
+
+    def breaks(request: Request) -> Answer | None:
+        if request.query.get("op") not in left:
+            return None
+        left.clear()
+        return Answer(200, b"x" * 10, cut_off_after=0)
+
+    fake.name_node.answers_with = breaks
+    for op, change in changes.items():
+        left.append(op)
+        before = len(fake.name_node.asked(op=op))
+        change()
+        assert len(fake.name_node.asked(op=op)) == before + 2
+    assert cluster.files.status(f"{HOME}/x").permission == "600"

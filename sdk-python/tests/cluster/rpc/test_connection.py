@@ -411,3 +411,45 @@ def test_what_comes_unprotected_is_not_believed(
     with pytest.raises(ClusterError):
         call(client, repeatable=False)
     assert len(server.calls) == 2
+
+
+def test_whoever_waits_for_a_connection_that_another_makes_has_a_time_of_its_own() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        client = client_of(silent.getsockname()[1], identity=Identity(token=TOKEN))
+        first = pool.submit(call, client, seconds=20)
+        connection, _ = silent.accept()
+        with pytest.raises(ClusterTimeoutError, match=r"within 0\.2 s"):
+            call(client, seconds=0.2)
+        connection.close()
+        with pytest.raises(ClusterError):
+            first.result(60)
+
+
+def test_where_each_answer_is_lost_that_is_told(start: Start) -> None:
+    first, second = (start(breaks=["echo"] * 1000) for _ in range(2))
+    client = client_of(first.port, second.port)
+    with pytest.raises(ClusterUnreachableError, match="No other ResourceManager answered either"):
+        call(client, seconds=1)
+
+
+def test_numbers_of_calls_begin_anew_where_java_has_no_larger_ones(start: Start) -> None:
+    server = start()
+    client = client_of(server.port)
+    client._process.next_call = 2**31 - 1
+    assert [call(client), call(client)] == [b"x", b"x"]
+    assert [made.call_id for made in server.calls] == [2**31 - 1, 1]
+
+
+def test_what_a_server_said_before_it_closed_is_told(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have refused the connection before we had said whose calls they would be."""
+
+    def broken(self: Connection, frame: bytes) -> bytes:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(Connection, "_wrapped", broken)
+    with pytest.raises(AccessDeniedError, match="SIMPLE is off"):
+        call(client_of(start(token=TOKEN).port), repeatable=False)
+    with pytest.raises(ClusterError, match="Broken pipe"):
+        call(client_of(start(answer_bytes=b"").port), repeatable=False)

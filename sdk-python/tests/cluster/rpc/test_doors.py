@@ -27,6 +27,7 @@ from knit.exceptions import (
     ClusterUnreachableError,
     ConfigurationError,
     StandbyError,
+    WebHdfsDisabledError,
     WrongPortError,
 )
 from tests.cluster.yarn.test_resource_manager import submit
@@ -254,6 +255,7 @@ def test_a_cluster_that_is_closed_leaves_no_connection(
     ports = {f"knit-rpc-127.0.0.1:{server.port}" for server in servers}
     readers = [thread for thread in threading.enumerate() if thread.name in ports]
     assert len(readers) == 2
+    assert all(reader.daemon for reader in readers), "no program waits for them at its end"
     cluster.close()
     for reader in readers:
         reader.join(20)
@@ -343,6 +345,28 @@ def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster
     assert doors.chosen() == "rest"
 
 
+def test_what_another_call_has_found_meanwhile_is_taken(fake: FakeCluster) -> None:
+    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
+    http = HttpClient(SimpleAuthentication("alice"))
+    made = []
+
+    def make(door: str) -> str:
+        made.append(door)
+        return door
+
+    doors = Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc"))
+
+    def call(door: str, *, is_first: bool) -> str:
+        if door == "rest":
+            if is_first:
+                assert doors.through(lambda door: call(door, is_first=False)) == "rpc"
+            raise WebHdfsDisabledError("closed")
+        return door
+
+    assert doors.through(lambda door: call(door, is_first=True)) == "rpc"
+    assert made == ["rest", "rpc"]
+
+
 def test_a_way_that_leads_there_is_gone_on_with(fake: FakeCluster) -> None:
     choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
     http = HttpClient(SimpleAuthentication("alice"))
@@ -376,6 +400,32 @@ def test_a_door_that_there_is_not_is_told(fake: FakeCluster) -> None:
         for name in ("resource_manager", "files"):
             with pytest.raises(ConfigurationError, match=r"knit\.door is 'window'.*auto, rest or"):
                 getattr(cluster, name)
+
+
+@pytest.mark.parametrize(
+    ("policy", "https"), [("HTTPS_ONLY", True), ("HTTP_ONLY", False), (None, False)]
+)
+def test_data_nodes_are_spoken_to_as_the_configuration_has_it(
+    fake: FakeCluster, rpc_properties: dict[str, str], policy: str | None, https: bool
+) -> None:
+    """And are told of the NameNode by the name that they know it by: a pair's is the pair's."""
+    pair = {
+        "fs.defaultFS": "hdfs://ns",
+        "dfs.ha.namenodes.ns": "nn1",
+        "dfs.namenode.rpc-address.ns.nn1": "nn1:8020",
+    }
+    for properties, name in (
+        (rpc_properties, rpc_properties["fs.defaultFS"].removeprefix("hdfs://")),
+        (pair, "ns"),
+    ):
+        more = {**properties, "knit.door": "rpc"}
+        if policy is not None:
+            more["dfs.http.policy"] = policy
+        with Cluster(fake.config.with_properties(more), user="alice") as cluster:
+            assert isinstance(cluster.files, Files)
+            door = cluster.files._doors.chosen()
+            assert isinstance(door, RpcFiles)
+            assert (door._place.https, door._place.name) == (https, name)
 
 
 def test_data_is_sent_for_whom_one_acts(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 import sys
 from pathlib import Path
@@ -213,3 +215,13 @@ def test_kerberos_in_vain_is_told_with_the_property(
         _choose(auths, Identity(tickets=FakeTickets()), (), None, "10.0.0.1", "Asking")
     told = "hadoop.security.authentication be simple" in refused.value.sentence
     assert told is is_in_vain
+
+
+def test_what_is_wrapped_looks_as_the_rfc_has_it() -> None:
+    """RFC 2831, section 2.3: the message, ten bytes of its HMAC, the version, its number."""
+    one = layer_of(b"k" * 16, None, 100, "client")
+    magic = b"Digest session key to client-to-server signing key magic constant"
+    key = hashlib.md5(b"k" * 16 + magic).digest()
+    for number in (b"\0\0\0\0", b"\0\0\0\x01"):
+        mac = hmac.new(key, number + b"hello", hashlib.md5).digest()[:10]
+        assert one.wrap(b"hello") == b"hello" + mac + b"\0\x01" + number

@@ -3,13 +3,16 @@
 # ruff: noqa: F401  (to be imported is to be run)
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.application_filter import ApplicationFilter
 from knit._cluster.yarn.changes import move, set_priority
 from knit._cluster.yarn.lifetimes import limit_lifetime
-from knit.exceptions import ChangeRefusedError, QueueNotFoundError
+from knit._cluster.yarn.submission import SubmittedFile
+from knit.exceptions import ChangeRefusedError, QueueNotFoundError, SubmissionError
 from tests.cluster.hdfs.test_data_nodes import (
     test_a_connection_that_breaks_is_not_tried_elsewhere,
     test_a_name_node_that_knows_none_yet_is_waited_for,
@@ -40,7 +43,7 @@ from tests.cluster.yarn.test_resource_manager import TestApplications as _TestAp
 from tests.cluster.yarn.test_resource_manager import TestKill, submit
 from tests.cluster.yarn.test_resource_manager import TestOfOthers as _TestOfOthers
 from tests.fakes.cluster import FakeCluster
-from tests.fakes.rpc import FakeRpcServer
+from tests.fakes.rpc import FakeRpcServer, JavaError, RpcCall
 
 
 class TestApplications(_TestApplications):
@@ -115,3 +118,73 @@ def test_a_password_is_no_part_of_a_list(cluster: Cluster, servers: list[FakeRpc
     assert cluster.resource_manager.applications(ApplicationFilter(user="bob")) == []
     assert {call.user for call in servers[0].calls} == {"alice"}
     assert servers[0].connections == 1
+
+
+def test_files_are_named_with_the_size_and_time_by_which_nodes_know_them(
+    cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    """A node takes no file that is another one by now."""
+    file = SubmittedFile(
+        url="hdfs://ns:8020/user/alice/a%20b",
+        size_bytes=1 << 40,
+        modify_time_ms=1_700_000_000_123,
+        type="ARCHIVE",
+        visibility="PRIVATE",
+    )
+    submit(cluster, files={"a b": file})
+    [call] = [call for call in servers[0].calls if call.method == "submitApplication"]
+    [named] = call.request.context.container.local_resources
+    assert named.key == "a b"
+    sent = named.value
+    assert (sent.size, sent.timestamp) == (1 << 40, 1_700_000_000_123)
+    where = sent.resource
+    assert (where.scheme, where.host, where.port) == ("hdfs", "ns", 8020)
+    assert where.file == "/user/alice/a b"
+
+
+def test_no_more_is_asked_for_than_is_wanted(
+    cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    """All queues without their applications, those of a name alone, files without their places."""
+    cluster.resource_manager.queues()
+    cluster.resource_manager.applications(ApplicationFilter(name="demo"))
+    cluster.files.list_directory("/user")
+    asked = {call.method: call.request for server in servers for call in server.calls}
+    queues = asked["getQueueInfo"]
+    wanted = (queues.include_children, queues.recursive, queues.include_applications)
+    assert wanted == (True, True, False)
+    assert asked["getApplications"].name == "demo"
+    assert not asked["getListing"].with_places
+
+
+def test_a_submission_that_yarn_refuses_is_told_as_one(
+    cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    handler = servers[0].handler
+
+    def refuse(call: RpcCall) -> Any:
+        if call.method == "submitApplication":
+            inner = "org.apache.hadoop.yarn.exceptions.InvalidResourceRequestException: too much"
+            raise JavaError("org.apache.hadoop.yarn.exceptions.YarnException", inner)
+        return handler(call)
+
+    servers[0].handler = refuse
+    with pytest.raises(SubmissionError, match="too much"):
+        submit(cluster)
+
+
+def test_a_priority_that_yarn_refuses_is_told_with_what_it_depends_on(
+    fake: FakeCluster, cluster: Cluster, servers: list[FakeRpcServer]
+) -> None:
+    application_id = submit(cluster)
+    fake.resource_manager.change(application_id, state="RUNNING")
+    handler = servers[0].handler
+
+    def refuse(call: RpcCall) -> Any:
+        if call.method == "updateApplicationPriority":
+            raise JavaError("org.apache.hadoop.yarn.exceptions.YarnException", "not so high")
+        return handler(call)
+
+    servers[0].handler = refuse
+    with pytest.raises(ChangeRefusedError, match=r"not so high.*acl_application_max_priority"):
+        set_priority(cluster.resource_manager, application_id, 99)

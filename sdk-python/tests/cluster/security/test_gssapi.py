@@ -24,7 +24,7 @@ from knit._cluster.security.gssapi import (
     library_path,
 )
 from knit._cluster.security.problems import kerberos_error
-from knit._cluster.security.ticket_cache import default_cache, default_realm
+from knit._cluster.security.ticket_cache import Krb5Error, default_cache, default_realm
 from knit.exceptions import KdcUnreachableError, KerberosError, KeytabError, TicketMissingError
 from tests.cluster.security.test_keytabs import entry, write
 from tests.fakes.server import closed_port
@@ -125,6 +125,9 @@ def test_a_krb5_conf_that_cannot_be_read_is_told(realm: Path) -> None:
     error = kerberos_error(refusal(Credentials.default()), "Asking")
     assert type(error) is KerberosError
     assert f"{realm} cannot be used" in error.message
+    for ask in (default_realm, default_cache):
+        with pytest.raises(Krb5Error, match=r"krb5\.conf|mproper format"):
+            ask()
 
 
 def test_names_that_are_none_are_refused() -> None:
@@ -179,11 +182,13 @@ def test_nothing_is_left_in_memory() -> None:
     for _ in range(2000):
         refusal(Credentials.default())
     assert resident_kib() - before < 4096
+    for _ in range(100):
+        default_cache()
     before = resident_kib()
     for _ in range(1000):
         default_cache()
         default_realm()
-    assert resident_kib() - before < 4096
+    assert resident_kib() - before < 1024
 
 
 def test_without_any_library_each_use_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,3 +325,9 @@ def test_what_a_kdc_says_whose_key_of_a_trust_is_another_one_may_be_that(
     # Of a web server only the library knows the realm.
     theirs = "KNIT.TEST" if number == 7 else "REALM"
     assert f"krbtgt/{theirs}@CORP.TEST" in told("alice@CORP.TEST", "HTTP@rm.example")
+
+
+def test_the_server_that_is_not_known_is_named() -> None:
+    told = error_of(problems.SERVER_UNKNOWN, target="HTTP@web.example").message
+    assert "the KDC knows no HTTP@web.example" in told
+    assert "the KDC knows no such server" in error_of(problems.SERVER_UNKNOWN).message

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from knit._cluster.security import gssapi
 from knit._cluster.security.gssapi import ContextFlag, Credentials, GssError, SecurityContext
 from knit._cluster.security.problems import kerberos_error
 from knit._cluster.security.ticket_cache import default_cache
@@ -189,11 +190,13 @@ def test_nothing_of_a_talk_is_left_in_memory(realm: Realm) -> None:
         for _ in range(number):
             client, server = talk()
             client.unwrap(server.wrap(bytes(2000), confidential=True))
+            default_cache()
 
     some(50)
-    before = resident_kib()
+    before, files = resident_kib(), len(os.listdir("/proc/self/fd"))
     some(300)
     assert resident_kib() - before < 2048
+    assert len(os.listdir("/proc/self/fd")) <= files
 
 
 def test_at_the_processs_end_no_talk_is_taken_from_a_thread_that_is_in_it(realm: Realm) -> None:
@@ -202,3 +205,14 @@ def test_at_the_processs_end_no_talk_is_taken_from_a_thread_that_is_in_it(realm:
     assert client._release.alive
     client.close()
     assert not client._release.alive
+
+
+def test_what_the_library_does_not_encrypt_is_not_sent(
+    realm: Realm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one may whose other end has agreed on no more than checksums."""
+    client, _ = talk()
+    monkeypatch.setattr(gssapi, "call", lambda *_, **__: 0)
+    assert client.wrap(b"hello", confidential=False) == b""
+    with pytest.raises(GssError, match="did not encrypt"):
+        client.wrap(b"hello", confidential=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import stat
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -339,6 +340,7 @@ def test_a_number_that_is_none_of_64_bits_is_malformed(data: bytes, words: str) 
         (b"\x00\x01", "field with the number 0"),
         (b"\x0b", "unknown type 3"),
         (b"\x08" + b"\xff" * 9 + b"\x02", "beyond 64 bits"),
+        (b"\x08" + b"\x80" * 9 + b"\x02", "beyond 64 bits"),
         (b"\x08" + b"\x80" * 10 + b"\x01", "beyond 64 bits"),
         (b"\x09\0\0", "announces 8 bytes"),
         (b"\x0d\0\0", "announces 4 bytes"),
@@ -377,3 +379,11 @@ def test_a_file_that_cannot_be_written_leaves_no_part_of_it(tmp_path: Path) -> N
     with pytest.raises(OSError, match="tokens"):
         Credentials({"a": HDFS_TOKEN}).to_file(tmp_path / "tokens")
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
+def test_what_an_earlier_writing_left_behind_is_no_hindrance(tmp_path: Path) -> None:
+    left = tmp_path / f".tokens.{os.getpid()}.part"
+    left.write_bytes(b"half")
+    Credentials({"a": HDFS_TOKEN}).to_file(tmp_path / "tokens")
+    assert Credentials.from_file(tmp_path / "tokens").tokens == {"a": HDFS_TOKEN}
+    assert not left.exists()

@@ -27,6 +27,8 @@ _CLOSING = timedelta(seconds=10)
 #: Broken connections in a row, without a byte between them, after which reading gives up.
 _TRIES_WITHOUT_PROGRESS = 5
 _PAUSE_SECONDS = 0.2
+_LARGEST_REFUSAL_BYTES = 1 << 20
+"""Of what a DataNode says where it gives no data: its exception is in some KiB."""
 _CLOSED = (403, 404, 405)
 """What is answered where the way to a DataNode's web server is closed on purpose."""
 _ONE_WAY = (
@@ -118,7 +120,7 @@ class DataNodes:
         except ClusterError as error:
             raise _data_node_problem(error, location, what) from error
         if response.status >= 300:
-            body = b"".join(
+            body = _beginning_of(
                 self._http.chunks(
                     response, location, what=what, daemon=DATA_NODE, deadline=deadline
                 )
@@ -134,6 +136,17 @@ class DataNodes:
             deadline=Deadline.after(_LONGEST_TRANSFER),
             stalled_seconds=deadline.total.total_seconds(),
         )
+
+
+def _beginning_of(chunks: Generator[bytes, None, None]) -> bytes:
+    """What is read of an answer that is nobody's data."""
+    data = b""
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            data += chunk
+            if len(data) >= _LARGEST_REFUSAL_BYTES:
+                break
+    return data
 
 
 def read_on(

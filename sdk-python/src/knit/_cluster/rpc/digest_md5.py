@@ -27,8 +27,8 @@ from knit._cluster.rpc.protection import (
 )
 from knit._cluster.security.tokens import Token
 
-#: Those worth the name, the faster one first: key bytes, block bytes.
-_CIPHERS = {"rc4": (16, 1), "3des": (16, 8)}
+#: Those worth the name, the faster one first, with the bytes of a block.
+_CIPHERS = {"rc4": 1, "3des": 8}
 _MAC_BYTES = 10
 _VERSION = struct.pack(">H", 1)
 _OVERHEAD_BYTES = 32
@@ -261,7 +261,7 @@ class _Privacy(_Integrity):
         largest_bytes: int,
     ) -> None:
         super().__init__(*signing, largest_bytes)
-        self._block = _CIPHERS[cipher][1]
+        self._block = _CIPHERS[cipher]
         self._encryptor = _cipher(cipher, sealing[0]).encryptor()
         self._decryptor = _cipher(cipher, sealing[1]).decryptor()
 

@@ -14,7 +14,7 @@ from typing import Any
 
 _SCALARS = ("bool", "bytes", "float", "int32", "int64", "sint32", "string", "uint32", "uint64")
 _MESSAGE = re.compile(r"message (\w+) \{([^}]*)\}")
-_FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = (\d+)(?: \[default = (-?\d+)\])?;")
+_FIELD = re.compile(r"(optional|repeated) (\w+) (\w+) = (\d+);")
 
 
 class Schema:
@@ -60,7 +60,7 @@ class Schema:
         label_of = descriptor_pb2.FieldDescriptorProto.Label.Value
         for message, body in _MESSAGE.findall(self._text):
             made = file.message_type.add(name=message)
-            for label, kind, name, number, default in _FIELD.findall(body):
+            for label, kind, name, number in _FIELD.findall(body):
                 is_scalar = kind in _SCALARS
                 made.field.add(
                     name=name,
@@ -68,7 +68,6 @@ class Schema:
                     label=label_of(f"LABEL_{label.upper()}"),
                     type=kind_of(f"TYPE_{kind.upper()}" if is_scalar else "TYPE_MESSAGE"),
                     type_name=None if is_scalar else f".{package}.{kind}",
-                    default_value=default or None,
                 )
         pool = descriptor_pool.DescriptorPool()
         pool.Add(file)

@@ -4,6 +4,7 @@ import knit.am.core.AmException
 import knit.am.core.Reason
 import knit.am.security.Negotiation
 import knit.am.security.Negotiator
+import java.io.Closeable
 import java.io.IOException
 import java.net.HttpURLConnection
 import java.util.Base64
@@ -39,12 +40,16 @@ internal class NodeAccess(
   /** When to ask again, though that was in vain; 0: nobody was refused. */
   private val hopelessUntilMillis = AtomicLong()
 
-  /** What goes with one request. */
+  /** What goes with one request; whoever has sent it closes it. */
   internal class Proof(
     val userName: String? = null,
     val headers: Map<String, String> = emptyMap(),
     val negotiation: Negotiation? = null,
-  )
+  ) : Closeable {
+    override fun close() {
+      negotiation?.close()
+    }
+  }
 
   /**
    * What goes with the first request to a node.
@@ -95,7 +100,11 @@ internal class NodeAccess(
     }
   }
 
-  /** A node has answered what was asked with [tried]. */
+  /**
+   * A node has answered what was asked with [tried].
+   *
+   * @throws IOException where it was to prove who it is, and does not.
+   */
   fun accepted(
     nodeHttpAddress: String,
     tried: Proof,
@@ -104,7 +113,7 @@ internal class NodeAccess(
     hopelessUntilMillis.set(0)
     val negotiation = tried.negotiation ?: return
     val proof = answer.fields("WWW-Authenticate").firstOrNull { it.startsWith("$NEGOTIATE ", ignoreCase = true) }
-    negotiation.use { it.check(proof?.let { text -> Base64.getDecoder().decode(text.substringAfter(' ').trim()) }) }
+    negotiation.check(proof?.let { decoded(it.substringAfter(' ').trim()) })
     val cookie = answer.fields("Set-Cookie").firstOrNull { it.startsWith("$COOKIE=") } ?: return
     cookies[nodeHttpAddress] = cookie.removePrefix("$COOKIE=").substringBefore(';')
   }
@@ -116,6 +125,13 @@ internal class NodeAccess(
       negotiation = negotiation,
     )
   }
+
+  private fun decoded(text: String): ByteArray =
+    try {
+      Base64.getDecoder().decode(text)
+    } catch (malformed: IllegalArgumentException) {
+      throw IOException("the node shows what is no proof of who it is", malformed)
+    }
 
   private fun needsKerberos() =
     AmException.FailedPrecondition(

@@ -93,19 +93,35 @@ internal class NodeLogClient(
   ): HttpURLConnection {
     var proof = access.first(nodeHttpAddress)
     repeat(NodeAccess.MAX_TRIES) {
-      val user = proof.userName?.let { mapOf("user.name" to it) }.orEmpty()
-      val connection = open(nodeHttpAddress, path, query + user, request)
-      (headers + proof.headers).forEach { (name, value) -> connection.setRequestProperty(name, value) }
-      val status = connection.responseCode
-      if (status == HttpURLConnection.HTTP_OK) {
-        access.accepted(nodeHttpAddress, proof, connection)
-        return connection
+      proof.use { shown ->
+        val user = shown.userName?.let { mapOf("user.name" to it) }.orEmpty()
+        val connection = open(nodeHttpAddress, path, query + user, request)
+        (headers + shown.headers).forEach { (name, value) -> connection.setRequestProperty(name, value) }
+        val status = connection.responseCode
+        if (status == HttpURLConnection.HTTP_OK) {
+          accept(nodeHttpAddress, shown, connection)
+          return connection
+        }
+        val said = connection.errorStream?.use { it.readNBytesOfText() }.orEmpty()
+        val challenges = if (status in REFUSALS) connection.fields("WWW-Authenticate") else emptyList()
+        proof = access.next(nodeHttpAddress, shown, challenges) ?: throw failure(status, said)
       }
-      val said = connection.errorStream?.use { it.readNBytesOfText() }.orEmpty()
-      val challenges = if (status in REFUSALS) connection.fields("WWW-Authenticate") else emptyList()
-      proof = access.next(nodeHttpAddress, proof, challenges) ?: throw failure(status, said)
     }
     throw IOException("the node wants to know ever more of who asks")
+  }
+
+  private fun accept(
+    nodeHttpAddress: String,
+    proof: NodeAccess.Proof,
+    connection: HttpURLConnection,
+  ) {
+    try {
+      access.accepted(nodeHttpAddress, proof, connection)
+    } catch (unproven: IOException) {
+      // Nobody reads what such a server has sent.
+      connection.disconnect()
+      throw unproven
+    }
   }
 
   private fun open(

@@ -62,4 +62,4 @@ private fun Token<out TokenIdentifier>.unreadable(why: Throwable): AbstractDeleg
 }
 
 /** What was not said is 0. */
-private fun Long.toInstant(): Instant? = if (this > 0) Instant.ofEpochMilli(this) else null
+internal fun Long.toInstant(): Instant? = if (this > 0) Instant.ofEpochMilli(this) else null

@@ -15,11 +15,12 @@ import org.apache.hadoop.security.token.SecretManager
 import org.apache.hadoop.security.token.Token
 import org.apache.hadoop.security.token.TokenIdentifier
 import org.slf4j.LoggerFactory
+import java.io.IOException
 import java.time.Clock
 import java.time.Duration
 import java.time.Instant
 
-/** Where tokens come from, by the keytab. Blocks; throws an [java.io.IOException] where it comes to nothing. */
+/** Where tokens come from, by the keytab. Blocks; throws an [IOException] where it comes to nothing. */
 internal interface TokenSource {
   /** File systems by their URLs, and the RM. */
   fun places(): List<String>
@@ -92,7 +93,7 @@ internal class TokenKeeper(
     val now = clock.instant()
     when (use) {
       TokenUse.OWN -> {
-        schedule.fetched(place, fresh.allTokens.associateWith { it.delegation()?.maxDate?.let(Instant::ofEpochMilli) }, now)
+        schedule.fetched(place, fresh.allTokens.associateWith { it.delegation()?.maxDate?.toInstant() }, now)
         adopt(held.replace(fresh))
       }
 
@@ -113,11 +114,12 @@ internal class TokenKeeper(
   ) {
     val expiry =
       attempt({ source.renew(token) }) { failure ->
-        val isForGood = failure is SecretManager.InvalidToken || failure is AccessControlException
+        val isForGood =
+          failure is SecretManager.InvalidToken || failure is AccessControlException || failure is UnsupportedOperationException
         val failures = schedule.renewalFailed(token, isForGood, clock.instant())
         val text =
           "The delegation token of ${token.service} (${token.kind}) could not be renewed: ${failure.words()}. " +
-            if (isForGood) "Containers that hold it lose it early." else "It is tried again."
+            if (isForGood) "Containers that hold it may lose it early." else "It is tried again."
         told(failures, text, post)
       } ?: return
     schedule.renewed(token, expiry, clock.instant())
@@ -134,6 +136,10 @@ internal class TokenKeeper(
     ) {
       if (failure is CancellationException && failure !is TimeoutCancellationException) throw failure
       failed(failure)
+      null
+    } catch (missing: LinkageError) {
+      // Of a file system that is not Hadoop's own, classes may be there without those that they need.
+      failed(IOException(missing.toString(), missing))
       null
     }
 

@@ -123,6 +123,7 @@ internal class TokenSchedule<T : Any>(
     val at = places.getValue(place)
     at.own.succeeded(now, UNTOLD_INTERVAL)
     tokens.forEach { (token, maxTime) -> kept += Kept(token, at, now, maxTime) }
+    forgetOldest { it.place === at && it.maxTime == null }
     // Of what nobody can renew the maximum is all that is known.
     tokens.values
       .filterNotNull()
@@ -198,6 +199,12 @@ internal class TokenSchedule<T : Any>(
     held.nextRenewal = now.plus(pauseAfter(held.failures))
     if (isForGood) kept -= held
     return held.failures
+  }
+
+  /** Of what tells no maximum, nobody else says when it need not be renewed any more. */
+  private fun forgetOldest(isMeant: (Kept<T>) -> Boolean) {
+    val fetches = kept.filter(isMeant).map { it.fetched }.distinct()
+    if (fetches.size > MOST_GENERATIONS) kept.removeAll { isMeant(it) && it.fetched == fetches.first() }
   }
 
   private fun Kept<T>.isOver(now: Instant) = listOfNotNull(expiry, maxTime).any { it <= now }

@@ -198,6 +198,23 @@ class NodeAccessTest {
     val refused = assertThrows<IOException> { withKeytab().read() }
     assertTrue("401" in refused.message.orEmpty(), refused.message)
     assertEquals(2, node.requests.size)
+    assertEquals(listOf("token 1"), negotiator.closed, "its talk is over")
+  }
+
+  @Test
+  fun whatIsNoProofIsNotBelievedEither() {
+    node.files["stdout"] = "hello".toByteArray()
+    node.gate = { exchange ->
+      if (exchange.token() == null) {
+        listOf("Negotiate")
+      } else {
+        exchange.responseHeaders.add("WWW-Authenticate", "Negotiate of course!")
+        null
+      }
+    }
+    val refused = assertThrows<IOException> { withKeytab().read() }
+    assertTrue("no proof" in refused.message.orEmpty(), refused.message)
+    assertEquals(negotiator.hosts.size, negotiator.closed.size)
   }
 
   @Test
@@ -206,6 +223,47 @@ class NodeAccessTest {
     assertThrows<IOException> { withKeytab().read() }
     other.wantKerberos(proof = null)
     assertThrows<IOException> { withKeytab().read(other) }
+  }
+
+  @Test
+  fun namesOfHeadersAndSchemesAreReadHoweverTheyAreWritten() {
+    node.files["stdout"] = "hello".toByteArray()
+    node.gate = { exchange ->
+      if (exchange.token() == null) {
+        listOf("negotiate")
+      } else {
+        exchange.responseHeaders.add("www-authenticate", "NEGOTIATE " + Base64.getEncoder().encodeToString(PROOF.toByteArray()))
+        null
+      }
+    }
+    assertEquals("hello", withKeytab().read())
+    other.gate = { listOf("Negotiate oYH1MIHyoAMKAQChCwYJ") }
+    assertThrows<AmException.FailedPrecondition> { withoutKeytab().read(other) }
+  }
+
+  @Test
+  fun aNodeIsAskedForByItsNameWithoutThePort() {
+    val access = NodeAccess(null, "ann", negotiator) { millis }
+    for (address in listOf("node1.example:8042", "[fe80::1]:8042")) access.next(address, NodeAccess.Proof(), listOf("Negotiate"))?.close()
+    assertEquals(listOf("node1.example", "[fe80::1]"), negotiator.hosts)
+    assertEquals(2, negotiator.closed.size)
+  }
+
+  @Test
+  fun whileOneAsksAnewTheOthersWaitForWhatItIsTold() {
+    node.gate = { listOf("Negotiate") }
+    val access = NodeAccess(null, "ann", null) { millis }
+    assertThrows<AmException.FailedPrecondition> { client(access).read() }
+    millis += NodeAccess.HOPELESS_MILLIS
+    access.first(node.address)
+    repeat(3) { assertThrows<AmException.FailedPrecondition> { access.first(other.address) } }
+  }
+
+  @Test
+  fun aNameThatIsBelievedAnywayIsSaidAtOnce() {
+    node.files["stdout"] = "hello".toByteArray()
+    assertEquals("hello", withoutKeytab(userName = "ann").read())
+    assertTrue("user.name=ann" in node.requests.single())
   }
 
   private companion object {

@@ -80,6 +80,30 @@ class OwnLogsTest {
     assertThrows<LogMissingException> { logs.open("node1:8042", "container_2", "stdout", null) }
   }
 
+  @Test
+  fun aNameThatIsOnTwoDisksIsOneFileAndADiskThatIsGoneHoldsNone() {
+    first.resolve("stdout").writeText("12")
+    second.resolve("stdout").writeText("1")
+    val logs = OwnLogs(OWN, listOf(first.resolve("gone"), first, second), others)
+    assertEquals(listOf(LogFile("stdout", 2)), logs.list("node1:8042", OWN))
+    assertEquals("12", logs.open("node1:8042", OWN, "stdout", null).use { String(checkNotNull(it.next(10))) })
+  }
+
+  @Test
+  fun ofMoreThanThereIsAllIsGiven() {
+    first.resolve("stdout").writeText("123")
+    open("stdout", lastBytes = 1000).use { content ->
+      assertEquals(0L to 3L, content.startBytes to content.lengthBytes)
+      assertEquals("123", String(checkNotNull(content.next(100))))
+    }
+    open("stdout", lastBytes = 0).use { content -> assertEquals(3L to 3L, content.startBytes to content.lengthBytes) }
+  }
+
+  @Test
+  fun whereItIsNotKnownWhereTheyAreOthersAreAsked() {
+    assertEquals("of $OWN", OwnLogs(OWN, emptyList(), others).list("node1:8042", OWN).single().name)
+  }
+
   private companion object {
     const val OWN = "container_1"
   }

@@ -135,12 +135,42 @@ class HeldTokensTest {
     assertEquals(Instant.ofEpochMilli(1_000), of(500), "they have ended")
     assertEquals(Instant.ofEpochMilli(1_000), of(9_000, renewer = ""), "nobody renews them")
     assertEquals(Instant.ofEpochMilli(1_000), HeldTokens(Credentials()).lastsForSubmissions(Instant.ofEpochMilli(1_000)))
+    val withOthers =
+      Credentials().apply {
+        addToken(Text("other"), token("OTHER", "other:1"))
+        addToken(Text("of the client"), token(HDFS, "ha-hdfs:ns", identifier = identifier.bytes))
+      }
+    assertEquals(Instant.ofEpochMilli(7_000), HeldTokens(withOthers).lastsForSubmissions(Instant.ofEpochMilli(1_000)), "others stay")
   }
 
   @Test
   fun ofVeryManyOnlySoManyAreTold() {
     val many = Credentials().apply { repeat(HeldTokens.MAX_TOLD + 1) { addToken(Text("$it"), token("OTHER", "other:$it")) } }
     assertEquals(HeldTokens.MAX_TOLD, HeldTokens(many).described().size)
+  }
+
+  @Test
+  fun whatWasReplacedBeforeStaysReplacedAndEachHasItsEnd() {
+    val held = HeldTokens(own, isReplacing = true)
+    held.forPrograms(withRmToken = true)
+    val first = Instant.ofEpochMilli(4_000)
+    val second = Instant.ofEpochMilli(5_000)
+    for ((service, end) in listOf("ha-hdfs:ns" to first, "ha-hdfs:other" to second)) {
+      held.replace(Credentials().apply { addToken(Text(service), token(HDFS, service, "ours")) })
+      held.replaceForSubmissions(Credentials().apply { addToken(Text(service), token(HDFS, service, "to hand on", byteArrayOf(2))) }, end)
+    }
+    val hdfs = held.described().filter { it.kind == HDFS }
+    assertTrue(hdfs.all { it.isReplaced }, "$hdfs")
+    assertEquals(setOf(first, second), hdfs.mapNotNull { it.expireTime }.toSet())
+  }
+
+  @Test
+  fun whatGoesBySeveralNamesIsToldOnceAndSoIsWhatIsHandedOnAsItIs() {
+    val held = HeldTokens(own, isReplacing = true)
+    held.forPrograms(withRmToken = true)
+    assertEquals(3, held.described().size)
+    held.replace(Credentials().apply { addToken(Text("ha-hdfs:ns"), token(HDFS, "ha-hdfs:ns", "new", identifier.bytes)) })
+    assertEquals(1, HeldTokens(held.forPrograms(withRmToken = false)).described().count { it.kind == HDFS })
   }
 
   private companion object {

@@ -3,6 +3,8 @@ package knit.am.security
 import knit.am.core.NoticeGiven
 import knit.am.core.NoticeSeverity
 import knit.am.core.Report
+import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.Job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.test.StandardTestDispatcher
 import kotlinx.coroutines.test.TestScope
@@ -11,6 +13,7 @@ import kotlinx.coroutines.test.currentTime
 import kotlinx.coroutines.test.runTest
 import org.apache.hadoop.hdfs.security.token.delegation.DelegationTokenIdentifier
 import org.apache.hadoop.io.Text
+import org.apache.hadoop.security.AccessControlException
 import org.apache.hadoop.security.Credentials
 import org.apache.hadoop.security.token.SecretManager
 import org.apache.hadoop.security.token.Token
@@ -26,6 +29,7 @@ import java.time.Duration
 import java.time.Instant
 import java.time.ZoneId
 import java.time.ZoneOffset
+import java.util.concurrent.CountDownLatch
 import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.minutes
 
@@ -52,8 +56,12 @@ class TokenKeeperTest {
   private inner class Scope(
     val test: TestScope,
   ) : TokenSource {
-    var failure: Exception? = null
+    var failure: Throwable? = null
     var renewalFailure: Exception? = null
+    var life = 7.days()
+
+    /** By how much the clock has been set. */
+    var setBy = 0L
     var fetched = 0
     var submissionFailure: Exception? = null
     var fetchedForSubmissions = 0
@@ -64,7 +72,7 @@ class TokenKeeperTest {
 
         override fun withZone(zone: ZoneId): Clock = this
 
-        override fun instant(): Instant = Instant.ofEpochMilli(BEGINNING_MILLIS + test.currentTime)
+        override fun instant(): Instant = Instant.ofEpochMilli(BEGINNING_MILLIS + setBy + test.currentTime)
       }
 
     override fun places() = listOf("hdfs://ns")
@@ -87,7 +95,7 @@ class TokenKeeperTest {
       val identifier =
         DelegationTokenIdentifier(Text("ann"), Text("ann"), Text("")).apply {
           issueDate = clock.millis()
-          maxDate = clock.millis() + 7.days()
+          maxDate = if (life == 0L) 0 else clock.millis() + life
           sequenceNumber = ++fetched
         }
       val token = Token<TokenIdentifier>(identifier.bytes, "fetched $fetched".toByteArray(), HDFS, Text("ha-hdfs:ns"))
@@ -97,7 +105,8 @@ class TokenKeeperTest {
     override fun renew(token: Token<out TokenIdentifier>): Instant {
       renewalFailure?.let { throw it }
       renewed += String(token.password)
-      return Instant.ofEpochMilli(minOf(clock.millis() + 1.days(), checkNotNull(token.delegation()).maxDate))
+      val maxDate = checkNotNull(token.delegation()).maxDate
+      return Instant.ofEpochMilli(minOf(clock.millis() + 1.days(), if (maxDate == 0L) Long.MAX_VALUE else maxDate))
     }
 
     fun password() = held.forPrograms(withRmToken = false).password()
@@ -198,6 +207,137 @@ class TokenKeeperTest {
       assertTrue("lose it early" in (posted.single() as NoticeGiven).text)
       test.advanceTimeBy(18.hours)
       assertEquals(2, fetched)
+    }
+
+  @Test
+  fun whatDoesNotSayWhenItEndsIsNotFetchedAgainAtOnce() =
+    keeping {
+      life = 0
+      test.advanceTimeBy(17.hours)
+      assertEquals(1, fetched)
+      assertEquals(listOf("fetched 1"), renewed)
+      test.advanceTimeBy(2.hours)
+      assertEquals(2, fetched)
+    }
+
+  @Test
+  fun whatNobodyCanRenewIsTriedOnce() =
+    keeping {
+      var tries = 0
+      renewalFailure =
+        object : UnsupportedOperationException("Token renewal is not supported for S3ADelegationToken/Session tokens") {
+          override fun toString() = super.toString().also { tries++ }
+        }
+      test.advanceTimeBy(10.hours)
+      assertEquals(1, tries)
+      assertTrue("not supported" in (posted.single() as NoticeGiven).text)
+      test.advanceTimeBy(10.hours)
+      assertEquals("fetched 2", password())
+    }
+
+  @Test
+  fun aRenewalThatIsNotAllowedIsNotTriedAgain() =
+    keeping {
+      renewalFailure = AccessControlException("ann tries to renew a token with renewer rm")
+      test.advanceTimeBy(1.hours)
+      assertTrue("lose it early" in (posted.single() as NoticeGiven).text)
+    }
+
+  @Test
+  fun aFileSystemWhoseClassesAreNotAllThereEndsNothing() =
+    keeping {
+      failure = NoClassDefFoundError("com/amazonaws/auth/AWSCredentials")
+      test.advanceTimeBy(1.minutes)
+      assertTrue("AWSCredentials" in (posted.single() as NoticeGiven).text)
+      failure = null
+      test.advanceTimeBy(11.minutes)
+      assertEquals("fetched 1", password())
+    }
+
+  @Test
+  fun aWholePageOfWordsIsCutShort() =
+    keeping {
+      failure = IOException("x".repeat(10_000))
+      test.advanceTimeBy(1.minutes)
+      assertTrue((posted.single() as NoticeGiven).text.length < 500)
+    }
+
+  @Test
+  fun aClockThatIsSetIsNoticedWithinAMinute() =
+    keeping {
+      test.advanceTimeBy(1.hours)
+      assertEquals(1, fetched)
+      setBy = 18L * 3600 * 1000
+      test.advanceTimeBy(2.minutes)
+      assertEquals(2, fetched)
+    }
+
+  @Test
+  fun whereNoProgramMaySubmitNothingIsFetchedForThat() =
+    runTest {
+      val scope = Scope(this)
+      val unable = HeldTokens(held.forPrograms(withRmToken = false), isReplacing = true)
+      val keeper = TokenKeeper(scope, unable, scope.clock, StandardTestDispatcher(testScheduler), adopted::add)
+      val job = launch { keeper.run(posted::add) }
+      advanceTimeBy(200.hours)
+      assertEquals(0, scope.fetchedForSubmissions)
+      assertTrue(scope.fetched > 10)
+      job.cancel()
+    }
+
+  /** A keeper whose source is asked in a thread of its own, and does not answer. */
+  private fun waiting(test: suspend TestScope.(Job) -> Unit) =
+    runTest {
+      val begun = CountDownLatch(1)
+      val never = CountDownLatch(1)
+      val scope = Scope(this)
+      val source =
+        object : TokenSource by scope {
+          override fun fetch(
+            place: String,
+            use: TokenUse,
+          ): Credentials {
+            begun.countDown()
+            never.await()
+            return Credentials()
+          }
+        }
+      val keeper = TokenKeeper(source, held, scope.clock, Dispatchers.IO, adopted::add)
+      val job = launch { keeper.run(posted::add) }
+      waitFor("it is asked") { begun.count == 0L }
+      test(job)
+      job.cancel()
+      waitFor("it has ended") { job.isCompleted }
+    }
+
+  private fun TestScope.waitFor(
+    what: String,
+    isSo: () -> Boolean,
+  ) {
+    val end = System.nanoTime() + 60_000_000_000L
+    while (!isSo()) {
+      assertTrue(System.nanoTime() < end, what)
+      testScheduler.runCurrent()
+      Thread.sleep(5)
+    }
+  }
+
+  @Test
+  fun whatDoesNotAnswerIsGivenUpAndToldInTime() =
+    waiting {
+      testScheduler.advanceTimeBy(119_000)
+      assertEquals(emptyList<Report>(), posted)
+      testScheduler.advanceTimeBy(2_000)
+      waitFor("it is told") { posted.isNotEmpty() }
+      assertTrue("Timed out" in (posted.single() as NoticeGiven).text)
+    }
+
+  @Test
+  fun anApplicationThatEndsMeanwhileIsNoFailure() =
+    waiting { job ->
+      job.cancel()
+      waitFor("it has ended") { job.isCompleted }
+      assertEquals(emptyList<Report>(), posted)
     }
 
   private companion object {

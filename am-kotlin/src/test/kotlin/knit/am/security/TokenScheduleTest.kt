@@ -247,4 +247,82 @@ class TokenScheduleTest {
     schedule.renewalFailed("one", isForGood = true, start)
     assertEquals(Step.Wait(start.plus(Duration.ofHours(18))), schedule.next(start))
   }
+
+  @Test
+  fun whatTellsNoMaximumIsRenewedForSoManyGenerationsAndNoLonger() {
+    val schedule = TokenSchedule<Int>(listOf("a"), start)
+    var now = start
+    var fetched = 0
+    while (now < start.plus(Duration.ofDays(60))) {
+      when (val step = schedule.next(now)) {
+        is Step.Fetch -> schedule.fetched("a", mapOf(++fetched to null, -fetched to null), now)
+        is Step.Renew -> schedule.renewed(step.token, now.plus(day), now)
+        is Step.Wait -> now = step.until
+      }
+      assertTrue(schedule.size <= 2 * TokenSchedule.MOST_GENERATIONS, "${schedule.size} at $now")
+    }
+    assertTrue(fetched > 70, "$fetched")
+    assertEquals(2 * TokenSchedule.MOST_GENERATIONS, schedule.size.toLong(), "running containers hold them")
+  }
+
+  @Test
+  fun whatEndsAtOnceIsNotFetchedInALoop() {
+    val schedule = TokenSchedule<String>(listOf("a"), start)
+    schedule.fetched("a", mapOf("one" to start.plusMillis(10)), start)
+    assertEquals(Step.Wait(start.plusSeconds(5)), schedule.next(start.plusMillis(20)))
+  }
+
+  @Test
+  fun theShortestIntervalOfWhatWasFetchedLastCounts() {
+    val schedule = TokenSchedule<String>(listOf("a"), start, submissionStart = start.plus(week))
+    schedule.fetched("a", mapOf("hour" to start.plus(week), "day" to start.plus(week)), start)
+    schedule.renewed("hour", start.plusSeconds(3600), start)
+    schedule.renewed("day", start.plus(day), start)
+    assertEquals(start.plusSeconds(3600), schedule.fetchedForSubmission("a", start))
+    // The server was told otherwise meanwhile.
+    val later = start.plus(Duration.ofHours(18))
+    schedule.fetched("a", mapOf("longer" to later.plus(week)), later)
+    schedule.renewed("longer", later.plus(day), later)
+    assertEquals(later.plus(day), schedule.fetchedForSubmission("a", later))
+  }
+
+  @Test
+  fun anOldOneThatIsRenewedAtLastDoesNotHurryTheNextFetch() {
+    val schedule = TokenSchedule<String>(listOf("a"), start)
+    schedule.fetched("a", mapOf("old" to start.plus(week)), start)
+    schedule.renewalFailed("old", isForGood = false, start)
+    val later = start.plus(Duration.ofHours(18))
+    schedule.fetched("a", mapOf("new" to later.plus(week)), later)
+    schedule.renewed("new", later.plus(day), later)
+    schedule.renewed("old", later.plusSeconds(60), later)
+    schedule.renewalFailed("old", isForGood = true, later)
+    assertEquals(Step.Wait(later.plus(Duration.ofHours(18))), schedule.next(later))
+  }
+
+  @Test
+  fun whatHasEndedIsNotRenewedAndWhatHasRecoveredCountsAnew() {
+    val schedule = TokenSchedule<String>(listOf("a"), start)
+    schedule.fetched("a", mapOf("one" to start.plus(week)), start)
+    assertEquals(1, schedule.renewalFailed("one", isForGood = false, start))
+    assertEquals(2, schedule.renewalFailed("one", isForGood = false, start))
+    schedule.renewed("one", start.plusSeconds(60), start)
+    assertEquals(1, schedule.renewalFailed("one", isForGood = false, start))
+    assertEquals(1, schedule.size)
+    schedule.next(start.plusSeconds(60))
+    assertEquals(0, schedule.size)
+  }
+
+  @Test
+  fun aTokenThatARenewalDoesNotHelpIsLeft() {
+    val schedule = TokenSchedule<String>(listOf("a"), start)
+    schedule.fetched("a", mapOf("one" to null), start)
+    schedule.renewed("one", start.minusSeconds(1), start)
+    assertEquals(0, schedule.size)
+  }
+
+  @Test
+  fun ofTwoThatAreDueAtOnceOurOwnComesFirst() {
+    val schedule = TokenSchedule<String>(listOf("a"), start, submissionStart = start.minusSeconds(60))
+    assertEquals(Step.Fetch("a", TokenUse.OWN), schedule.next(start))
+  }
 }

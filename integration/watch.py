@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import inspect
 import json
+import logging
 import os
 import shutil
+import struct
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import knit
+from knit._cluster.security.token_file import Credentials
 
 from integration import bystander
 from integration.clusters import Cluster, rest
@@ -22,6 +26,9 @@ NOBODY = 65534
 LARGEST_ANSWER_BYTES = 4 << 20
 LOG_FILES = ("stdout", "stderr", "launch_container.sh", "directory.info", "prelaunch.out")
 """What nodes keep for each container by default, the last three of their own making."""
+
+OWN_KEYS = ("knit.tls.key", "knit.container.key", "knit.token.key")
+"""Knit's own secrets of a submission."""
 
 Needles = Mapping[str, bytes]
 """Secrets by their names."""
@@ -107,6 +114,52 @@ def seen_in(data: bytes, needles: Needles) -> list[str]:
         for name, secret in needles.items()
         if any(disguise in data for disguise in bystander.disguises(secret))
     ]
+
+
+def keys_in(keytab: bytes) -> dict[str, bytes]:
+    """The keys of a keytab, in MIT's format."""
+    found, at = {}, 2
+    while at < len(keytab):
+        (size,) = struct.unpack_from(">i", keytab, at)
+        entry, at = keytab[at + 4 : at + 4 + size], at + 4 + size
+        (count,) = struct.unpack_from(">H", entry)
+        inner = 2
+        for _ in range(count + 1):  # the realm, too
+            inner += 2 + struct.unpack_from(">H", entry, inner)[0]
+        inner += 4 + 4 + 1  # what kind of name, when, and which version
+        kind, length = struct.unpack_from(">HH", entry, inner)
+        found[f"the keytab's key of type {kind}"] = entry[inner + 4 : inner + 4 + length]
+    return found
+
+
+def passwords_of(held: Credentials) -> dict[str, bytes]:
+    """What makes those tokens worth something, and knit's own keys."""
+    found = {f"the password of {each.kind}": each.password for each in held.tokens.values()}
+    for name in OWN_KEYS:
+        secret = held.secrets[name]
+        lines = secret.splitlines() if secret.startswith(b"-----") else [secret]
+        found[name] = next(line for line in lines if not line.startswith(b"-----"))
+    return found
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What any part of this process logs, down to urllib3's URLs."""
+    records: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record.getMessage())
+
+    root, handler = logging.getLogger(), Handler(logging.DEBUG)
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    try:
+        yield records
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
 
 
 def walk(hdfs: Hdfs, directory: str) -> Iterator[str]:

@@ -172,6 +172,17 @@ class SecureDockerCluster(DockerCluster):
             "KRB5CCNAME": f"FILE:/tmp/ticket-cache-{user}",
         }
 
+    def on_host(
+        self,
+        service: str,
+        command: list[str],
+        *,
+        user: str,
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """What a command says that a user of the operating system runs on one of the hosts."""
+        return self._engine.execute(service, command, user=user, env=env)
+
     def session(self, user: str) -> rest.Session:
         """HTTP as this user."""
         environment = self.environment(user)
@@ -194,14 +205,25 @@ class _Engine:
     def is_running(self, service: str) -> bool:
         return bool(self._container(service)["State"] == "running")
 
-    def execute(self, service: str, command: list[str]) -> None:
+    def execute(
+        self,
+        service: str,
+        command: list[str],
+        *,
+        user: str = "",
+        env: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Run a command, as the service's own user by default, and return what it said."""
         path = f"/containers/{self._container(service)['Id']}/exec"
         # Attached, so that the answer to its start ends when the command does.
-        attached = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
-        created = json.loads(self._call("POST", path, attached))
-        self._call("POST", f"/exec/{created['Id']}/start", {"Detach": False})
+        attached: dict[str, object] = {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
+        given = [f"{name}={value}" for name, value in (env or {}).items()]
+        created = json.loads(self._call("POST", path, {**attached, "User": user, "Env": given}))
+        said = _demultiplexed(self._call("POST", f"/exec/{created['Id']}/start", {"Detach": False}))
         exit_code = json.loads(self._call("GET", f"/exec/{created['Id']}/json"))["ExitCode"]
-        assert exit_code == 0, f"{command} in {service} left with {exit_code}"
+        # Its last word, and not what it was given.
+        assert exit_code == 0, f"{command[0]} in {service} left with {exit_code}: {said[-500:]!r}"
+        return said
 
     def logs(self, service: str) -> str:
         path = f"/containers/{self._container(service)['Id']}/logs?stdout=1&stderr=1&tail=40"

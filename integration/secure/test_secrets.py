@@ -8,15 +8,11 @@ come with Kerberos is looked at on the plain cluster (``test_secrets.py`` of the
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import stat
-import struct
 import urllib.error
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -33,6 +29,9 @@ from integration.watch import (
     LOG_FILES,
     Watch,
     collected,
+    heard,
+    keys_in,
+    passwords_of,
     read_all,
     seen_in,
     shown_by_yarn,
@@ -54,7 +53,6 @@ MARKS = {
 MARKS["a container's token"] = b"submits/" + b"0/1/"
 # The client's own tokens, which travel in URLs.
 WEB_MARK = {"a token of WebHDFS": b"WEBHDFS " + b"delegation"}
-OWN_KEYS = ("knit.tls.key", "knit.container.key", "knit.token.key")
 
 # Tokens grow old meanwhile.
 pytestmark = pytest.mark.usefixtures("both")
@@ -139,37 +137,11 @@ def looked(cluster: EmbeddedCluster, module_applications: Applications, hdfs: Hd
     )
 
 
-def keys_in(keytab: bytes) -> dict[str, bytes]:
-    """The keys of a keytab, in MIT's format."""
-    found, at = {}, 2
-    while at < len(keytab):
-        (size,) = struct.unpack_from(">i", keytab, at)
-        entry, at = keytab[at + 4 : at + 4 + size], at + 4 + size
-        (count,) = struct.unpack_from(">H", entry)
-        inner = 2
-        for _ in range(count + 1):  # the realm, too
-            inner += 2 + struct.unpack_from(">H", entry, inner)[0]
-        inner += 4 + 4 + 1  # what kind of name, when, and which version
-        kind, length = struct.unpack_from(">HH", entry, inner)
-        found[f"the keytab's key of type {kind}"] = entry[inner + 4 : inner + 4 + length]
-    return found
-
-
 def held_by_application_master(cluster: EmbeddedCluster, app: knit.Application) -> Credentials:
     """All that came with the submission, as its node has it."""
     pattern = f"nodemanager-*/local/usercache/*/appcache/{app.application_id}/*_000001/{TOKEN_FILE}"
     [file] = cluster.directory.glob(pattern)
     return Credentials.from_file(file)
-
-
-def passwords_of(held: Credentials) -> dict[str, bytes]:
-    """What makes those tokens worth something, and knit's own keys."""
-    found = {f"the password of {each.kind}": each.password for each in held.tokens.values()}
-    for name in OWN_KEYS:
-        secret = held.secrets[name]
-        lines = secret.splitlines() if secret.startswith(b"-----") else [secret]
-        found[name] = next(line for line in lines if not line.startswith(b"-----"))
-    return found
 
 
 def files_with(needles: dict[str, bytes], cluster: EmbeddedCluster) -> dict[str, int]:
@@ -201,26 +173,6 @@ def processes_with(needles: dict[str, bytes]) -> list[str]:
             if names := seen_in(data, needles):
                 found.append(f"{kind} {data[:100]!r}: {names}")
     return found
-
-
-@contextmanager
-def heard() -> Iterator[list[str]]:
-    """What any part of this process logs, down to urllib3's URLs."""
-    records: list[str] = []
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            records.append(record.getMessage())
-
-    root, handler = logging.getLogger(), Handler(logging.DEBUG)
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        yield records
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
 
 
 def test_what_is_looked_for_was_there(looked: Looked) -> None:

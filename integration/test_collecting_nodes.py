@@ -81,9 +81,6 @@ def test_what_is_removed_from_its_node_is_read_while_the_application_runs(
         {
             "short": knit.Service(SAYS, resources=SMALL),
             "long": program("wait", environment=gate.environment),
-            "rotates": knit.Service(
-                ROTATES, files=[PROGRAMS], resources=SMALL, environment=gate.environment
-            ),
         }
     )
     (short,) = wait_for_states(app, 1, ContainerState.SUCCEEDED, services=["short"])

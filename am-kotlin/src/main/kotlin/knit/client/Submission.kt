@@ -28,6 +28,7 @@ import org.apache.hadoop.security.UserGroupInformation
 import org.apache.hadoop.yarn.api.records.ApplicationId
 import org.apache.hadoop.yarn.api.records.ApplicationSubmissionContext
 import org.apache.hadoop.yarn.api.records.ContainerLaunchContext
+import org.apache.hadoop.yarn.api.records.LogAggregationContext
 import org.apache.hadoop.yarn.client.util.YarnClientUtils
 import org.apache.hadoop.yarn.util.Records
 import knit.v1.LocalResource as LocalResourceMessage

@@ -12,7 +12,13 @@ from knit import ApplicationSpec, Service, SpecError
 from knit._cluster.cluster import Cluster
 from knit._cluster.yarn.submission import Submission
 from knit._submission.facts import ClusterFacts
-from knit._submission.keytabs import LARGEST_KEYTAB_BYTES, check_way, read_keytab_of
+from knit._submission.keytabs import (
+    LARGEST_KEYTAB_BYTES,
+    Keytab,
+    check_way,
+    owner_advice,
+    read_keytab_of,
+)
 from knit._submission.local_checks import local_problems
 from knit._submission.state_store import check_state_store
 from knit.exceptions import FileMissingError
@@ -117,6 +123,30 @@ def test_by_rpc_only_what_cannot_be_plain_will_do(
         else:
             with pytest.raises(SpecError, match="Set it to privacy here"):
                 check_way(cluster)
+
+
+@pytest.mark.parametrize(
+    ("principal", "is_told"),
+    [
+        ("alice@EXAMPLE.COM", False),
+        ("alice/batch@EXAMPLE.COM", False),
+        ("svc-alice@EXAMPLE.COM", False),
+        ("bob@EXAMPLE.COM", True),
+    ],
+)
+def test_one_of_somebody_else_is_told(fake: FakeCluster, principal: str, *, is_told: bool) -> None:
+    """The cluster's rules are not ours to know, so that it is told and not refused."""
+    rules = {"hadoop.security.auth_to_local": "RULE:[1:$1](svc-.*)s/svc-//\nDEFAULT"}
+    with Cluster(fake.config.with_properties(rules), user="alice") as cluster:
+        said = owner_advice(cluster, Keytab(principal, b""))
+    assert bool(said) is is_told
+    assert all("ship a keytab of alice's" in sentence for sentence in said)
+
+
+def test_of_one_that_no_rule_is_for_nothing_is_told(fake: FakeCluster) -> None:
+    rules = {"hadoop.security.auth_to_local": "RULE:[1:$1](svc-.*)s/svc-//"}
+    with Cluster(fake.config.with_properties(rules), user="alice") as cluster:
+        assert owner_advice(cluster, Keytab("bob@EXAMPLE.COM", b"")) == []
 
 
 def submission(size: int) -> Submission:

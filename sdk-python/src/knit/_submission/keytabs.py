@@ -5,11 +5,12 @@ from __future__ import annotations
 import attrs
 
 from knit._cluster.cluster import Cluster
+from knit._cluster.identity import own_rules
 from knit._cluster.rpc.protection import PROTECTION_PROPERTY, Protection, protections_of
 from knit._cluster.security.keytabs import NoKeytabError, entries_in
 from knit._values.paths import expanded, look_at, reason
 from knit._values.spec import ApplicationSpec
-from knit.exceptions import FileMissingError, SpecError
+from knit.exceptions import ConfigurationError, FileMissingError, SpecError
 
 KEYTAB_SECRET = "knit.keytab"  # noqa: S105  (the name of a secret, not one)
 LARGEST_KEYTAB_BYTES = 64 * 1024
@@ -89,6 +90,26 @@ def check_way(cluster: Cluster) -> None:
             f"{cluster.config.get(PROTECTION_PROPERTY) or 'authentication'} here. Set it to "
             "privacy here, which the cluster has to offer too, or leave the keytab out."
         )
+
+
+def owner_advice(cluster: Cluster, keytab: Keytab) -> list[str]:
+    """
+    What is to be said where a keytab is not of the user whose application it goes with.
+
+    By the rules of our own configuration, which may lack some of the cluster's: so it is no error.
+    """
+    try:
+        name = own_rules(cluster.config, keytab.principal).of(keytab.principal)
+    except ConfigurationError:
+        return []
+    if name == cluster.user:
+        return []
+    return [
+        f"The keytab is of {keytab.principal}, whom the cluster takes for {name} by "
+        f"hadoop.security.auth_to_local here, and the application is {cluster.user}'s. With it the "
+        f"Application Master reads and writes as {name}, so that logs and files of "
+        f"{cluster.user}'s may be closed to it: ship a keytab of {cluster.user}'s."
+    ]
 
 
 def _principal(wanted: str | None, there: list[str], path: str) -> str:

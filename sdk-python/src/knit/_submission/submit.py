@@ -20,7 +20,13 @@ from knit._staging.values import ConnectionKeys, KeyPair, LocalResource, StagedF
 from knit._submission.am_container import ROLLED_LOGS, SPEC_SECRET, AmSubmission
 from knit._submission.checks import explain_refusal, verify
 from knit._submission.facts import ClusterFacts, ResourceRequest
-from knit._submission.keytabs import KEYTAB_SECRET, Keytab, check_way, read_keytab_of
+from knit._submission.keytabs import (
+    KEYTAB_SECRET,
+    Keytab,
+    check_way,
+    owner_advice,
+    read_keytab_of,
+)
 from knit._submission.local_checks import check_local
 from knit._submission.shipments import Packer, Shipment
 from knit._submission.sizes import check_maximum, check_named
@@ -196,7 +202,8 @@ class Submitter:
         # interval, and the ResourceManager begins with renewing them.
         tokens = fetch_tokens(self._cluster, spec)
         held = self._cluster.held is not None
-        for sentence in token_advice(ClusterFacts(self._cluster), spec, tokens, held=held):
+        said = token_advice(ClusterFacts(self._cluster), spec, tokens, held=held)
+        for sentence in (*said, *([] if keytab is None else owner_advice(self._cluster, keytab))):
             advise(sentence)
         client, container = tls.client, tls.clients["container"]
         keys = ConnectionKeys(

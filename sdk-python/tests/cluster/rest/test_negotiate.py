@@ -6,6 +6,7 @@ import copy
 import io
 import logging
 import pickle
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -15,6 +16,7 @@ import pytest
 
 from knit._cluster.cluster import Cluster
 from knit._cluster.configuration.config import ClusterConfig
+from knit._cluster.identity import short_name
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import NAME_NODE, RESOURCE_MANAGER
 from knit._cluster.rest.negotiate import KerberosAuthentication
@@ -455,3 +457,24 @@ class TestCluster:
             tickets.unknown_hosts.add("rm-1.internal.invalid")
             assert len(cluster.resource_manager.nodes()) == 2
             assert cluster.resource_manager.new_application().maximum_mib == 8192
+
+
+def test_who_we_are_is_asked_for_no_longer_than_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    """Then our own rules say it."""
+    tickets = FakeTickets()
+    how = authentication(tickets)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        config = ClusterConfig.from_properties(
+            {
+                "fs.defaultFS": "hdfs://127.0.0.1:8020",
+                "dfs.namenode.http-address": address,
+                "yarn.resourcemanager.webapp.address": address,
+            }
+        )
+        with caplog.at_level(logging.DEBUG, "knit"):
+            name = short_name(config, HttpClient(how), how, timeout=timedelta(seconds=0.3))
+    assert name == "alice"
+    told = [each.getMessage() for each in caplog.records if "was not told" in each.getMessage()]
+    assert len(told) == 2
+    assert all("0.3 s" in each for each in told), told

@@ -225,3 +225,9 @@ def test_what_is_wrapped_looks_as_the_rfc_has_it() -> None:
     for number in (b"\0\0\0\0", b"\0\0\0\x01"):
         mac = hmac.new(key, number + b"hello", hashlib.md5).digest()[:10]
         assert one.wrap(b"hello") == b"hello" + mac + b"\0\x01" + number
+
+
+@pytest.mark.parametrize(("cipher", "size"), [("rc4", 5 + 10 + 6), ("3des", 16 + 6)])
+def test_only_a_cipher_of_blocks_pads(cipher: str, size: int) -> None:
+    """To a whole number of them, message and MAC together."""
+    assert len(layer_of(b"k" * 16, cipher, 100, "client").wrap(b"hello")) == size

@@ -107,3 +107,10 @@ def test_a_container_has_the_epoch_of_the_resource_manager(number: int, expected
 def test_what_has_no_limit_is_no_amount() -> None:
     told = resource(1, 1, {"memory-mb": 1, "vcores": 1, "gpu": 2, "endless": 2**63 - 1})
     assert records.others_of(told) == {"gpu": 2}
+
+
+def test_an_application_has_the_partitions_that_it_asked_for() -> None:
+    message = new("ApplicationReport", node_label="gpu", am_node_label="<DEFAULT_PARTITION>")
+    message.application_id.id, message.application_id.cluster_timestamp = 3, 17
+    raw = records.application(message).raw
+    assert (raw["appNodeLabelExpression"], raw["amNodeLabelExpression"]) == ("gpu", None)

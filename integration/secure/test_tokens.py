@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import uuid
 from datetime import timedelta
 
 import knit
@@ -12,6 +13,7 @@ from knit._cluster.security.token_services import file_system_service
 from knit._cluster.security.tokens import HDFS_KIND, TokenIdentifier
 
 from integration.clusters.embedded import EmbeddedCluster
+from integration.watch import Watch, heard, keys_in, seen_in
 
 PATIENCE = timedelta(minutes=2)
 SMALL = knit.Resources(memory="128 MiB")
@@ -45,11 +47,16 @@ def test_containers_hold_a_token_for_the_file_system_that_yarn_renews(
 ) -> None:
     copy = cluster.directory / "tokens-of-a-container"
     command = f'cp "$HADOOP_TOKEN_FILE_LOCATION" {shlex.quote(str(copy))}'
-    with client.submit(spec_of(command)) as app:
+    with heard() as records, client.submit(spec_of(command)) as app:
         report = app.wait(timeout=PATIENCE)
         assert report.final_status is knit.FinalStatus.SUCCEEDED, report.diagnostics
         assert report.user == cluster.user
-    [token] = Credentials.from_file(copy).of_kind(HDFS_KIND)
+    held = Credentials.from_file(copy)
+    passwords = {token.kind: token.password for token in held.tokens.values()}
+    said = "\n".join(records).encode()
+    assert app.application_id.encode() in said, "the client has logged something"
+    assert seen_in(said, passwords) == []
+    [token] = held.of_kind(HDFS_KIND)
     assert token.service == file_system_service(config, config.default_fs)
     found = TokenIdentifier.of(token)
     assert found is not None
@@ -88,16 +95,24 @@ def test_a_file_system_that_yarn_does_not_know_is_taken_without_a_renewer(
 def test_a_keytab_goes_encrypted_or_not_at_all(
     config: knit.ClusterConfig, cluster: EmbeddedCluster
 ) -> None:
-    spec = spec_of("true", keytab=cluster.keytab(cluster.user))
-    with knit.Client(config) as client:
-        if config.resource_managers[0].startswith("https:"):
-            with client.submit(spec) as app:
-                report = app.wait(timeout=PATIENCE)
-                assert report.final_status is knit.FinalStatus.SUCCEEDED, report.diagnostics
-            return
-        with pytest.raises(knit.SpecError, match="over https or encrypted RPC only"):
+    """And it is seen by nobody else, as what a program leaves open in its arguments is."""
+    keytab, leak = cluster.keytab(cluster.user), uuid.uuid4().hex
+    spec = spec_of(f"exec -a {leak} sleep 1", keytab=keytab)
+    if not config.resource_managers[0].startswith("https:"):
+        with (
+            knit.Client(config) as client,
+            pytest.raises(knit.SpecError, match="over https or encrypted RPC only"),
+        ):
             client.submit(spec)
-    encrypted = config.with_properties({"hadoop.rpc.protection": "privacy"})
-    with knit.Client(encrypted) as client, client.submit(spec) as app:
+        config = config.with_properties({"hadoop.rpc.protection": "privacy"})
+    keys = keys_in(keytab.read_bytes())
+    with (
+        Watch({**keys, "the leak": leak.encode()}, [], own=str(cluster.directory)) as watch,
+        heard() as records,
+        knit.Client(config) as client,
+        client.submit(spec) as app,
+    ):
         report = app.wait(timeout=PATIENCE)
         assert report.final_status is knit.FinalStatus.SUCCEEDED, report.diagnostics
+    assert {find["what"] for find in watch.finds} == {"the leak"}, watch.finds
+    assert seen_in("\n".join(records).encode(), keys) == []

@@ -10,7 +10,7 @@ from knit._cluster.configuration.principals import NN_PRINCIPAL_PROPERTY, RM_PRI
 from knit._cluster.hdfs.webhdfs import WebHdfs
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.negotiate import KerberosAuthentication
-from knit._cluster.security.problems import RULES_PROPERTY
+from knit._cluster.security.name_rules import RULES_PROPERTY
 from knit._cluster.security.short_names import ShortNames
 from knit._cluster.yarn.rest_door import RestDoor
 from knit._values.deadlines import Deadline

@@ -9,7 +9,8 @@ import pytest
 
 from knit._cluster.security import gssapi, problems
 from knit._cluster.security.gssapi import GssError, GssLibraryError
-from knit._cluster.security.problems import answered_error, kerberos_error, rules_error
+from knit._cluster.security.name_rules import rules_error
+from knit._cluster.security.problems import answered_error, kerberos_error
 from knit._cluster.security.short_names import ShortNames
 from knit.exceptions import (
     ClockSkewError,

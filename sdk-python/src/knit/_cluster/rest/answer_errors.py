@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from knit._cluster.rest.daemons import DATA_NODE, NAME_NODE, Daemon
-from knit._cluster.security.problems import answered_error, rules_error
+from knit._cluster.security.name_rules import rules_error
+from knit._cluster.security.problems import answered_error
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,

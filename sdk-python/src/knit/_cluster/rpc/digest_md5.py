@@ -9,6 +9,7 @@ find Kerberos or an encrypted network in its place.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import re
@@ -36,6 +37,8 @@ _OVERHEAD_BYTES = 32
 _PAIR = re.compile(
     rb'\s*([A-Za-z-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^",\s]+))\s*(?:,|$)', re.DOTALL
 )
+_MD5 = functools.partial(hashlib.md5, usedforsecurity=False)
+"""Machines in FIPS mode refuse it else; what it protects is what Hadoop protects by it."""
 _SIZE = re.compile(r"[0-9]{1,8}")
 """RFC 2831 ends it before 16 MiB."""
 
@@ -308,11 +311,11 @@ def _des_key(key: bytes) -> bytes:
 
 
 def _mac(key: bytes, number: bytes, data: bytes) -> bytes:
-    return hmac.new(key, number + data, hashlib.md5).digest()[:_MAC_BYTES]
+    return hmac.new(key, number + data, _MD5).digest()[:_MAC_BYTES]
 
 
 def _md5(data: bytes) -> bytes:
-    return hashlib.md5(data, usedforsecurity=False).digest()
+    return _MD5(data).digest()
 
 
 def _hex(text: str) -> str:

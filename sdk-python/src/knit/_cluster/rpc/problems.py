@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from knit._cluster.rest.answer_errors import exception_error, first_line, means_standby
 from knit._cluster.rest.daemons import Daemon
-from knit._cluster.security.problems import RULES_PROPERTY, rule_for
+from knit._cluster.security.name_rules import RULES_PROPERTY, rule_for
 from knit.exceptions import (
     AccessDeniedError,
     ClusterError,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from knit._cluster.security.problems import RULES_PROPERTY, rule_for
+from knit._cluster.security.name_rules import RULES_PROPERTY, rule_for
 from knit.exceptions import ConfigurationError
 
 #: As KerberosName has it: what stands between the parts is not read, and not an error.

@@ -4,6 +4,7 @@ import knit.am.core.NoticeGiven
 import knit.am.core.NoticeSeverity
 import knit.am.core.Report
 import kotlinx.coroutines.Dispatchers
+import kotlinx.coroutines.ExperimentalCoroutinesApi
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.launch
 import kotlinx.coroutines.test.StandardTestDispatcher
@@ -33,6 +34,7 @@ import java.util.concurrent.CountDownLatch
 import kotlin.time.Duration.Companion.hours
 import kotlin.time.Duration.Companion.minutes
 
+@OptIn(ExperimentalCoroutinesApi::class)
 class TokenKeeperTest {
   private val adopted = ArrayList<Credentials>()
   private var changes = 0

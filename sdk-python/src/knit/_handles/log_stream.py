@@ -17,7 +17,7 @@ from knit._values.deadlines import Deadline, pauses
 from knit._values.logs import FileKey, Item, LogChunk, LogEnd, LogLine, is_rolled
 from knit._wire.connection import ResponseStream
 from knit._wire.log_cursor import LogCursor
-from knit._wire.rolled_files import RolledFiles
+from knit._wire.rolled_files import LookAgainError, RolledFiles
 from knit._wire.statuses import CertificateDateError, from_rpc_error, may_resume, never_connected
 from knit.exceptions import (
     ApplicationError,
@@ -198,6 +198,9 @@ class LogStream:
     def close(self) -> None:
         """Ends the call; an iteration that waits in another thread ends too."""
         self._closed.set()
+        self._end_call()
+
+    def _end_call(self) -> None:
         with self._lock:
             call, self._call = self._call, None
         if call is not None:
@@ -251,6 +254,9 @@ class LogStream:
                 # Of one that does not follow all at once, with one look at what is collected.
                 yield from self._read_removed()
                 return None
+            except LookAgainError:
+                self._end_call()
+                continue
             except grpc.RpcError as error:
                 if self._closed.is_set():
                     raise _LeftError from error

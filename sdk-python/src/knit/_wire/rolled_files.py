@@ -158,6 +158,16 @@ class RolledFile:
         self._whole |= Counter(contents)
 
 
+class LookAgainError(Exception):
+    """
+    Another file has come while it was open which one the node had, and it matters in which order.
+
+    It was the one that was collected last, of which the rest did not come again; or one of the same
+    beginning, which has been collected since. So what is collected is looked at, and the stream
+    begun anew.
+    """
+
+
 class Doubt:
     """
     Whether what a node has is the file that was collected last, and not removed yet.
@@ -182,6 +192,11 @@ class Doubt:
         if not self._rest:
             self._rest = next(self._bytes, b"")
         return not self._rest
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a beginning has come, and not the rest."""
+        return self.same_bytes > 0 and not self.is_over
 
     def compare(self, data: bytes) -> int | None:
         """How many of the next bytes are those collected, fewer where it ends; None: others."""
@@ -264,6 +279,9 @@ class RolledFiles:
         What a response says of rows of files. Its offsets are those in the node's file.
 
         The caller takes note of each before the next one.
+
+        Raises:
+            LookAgainError: What is collected has to be looked at before anything more is read.
         """
         kind = response.WhichOneof("item")
         item: log_service_pb2.LogBegin | log_service_pb2.LogChunk | log_service_pb2.LogEnd
@@ -278,15 +296,20 @@ class RolledFiles:
             yield from self._chunk(key, state, response)
         elif kind == "begin":
             if response.begin.is_cut:  # here it is another file, and what was read is not void
-                yield from self._settle(key, state, response.begin)
+                if state.doubt is not None and state.doubt.is_open:
+                    raise LookAgainError
                 state.file.replaced()
-                state.base, state.was_there = self._positions.get(key, 0), False
+                state.doubt, state.was_there = None, False
+                state.base = self._positions.get(key, 0)
             else:
                 state.file.begin_live(response.begin.offset_bytes)
                 yield response
         else:
-            yield from self._settle(key, state, response.end)
             end = response.end
+            # A shorter file than the one that was collected is another one, if that is all of it.
+            if state.doubt is not None and state.doubt.is_open and not end.incomplete_reason:
+                yield from self._another(key, state, end, state.doubt)
+            state.doubt = None
             end.offset_bytes = max(self._positions.get(key, 0), state.base + end.offset_bytes)
             if not end.incomplete_reason and (self.is_unsure or not state.was_there):
                 end.may_be_collected = True
@@ -304,34 +327,20 @@ class RolledFiles:
         if doubt is not None:
             new = chunk.data[max(0, doubt.same_bytes - chunk.offset_bytes) :]
             same = doubt.compare(new)
-            if same is None:
-                yield from self._another(key, state, chunk, doubt)
-            elif same == len(new):
+            if same == len(new):
                 return
-            else:  # it has grown since
-                state.doubt = None
+            # A longer one is another one, too: what was collected was complete by its name.
+            yield from self._another(key, state, chunk, doubt)
         chunk.offset_bytes += state.base
         known = self._positions.get(key, chunk.offset_bytes) - chunk.offset_bytes
         state.file.add_live(chunk.data[max(0, known) :])
         yield response
 
-    def _settle(
-        self,
-        key: FileKey,
-        state: _State,
-        told: log_service_pb2.LogBegin | log_service_pb2.LogEnd,
-    ) -> Iterator[log_service_pb2.StreamLogsResponse]:
-        """Nothing more comes of what the node had: if it was shorter, it was another file."""
-        doubt = state.doubt
-        if doubt is not None and doubt.same_bytes and not doubt.is_over:
-            yield from self._another(key, state, told, doubt)
-        state.doubt = None
-
     def _another(
         self,
         key: FileKey,
         state: _State,
-        told: log_service_pb2.LogBegin | log_service_pb2.LogChunk | log_service_pb2.LogEnd,
+        told: log_service_pb2.LogChunk | log_service_pb2.LogEnd,
         doubt: Doubt,
     ) -> Iterator[log_service_pb2.StreamLogsResponse]:
         """The node has another file, of which bytes were held back that are the same."""

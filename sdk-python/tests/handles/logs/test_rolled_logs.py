@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 import pytest
 
 from knit import AggregatedLogs, Application, ClusterUnreachableError, LogChunk, LogFormatError
+from knit._wire.rolled_files import Measure, RolledFiles
 from knit.testing import FakeApplicationMaster, Fault
 from knit.testing._archive import FakeArchive
+from knit.v1 import log_service_pb2 as pb
 from tests.handles.logs.reading import finish_all, ids, joined
 
 NAME = "app.log.rolled"
@@ -68,10 +71,8 @@ def test_a_name_that_is_given_again_stands_for_one_file_after_the_other(
     roll(b"two\ntwo\n")
     if others:
         fake.write(first, others, file=NAME)
-    is_grown = others.startswith(b"two\ntwo\n")
     stream = application.logs(files=[NAME])
-    expected = b"one\n" + (others if is_grown else b"two\ntwo\n" + others)
-    assert text(stream.chunks(), first) == expected
+    assert text(stream.chunks(), first) == b"one\ntwo\ntwo\n" + others
     assert stream.incomplete_reason is None
 
 
@@ -118,6 +119,52 @@ def test_what_is_collected_while_nobody_listens_is_read_when_the_stream_goes_on(
     got += chunks
     assert joined(got) == {(first, NAME): b"half and half\nanother\nlast\n"}
     assert stream.incomplete_reason is None
+
+
+@pytest.mark.parametrize("is_another", [False, True])
+def test_what_goes_while_it_comes_again_is_looked_up(
+    fake: FakeApplicationMaster,
+    application: Application,
+    first: str,
+    roll: Roll,
+    *,
+    is_another: bool,
+) -> None:
+    """A node's file that begins as the one that was collected is that one, or the next."""
+    roll(b"one and more\n")
+    fake.write(first, b"one", file=NAME)
+    fake.write(first, b"0\n")
+    chunks = application.logs(follow=True, files=[NAME, "stdout"]).chunks()
+    got: list[LogChunk] = [next(chunks), next(chunks)]
+    fake.write(first, b"1\n")
+    got.append(next(chunks))  # so all that was there before has come
+    with fake._state.changed:
+        if is_another:
+            fake.collect_logs(first, file=NAME)
+        else:
+            fake._state.logs.cut(first, NAME)
+        fake.write(first, b"two\n", file=NAME)
+    between = b"one" if is_another else b""
+    while not text(iter(got), first).endswith(b"two\n"):
+        got.append(next(chunks))
+    finish_all(fake)
+    got += chunks
+    assert text(iter(got), first) == b"one and more\n" + between + b"two\n"
+
+
+def test_a_node_that_is_lost_while_a_file_comes_again_gives_nothing_twice() -> None:
+    key, data = ("container_1", NAME), b"one and more\n"
+    measure = Measure()
+    measure.add(data)
+    rolled = RolledFiles({key: len(data)})
+    rolled.file(key).collected(len(data), measure)
+    rolled.presume(key, lambda: iter([data]))
+    place: dict[str, Any] = {"container_id": key[0], "file_name": NAME}
+    chunk = pb.LogChunk(**place, data=b"one")
+    end = pb.LogEnd(**place, offset_bytes=3, incomplete_reason="The node was lost.")
+    responses = pb.StreamLogsResponse(chunk=chunk), pb.StreamLogsResponse(end=end)
+    told = [each for response in responses for each in rolled.from_node(response)]
+    assert [each.end.offset_bytes for each in told] == [len(data)]
 
 
 def test_when_the_application_master_leaves_the_rest_comes_from_what_is_collected(

@@ -1,10 +1,10 @@
 """
-Runs the suite: what may run at once by several workers on one cluster, then what may not.
+Runs the suite: what may run at once by several workers on one cluster, then the rest alone.
 
     python -m integration [--cluster=embedded|docker|external] [--kind=KIND] [ARGUMENTS...]
 
-On embedded clusters that is done on a plain one. Then come, two at a time, the tests that start
-clusters of their own, and those of every other kind on one of that kind (``integration/kinds.py``).
+On embedded clusters that is done on a plain one, and then the tests of every other kind on one of
+that kind (``integration/kinds.py``), two kinds at a time.
 
 The arguments are pytest's. Those that select tests (``-k``, ``-m``, a name) make it one ordinary
 run, on the one kind that is named.
@@ -28,7 +28,7 @@ from integration.parts import Part
 # The suite waits more than it works: three workers keep two cores busy, more wait for memory.
 WORKERS = 3
 # Likewise: they wait for what expires, and for daemons that were killed.
-CLUSTERS_AT_A_TIME = 2
+KINDS_AT_A_TIME = 2
 
 _SELECTS = re.compile(r"-[km]|--(lf|ff|last-failed|part|collect-only|co)\b|.*\btest_")
 
@@ -37,7 +37,6 @@ def main(arguments: Sequence[str]) -> int:
     """Run it and return pytest's exit code; the first that is bad, if there are two runs."""
     several = ["-n", str(WORKERS), "--dist=loadfile", "--no-loadscope-reorder"]
     plain = [[*several, f"--part={Part.SHARED.value}"], [f"--part={Part.ALONE.value}"]]
-    own = [f"--part={Part.OWN.value}"]
     # As pytest does: what comes later counts, so that nox's own can be overridden.
     cluster = _last(arguments, "--cluster") or "embedded"
     kind = _last(arguments, "--kind")
@@ -49,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
         if kind:
             runs = [runs[kind != PLAIN]]
     elif kind:
-        runs = [*plain, own] if kind == PLAIN else [[]]
+        runs = plain if kind == PLAIN else [[]]
     else:
         runs = plain
     statuses = []
@@ -59,9 +58,7 @@ def main(arguments: Sequence[str]) -> int:
             return pytest.ExitCode.INTERRUPTED
     if runs is plain and not kind:
         others = [name for name, each in KINDS.items() if name != PLAIN and not each.is_docker]
-        # The longest first.
-        beside = [own, *([f"--kind={name}"] for name in others)]
-        statuses += _beside_each_other([[*each, *arguments] for each in beside])
+        statuses += _beside_each_other([[f"--kind={name}", *arguments] for name in others])
     if all(status == pytest.ExitCode.NO_TESTS_COLLECTED for status in statuses):
         return pytest.ExitCode.NO_TESTS_COLLECTED
     good = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
@@ -85,7 +82,7 @@ def _beside_each_other(runs: Sequence[Sequence[str]]) -> list[int]:
             sys.stdout.flush()
         return status
 
-    with ThreadPoolExecutor(CLUSTERS_AT_A_TIME) as pool:
+    with ThreadPoolExecutor(KINDS_AT_A_TIME) as pool:
         return list(pool.map(run, runs))
 
 

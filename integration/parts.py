@@ -2,8 +2,7 @@
 A pytest plugin: which tests run beside others, which alone, and which on several machines.
 
 ``--part=shared`` are those that several workers may run at once on one cluster; ``--part=alone``
-those that share it one after the other; ``--part=own`` those that each start another.
-``python -m integration`` runs one part after the other.
+the rest, one after the other. ``python -m integration`` runs the one and then the other.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from integration.kinds import KINDS, PLAIN, kinds_of, place_of
 
 MARKERS = (
     "alone(reason): runs beside no other test: it floods the machine or takes nodes away",
-    "own_cluster(reason): asks for a cluster with other settings, and for no other",
+    "own_cluster(reason): asks for a cluster with other settings, while no other is up",
     "topology(reason): several machines can change its outcome, so the dockerized cluster runs it",
     "one_machine(reason): within a module marked topology: one machine shows all there is",
 )
@@ -44,7 +43,6 @@ class Part(enum.Enum):
 
     SHARED = "shared"
     ALONE = "alone"
-    OWN = "own"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,8 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--part",
         type=Part,
         metavar="|".join(part.value for part in Part),
-        help="run a part of the suite only: what may run beside others, what may not, or what "
-        "has a cluster of its own",
+        help="run a part of the suite only: what may run beside others, or what may not",
     )
     group.addoption(
         "--whole",
@@ -77,9 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def part_of(item: pytest.Item) -> Part:
     """Where a test belongs."""
     marks = {mark.name for mark in item.iter_markers()}
-    if "own_cluster" in marks:
-        return Part.OWN
-    return Part.ALONE if "alone" in marks else Part.SHARED
+    return Part.ALONE if marks & {"alone", "own_cluster"} else Part.SHARED
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -139,6 +139,16 @@ def test_a_call_that_is_always_refused_shares_its_time_among_its_tries(
     assert given[0] <= 1
 
 
+def test_what_was_refused_is_told_where_the_time_ends_in_the_last_try(
+    fake: FakeApplicationMaster, application: Application
+) -> None:
+    fake.fail_next(Fault(status="UNAVAILABLE"))
+    fake.fail_next(Fault(delay=timedelta(seconds=30)))
+    with pytest.raises(ConnectionLostError, match="told to fail"):
+        application.containers(timeout=timedelta(seconds=0.9))
+    assert fake.calls == ["ListContainers"] * 2
+
+
 def test_a_call_that_was_cut_off_is_made_again(
     fake: FakeApplicationMaster, application: Application
 ) -> None:

@@ -29,6 +29,7 @@ from knit.exceptions import (
     HistoryLostError,
     KnitError,
     PositionOutOfRangeError,
+    RpcTimeoutError,
     WaitTimeoutError,
 )
 
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from knit.v1.event_service_pb2_grpc import EventServiceStub
     from knit.v1.key_value_service_pb2_grpc import KeyValueServiceStub
     from knit.v1.log_service_pb2_grpc import LogServiceStub
+
+_FAIR_SECONDS = 1.0
+"""Where the last try had less than this, that it had no answer says less than the one before it."""
 
 _T = TypeVar("_T")
 _R_co = TypeVar("_R_co", covariant=True)
@@ -185,6 +189,7 @@ class Connection:
         while True:
             stubs = self._ready(deadline, what, len(lost), lost[-1] if lost else None, None)
             cause: Exception
+            left = deadline.remaining_seconds
             try:
                 method = stubs.method(call.service, call.method)
                 answer = method(call.request, timeout=_timeout(deadline))
@@ -199,6 +204,8 @@ class Connection:
             else:
                 return call.read(answer)
             if not (call.is_repeatable and may_pass(meaning)):
+                if lost and left < _FAIR_SECONDS and isinstance(meaning, RpcTimeoutError):
+                    raise lost[-1] from cause
                 raise meaning from cause
             lost.append(meaning)
             wait = next(steps)

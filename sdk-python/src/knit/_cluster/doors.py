@@ -15,7 +15,6 @@ What the cluster says decides, once for each client, and is remembered:
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -26,6 +25,7 @@ import attrs
 from knit._cluster.rest.client import HttpClient
 from knit._cluster.rest.daemons import Daemon
 from knit._values.deadlines import Deadline
+from knit._values.forks import PerProcess
 from knit.exceptions import (
     ClusterError,
     ClusterTimeoutError,
@@ -81,20 +81,11 @@ class Doors(Generic[_Door]):
         self._choice = choice
         self._http = http
         self._make = {"rest": rest, "rpc": rpc}
-        self._owned = (os.getpid(), threading.Lock())
+        self._lock = PerProcess(threading.Lock)
         self._chosen: tuple[str, _Door] | None = None
         self._other: _Door | None = None  # tried, and not taken before it has answered
         self._made: list[_Door] = []
         self._has_answered = False
-
-    @property
-    def _lock(self) -> threading.Lock:
-        pid, lock = self._owned
-        if pid != os.getpid():
-            # A thread that is not here may have held it as the process was forked.
-            lock = threading.Lock()
-            self._owned = (os.getpid(), lock)
-        return lock
 
     def chosen(self) -> _Door:
         """
@@ -136,7 +127,7 @@ class Doors(Generic[_Door]):
 
     def close(self) -> None:
         """Closes what was opened, by either way."""
-        with self._lock:
+        with self._lock.get():
             made = list(self._made)
         for door in made:
             close = getattr(door, "close", None)
@@ -145,7 +136,7 @@ class Doors(Generic[_Door]):
 
     def _taken(self) -> tuple[str, _Door]:
         if self._chosen is None:
-            with self._lock:
+            with self._lock.get():
                 if self._chosen is None:
                     kind = self._choice.forced or self._by_asking()
                     self._chosen = kind, self._open(kind)
@@ -157,7 +148,7 @@ class Doors(Generic[_Door]):
         return door
 
     def _take(self, kind: str, door: _Door) -> None:
-        with self._lock:
+        with self._lock.get():
             self._chosen = kind, door
 
     def _instead(self, kind: str, error: ClusterError) -> _Door | None:
@@ -181,7 +172,7 @@ class Doors(Generic[_Door]):
             why = "has no web server where one is looked for"
         else:
             return None
-        with self._lock:
+        with self._lock.get():
             if self._chosen is not None and self._chosen[0] == "rpc":
                 return self._chosen[1]
             if self._other is None:

@@ -237,7 +237,7 @@ def test_no_more_are_kept_than_are_good_for_anything() -> None:
 def test_a_process_that_was_forked_leaves_its_parent_s(monkeypatch: pytest.MonkeyPatch) -> None:
     cancelled: list[Token] = []
     own = fetched(1, cancel=lambda token, _: cancelled.append(token))
-    own._lock.acquire()  # by a thread that the child has not
+    own._lock.get().acquire()  # by a thread that the child has not
     monkeypatch.setattr(os, "getpid", lambda: -1)
     own.close()
     assert cancelled == []

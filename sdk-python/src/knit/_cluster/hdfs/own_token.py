@@ -13,6 +13,7 @@ from datetime import timedelta
 from knit._cluster.rest.answer_errors import INVALID_TOKEN
 from knit._cluster.security.tokens import MalformedTokenError, Token, TokenIdentifier
 from knit._values.deadlines import Deadline
+from knit._values.forks import PerProcess
 from knit.exceptions import ClusterError, KnitError
 
 FETCHED_ANEW_AFTER = timedelta(hours=1)
@@ -46,25 +47,16 @@ class OwnToken:
     ) -> None:
         self._fetch = fetch
         self._cancel = cancel
-        self._owned = (os.getpid(), threading.Lock())
+        self._lock = PerProcess(threading.Lock)
         self._held: str | None = None
         self._good_until = 0.0
         """By the monotonic clock."""
         # Those that were replaced are good still, and what began with one may go on.
         self._fetched: deque[tuple[int, Token]] = deque(maxlen=MOST_CANCELLED)
 
-    @property
-    def _lock(self) -> threading.Lock:
-        pid, lock = self._owned
-        if pid != os.getpid():
-            # A thread that is not here may have held it as the process was forked.
-            lock = threading.Lock()
-            self._owned = (os.getpid(), lock)
-        return lock
-
     def url_string(self) -> str:
         """The token. What `fetch` raises is passed on."""
-        with self._lock:
+        with self._lock.get():
             if self._held is None or time.monotonic() >= self._good_until:
                 began = time.monotonic()
                 token = self._fetch()
@@ -75,7 +67,7 @@ class OwnToken:
 
     def forget(self, url_string: str) -> None:
         """Has another one fetched the next time, unless that was done already."""
-        with self._lock:
+        with self._lock.get():
             if self._held == url_string:
                 self._held = None
 
@@ -85,7 +77,7 @@ class OwnToken:
 
         A process that was forked leaves alone what its parent goes on with.
         """
-        with self._lock:
+        with self._lock.get():
             fetched = [token for pid, token in self._fetched if pid == os.getpid()]
             self._fetched.clear()
             self._held = None

@@ -8,7 +8,6 @@ a gateway that the configuration names.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Generator, Mapping
 from datetime import timedelta
@@ -26,6 +25,7 @@ from knit._cluster.rest.daemons import Daemon
 from knit._cluster.rest.transport_errors import transport_error, unknown_host_error
 from knit._cluster.rest.trust import Trust
 from knit._values.deadlines import Deadline
+from knit._values.forks import PerProcess
 from knit.exceptions import (
     ClusterError,
     ClusterResponseError,
@@ -85,7 +85,8 @@ class HttpClient:
         self._options: dict[str, Any] = {}
         if self._trust.context is not None:
             self._options["ssl_context"] = self._trust.context
-        self._owned = (os.getpid(), self._new_pool())
+        # That of the parent is not cleared: its locks may be held for ever.
+        self._pool = PerProcess(self._new_pool)
         for name in ("urllib3.connectionpool", "urllib3.poolmanager"):
             logging.getLogger(name).addFilter(_DISCREET)  # once, however often it is added
 
@@ -99,18 +100,9 @@ class HttpClient:
             **self._options,
         )
 
-    @property
-    def _pool(self) -> urllib3.PoolManager:
-        owner, pool = self._owned
-        if owner != os.getpid():
-            # Not cleared: its locks may have been held by threads that are not here.
-            pool = self._new_pool()
-            self._owned = (os.getpid(), pool)
-        return pool
-
     def close(self) -> None:
         """Closes the connections that are not in use."""
-        self._pool.clear()
+        self._pool.get().clear()
 
     def request(
         self,
@@ -270,7 +262,7 @@ class HttpClient:
         else:  # a total would count the time that the body takes
             timeout = urllib3.Timeout(connect=connect, read=answer_seconds)
         try:
-            return self._pool.request(
+            return self._pool.get().request(
                 method,
                 target,
                 body=body,

@@ -184,6 +184,20 @@ def test_looking_again_reads_only_what_is_new(application: Application, cluster:
 # What cannot be had
 
 
+def test_what_was_opened_and_is_no_more_is_forgotten(
+    application: Application, cluster: Cluster
+) -> None:
+    """A node that writes on a damaged file for days gives another one at each look."""
+    application.write_all()
+    archive = LogArchive(cluster, APPLICATION)
+    archive.look()
+    opened = len(archive._opened)
+    for size in range(1, 4):
+        application.write("node-2_8041", tfile(NODE_2)[:-size])
+        assert not archive.look().is_complete
+        assert len(archive._opened) == opened
+
+
 def test_a_cluster_that_keeps_no_logs_is_an_error(
     application: Application, cluster: Cluster
 ) -> None:

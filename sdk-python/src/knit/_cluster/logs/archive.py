@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -175,30 +175,23 @@ class LogArchive:
 
     def _open_all(self, listing: Listing) -> tuple[list[NodeFile], list[LogFormatError]]:
         problems = [_archived(path) for path in listing.archives]
-        nodes: list[NodeFile] = []
         if not listing.finished:
-            return nodes, problems
+            return [], problems
 
         def open_one(status: FileStatus) -> NodeFile | LogFormatError | None:
             return self._open(status, listing.good_ends.get(status.name))
 
         with ThreadPoolExecutor(_READERS, thread_name_prefix="knit-logs") as pool:
-            for found in pool.map(open_one, listing.finished):
-                if isinstance(found, NodeFile):
-                    nodes.append(found)
-                elif found is not None:
-                    problems.append(found)
-        self._forget_all_but(nodes)
+            opened = [found for found in pool.map(open_one, listing.finished) if found is not None]
+        self._forget_all_but(opened)
+        nodes = [found for found in opened if isinstance(found, NodeFile)]
+        problems += [found for found in opened if isinstance(found, LogFormatError)]
         return nodes, problems
 
-    def _forget_all_but(self, nodes: list[NodeFile]) -> None:
+    def _forget_all_but(self, opened: Sequence[NodeFile | LogFormatError]) -> None:
         """What was replaced or deleted is opened no more, however often it is looked at."""
-        kept = {id(node) for node in nodes}
-        self._opened = {
-            key: found
-            for key, found in self._opened.items()
-            if isinstance(found, LogFormatError) or id(found) in kept
-        }
+        kept = {id(each) for each in opened}
+        self._opened = {key: found for key, found in self._opened.items() if id(found) in kept}
         self._records = {key: found for key, found in self._records.items() if id(key[0]) in kept}
 
     def _open(self, status: FileStatus, end: int | None) -> NodeFile | LogFormatError | None:

@@ -198,17 +198,17 @@ class Doubt:
         """Whether a beginning has come, and not the rest."""
         return self.same_bytes > 0 and not self.is_over
 
-    def compare(self, data: bytes) -> int | None:
-        """How many of the next bytes are those collected, fewer where it ends; None: others."""
+    def goes_on_with(self, data: bytes) -> bool:
+        """Whether the next bytes are those collected. If not, none of them counts as the same."""
         same = 0
-        while same < len(data) and not self.is_over:
-            length = min(len(self._rest), len(data) - same)
-            if self._rest[:length] != data[same : same + length]:
-                return None
+        while same < len(data):
+            length = min(len(data) - same, 0 if self.is_over else len(self._rest))
+            if not length or self._rest[:length] != data[same : same + length]:
+                return False
             self._rest = self._rest[length:]
             same += length
         self.same_bytes += same
-        return same
+        return True
 
 
 @attrs.define
@@ -326,8 +326,7 @@ class RolledFiles:
         state.was_there = True
         if doubt is not None:
             new = chunk.data[max(0, doubt.same_bytes - chunk.offset_bytes) :]
-            same = doubt.compare(new)
-            if same == len(new):
+            if doubt.goes_on_with(new):
                 return
             # A longer one is another one, too: what was collected was complete by its name.
             yield from self._another(key, state, chunk, doubt)

@@ -16,6 +16,7 @@ from knit._handles.application import Application
 from knit._handles.container import Container
 from knit._handles.current import Current, CurrentContainer
 from knit._values.access import Role
+from knit._values.applications import ApplicationOutcome
 from knit._values.containers import ExitReason
 from knit._values.delegation_tokens import DelegationTokenInfo
 from knit._values.events import NoticeSeverity
@@ -33,7 +34,6 @@ from knit.testing._yarn import FakeYarn
 if TYPE_CHECKING:
     import grpc
 
-    from knit.v1 import application_pb2
 
 _LARGEST_CHUNK_BYTES = 64 * 1024
 _THREADS = 64
@@ -472,11 +472,9 @@ class FakeApplicationMaster:
         return self._state.was_released
 
     def _report(self) -> ApplicationReport:
-        outcome = self._state.outcome()
+        message = self._state.outcome()
+        outcome = None if message is None else ApplicationOutcome._from_proto(message)
         state = YarnState.RUNNING if outcome is None else YarnState.FINISHED
-        status = FinalStatus.UNDEFINED
-        if outcome is not None:
-            status = FinalStatus(_status_name(outcome))
         return ApplicationReport(
             application_id=self.application_id,
             name=self._spec.name,
@@ -485,7 +483,7 @@ class FakeApplicationMaster:
             priority=self._priority,
             application_type="knit",
             state=self._yarn_state or state,
-            final_status=status,
+            final_status=FinalStatus.UNDEFINED if outcome is None else outcome.final_status,
             diagnostics=outcome.diagnostics if outcome is not None else "",
             start_time=self._state.start_time,
             finish_time=self._state.clock.now() if outcome is not None else None,
@@ -497,9 +495,3 @@ def _known(container_id: str | None) -> str:
     if container_id is None:
         raise ApplicationNotRunningError("This container has not been granted: call grant first.")
     return container_id
-
-
-def _status_name(outcome: application_pb2.ApplicationOutcome) -> str:
-    from knit.v1 import application_pb2
-
-    return application_pb2.FinalStatus.Name(outcome.final_status).removeprefix("FINAL_STATUS_")

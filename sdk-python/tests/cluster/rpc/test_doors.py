@@ -296,9 +296,7 @@ def test_both_ways_are_closed() -> None:
     ],
 )
 def test_what_is_about_trust_or_time_is_no_reason(error: ClusterError, expected: str) -> None:
-    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
-    http = HttpClient(SimpleAuthentication("alice"))
-    doors = Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+    doors, _ = doors_of_names()
 
     def call(door: str) -> str:
         if door == "rest":
@@ -325,11 +323,22 @@ def test_where_there_is_no_web_server_rpc_is_tried(
                 cluster.resource_manager.nodes()
 
 
-def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster) -> None:
-    """While one call tries it, what others are told is still of the address that was given."""
+def doors_of_names() -> tuple[Doors[str], list[str]]:
+    """Doors that are their names, on a cluster that says nothing; and which of them were made."""
     choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
     http = HttpClient(SimpleAuthentication("alice"))
-    doors = Doors(choice, http, rest=lambda: "rest", rpc=lambda: "rpc")
+    made: list[str] = []
+
+    def make(door: str) -> str:
+        made.append(door)
+        return door
+
+    return Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc")), made
+
+
+def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster) -> None:
+    """While one call tries it, what others are told is still of the address that was given."""
+    doors, _ = doors_of_names()
     others = []
 
     def call(door: str, *, is_first: bool) -> None:
@@ -346,15 +355,7 @@ def test_a_way_that_does_not_lead_there_is_not_shown_to_others(fake: FakeCluster
 
 
 def test_what_another_call_has_found_meanwhile_is_taken(fake: FakeCluster) -> None:
-    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
-    http = HttpClient(SimpleAuthentication("alice"))
-    made = []
-
-    def make(door: str) -> str:
-        made.append(door)
-        return door
-
-    doors = Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc"))
+    doors, made = doors_of_names()
 
     def call(door: str, *, is_first: bool) -> str:
         if door == "rest":
@@ -368,15 +369,7 @@ def test_what_another_call_has_found_meanwhile_is_taken(fake: FakeCluster) -> No
 
 
 def test_a_way_that_leads_there_is_gone_on_with(fake: FakeCluster) -> None:
-    choice = Choice(daemon=RESOURCE_MANAGER, forced=None, kerberos=False, base_urls=lambda: ())
-    http = HttpClient(SimpleAuthentication("alice"))
-    made = []
-
-    def make(door: str) -> str:
-        made.append(door)
-        return door
-
-    doors = Doors(choice, http, rest=lambda: make("rest"), rpc=lambda: make("rpc"))
+    doors, made = doors_of_names()
 
     def call(door: str) -> str:
         if door == "rest":
